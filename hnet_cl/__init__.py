@@ -1,0 +1,3 @@
+"""Continual learning with hypernetworks: library and experiment runner."""
+
+__version__ = "0.1.0"

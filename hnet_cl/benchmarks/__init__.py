@@ -1,0 +1,1 @@
+"""Benchmarks: sequences of tasks made from data. They know no method and no scenario."""

@@ -1,0 +1,81 @@
+"""What a benchmark is: a fixed sequence of classification tasks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from hnet_cl.settings import Settings
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one half (train or test) of a task, kept as tensors on the device.
+
+    `images` (n, ...) may be shared between tasks; `prepare` turns a batch of them (b, ...) into network
+    inputs (b, *in_shape) of type float32. `labels` (n,) are int64 in 0..C-1 *within* the task.
+    """
+
+    images: Tensor
+    labels: Tensor
+    prepare: Callable[[Tensor], Tensor]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`."""
+        return self.prepare(self.images[index]), self.labels[index]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of a sequence: `id` counts from 0, `name` is for people."""
+
+    id: int
+    name: str
+    train: Split
+    test: Split
+    num_classes: int
+
+    @property
+    def majority(self) -> float:
+        """Test accuracy of always answering the most frequent test label (a fraction)."""
+        counts = torch.bincount(self.test.labels, minlength=self.num_classes)
+        return counts.max().item() / len(self.test)
+
+
+@dataclass(frozen=True)
+class DataIdentity:
+    """Which data were used: `name` (e.g. mnist, mnist-5k), where they came from, and their checksum."""
+
+    name: str
+    source: str
+    checksum: str
+
+
+class Benchmark(ABC):
+    """A sequence of tasks. Subclasses set `tasks`, `data` and `in_shape` in their constructor.
+
+    Args of every constructor:
+        settings: an instance of the subclass's own `Settings`.
+        data_dir: where data files lie or are put.
+        device: where the tasks' tensors live.
+    """
+
+    Settings: ClassVar[type[Settings]]
+    tasks: Sequence[Task]
+    data: DataIdentity
+    in_shape: tuple[int, ...]
+
+    @abstractmethod
+    def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None: ...
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Number of classes of each task."""
+        return tuple(task.num_classes for task in self.tasks)

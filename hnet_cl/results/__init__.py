@@ -1,0 +1,1 @@
+"""Metrics and everything that is written to a run folder."""
