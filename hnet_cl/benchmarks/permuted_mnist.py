@@ -1,0 +1,74 @@
+"""Permuted MNIST: in every task the same digits, with pixels in an order of its own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn.functional import pad
+
+from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Benchmark, Split, Task
+from hnet_cl.benchmarks.mnist import Source, load_mnist, scale_pixels
+from hnet_cl.seeding import stream
+
+
+@dataclass(frozen=True, eq=False)
+class PermutePixels:
+    """Images uint8 (b, 1, H, W) to inputs float32 (b, 1, H, W): pixel i is pixel `order[i]` of the image."""
+
+    order: Tensor
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return scale_pixels(images.flatten(1).index_select(1, self.order).view_as(images))
+
+
+class PermutedMNIST(Benchmark):
+    """`num_tasks` ten-class tasks; inputs (1, H, H) with H = 28 + 2 * `padding`.
+
+    Benchmark of von Oswald et al., "Continual learning with hypernetworks", ICLR 2020: zero padding of 2
+    before the permutation of all 32 x 32 positions, first task not permuted. A task's permutation depends
+    on `seed` and the task's number only, so a longer sequence starts with the shorter one.
+
+    Raises:
+        UserError: MNIST is damaged, or missing with `source=full`.
+    """
+
+    class Settings(base.Settings):
+        name: str
+        num_tasks: int = Field(ge=1)
+        source: Source
+        padding: int = Field(ge=0)
+        permute_first: bool
+        seed: int
+
+    def __init__(self, settings: Settings, data_dir: Path, device: torch.device) -> None:
+        mnist = load_mnist(settings.source, data_dir)
+        self.data = mnist.identity
+        size = 28 + 2 * settings.padding
+        self.in_shape = (1, size, size)
+        train, test = (
+            pad(images.to(device).unsqueeze(1), [settings.padding] * 4)
+            for images in (mnist.train_images, mnist.test_images)
+        )
+        train_labels, test_labels = mnist.train_labels.to(device), mnist.test_labels.to(device)
+        self.tasks = []
+        for task in range(settings.num_tasks):
+            permuted = task > 0 or settings.permute_first
+            prepare = PermutePixels(_order(task, size * size, permuted, settings.seed).to(device))
+            self.tasks.append(
+                Task(
+                    id=task,
+                    name=f"permutation {task}" if permuted else "not permuted",
+                    train=Split(train, train_labels, prepare),
+                    test=Split(test, test_labels, prepare),
+                    num_classes=10,
+                )
+            )
+
+
+def _order(task: int, pixels: int, permuted: bool, seed: int) -> Tensor:
+    if not permuted:
+        return torch.arange(pixels)
+    return torch.randperm(pixels, generator=stream(seed, "permutation", task))
