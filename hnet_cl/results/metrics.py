@@ -1,0 +1,106 @@
+"""What an accuracy matrix says about continual learning, each number under the name of its formula.
+
+An accuracy matrix R is a list of rows: `R[i][j]` is the test accuracy (a fraction) on task j after learning
+task i, both counted from 0; entries of tasks not yet learned (j > i) are None and never read. Row i is there
+once task i is finished, so an unfinished run is measured over the n = len(R) tasks it has finished.
+
+Libraries disagree on what "forgetting" and "BWT" mean. The definitions used here are those of the papers
+named in each function.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+Matrix = Sequence[Sequence[float | None]]
+
+
+def _seen(matrix: Matrix) -> list[list[float]]:
+    """The lower triangle: row i holds the accuracies on tasks 0..i after task i.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
+    """
+    rows = []
+    for i, row in enumerate(matrix):
+        seen = [value for value in row[: i + 1] if value is not None]
+        if len(seen) != i + 1:
+            raise ValueError(f"row {i} of the accuracy matrix needs an accuracy for each task 0..{i}: {row}")
+        rows.append(seen)
+    return rows
+
+
+def acc(matrix: Matrix) -> float | None:
+    """Average accuracy after the last finished task: ACC = 1/n sum_j R[n-1][j]; None before the first.
+
+    Lopez-Paz & Ranzato 2017, "Gradient Episodic Memory for Continual Learning" (GEM).
+    """
+    rows = _seen(matrix)
+    return fmean(rows[-1]) if rows else None
+
+
+def during(matrix: Matrix) -> float | None:
+    """Average accuracy on each task right after learning it: 1/n sum_j R[j][j]; None before the first.
+
+    The "during" accuracy of von Oswald et al. 2020, "Continual learning with hypernetworks".
+    """
+    rows = _seen(matrix)
+    return fmean(row[-1] for row in rows) if rows else None
+
+
+def bwt(matrix: Matrix) -> float | None:
+    """Backward transfer: 1/(n-1) sum_{j<n-1} (R[n-1][j] - R[j][j]); negative when tasks were forgotten.
+
+    Lopez-Paz & Ranzato 2017 (GEM): the last row only, not an average over rows. None with fewer than 2 tasks.
+    """
+    rows = _seen(matrix)
+    if len(rows) < 2:
+        return None
+    return fmean(rows[-1][j] - row[j] for j, row in enumerate(rows[:-1]))
+
+
+def forgetting(matrix: Matrix) -> float | None:
+    """Forgetting: 1/(n-1) sum_{j<n-1} (max_{j<=l<n-1} R[l][j] - R[n-1][j]); may be negative.
+
+    Chaudhry et al. 2018, "Riemannian Walk for Incremental Learning": the maximum is over the rows *before*
+    the last. None with fewer than 2 tasks.
+    """
+    rows = _seen(matrix)
+    if len(rows) < 2:
+        return None
+    last, before = rows[-1], rows[:-1]
+    return fmean(max(row[j] for row in before[j:]) - last[j] for j in range(len(before)))
+
+
+def transfer(matrix: Matrix, scratch_matrix: Matrix) -> float | None:
+    """Gain over training from scratch: 1/n sum_j (R[j][j] - S[j][j]), over the tasks both have finished.
+
+    S is the matrix of a run with a separate fresh network per task (von Oswald et al. 2020 compare so). GEM's
+    forward transfer is another quantity: it needs accuracies on tasks not yet learned. None without a task.
+    """
+    pairs = list(zip(_seen(matrix), _seen(scratch_matrix), strict=False))
+    return fmean(row[-1] - scratch[-1] for row, scratch in pairs) if pairs else None
+
+
+def summary(
+    matrix: Matrix, majority: Sequence[float], task_inference: float | None = None
+) -> dict[str, float | None]:
+    """All metrics of one run, as fractions, under the keys of result.json.
+
+    Args:
+        matrix: accuracy matrix, as far as it is done.
+        majority: (T,) per task, test accuracy of always answering its most frequent label.
+        task_inference: share of test examples whose inferred task was right, for methods that infer it.
+
+    Returns:
+        acc, during, bwt, forgetting, majority (mean over the finished tasks) and task_inference; None where
+        undefined.
+    """
+    finished = majority[: len(matrix)]
+    return {
+        "acc": acc(matrix),
+        "during": during(matrix),
+        "bwt": bwt(matrix),
+        "forgetting": forgetting(matrix),
+        "majority": fmean(finished) if finished else None,
+        "task_inference": task_inference,
+    }

@@ -1,0 +1,121 @@
+"""Metrics against closed forms worked out by hand, and the identities between them."""
+
+import math
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hnet_cl.results.metrics import acc, bwt, during, forgetting, summary, transfer
+
+HALF = [[0.8, None], [0.6, 0.9]]
+
+# One task that is forgotten and recovers (0), one forgotten (1), one that improves at the very end (2).
+RECOVERING = [
+    [0.83, None, None, None],
+    [0.70, 0.90, None, None],
+    [0.95, 0.88, 0.90, None],
+    [0.90, 0.84, 0.92, 0.97],
+]
+
+
+@st.composite
+def matrices(draw: st.DrawFn, smallest: int = 1) -> list[list[float | None]]:
+    tasks = draw(st.integers(smallest, 6))
+    done = draw(st.integers(smallest, tasks))
+    fraction = st.floats(0, 1)
+    return [[draw(fraction) if j <= i else None for j in range(tasks)] for i in range(done)]
+
+
+def test_two_tasks_by_hand() -> None:
+    assert acc(HALF) == pytest.approx(0.75)
+    assert during(HALF) == pytest.approx(0.85)
+    assert bwt(HALF) == pytest.approx(-0.2)
+    assert forgetting(HALF) == pytest.approx(0.2)
+
+
+def test_the_papers_variants_and_no_others() -> None:
+    # The same matrix gives 0.0367 where the maximum includes the last row, and -0.01 as "first minus last".
+    assert forgetting(RECOVERING) == pytest.approx(0.03)
+    assert bwt(RECOVERING) == pytest.approx(0.01)  # 0.0050 where earlier rows are averaged in
+    assert acc(RECOVERING) == pytest.approx(0.9075)
+    assert during(RECOVERING) == pytest.approx(0.9)
+
+
+def test_forgetting_may_be_negative() -> None:
+    assert forgetting([[0.5, None], [0.7, 0.9]]) == pytest.approx(-0.2)
+
+
+def test_one_task_forgets_nothing_and_no_task_has_no_accuracy() -> None:
+    assert (acc([[0.9]]), during([[0.9]]), bwt([[0.9]]), forgetting([[0.9]])) == (0.9, 0.9, None, None)
+    assert (acc([]), during([]), bwt([]), forgetting([]), transfer([], [])) == (None,) * 5
+
+
+def test_transfer_compares_diagonals_over_tasks_both_have() -> None:
+    scratch = [[0.7, None], [0.7, 0.8]]
+    assert transfer(HALF, scratch) == pytest.approx(0.1)
+    assert transfer(HALF, scratch[:1]) == pytest.approx(0.1)
+    assert transfer(HALF[:1], [[0.9, None], [0.1, 0.1]]) == pytest.approx(-0.1)
+
+
+def test_summary_covers_finished_tasks_only() -> None:
+    done = summary(RECOVERING[:2], majority=[0.1, 0.3, 0.9, 0.9])
+    assert done == pytest.approx(
+        {
+            "acc": 0.8,
+            "during": 0.865,
+            "bwt": -0.13,
+            "forgetting": 0.13,
+            "majority": 0.2,
+            "task_inference": None,
+        }
+    )
+    assert summary(HALF, [0.5, 0.5], task_inference=0.8)["task_inference"] == 0.8
+    assert set(summary([], [0.5]).values()) == {None}
+
+
+def test_a_missing_accuracy_is_an_error() -> None:
+    with pytest.raises(ValueError, match="row 1"):
+        acc([[0.9, None], [None, 0.8]])
+
+
+@given(matrices(smallest=2))
+def test_bwt_is_final_minus_during(matrix: list[list[float | None]]) -> None:
+    n = len(matrix)
+    assert bwt(matrix) == pytest.approx((acc(matrix) - during(matrix)) * n / (n - 1), abs=1e-12)
+
+
+@given(matrices(smallest=2))
+def test_forgetting_is_at_least_the_loss_since_learning(matrix: list[list[float | None]]) -> None:
+    assert forgetting(matrix) >= -bwt(matrix) - 1e-12
+    assert -1 <= forgetting(matrix) <= 1
+
+
+@given(matrices())
+def test_an_unfinished_run_is_the_shorter_run(matrix: list[list[float | None]]) -> None:
+    n = len(matrix)
+    square = [row[:n] for row in matrix]
+    assert summary(matrix, [0.5] * 6) == summary(square, [0.5] * n)
+
+
+@given(matrices())
+def test_entries_of_unlearned_tasks_are_never_read(matrix: list[list[float | None]]) -> None:
+    filled = [[math.nan if j > i else value for j, value in enumerate(row)] for i, row in enumerate(matrix)]
+    assert summary(filled, [0.5] * 6) == summary(matrix, [0.5] * 6)
+
+
+@given(matrices(), st.randoms(use_true_random=False))
+def test_order_within_the_last_row_does_not_change_acc(
+    matrix: list[list[float | None]], random: Random
+) -> None:
+    last = matrix[-1][: len(matrix)]
+    random.shuffle(last)
+    assert acc([*matrix[:-1], last]) == pytest.approx(acc(matrix))
+
+
+@given(matrices())
+def test_no_transfer_to_itself_nor_forgetting_when_nothing_changes(matrix: list[list[float | None]]) -> None:
+    assert transfer(matrix, matrix) == 0
+    frozen = [[0.5 if value is not None else None for value in row] for row in matrix]
+    assert bwt(frozen) in (0, None) and forgetting(frozen) in (0, None)
