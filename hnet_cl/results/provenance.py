@@ -1,0 +1,53 @@
+"""Under which versions and which commit a result came about."""
+
+import importlib.metadata
+import os
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import hnet_cl
+
+PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python, of the packages that decide numbers, and of hnet_cl; None where not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            # Read from metadata: importing torchvision costs a second and breaks beside some builds of torch.
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found | {"hnet_cl": hnet_cl.__version__}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    # Without optional locks git leaves the index alone, so a run never gets in the way of someone's commit.
+    environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=environment)
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def git_commit(checkout: Path = Path(hnet_cl.__file__).parents[1]) -> str | None:
+    """Commit of a git checkout, with '-dirty' when tracked files differ from it; None if `checkout` is none.
+
+    A wheel installed somewhere below another project's checkout is not that project: its top must match.
+    """
+    top = _git(checkout, "rev-parse", "--show-toplevel")
+    if not top or Path(top).resolve() != checkout.resolve():
+        return None
+    return _git(checkout, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory this process ever had, in MB (10^6 bytes)."""
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in KiB except on macOS
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

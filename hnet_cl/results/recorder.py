@@ -1,0 +1,241 @@
+"""The files of a run folder that other tools read: result.json, accuracy_matrix.csv and metrics.csv."""
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hnet_cl.results import metrics, provenance
+from hnet_cl.results.files import write_atomically
+
+RESULT = "result.json"
+MATRIX = "accuracy_matrix.csv"
+METRICS = "metrics.csv"
+COLUMNS = ["task", "iteration", "name", "value"]
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What is known about a run before it starts; each field is a key of result.json.
+
+    Attributes:
+        config_id: identity of the resolved configuration.
+        benchmark: name of the benchmark, as `scenario` and `method` of theirs.
+        overrides: the command line's overrides, as typed.
+        parameters: numbers of weights `trainable` and `target`, and their `compression_ratio`.
+        data: `name`, `source` and `checksum` of the data.
+        device: where it runs, e.g. cpu.
+        command: the whole command line.
+    """
+
+    config_id: str
+    benchmark: str
+    scenario: str
+    method: str
+    seed: int
+    overrides: Sequence[str]
+    parameters: Mapping[str, float]
+    data: Mapping[str, str]
+    device: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run had come at a checkpoint: what a recorder needs to go on from there.
+
+    Attributes:
+        matrix: finished rows of the accuracy matrix.
+        iteration: iterations done of the task after those.
+        iterations: iterations done over all tasks.
+        wall_time_s: time since the start, without the time between an interruption and its continuation.
+        train_time_s: the part of it spent training, without evaluation.
+    """
+
+    matrix: Sequence[Sequence[float | None]] = ()
+    iteration: int = 0
+    iterations: int = 0
+    wall_time_s: float = 0.0
+    train_time_s: float = 0.0
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result.json of a run folder; None if there is none or it is not a JSON object."""
+    try:
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def _finite(value: Any) -> Any:
+    """`value` with every NaN and infinity replaced by None: JSON has no way to write them."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+class RunRecorder:
+    """Keeps the files of a run folder true from the run's start to its end.
+
+    result.json says "running" from construction on and is renewed after every task. Every whole file is
+    replaced at once; metrics.csv, which only grows, is appended to.
+
+    Args:
+        folder: the run folder; made if missing.
+        facts: what is known at the start.
+        task_names: (T,) names of the tasks, the header of accuracy_matrix.csv.
+        majority: (T,) majority-class accuracy of each task.
+        start: where an interrupted run continues (see `progress`); metrics.csv is cut back to it.
+
+    Raises:
+        OSError: the folder cannot be written (any method but `fail`).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        facts: RunFacts,
+        task_names: Sequence[str],
+        majority: Sequence[float],
+        start: Progress | None = None,
+    ) -> None:
+        start = start or Progress()
+        self._folder = folder
+        self._facts = facts
+        self._task_names = list(task_names)
+        self._majority = list(majority)
+        self._matrix = [list(row) for row in start.matrix]
+        self._iteration = start.iteration
+        self._earlier_iterations = start.iterations - start.iteration
+        self._started = time.perf_counter() - start.wall_time_s
+        self._train_time_s = start.train_time_s
+        self._training_since: float | None = None
+        self._unwritten: list[list[Any]] = []
+        self._versions = provenance.versions()
+        self._git_commit = provenance.git_commit()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._keep_metrics_until(len(self._matrix), start.iteration)
+        self._write_matrix()
+        self._write_result("running")
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Training of `task` starts, or continues after `iteration` iterations."""
+        self._iteration = iteration
+        self._training_since = time.perf_counter()
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Named losses of an iteration (counted from 1 within the task), for metrics.csv."""
+        self._iteration = iteration
+        self._unwritten += [[task, iteration, name, value] for name, value in losses.items()]
+
+    def end_task(self, task: int) -> None:
+        """Training of `task` is over; what follows until `row` is evaluation."""
+        self._train_time_s = self._train_time()
+        self._training_since = None
+
+    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated."""
+        self._matrix.append(list(accuracies))
+        self._earlier_iterations += self._iteration
+        self._iteration = 0
+        self._flush()
+        self._write_matrix()
+        self._write_result("running")
+
+    def progress(self, iteration: int) -> Progress:
+        """What a checkpoint after `iteration` iterations of the current task must keep; 0 after `row`.
+
+        All losses so far are on disk when it returns, so a run continued from it misses none.
+        """
+        self._iteration = iteration
+        self._flush()
+        return Progress(
+            matrix=[list(row) for row in self._matrix],
+            iteration=iteration,
+            iterations=self._earlier_iterations + iteration,
+            wall_time_s=time.perf_counter() - self._started,
+            train_time_s=self._train_time(),
+        )
+
+    def finish(self) -> None:
+        """The run is complete."""
+        self._flush()
+        self._write_result("finished")
+
+    def fail(self, error: str) -> None:
+        """The run ended by `error`. Does not raise OSError, which would hide it when the disk is full."""
+        with contextlib.suppress(OSError):
+            self._flush()
+        with contextlib.suppress(OSError):
+            self._write_result("failed", error)
+
+    def _train_time(self) -> float:
+        running = 0.0 if self._training_since is None else time.perf_counter() - self._training_since
+        return self._train_time_s + running
+
+    def _keep_metrics_until(self, task: int, iteration: int) -> None:
+        kept: list[list[str]] = []
+        path = self._folder / METRICS
+        if path.exists() and (task, iteration) > (0, 0):
+            with path.open(newline="", encoding="utf-8", errors="replace") as file:
+                # Only the line that a kill cut short can have fewer fields.
+                rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
+            kept = [row for row in rows if (int(row[0]), int(row[1])) <= (task, iteration)]
+        write_atomically(path, _csv([COLUMNS, *kept]))
+
+    def _flush(self) -> None:
+        rows, self._unwritten = self._unwritten, []
+        if not rows:
+            return
+        with (self._folder / METRICS).open("a", newline="", encoding="utf-8") as file:
+            file.write(_csv(rows))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _write_matrix(self) -> None:
+        write_atomically(self._folder / MATRIX, _csv([self._task_names, *self._matrix]))
+
+    def _write_result(self, status: str, error: str | None = None) -> None:
+        facts = self._facts
+        result = {
+            "status": status,
+            "error": error,
+            "config_id": facts.config_id,
+            "benchmark": facts.benchmark,
+            "scenario": facts.scenario,
+            "method": facts.method,
+            "seed": facts.seed,
+            "overrides": list(facts.overrides),
+            "num_tasks": len(self._task_names),
+            "tasks_done": len(self._matrix),
+            "accuracy_matrix": self._matrix,
+            "metrics": metrics.summary(self._matrix, self._majority),
+            "iterations": self._earlier_iterations + self._iteration,
+            "wall_time_s": round(time.perf_counter() - self._started, 3),
+            "train_time_s": round(self._train_time(), 3),
+            "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+            "parameters": facts.parameters,
+            "data": facts.data,
+            "device": facts.device,
+            "versions": self._versions,
+            "git_commit": self._git_commit,
+            "command": facts.command,
+        }
+        text = json.dumps(_finite(result), indent=2, allow_nan=False, ensure_ascii=False)
+        write_atomically(self._folder / RESULT, text + "\n")
