@@ -1,0 +1,98 @@
+"""Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, PercentFormatter
+
+from hnet_cl.results.files import write_atomically
+from hnet_cl.results.metrics import Matrix, acc
+
+HEATMAP = "accuracy_matrix.png"
+COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
+NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
+
+
+def accuracy_heatmap(matrix: Matrix, title: str) -> Figure:
+    """Heat map of an accuracy matrix: one row per finished task, one column per task, colours fixed to 0..1.
+
+    Args:
+        matrix: n >= 1 finished rows of T fractions, None (left blank) where not evaluated.
+        title: what run this is; ACC is added.
+    """
+    tasks = len(matrix[0])
+    figure, axes, bar_axes = _canvas(side=float(np.clip(0.52 * tasks, 3.2, 7.8)))
+    values = np.full((tasks, tasks), np.nan)
+    for i, row in enumerate(matrix):
+        values[i] = [np.nan if value is None else value for value in row]
+    image = axes.imshow(values, cmap=COLOUR_MAP, norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
+    _label_axes(axes, tasks)
+    if tasks <= NUMBERED_UP_TO:
+        _write_numbers(axes, values)
+    axes.set_title(
+        f"{title}\nACC {acc(matrix):.2%} after {len(matrix)} of {tasks} tasks", fontsize=10, loc="left"
+    )
+    bar = figure.colorbar(image, cax=bar_axes, format=PercentFormatter(1, 0))
+    bar.ax.tick_params(length=0, labelsize=8)
+    bar.ax.spines[:].set_visible(False)
+    return figure
+
+
+def _canvas(side: float) -> tuple[Figure, Axes, Axes]:
+    """A figure, axes for a square of `side` inches and axes for its colour bar; margins never change."""
+    left, right, bottom, top = 0.7, 0.95, 0.6, 0.65
+    width, height = left + side + right, bottom + side + top
+    figure = Figure(figsize=(width, height), dpi=150)
+    square = figure.add_axes((left / width, bottom / height, side / width, side / height))
+    bar = figure.add_axes(((left + side + 0.15) / width, bottom / height, 0.2 / width, side / height))
+    return figure, square, bar
+
+
+def _label_axes(axes: Axes, tasks: int) -> None:
+    step = next(step for step in (1, 5, 10, 25, 50, tasks) if tasks / step <= NUMBERED_UP_TO)
+    shown = [task for task in range(tasks) if step == 1 or task == 0 or (task + 1) % step == 0]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator(shown))
+        axis.set_ticklabels([str(task + 1) for task in shown])
+    axes.tick_params(length=0, labelsize=8)
+    axes.set_xlabel("accuracy on task")
+    axes.set_ylabel("after learning task")
+    axes.spines[:].set_visible(False)
+    if tasks <= NUMBERED_UP_TO:  # white lines part the cells
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_locator(FixedLocator([edge - 0.5 for edge in range(1, tasks)]))
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+
+
+def _write_numbers(axes: Axes, values: np.ndarray) -> None:
+    size = 9 if len(values) <= 10 else 6.5
+    for (i, j), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            colour = "white" if value < 0.6 else "black"
+            axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=size, color=colour)
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The figure as an image: (height, width, 3) of type uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_heatmap(figure: Figure, folder: Path) -> Path:
+    """Write the figure to `folder`/accuracy_matrix.png, whole or not at all, and return its path.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    path = folder / HEATMAP
+    write_atomically(path, buffer.getvalue())
+    return path

@@ -1,0 +1,53 @@
+"""The heat map: what it shows, at every number of tasks, without pyplot."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hnet_cl.results.plots import accuracy_heatmap, pixels, save_heatmap
+
+
+def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]]:
+    return [[value if j <= i else None for j in range(tasks)] for i in range(done)]
+
+
+@pytest.mark.parametrize(("tasks", "done"), [(1, 1), (2, 1), (5, 5), (20, 3), (21, 3), (100, 100), (501, 2)])
+def test_numbers_labels_and_blanks(tasks: int, done: int) -> None:
+    figure = accuracy_heatmap(matrix(tasks, done), "pmnist · cl1 · hnet · mnist")
+    axes = figure.axes[0]
+    image = axes.images[0]
+    assert image.get_clim() == (0, 1)
+    assert np.ma.count(np.ma.masked_invalid(image.get_array())) == done * (done + 1) // 2
+    assert len(axes.texts) == (done * (done + 1) // 2 if tasks <= 20 else 0)
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("accuracy on task", "after learning task")
+    title = axes.get_title(loc="left")
+    assert "pmnist · cl1 · hnet · mnist" in title and "ACC 90.00%" in title and f"{done} of {tasks}" in title
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert labels[0] == "1" and len(labels) <= 21
+    assert max(figure.get_size_inches()) < 10
+
+
+def test_text_lies_within_the_figure() -> None:
+    for tasks in (2, 20, 100):
+        figure = accuracy_heatmap(matrix(tasks, tasks), "split_cifar100 · cl3 · hnet_tir · mnist-5k")
+        image = pixels(figure)
+        assert image.dtype == np.uint8 and image.shape[2] == 3
+        edges = (image[0], image[-1], image[:, 0], image[:, -1])
+        assert all((edge == 255).all() for edge in edges)  # nothing is cut off at a border
+
+
+def test_the_file_is_a_png_and_alone(tmp_path: Path) -> None:
+    path = save_heatmap(accuracy_heatmap(matrix(3, 2), "a"), tmp_path)
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert [file.name for file in tmp_path.iterdir()] == ["accuracy_matrix.png"]
+
+
+def test_imports_neither_pyplot_nor_torch_nor_hydra() -> None:
+    code = (
+        "import sys, hnet_cl.results.plots, hnet_cl.results.recorder, hnet_cl.results.metrics\n"
+        "assert not {'torch', 'hydra', 'matplotlib.pyplot'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
