@@ -1,0 +1,98 @@
+"""TensorBoard events of a run: loss and accuracy curves, the accuracy heat map, and the hparams table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hnet_cl.results import metrics, plots
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+SHOWN_METRICS = ("acc", "during", "bwt", "forgetting")
+
+
+class TensorBoardLog:
+    """Writes events into the run folder itself: its path below the log directory is the run's name there.
+
+    `train/<loss>` has the iteration over all tasks as its step; `eval/*` and the heat map have the number of
+    tasks learned.
+
+    Args:
+        folder: the run folder.
+        title: what run this is, above the heat map.
+        iterations: iterations per task.
+        hparams: settings for the hparams table. Lists and mappings are shown as text, None is left out.
+        matrix: finished rows of the accuracy matrix of a run that continues.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        title: str,
+        iterations: int,
+        hparams: Mapping[str, object],
+        matrix: metrics.Matrix = (),
+    ) -> None:
+        self._folder = folder
+        self._title = title
+        self._iterations = iterations
+        self._hparams = hparams
+        self._matrix = list(matrix)
+        self._open: SummaryWriter | None = None
+
+    def _writer(self, first_step: int = 0) -> "SummaryWriter":
+        if self._open is None:
+            from torch.utils.tensorboard import SummaryWriter  # costs a second, so not before it is needed
+
+            # Events of a run that was killed may reach beyond the checkpoint it continues from.
+            self._open = SummaryWriter(str(self._folder), purge_step=first_step or None)
+        return self._open
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Training of `task` starts, or continues after `iteration` iterations."""
+        done = task * self._iterations + iteration
+        self._writer(done + 1 if done else 0)
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Named losses of an iteration (counted from 1 within the task)."""
+        step = task * self._iterations + iteration
+        for name, value in losses.items():
+            self._writer().add_scalar(f"train/{name}", value, step)
+
+    def end_task(self, task: int) -> None:
+        """Nothing to write before the task is evaluated."""
+
+    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated."""
+        self._matrix.append(accuracies)
+        learned = len(self._matrix)
+        writer = self._writer()
+        for number, accuracy in enumerate(accuracies, start=1):
+            if accuracy is not None:
+                writer.add_scalar(f"eval/task_{number}", accuracy, learned)
+        for name, value in self._metrics().items():
+            writer.add_scalar(f"eval/{name}", value, learned)
+        image = plots.pixels(plots.accuracy_heatmap(self._matrix, self._title))
+        writer.add_image("accuracy_matrix", image, learned, dataformats="HWC")
+        writer.flush()
+
+    def finish(self) -> None:
+        """The run is complete: enter it in the hparams table with its final metrics."""
+        hparams = {name: _shown(value) for name, value in self._hparams.items() if value is not None}
+        final = {f"final/{name}": value for name, value in self._metrics().items()}
+        # The run name "." keeps the entry in this run; by default it would become a run of its own.
+        self._writer().add_hparams(hparams, final, run_name=".", global_step=len(self._matrix))
+
+    def close(self) -> None:
+        """Write out what is buffered; nothing happens if no event was ever written."""
+        if self._open is not None:
+            self._open.close()
+
+    def _metrics(self) -> dict[str, float]:
+        values = metrics.summary(self._matrix, majority=())
+        return {name: value for name in SHOWN_METRICS if (value := values[name]) is not None}
+
+
+def _shown(value: object) -> bool | int | float | str:
+    return value if isinstance(value, (bool, int, float, str)) else str(value)

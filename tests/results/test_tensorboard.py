@@ -1,0 +1,84 @@
+"""What TensorBoard reads back from a run folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+from hnet_cl.results.tensorboard import TensorBoardLog
+
+MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
+HPARAMS = {"method": "hnet", "seed": 3, "lr": 0.001, "beta": None, "widths": [100, 100], "lookahead": True}
+
+
+def open_log(folder: Path, done: int = 0) -> TensorBoardLog:
+    return TensorBoardLog(folder, "pmnist · cl1 · hnet", iterations=10, hparams=HPARAMS, matrix=MATRIX[:done])
+
+
+def learn(log: TensorBoardLog, task: int, first: int = 0, last: int = 10, loss: float = 1.0) -> None:
+    log.begin_task(task, first)
+    for iteration in range(first + 5, last + 1, 5):
+        log.losses(task, iteration, {"loss": loss})
+    if last == 10:
+        log.end_task(task)
+        log.row(task, MATRIX[task])
+
+
+def read(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+
+
+def points(events: EventAccumulator, tag: str) -> dict[int, float]:
+    return {event.step: pytest.approx(event.value) for event in events.Scalars(tag)}
+
+
+def test_curves_images_and_hparams(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    learn(log, 1, loss=0.5)
+    log.finish()
+    log.close()
+    events = read(tmp_path)
+    assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 0.5, 20: 0.5}
+    assert points(events, "eval/task_1") == {1: 0.8, 2: 0.6}
+    assert points(events, "eval/task_2") == {2: 0.9}
+    assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+    assert points(events, "eval/during") == {1: 0.8, 2: 0.85}
+    assert points(events, "eval/bwt") == {2: -0.2}
+    assert [image.step for image in events.Images("accuracy_matrix")] == [1, 2]
+    assert points(events, "final/acc") == {2: 0.75} and points(events, "final/forgetting") == {2: 0.2}
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []  # one run, not a second for hparams
+
+    content = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
+    hparams = metadata.parse_session_start_info_plugin_data(content).hparams
+    assert hparams["method"].string_value == "hnet" and hparams["widths"].string_value == "[100, 100]"
+    assert hparams["seed"].number_value == 3 and hparams["lr"].number_value == 0.001
+    assert hparams["lookahead"].number_value == 1 and "beta" not in hparams
+
+
+def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    learn(log, 1, loss=9.0)
+    log.close()
+    again = open_log(tmp_path, done=1)
+    learn(again, 1, first=5, loss=0.5)
+    again.close()
+    events = read(tmp_path)
+    steps = [event.step for event in events.Scalars("train/loss")]
+    assert steps == [5, 10, 15, 20]
+    assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 9.0, 20: 0.5}
+    assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+
+
+def test_closing_an_unused_log_writes_nothing(tmp_path: Path) -> None:
+    open_log(tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torch_is_imported_only_when_a_run_begins() -> None:
+    code = "import sys, hnet_cl.results.tensorboard as t; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
