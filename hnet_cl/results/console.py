@@ -1,0 +1,185 @@
+"""What a run shows on the console: progress while it trains and a summary at the end."""
+
+import time
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.columns import Columns
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+from rich.text import Text
+
+from hnet_cl.results.metrics import Matrix
+
+WHOLE_MATRIX_UP_TO = 12  # tasks; beyond, only the diagonal and the last row are printed
+BLOCK = 20  # tasks under each other when many are listed
+EMBEDDED_DATA = "mnist-5k"
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.speed
+        return Text("" if speed is None else f"{speed:.0f} it/s" if speed >= 10 else f"{speed:.2f} it/s")
+
+
+class ConsoleLog:
+    """A progress bar over the whole run on a terminal, else one plain line per finished task.
+
+    Use as a context manager, or call `close`, so that an exception or Ctrl-C leaves the terminal as it was.
+
+    Args:
+        console: where to write.
+        task_names: (T,) names of the tasks.
+        iterations: iterations per task.
+    """
+
+    def __init__(self, console: Console, task_names: Sequence[str], iterations: int) -> None:
+        self._console = console
+        self._task_names = task_names
+        self._iterations = iterations
+        self._started = time.perf_counter()
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.percentage:3.0f}%"),
+            _RateColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
+            console=console,
+            disable=not console.is_interactive,
+            expand=True,
+        )
+        self._run = self._bar.add_task("", total=len(task_names) * iterations, detail="")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Training of `task` starts, or continues after `iteration` iterations."""
+        done = task * self._iterations + iteration
+        self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
+        self._bar.start()
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Named losses of an iteration (counted from 1 within the task)."""
+        detail = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        self._bar.update(self._run, completed=task * self._iterations + iteration, detail=detail)
+
+    def end_task(self, task: int) -> None:
+        """Training of `task` is over; what follows until `row` is evaluation."""
+        self._bar.update(self._run, detail="evaluating")
+
+    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated."""
+        seen = [value for value in accuracies[: task + 1] if value is not None]
+        mean = f"mean accuracy so far {_percent(fmean(seen))}"
+        self._bar.update(self._run, detail=mean)
+        if not self._console.is_interactive:
+            count = f"task {task + 1}/{len(self._task_names)}"
+            elapsed = time.perf_counter() - self._started
+            line = f"{count} ({self._task_names[task]}): {mean}, {elapsed:.1f} s"
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Take the bar off; the terminal is as it was."""
+        self._bar.stop()
+
+
+def print_summary(
+    matrix: Matrix,
+    metrics: Mapping[str, float | None],
+    task_names: Sequence[str],
+    data_name: str,
+    console: Console,
+) -> None:
+    """Print the accuracy matrix and the metrics of a run.
+
+    The whole matrix up to 12 tasks if it fits the console's width, else its diagonal and last row.
+
+    Args:
+        matrix: n >= 1 finished rows of T fractions.
+        metrics: what `hnet_cl.results.metrics.summary` returns.
+        task_names: (T,) names of the tasks.
+        data_name: identity of the data; the embedded excerpt of MNIST brings a warning.
+        console: where to write.
+    """
+    table: RenderableType = _matrix_table(matrix)
+    # Measured on an endless line: else rich answers with the console's own width.
+    width = Measurement.get(console, console.options.update(width=10_000), table).maximum
+    if len(matrix[0]) > WHOLE_MATRIX_UP_TO or width > console.width:
+        table = _diagonal_and_last_row(matrix, task_names)
+    console.print("\nAccuracy on each task in %")
+    console.print(table)
+    console.print(_metrics_table(metrics))
+    if data_name == EMBEDDED_DATA:
+        console.print(
+            f"Warning: the data are {EMBEDDED_DATA}, 5,000 digits instead of MNIST's 70,000: "
+            "results are not comparable with published ones.",
+            style="bold yellow",
+            highlight=False,
+        )
+
+
+def _matrix_table(matrix: Matrix) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("after task", justify="right", no_wrap=True)
+    for number in range(1, len(matrix[0]) + 1):
+        table.add_column(str(number), justify="right", no_wrap=True)
+    for number, row in enumerate(matrix, start=1):
+        cells = [_cell(value) for value in row]
+        table.add_row(str(number), *cells)
+    return table
+
+
+def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> RenderableType:
+    """Each finished task with its accuracy right after learning it and after the last task."""
+    blocks = []
+    for first in range(0, len(matrix), BLOCK):
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+        table.add_column("task", no_wrap=True)
+        table.add_column("during", justify="right", no_wrap=True)
+        table.add_column("final", justify="right", no_wrap=True)
+        for task in range(first, min(first + BLOCK, len(matrix))):
+            table.add_row(Text(task_names[task]), _cell(matrix[task][task]), _cell(matrix[-1][task]))
+        blocks.append(table)
+    return Columns(blocks)
+
+
+def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
+    lines = [
+        ("ACC (mean accuracy at the end)", _percent(metrics["acc"])),
+        ("during (mean accuracy right after learning)", _percent(metrics["during"])),
+        ("BWT (backward transfer)", _points(metrics["bwt"])),
+        ("forgetting (best before the end, minus end)", _points(metrics["forgetting"])),
+        ("majority class (always the most frequent label)", _percent(metrics["majority"])),
+    ]
+    if metrics["task_inference"] is not None:
+        lines.append(("task inference (right task found)", _percent(metrics["task_inference"])))
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    for label, value in lines:
+        table.add_row(label, value)
+    return table
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _points(fraction: float | None) -> str:
+    return "needs two tasks" if fraction is None else f"{100 * fraction:+.2f} points"
+
+
+def _cell(fraction: float | None) -> str:
+    return "" if fraction is None else f"{100 * fraction:.1f}"
