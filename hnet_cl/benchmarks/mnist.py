@@ -85,9 +85,7 @@ def _verify(path: Path) -> None:
     try:
         found = md5_of(path)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror}): make it readable, or remove it"
-        ) from error
+        raise UserError(f"{path} cannot be read ({error.strerror}): make it readable, or remove it") from error
     if found != CHECKSUMS[path.name]:
         raise UserError(
             f"{path} is damaged: its MD5 is {found} and must be {CHECKSUMS[path.name]}; "

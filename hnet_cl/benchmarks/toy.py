@@ -41,9 +41,7 @@ class GaussianBlobs(Benchmark):
             train = _blobs(centres, settings.train_per_class, settings.spread, generator)
             test = _blobs(centres, settings.test_per_class, settings.spread, generator)
             drawn += [*train, *test]
-            self.tasks.append(
-                Task(task, f"blobs {task}", _split(*train, device), _split(*test, device), len(centres))
-            )
+            self.tasks.append(Task(task, f"blobs {task}", _split(*train, device), _split(*test, device), len(centres)))
         self.data = DataIdentity("toy", "synthetic", fingerprint(*drawn))
 
 

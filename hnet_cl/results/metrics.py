@@ -81,9 +81,7 @@ def transfer(matrix: Matrix, scratch_matrix: Matrix) -> float | None:
     return fmean(row[-1] - scratch[-1] for row, scratch in pairs) if pairs else None
 
 
-def summary(
-    matrix: Matrix, majority: Sequence[float], task_inference: float | None = None
-) -> dict[str, float | None]:
+def summary(matrix: Matrix, majority: Sequence[float], task_inference: float | None = None) -> dict[str, float | None]:
     """All metrics of one run, as fractions, under the keys of result.json.
 
     Args:

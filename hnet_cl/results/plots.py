@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
-from hnet_cl.results.files import write_atomically
+from hnet_cl.files import write_atomically
 from hnet_cl.results.metrics import Matrix, acc
 
 HEATMAP = "accuracy_matrix.png"
@@ -34,9 +34,7 @@ def accuracy_heatmap(matrix: Matrix, title: str) -> Figure:
     _label_axes(axes, tasks)
     if tasks <= NUMBERED_UP_TO:
         _write_numbers(axes, values)
-    axes.set_title(
-        f"{title}\nACC {acc(matrix):.2%} after {len(matrix)} of {tasks} tasks", fontsize=10, loc="left"
-    )
+    axes.set_title(f"{title}\nACC {acc(matrix):.2%} after {len(matrix)} of {tasks} tasks", fontsize=10, loc="left")
     bar = figure.colorbar(image, cax=bar_axes, format=PercentFormatter(1, 0))
     bar.ax.tick_params(length=0, labelsize=8)
     bar.ax.spines[:].set_visible(False)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hnet_cl.files import write_atomically
 from hnet_cl.results import metrics, provenance
-from hnet_cl.results.files import write_atomically
 
 RESULT = "result.json"
 MATRIX = "accuracy_matrix.csv"

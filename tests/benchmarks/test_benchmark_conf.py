@@ -45,9 +45,7 @@ def test_benchmark_names_its_training_and_an_existing_target(path: Path) -> None
 @pytest.mark.parametrize("path", [*BENCHMARKS, *TARGETS], ids=lambda path: path.stem)
 def test_every_value_is_explained(path: Path) -> None:
     values = [
-        line
-        for line in path.read_text().splitlines()
-        if re.match(r"\s*(- )?\w.*: \S", line) and "_target_" not in line
+        line for line in path.read_text().splitlines() if re.match(r"\s*(- )?\w.*: \S", line) and "_target_" not in line
     ]
     assert values
     assert [line for line in values if "  # " not in line] == []

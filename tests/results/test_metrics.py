@@ -106,9 +106,7 @@ def test_entries_of_unlearned_tasks_are_never_read(matrix: list[list[float | Non
 
 
 @given(matrices(), st.randoms(use_true_random=False))
-def test_order_within_the_last_row_does_not_change_acc(
-    matrix: list[list[float | None]], random: Random
-) -> None:
+def test_order_within_the_last_row_does_not_change_acc(matrix: list[list[float | None]], random: Random) -> None:
     last = matrix[-1][: len(matrix)]
     random.shuffle(last)
     assert acc([*matrix[:-1], last]) == pytest.approx(acc(matrix))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hnet_cl.results import files, provenance, recorder
+from hnet_cl import files
+from hnet_cl.results import provenance, recorder
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 
 FACTS = RunFacts(

@@ -1,0 +1,27 @@
+"""The shipped yaml files: where they lie and what they offer."""
+
+from pathlib import Path
+
+
+def conf_dir() -> Path:
+    """The folder of the yaml groups: inside the installed package, or beside it in a checkout.
+
+    Hydra's own relative and `pkg://` search paths do not find it in all of checkout, editable install and wheel.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no conf/config.yaml in {package} nor beside it: the installation is incomplete")
+
+
+def choices(folder: Path, group: str) -> dict[str, str]:
+    """The choices of a group and the first comment line of each one's file."""
+    return {path.stem: _first_comment(path) for path in sorted((folder / group).glob("*.yaml"))}
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("# ") and not line.startswith("# @"):
+            return line[2:].strip()
+    return ""

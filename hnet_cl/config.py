@@ -1,0 +1,170 @@
+"""From a composed configuration to checked settings: every mistake at once, before anything is loaded."""
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, create_model
+from torch import nn
+
+from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.errors import UserError
+from hnet_cl.methods.base import Learner
+from hnet_cl.scenario import ScenarioSettings
+from hnet_cl.settings import Settings
+from hnet_cl.suggest import nearest
+from hnet_cl.training.trainer import TrainingSettings
+
+
+class DeviceSettings(Settings):
+    """`threads` of torch on the processor; None leaves the number to torch."""
+
+    type: Literal["cpu", "cuda"]
+    threads: PositiveInt | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked configuration: classes and their settings, nothing built yet."""
+
+    benchmark_class: type[Benchmark]
+    benchmark: Any
+    method_class: type[Learner]
+    method: Any
+    target_class: type[nn.Module]
+    target: Mapping[str, Any]
+    scenario: ScenarioSettings
+    training: TrainingSettings
+    device: DeviceSettings
+    seed: int
+
+
+def check(config: Mapping[str, Any]) -> Plan:
+    """Checks names, types and ranges of a resolved configuration.
+
+    Raises:
+        UserError: with one line for every mistake.
+    """
+    benchmark_class = _find(config, "benchmark", Benchmark)
+    method_class = _find(config, "method", Learner)
+    target_class = _find(config, "target", nn.Module)
+    model = create_model(
+        "Config",
+        __base__=Settings,
+        seed=NonNegativeInt,
+        fresh=bool,
+        debug=bool,
+        data_dir=str,
+        output_dir=str,
+        benchmark=_with_target(benchmark_class.Settings),
+        method=_with_target(method_class.Settings),
+        target=_with_target(_arguments(target_class)),
+        scenario=ScenarioSettings,
+        training=TrainingSettings,
+        device=DeviceSettings,
+    )
+    try:
+        checked: Any = model.model_validate(dict(config))
+    except ValidationError as error:
+        raise UserError("\n".join(_line(model, item) for item in error.errors())) from error
+    _check_together(method_class, checked)
+    target = {name: value for name, value in config["target"].items() if name != "_target_"}
+    return Plan(
+        benchmark_class,
+        checked.benchmark,
+        method_class,
+        checked.method,
+        target_class,
+        target,
+        checked.scenario,
+        checked.training,
+        checked.device,
+        checked.seed,
+    )
+
+
+def _find(config: Mapping[str, Any], group: str, base: type) -> Any:
+    """The class that `<group>._target_` names: nothing but a subclass of `base` can be reached from yaml."""
+    node = config.get(group)
+    path = node.get("_target_") if isinstance(node, Mapping) else None
+    key = f"{group}._target_"
+    if not isinstance(path, str) or "." not in path:
+        raise UserError(f"{key}={path}: give the dotted path of a {base.__name__} class, as package.module.Class")
+    module_name, _, name = path.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{key}={path}: cannot be imported ({error})") from error
+    if not (inspect.isclass(found) and issubclass(found, base)) or inspect.isabstract(found):
+        raise UserError(f"{key}={path}: is no usable subclass of {base.__module__}.{base.__name__}")
+    return found
+
+
+def _check_together(method_class: type[Learner], checked: Any) -> None:
+    """What each choice allows alone but not with the others."""
+    scenario, method = checked.scenario.name, checked.method.name
+    if method_class.needs_task and not checked.scenario.task_known:
+        raise UserError(
+            f"method={method} with scenario={scenario}: the method needs to be told the task at test time, and this "
+            "scenario does not tell it; use scenario=cl1"
+        )
+    if checked.device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
+
+
+def _with_target(settings: type[BaseModel]) -> Any:
+    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias="_target_")))
+
+
+class _Arguments(Settings):
+    """A constructor may have annotations of any kind."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+
+def _arguments(target: type[nn.Module]) -> type[BaseModel]:
+    """Settings made of a module's constructor: its annotated arguments, less those the run itself gives."""
+    fields: dict[str, Any] = {}
+    parameters = inspect.signature(target).parameters
+    if not {"in_shape", "num_outputs"} <= parameters.keys():
+        raise UserError(
+            f"target._target_={target.__module__}.{target.__name__}: its constructor must take in_shape and "
+            "num_outputs, which the benchmark and the scenario decide; wrap it in a class that does"
+        )
+    for name, parameter in parameters.items():
+        if name in ("in_shape", "num_outputs"):
+            continue
+        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
+    return create_model(target.__name__, __base__=_Arguments, **fields)
+
+
+def _line(model: type[BaseModel], error: Any) -> str:
+    """One line for one of pydantic's errors: key, value, what is wrong, what is allowed."""
+    path = [str(part) for part in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "missing":
+        return f"{key}: is missing; give {key}=VALUE"
+    if error["type"] == "extra_forbidden":
+        prefix = key.removesuffix(path[-1])
+        return f"{key}: no such key{nearest(key, [prefix + name for name in _keys(model, path[:-1])])}"
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"{key}={_shown(error['input'])}: {message}"
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Names of the keys under `path` of nested settings."""
+    for name in path:
+        field = model.model_fields.get(name)
+        kind = field.annotation if field else None
+        if not (inspect.isclass(kind) and issubclass(kind, BaseModel)):
+            return []
+        model = kind
+    return [field.alias or name for name, field in model.model_fields.items()]

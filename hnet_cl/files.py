@@ -1,0 +1,36 @@
+"""Files that are there whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replace_file(path: Path) -> Iterator[Path]:
+    """Gives a temporary path in the same folder to write to; on success it takes the place of `path`.
+
+    The content is on disk before the name changes. After an exception `path` is as it was and the part is gone.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes `content` (text as UTF-8) by way of `replace_file`.
+
+    Raises:
+        OSError: e.g. the disk is full; `path` is then as it was.
+    """
+    with replace_file(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)

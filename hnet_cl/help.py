@@ -1,0 +1,55 @@
+"""The text of --help: every group's choices, the other keys, and examples."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hnet_cl.conf_files import choices, conf_dir
+
+GROUPS = ("benchmark", "scenario", "method", "target", "device")
+
+START = """\
+hnet_cl: continual learning with hypernetworks
+
+usage: python -m hnet_cl [CHOICE=NAME ...] [KEY=VALUE ...]
+"""
+
+END = """\
+Keys worth knowing (all of them: --cfg job --resolve)
+  seed=N                 initialisation and order of batches
+  training.iterations=N  training steps per task
+  benchmark.num_tasks=N  length of the sequence
+  data_dir=DIR           where data files lie or are put
+  output_dir=DIR         where run folders are put
+  fresh=true             start anew although the run's folder holds results
+  debug=true             show tracebacks of errors
+
+Examples
+  python -m hnet_cl
+      a hypernetwork learns five permuted-digit tasks in less than a minute
+  python -m hnet_cl benchmark=smnist method=hnet,finetune,scratch seed=1,2,3 -m
+      nine runs: three methods with three seeds each on split MNIST
+  python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.beta=0.05 --cfg job --resolve
+      print the complete configuration of a run instead of running it
+
+More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)"""
+
+
+def help_text(arguments: Sequence[str]) -> str:
+    """The help, with the choices of the shipped configuration and of a `--config-dir` among the arguments."""
+    folders = [conf_dir(), *_own_folders(arguments)]
+    parts = [START]
+    for group in GROUPS:
+        found = {name: line for folder in folders for name, line in choices(folder, group).items()}
+        width = max(map(len, found))
+        lines = [f"  {group}={name:<{width}}  {line}".rstrip() for name, line in found.items()]
+        parts.append("\n".join([f"{group}", *lines, ""]))
+    return "\n".join([*parts, END])
+
+
+def _own_folders(arguments: Sequence[str]) -> list[Path]:
+    found = []
+    for this, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = this.partition("=")
+        if name in ("--config-dir", "-cd"):
+            found.append(Path(value if equals else following))
+    return found

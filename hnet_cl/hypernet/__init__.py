@@ -1,0 +1,19 @@
+"""Task-conditioned hypernetworks for any `nn.Module`. Needs torch alone; see the README for an example."""
+
+from hnet_cl.hypernet.gram import GramRegularizer
+from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
+from hnet_cl.hypernet.lookahead import Lookahead
+from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
+from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork
+
+__all__ = [
+    "ACTIVATIONS",
+    "ExplicitRegularizer",
+    "GramRegularizer",
+    "Hypernetwork",
+    "Interval",
+    "Layout",
+    "Lookahead",
+    "OutputRegularizer",
+    "TargetNetwork",
+]

@@ -1,0 +1,161 @@
+"""The output regulariser without generating a single old weight: same value, same gradients, cost free of T.
+
+The last layer of the hypernetwork is linear in psi = [phi; 1]: block k of task t is A^T psi_tk, with A (H+1, C) its
+weights and biases. With * for the values at the time of construction,
+
+    block - block* = (A - A*)^T psi + A*^T (psi - psi*) = M^T z      M = [A - A*; A*]  (2H+2, C)
+                                                                     z = [psi; psi - psi*]  (2H+2,)
+
+and the sum of squares over all tasks and chunks is an inner product of two small matrices:
+
+    sum_tk || M^T z_tk ||^2 = < M M^T, sum_tk z_tk z_tk^T >          both (2H+2, 2H+2)
+
+That is O(C H^2 + T K H^2) instead of O(T K C H) time, and O(C H) instead of O(T K C) memory. It is exact in
+float32 because only small differences are multiplied: expanding ||A^T psi - A*^T psi*||^2 would cancel.
+
+Not every column of M counts for every z: the last chunk has surplus columns, and masked output heads leave out
+more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block counts are summed once
+for all segments; the few others are added to the segments where they do.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
+from hnet_cl.hypernet.regularizer import OutputRegularizer
+from hnet_cl.hypernet.target import Interval
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Columns of the last layer for which the same (task, chunk) pairs count."""
+
+    columns: slice
+    partial: Tensor  # (P,) which of the partly counting pairs count here
+    anchor_gram: Tensor  # (H+1, H+1), A* A*^T over `columns`
+
+
+class GramRegularizer(OutputRegularizer):
+    """R by Gram matrices. See the module's text; `ExplicitRegularizer` is the same thing spelled out."""
+
+    def __init__(
+        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+    ) -> None:
+        super().__init__(hypernetwork, tasks, kept)
+        with torch.no_grad():
+            self.anchor_features = hypernetwork.features(self.embeddings)  # psi* (T, K, H+1)
+            anchor = hypernetwork.head.detach()
+            self.factor = torch.cat([torch.zeros_like(anchor), anchor])  # M; its first half changes at each call
+        self._sort_pairs()
+
+    def _sort_pairs(self) -> None:
+        """Finds the (task, chunk) pairs that count whole, those that count in part, and the segments."""
+        size, device = self.hypernetwork.block_size, self.embeddings.device
+        spans: dict[tuple[int, int], list[Interval]] = {}
+        for task, intervals in enumerate(self.kept):
+            for start, stop in intervals:
+                for chunk in range(start // size, -(-stop // size)):
+                    first = chunk * size
+                    span = max(start - first, 0), min(stop - first, size)
+                    spans.setdefault((task, chunk), []).append(span)
+        partial = [pair for pair, parts in spans.items() if parts != [(0, size)]]
+        whole = torch.zeros(self.anchor_features.shape[:2], dtype=torch.bool)
+        for pair in spans:
+            whole[pair] = True
+        for pair in partial:
+            whole[pair] = False
+        self.whole = whole.to(device)
+        self.partial = torch.tensor(partial, dtype=torch.long, device=device).reshape(-1, 2)
+        self.segments = self._cut([spans[pair] for pair in partial])
+
+    def _cut(self, spans: Sequence[Sequence[Interval]]) -> list[Segment]:
+        """The segments, from the spans of columns in which each partly counting pair counts."""
+        edges = {edge for parts in spans for span in parts for edge in span}
+        borders = sorted({0, self.hypernetwork.block_size} | edges)
+        place = {border: i for i, border in enumerate(borders)}
+        counting: list[list[int]] = [[] for _ in borders]
+        for pair, parts in enumerate(spans):
+            for start, stop in parts:
+                for i in range(place[start], place[stop]):
+                    counting[i].append(pair)
+        anchor = self.factor[len(self.factor) // 2 :]
+        return [
+            Segment(
+                slice(start, stop),
+                torch.tensor(pairs, dtype=torch.long, device=anchor.device),
+                anchor[:, start:stop] @ anchor[:, start:stop].T,
+            )
+            for start, stop, pairs in zip(borders, borders[1:], counting, strict=False)
+        ]
+
+    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
+        if chosen is None:
+            chosen = torch.arange(len(self.embeddings), device=self.embeddings.device)
+        features = self.hypernetwork.features(self.embeddings[chosen], theta)
+        total: Tensor = _GramSum.apply(features, theta["head"], self, chosen)
+        return total / len(chosen)
+
+    def places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """For partial pairs whose task is chosen: the task's position in `chosen`, and which pairs these are."""
+        position = torch.full((len(self.embeddings),), -1, device=chosen.device)
+        position[chosen] = torch.arange(len(chosen), device=chosen.device)
+        place = position[self.partial[:, 0]]
+        here = (place >= 0).nonzero()[:, 0]
+        return place[here], here
+
+
+class _GramSum(torch.autograd.Function):
+    """sum over pairs of ||M^T z||^2 with its closed-form gradients: 2 sum(z z^T) M and 2 M M^T z."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, head: Tensor, owner: GramRegularizer, chosen: Tensor) -> Tensor:
+        factor = owner.factor
+        half = len(head)
+        torch.sub(head, factor[half:], out=factor[:half])
+        every = torch.cat([features, features - owner.anchor_features[chosen]], dim=2)
+        place, here = owner.places(chosen)
+        chunk = owner.partial[here, 1]
+        partial = every.new_zeros(len(owner.partial), 2 * half)
+        partial[here] = every[place, chunk]
+        z = (every * owner.whole[chosen, :, None]).flatten(0, 1)
+        moment = z.T @ z
+        total = features.new_zeros(())
+        gram_sum = torch.zeros_like(moment)
+        grad_partial = torch.zeros_like(partial)
+        ctx.moments = []
+        for segment in owner.segments:
+            gram = _gram(factor[:, segment.columns], segment.anchor_gram)
+            some = partial[segment.partial]
+            ctx.moments.append(torch.addmm(moment, some.T, some))
+            total += (gram * ctx.moments[-1]).sum()
+            gram_sum += gram
+            grad_partial[segment.partial] += some @ gram
+        grad_z = (z @ gram_sum).view_as(every)
+        grad_z.index_put_((place, chunk), grad_partial[here], accumulate=True)
+        ctx.segments = owner.segments
+        # psi stands in z twice, as psi and in psi - psi*
+        ctx.save_for_backward(factor, grad_z[..., :half] + grad_z[..., half:])
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        factor, grad_features = ctx.saved_tensors
+        half = len(factor) // 2
+        grad_head = factor.new_empty(half, factor.shape[1])
+        for segment, moment in zip(ctx.segments, ctx.moments, strict=True):
+            torch.mm(2 * grad * moment[:half], factor[:, segment.columns], out=grad_head[:, segment.columns])
+        return 2 * grad * grad_features, grad_head, None, None
+
+
+def _gram(factor: Tensor, anchor_gram: Tensor) -> Tensor:
+    """M M^T (2H+2, 2H+2); the block A* A*^T is known, so only the rows that changed are multiplied."""
+    half = len(anchor_gram)
+    changed = factor[:half] @ factor.T
+    lower = torch.cat([changed[:, half:].T, anchor_gram], dim=1)
+    return torch.cat([changed, lower])

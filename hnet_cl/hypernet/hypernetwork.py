@@ -1,0 +1,155 @@
+"""The task-conditioned hypernetwork h(e_t, theta) of von Oswald et al. (ICLR 2020), chunked or not."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from hnet_cl.hypernet.target import Layout
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "elu": F.elu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
+
+Theta = Mapping[str, Tensor]
+
+
+class Hypernetwork(nn.Module):
+    """Generates the N weights of a target network from a task embedding (paper, sections 2 and 4).
+
+    Chunked, the N weights are cut into K = ceil(N / chunk_size) blocks of C = chunk_size numbers. One small
+    network maps [e_t ; c_k] (task embedding, learned chunk embedding) to features phi_tk (H,) and its last,
+    affine, layer (`head`) maps these to block k; the surplus of the last block is dropped. Not chunked, there is one
+    block (K = 1, C = N) and no chunk embedding.
+
+    theta is everything that tasks share: all parameters but the task embeddings.
+
+    Args:
+        layout: names and shapes of the target network's parameters.
+        num_tasks: number of task embeddings.
+        task_embedding: size of a task embedding.
+        hidden: sizes of the hidden layers; empty for a linear hypernetwork.
+        activation: one of `ACTIVATIONS`, after each hidden layer.
+        chunk_size: C, or None for no chunking.
+        chunk_embedding: size of a chunk embedding; not used without chunking.
+
+    Initialisation (official code): Xavier-uniform matrices (without chunking, one for each target parameter),
+    zero biases, embeddings from N(0, 1).
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        num_tasks: int,
+        *,
+        task_embedding: int,
+        hidden: Sequence[int],
+        activation: str = "relu",
+        chunk_size: int | None = None,
+        chunk_embedding: int = 0,
+    ) -> None:
+        super().__init__()
+        self.layout = layout
+        self.activation = ACTIVATIONS[activation]
+        self.block_size = chunk_size or layout.total
+        self.num_chunks = ceil(layout.total / self.block_size)
+        code = chunk_embedding if chunk_size else 0
+        self.task_embeddings = nn.ParameterList(torch.empty(task_embedding) for _ in range(num_tasks))
+        self.chunk_embeddings = nn.Parameter(torch.empty(self.num_chunks, code))
+        sizes = [task_embedding + code, *hidden]
+        self.trunk = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+        # (H+1, C): the last layer's weights, transposed, and its biases as the last row. In this order every
+        # product with it runs along memory, and one pass serves both.
+        self.head = nn.Parameter(torch.empty(sizes[-1] + 1, self.block_size))
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draws all parameters anew from torch's global generator."""
+        for parameter in self.trunk.parameters():
+            if parameter.dim() == 1:
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.xavier_uniform_(parameter)
+        pieces = self.layout.sizes if self.block_size == self.layout.total else self.block_size
+        for block in self.head[:-1].split(pieces, dim=1):
+            nn.init.xavier_uniform_(block)
+        nn.init.zeros_(self.head[-1])
+        for embedding in (*self.task_embeddings, self.chunk_embeddings):
+            nn.init.normal_(embedding)
+
+    @property
+    def theta(self) -> dict[str, nn.Parameter]:
+        """The parameters that all tasks share, by name."""
+        return {name: p for name, p in self.named_parameters() if not name.startswith("task_embeddings.")}
+
+    def embeddings(self, tasks: Sequence[int]) -> Tensor:
+        """Task embeddings of several tasks, (B, E)."""
+        return torch.stack([self.task_embeddings[task] for task in tasks])
+
+    def features(self, embeddings: Tensor, theta: Theta | None = None) -> Tensor:
+        """psi = [phi; 1] (B, K, H+1): what the last layer sees, for task embeddings (B, E) and every chunk.
+
+        The first layer is applied to tasks and to chunks apart and the two are added, so its cost is that of
+        B + K rows, not B * K.
+        """
+        theta = self.theta if theta is None else theta
+        chunks = theta["chunk_embeddings"]
+        size = embeddings.shape[1]
+        if not len(self.trunk):
+            both = len(embeddings), len(chunks), -1
+            phi = torch.cat([embeddings[:, None].expand(both), chunks.expand(both)], dim=2)
+            return F.pad(phi, (0, 1), value=1)
+        weight = theta["trunk.0.weight"]
+        of_tasks = F.linear(embeddings, weight[:, :size], theta["trunk.0.bias"])  # (B, H0)
+        phi = of_tasks[:, None] + F.linear(chunks, weight[:, size:])  # (B, K, H0)
+        for i in range(1, len(self.trunk)):
+            phi = F.linear(self.activation(phi), theta[f"trunk.{i}.weight"], theta[f"trunk.{i}.bias"])
+        return F.pad(self.activation(phi), (0, 1), value=1)
+
+    def generate(self, features: Tensor, theta: Theta | None = None) -> Tensor:
+        """Weights (B, N) from features (B, K, H+1): the affine last layer, block after block."""
+        theta = self.theta if theta is None else theta
+        weights: Tensor = _Blocks.apply(features, theta["head"], self.layout.total)
+        return weights
+
+    def forward(self, task: int) -> Tensor:
+        """The weights (N,) of task `task`."""
+        return self.generate(self.features(self.embeddings([task]))).view(-1)
+
+
+class _Blocks(torch.autograd.Function):
+    """features @ head, laid end to end and cut to N weights.
+
+    Autograd would pad the gradient with zeros for the surplus of the last block and copy it, which takes longer
+    than all of the products; here the last block is treated apart instead.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, head: Tensor, total: int) -> Tensor:
+        ctx.save_for_backward(features, head)
+        return (features @ head).flatten(1)[:, :total]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        features, head = ctx.saved_tensors
+        size = head.shape[1]
+        whole = grad.shape[1] // size
+        blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, C)
+        rest = grad[:, whole * size :]  # (B, columns of the last block that count)
+        grad_head = features[:, :whole].flatten(0, 1).T @ blocks
+        grad_features = torch.empty_like(features)
+        grad_features[:, :whole] = (blocks @ head.T).view_as(features[:, :whole])
+        if used := rest.shape[1]:
+            grad_head[:, :used].addmm_(features[:, whole].T, rest)
+            grad_features[:, whole] = rest @ head[:, :used].T
+        return grad_features, grad_head, None

@@ -1,0 +1,74 @@
+"""The output regulariser: an old task is remembered as long as its generated weights stay where they were.
+
+    R(theta) = 1/n * sum over n old tasks t of || h(e_t, theta) - h(e_t, theta*) ||^2
+
+with theta* the hypernetwork as it was when the regulariser was made (von Oswald et al., ICLR 2020, Eq. 2; the
+norm is the plain sum of squares over generated weights). Both classes below compute the same number.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
+from hnet_cl.hypernet.target import Interval
+
+
+class OutputRegularizer(ABC):
+    """R as a function of theta, for the tasks and the theta* at the time of construction.
+
+    Args:
+        hypernetwork: gives theta* (its present parameters) and the old tasks' embeddings; both are copied.
+        tasks: the old tasks.
+        kept: for each of `tasks`, the intervals of the flat weight vector that count; None for all of them.
+    """
+
+    def __init__(
+        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+    ) -> None:
+        if not tasks:
+            raise ValueError("a regulariser needs at least one old task")
+        self.hypernetwork = hypernetwork
+        self.embeddings = hypernetwork.embeddings(tasks).detach()
+        everything = [(0, hypernetwork.layout.total)]
+        self.kept = [merge_intervals(k) for k in kept] if kept else [everything] * len(tasks)
+
+    @abstractmethod
+    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
+        """R(theta), a scalar; with `chosen` (positions in `tasks`, int64) the mean over those tasks only."""
+
+
+class ExplicitRegularizer(OutputRegularizer):
+    """The sum as it is written: generates every old task's weights. O(T N) time and memory; the reference."""
+
+    def __init__(
+        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+    ) -> None:
+        super().__init__(hypernetwork, tasks, kept)
+        with torch.no_grad():
+            self.targets = [hypernetwork(task) for task in tasks]
+
+    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
+        positions = range(len(self.targets)) if chosen is None else chosen.tolist()
+        total = torch.zeros((), device=self.embeddings.device)
+        for i in positions:
+            features = self.hypernetwork.features(self.embeddings[i : i + 1], theta)
+            drift = self.hypernetwork.generate(features, theta)[0] - self.targets[i]
+            for start, stop in self.kept[i]:
+                total = total + drift[start:stop].square().sum()
+        return total / len(positions)
+
+
+def merge_intervals(intervals: Sequence[Interval]) -> list[Interval]:
+    """Sorted, disjoint intervals with the same union; empty ones vanish."""
+    merged: list[Interval] = []
+    for start, stop in sorted(intervals):
+        if start >= stop:
+            continue
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged

@@ -1,0 +1,15 @@
+"""What tells one configuration from another."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# Which repetition it is, where it stands on disk and how it is started; the rest says what is computed.
+NOT_COMPUTED = ("seed", "fresh", "debug", "data_dir", "output_dir", "hydra")
+
+
+def config_id(config: Mapping[str, Any]) -> str:
+    """Eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk."""
+    computed = {key: value for key, value in config.items() if key not in NOT_COMPUTED}
+    return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,19 @@
+"""How the C library keeps memory."""
+
+import ctypes
+import sys
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+_KEEP = 1 << 30
+
+
+def keep_freed_memory() -> bool:
+    """Lets glibc keep freed blocks of megabytes for the next step instead of returning them to the kernel.
+
+    A training step allocates and frees several weight-sized tensors; getting each of them from the kernel anew,
+    page by page, costs about a fifth of the step. Says whether the C library took it; elsewhere nothing changes.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    return bool(mallopt and mallopt(_MMAP_THRESHOLD, _KEEP) and mallopt(_TRIM_THRESHOLD, _KEEP))

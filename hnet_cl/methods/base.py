@@ -1,0 +1,93 @@
+"""What a learner is: it meets tasks one after another and answers for all it has met."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hnet_cl.scenario import HeadMap
+from hnet_cl.seeding import seeded
+from hnet_cl.settings import Settings
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every learner is given beside its own settings.
+
+    `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser.
+    """
+
+    heads: HeadMap
+    make_target: Callable[[int], nn.Module]
+    make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+    seed: int
+    device: torch.device
+
+    def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
+        """A target network on the device, initialised from the random stream `stream`."""
+        with seeded(self.seed, "init", *stream):
+            return self.make_target(num_outputs).to(self.device)
+
+
+class Prediction(NamedTuple):
+    """Per input: the chosen output (b,), and the inferred task (b,) where the method infers one."""
+
+    output: Tensor
+    task: Tensor | None = None
+
+
+class Learner(nn.Module, ABC):
+    """A continual-learning method.
+
+    What a learner has learned lives in its parameters, buffers and extra state, so that `state_dict` holds it all
+    after any task. `begin_task` must follow from that state and the seed alone: what it makes (optimisers,
+    penalties, random streams) is made again when a run continues.
+    """
+
+    Settings: ClassVar[type[Settings]]
+    needs_task: ClassVar[bool] = False  # True: defined only where the task is told at test time
+    optimizers: list[torch.optim.Optimizer]
+
+    def __init__(self, settings: Any, setup: Setup) -> None:
+        super().__init__()
+        self.settings = settings
+        self.setup = setup
+        self.heads = setup.heads
+        self.latest = -1  # the task being learned, or learned last
+        self.optimizers = []
+
+    def begin_task(self, task: int) -> None:
+        """Called before the first step of `task`; tasks come in order."""
+        self.latest = task
+
+    @abstractmethod
+    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """One optimiser step on inputs (b, *in_shape) and labels (b,) within the task; returns detached losses."""
+
+    def end_task(self) -> None:
+        """Called after the last step of a task."""
+
+    @abstractmethod
+    def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
+        """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
+
+    @property
+    @abstractmethod
+    def target_size(self) -> int:
+        """Number of weights of the network that answers."""
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
+        """Mean cross-entropy of within-task labels (b,) under the softmax over `outputs` of logits (b, n)."""
+        return F.cross_entropy(logits[:, outputs], self.heads.label(labels, self.latest) - outputs.start)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """State that is neither parameter nor buffer."""
+        return {"latest": self.latest}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `get_extra_state`."""
+        self.latest = state["latest"]

@@ -1,0 +1,1 @@
+"""Target networks: plain modules that know no task and no hypernetwork."""

@@ -1,0 +1,29 @@
+"""The fully connected networks of the paper's MNIST experiments."""
+
+import itertools
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """Fully connected layers with biases and ReLU between them.
+
+    Args:
+        in_shape: shape of one input; it is flattened.
+        num_outputs: number of logits.
+        hidden: sizes of the hidden layers.
+    """
+
+    def __init__(self, in_shape: Sequence[int], num_outputs: int, hidden: list[int]) -> None:
+        super().__init__()
+        sizes = [prod(in_shape), *hidden, num_outputs]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs (b, *in_shape) to logits (b, num_outputs)."""
+        x = x.flatten(1)
+        for layer in self.layers[:-1]:
+            x = layer(x).relu()
+        return self.layers[-1](x)

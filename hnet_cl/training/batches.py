@@ -1,0 +1,28 @@
+"""The order in which examples are seen."""
+
+import torch
+from torch import Tensor
+
+
+class BatchStream:
+    """Shuffled indices without end: reshuffled after each sweep; a batch may span two sweeps (official code).
+
+    Args:
+        size: number of examples.
+        batch_size: indices per batch; more than `size` is allowed.
+        generator: the stream's own randomness.
+    """
+
+    def __init__(self, size: int, batch_size: int, generator: torch.Generator) -> None:
+        self._size = size
+        self._batch_size = batch_size
+        self._generator = generator
+        self._waiting = torch.empty(0, dtype=torch.long)
+
+    def next(self) -> Tensor:
+        """Indices (batch_size,) of the next batch, on the CPU."""
+        while len(self._waiting) < self._batch_size:
+            sweep = torch.randperm(self._size, generator=self._generator)
+            self._waiting = torch.cat([self._waiting, sweep])
+        batch, self._waiting = self._waiting.split([self._batch_size, len(self._waiting) - self._batch_size])
+        return batch

@@ -1,0 +1,99 @@
+"""The training loop: tasks in sequence, one row of the accuracy matrix after each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Annotated, Protocol
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.errors import UserError
+from hnet_cl.methods.base import Learner
+from hnet_cl.seeding import stream
+from hnet_cl.settings import Settings
+from hnet_cl.training.batches import BatchStream
+from hnet_cl.training.evaluation import evaluate
+
+Row = list[float | None]
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+class TrainingSettings(Settings):
+    """`iterations` per task; `lr` and `betas` are Adam's; `log_every` counts iterations."""
+
+    iterations: PositiveInt
+    batch_size: PositiveInt
+    lr: PositiveFloat
+    betas: Annotated[list[Decay], Field(min_length=2, max_length=2)]
+    eval_batch_size: PositiveInt
+    log_every: PositiveInt
+
+
+class Log(Protocol):
+    """What listens to a run. Iterations count within a task, from 1."""
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Task `task` starts, `iteration` iterations of it being done already."""
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Losses of one step, every `log_every` iterations and after the last."""
+
+    def end_task(self, task: int) -> None:
+        """Training of the task has ended, its evaluation begins."""
+
+    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
+        """Row `task` of the accuracy matrix, as fractions; None for tasks still to come."""
+
+
+def train(
+    learner: Learner,
+    tasks: Sequence[Task],
+    settings: TrainingSettings,
+    seed: int,
+    logs: Sequence[Log],
+    first: int = 0,
+) -> Iterator[Row]:
+    """Learns the tasks from `first` on, one after another, and yields a row of the accuracy matrix after each.
+
+    The order of batches is a random stream of its own: with the same seed, all methods see the same batches.
+    """
+    for task in tasks[first:]:
+        learn(learner, task, settings, seed, logs)
+        row = evaluate(learner, tasks, task.id, settings.eval_batch_size)
+        for log in logs:
+            log.row(task.id, row)
+        yield row
+
+
+def learn(learner: Learner, task: Task, settings: TrainingSettings, seed: int, logs: Sequence[Log]) -> None:
+    """The training iterations of one task."""
+    batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
+    device = task.train.labels.device
+    learner.begin_task(task.id)
+    for log in logs:
+        log.begin_task(task.id, 0)
+    for iteration in range(1, settings.iterations + 1):
+        losses = learner.step(*task.train.batch(batches.next().to(device)))
+        if iteration % settings.log_every == 0 or iteration == settings.iterations:
+            numbers = finite(losses, task, iteration)
+            for log in logs:
+                log.losses(task.id, iteration, numbers)
+    learner.end_task()
+    for log in logs:
+        log.end_task(task.id)
+
+
+def finite(losses: Mapping[str, Tensor], task: Task, iteration: int) -> dict[str, float]:
+    """The losses as numbers.
+
+    Raises:
+        UserError: one of them is NaN or infinite: training has diverged, and what follows would be worthless.
+    """
+    numbers = {name: value.item() for name, value in losses.items()}
+    if not all(map(isfinite, numbers.values())):
+        raise UserError(
+            f"training diverged at iteration {iteration} of {task.name}: {numbers}; use a smaller training.lr "
+            "or method weight"
+        )
+    return numbers
