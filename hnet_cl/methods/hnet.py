@@ -57,7 +57,7 @@ class HNet(Learner):
         module = setup.new_target(self.heads.num_outputs, "target")
         self.target = TargetNetwork(module)
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
-        self.task_buffers: list[dict[str, Tensor]] = []
+        self.task_buffers: dict[int, dict[str, Tensor]] = {}
         sizes = settings.hypernet.model_dump()
         with seeded(setup.seed, "init", "hypernetwork"):
             self.hypernetwork = Hypernetwork(self.target.layout, self.heads.num_tasks, **sizes).to(setup.device)
@@ -68,7 +68,7 @@ class HNet(Learner):
 
     def begin_task(self, task: int) -> None:
         super().begin_task(task)
-        self.task_buffers[task:] = [self.target.fresh_buffers()]
+        self.task_buffers[task] = self.target.fresh_buffers()
         theta = list(self.hypernetwork.theta.values())
         self.optimizers = [
             self.setup.make_optimizer(theta),
