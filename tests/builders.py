@@ -1,0 +1,110 @@
+"""Small learners, tasks and scenarios for tests, and the hypernetwork's formula written out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.benchmarks.toy import GaussianBlobs
+from hnet_cl.hypernet import Hypernetwork
+from hnet_cl.methods.base import Learner, Setup
+from hnet_cl.methods.finetune import Finetune
+from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.scratch import Scratch
+from hnet_cl.scenario import HeadMap, ScenarioSettings
+from hnet_cl.targets.mlp import MLP
+from hnet_cl.training.trainer import TrainingSettings
+
+CPU = torch.device("cpu")
+LR, BETAS = 0.01, (0.9, 0.999)
+METHODS: Mapping[str, type[Learner]] = {"hnet": HNet, "finetune": Finetune, "scratch": Scratch}
+HNET: dict[str, Any] = {
+    "hypernet": {"task_embedding": 3, "chunk_embedding": 2, "chunk_size": 20, "hidden": [6], "activation": "elu"},
+    "beta": 0.05,
+    "lookahead": True,
+    "regularizer": "fast",
+    "regularized_tasks": None,
+    "mask_heads": False,
+}
+
+
+def head_map(scenario: str, counts: Sequence[int]) -> HeadMap:
+    """The head map of scenario cl1, cl2 or cl3."""
+    heads: Any = "shared" if scenario == "cl2" else "separate"
+    return HeadMap(ScenarioSettings(name=scenario, heads=heads, task_known=scenario == "cl1"), counts)
+
+
+def blobs(**changes: Any) -> GaussianBlobs:
+    """Three small tasks of two blobs each, unless told otherwise."""
+    sizes: dict[str, Any] = {
+        "num_tasks": 3,
+        "num_classes": 2,
+        "train_per_class": 30,
+        "test_per_class": 20,
+        "spread": 0.15,
+        "seed": 42,
+    }
+    return GaussianBlobs(GaussianBlobs.Settings(**({"name": "toy"} | sizes | changes)), Path("unused"), CPU)
+
+
+def small_target(num_outputs: int) -> nn.Module:
+    """An MLP 2-5-`num_outputs`."""
+    return MLP((2,), num_outputs, [5])
+
+
+def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """The optimiser of real runs."""
+    return torch.optim.Adam(parameters, lr=LR, betas=BETAS, fused=True)
+
+
+def setup(heads: HeadMap, seed: int = 1, target: Any = small_target) -> Setup:
+    """What a learner of tasks with these heads is given."""
+    return Setup(heads, target, adam, seed, CPU)
+
+
+def learner(
+    method: str, benchmark: Benchmark, scenario: str = "cl1", seed: int = 1, target: Any = small_target, **changes: Any
+) -> Any:
+    """A learner of a benchmark's tasks; `changes` to the settings HNET."""
+    kind = METHODS[method]
+    settings: dict[str, Any] = {"name": method} | (HNET | changes if method == "hnet" else {})
+    return kind(kind.Settings(**settings), setup(head_map(scenario, benchmark.class_counts), seed, target))
+
+
+def training(**changes: Any) -> TrainingSettings:
+    """A short training."""
+    usual: dict[str, Any] = {
+        "iterations": 15,
+        "batch_size": 8,
+        "lr": LR,
+        "betas": [*BETAS],
+        "eval_batch_size": 16,
+        "log_every": 5,
+    }
+    return TrainingSettings(**(usual | changes))
+
+
+def written_out(hypernetwork: Hypernetwork, theta: Mapping[str, Tensor], embedding: Tensor) -> Tensor:
+    """h(e, theta) by the book: each chunk's code through the layers, the blocks joined and cut."""
+    blocks = []
+    for chunk in theta["chunk_embeddings"]:
+        hidden = torch.cat([embedding, chunk])
+        for i in range(len(hypernetwork.trunk)):
+            hidden = hypernetwork.activation(theta[f"trunk.{i}.weight"] @ hidden + theta[f"trunk.{i}.bias"])
+        blocks.append(theta["head"][:-1].T @ hidden + theta["head"][-1])
+    return torch.cat(blocks)[: hypernetwork.layout.total]
+
+
+def moved(theta: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """Another theta nearby, as leaves that require gradients."""
+    return {name: (p + scale * torch.randn_like(p)).detach().requires_grad_() for name, p in theta.items()}
+
+
+def same_state(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two state_dicts hold the same tensors bit for bit (extra state aside)."""
+    tensors = [name for name, value in first.items() if isinstance(value, Tensor)]
+    assert tensors
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in tensors)

@@ -1,0 +1,245 @@
+"""The fast regulariser is the explicit one, and the explicit one is the paper's formula."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pytest
+import torch
+from builders import moved, written_out
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from hnet_cl.hypernet import (
+    ACTIVATIONS,
+    ExplicitRegularizer,
+    GramRegularizer,
+    Hypernetwork,
+    Interval,
+    Layout,
+    OutputRegularizer,
+)
+from hnet_cl.hypernet.hypernetwork import Theta
+from hnet_cl.hypernet.regularizer import merge_intervals
+from hnet_cl.targets.mlp import MLP
+
+BOTH = pytest.mark.parametrize("kind", [GramRegularizer, ExplicitRegularizer])
+Kept = Sequence[Sequence[Interval]] | None
+
+
+def hypernetwork_of(
+    layout: Layout, tasks: int, hidden: Sequence[int] = (6,), chunk_size: int | None = 7, activation: str = "elu"
+) -> Hypernetwork:
+    made = Hypernetwork(
+        layout,
+        tasks,
+        task_embedding=3,
+        hidden=hidden,
+        activation=activation,
+        chunk_size=chunk_size,
+        chunk_embedding=2,
+    )
+    for parameter in made.parameters():  # biases too: none may stay at its initial zero
+        torch.nn.init.normal_(parameter, std=0.5)
+    return made
+
+
+def vector(total: int) -> Layout:
+    return Layout({"w": torch.Size((total,))})
+
+
+def value_and_gradients(regularizer: OutputRegularizer, theta: Theta, chosen: Tensor | None) -> tuple[Tensor, ...]:
+    value = regularizer(theta, chosen)
+    return value.detach(), *torch.autograd.grad(value, list(theta.values()))
+
+
+def assert_equal(kinds: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], tolerance: float) -> None:
+    """Value, then each gradient: differences are at most `tolerance` times the largest entry."""
+    for ours, theirs in zip(*kinds, strict=True):
+        if theirs.numel():
+            largest = theirs.abs().max().item()
+            assert (ours - theirs).abs().max().item() <= tolerance * largest + 1e-30
+
+
+@dataclass(frozen=True)
+class Case:
+    """A hypernetwork, what of which old tasks counts, and the draw of its numbers."""
+
+    total: int
+    tasks: int
+    chunk_size: int | None
+    hidden: list[int]
+    activation: str
+    kept: list[list[Interval]] | None
+    chosen: list[int] | None
+    seed: int
+
+    def compare(self, dtype: torch.dtype) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Value and gradients of the fast and of the explicit regulariser; task 0 stays out of both."""
+        torch.manual_seed(self.seed)
+        layout = vector(self.total)
+        hypernetwork = hypernetwork_of(layout, self.tasks + 1, self.hidden, self.chunk_size, self.activation).to(dtype)
+        old = range(1, self.tasks + 1)
+        fast = GramRegularizer(hypernetwork, old, self.kept)
+        explicit = ExplicitRegularizer(hypernetwork, old, self.kept)
+        theta = moved(hypernetwork.theta, 0.3)
+        chosen = None if self.chosen is None else torch.tensor(self.chosen)
+        return value_and_gradients(fast, theta, chosen), value_and_gradients(explicit, theta, chosen)
+
+
+@st.composite
+def cases(draw: st.DrawFn, smallest: int, shortest: int) -> Case:
+    """At least `smallest` weights, of which for each task an interval of at least `shortest` counts, and any others."""
+    total = draw(st.integers(smallest, 3 * smallest + 60))
+    tasks = draw(st.integers(1, 4))
+    start = st.integers(0, total - shortest)
+    long = start.flatmap(lambda first: st.tuples(st.just(first), st.integers(first + shortest, total)))
+    anywhere = st.tuples(st.integers(0, total), st.integers(0, total))
+    intervals = st.tuples(st.lists(anywhere, max_size=3), long).map(lambda parts: [*parts[0], parts[1]])
+    return Case(
+        total=total,
+        tasks=tasks,
+        chunk_size=draw(st.none() | st.integers(1, total + 5)),
+        hidden=draw(st.lists(st.integers(4, 9), max_size=2)),
+        activation=draw(st.sampled_from(list(ACTIVATIONS))),
+        kept=draw(st.none() | st.lists(intervals, min_size=tasks, max_size=tasks)),
+        chosen=draw(st.none() | st.lists(st.integers(0, tasks - 1), min_size=1, unique=True)),
+        seed=draw(st.integers(0, 10**6)),
+    )
+
+
+@given(cases(smallest=30, shortest=10))
+@settings(max_examples=100, deadline=None)
+def test_fast_equals_explicit_in_single_precision(case: Case) -> None:
+    assert_equal(case.compare(torch.float32), 1e-5)
+
+
+@given(cases(smallest=1, shortest=1))
+@settings(max_examples=100, deadline=None)
+def test_fast_equals_explicit_in_double_precision(case: Case) -> None:
+    assert_equal(case.compare(torch.float64), 1e-10)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 5, 7, 16])
+def test_fast_equals_explicit_with_masked_heads(chunk_size: int | None) -> None:
+    layout = Layout.of(MLP((2,), 6, [4]))
+    hypernetwork = hypernetwork_of(layout, 3, [6, 5], chunk_size).double()
+    kept = [layout.without_other_rows(("layers.1.weight", "layers.1.bias"), slice(2 * t, 2 * t + 2)) for t in range(3)]
+    pair = [kind(hypernetwork, range(3), kept) for kind in (GramRegularizer, ExplicitRegularizer)]
+    theta = moved(hypernetwork.theta, 0.3)
+    ours, theirs = (value_and_gradients(regularizer, theta, None) for regularizer in pair)
+    assert_equal((ours, theirs), 1e-10)
+    assert ours[0] < 0.9 * GramRegularizer(hypernetwork, range(3))(theta)  # the mask does leave something out
+
+
+@BOTH
+@pytest.mark.parametrize("kept", [None, [[(0, 4), (15, 20)], [(3, 9), (5, 12)]]])
+def test_value_is_the_sum_over_weights_divided_by_the_number_of_tasks(
+    kind: type[OutputRegularizer], kept: Kept
+) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    theta = moved(hypernetwork.theta, 0.3)
+    expected = 0.0
+    for i, task in enumerate((2, 0)):
+        embedding = hypernetwork.task_embeddings[task]
+        drift = written_out(hypernetwork, theta, embedding) - written_out(hypernetwork, hypernetwork.theta, embedding)
+        positions = {p for start, stop in kept[i] for p in range(start, stop)} if kept else range(20)
+        expected += sum(drift[p].item() ** 2 for p in positions) / 2
+    assert kind(hypernetwork, (2, 0), kept)(theta).item() == pytest.approx(expected, rel=1e-5)
+
+
+@BOTH
+def test_zero_with_zero_gradient_where_it_was_made(kind: type[OutputRegularizer]) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    at_anchor = value_and_gradients(kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0), None)
+    largest = max(part.abs().max().item() for part in at_anchor)
+    # the explicit form has its targets from the same products, but perhaps not of the same shape
+    assert largest == 0 if kind is GramRegularizer else largest < 1e-5
+
+
+@BOTH
+def test_theta_star_is_frozen_when_it_is_made(kind: type[OutputRegularizer]) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    regularizer, theta = kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0.3)
+    before = value_and_gradients(regularizer, theta, None)
+    with torch.no_grad():
+        for parameter in hypernetwork.parameters():
+            parameter.add_(1)
+    torch.testing.assert_close(value_and_gradients(regularizer, theta, None), before, rtol=0, atol=0)
+
+
+@BOTH
+def test_no_gradient_reaches_old_embeddings(kind: type[OutputRegularizer]) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    regularizer = kind(hypernetwork, range(2))
+    with torch.no_grad():
+        hypernetwork.chunk_embeddings.add_(0.1)
+    regularizer(hypernetwork.theta).backward()
+    assert all(embedding.grad is None for embedding in hypernetwork.task_embeddings)
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in hypernetwork.theta.values())
+
+
+@pytest.mark.parametrize("kept", [None, [[(0, 4), (6, 7)], [(3, 11)]]])
+def test_fast_gradients_by_finite_differences(kept: Kept) -> None:
+    hypernetwork = hypernetwork_of(vector(11), 2, [4], 4).double()
+    theta = moved(hypernetwork.theta, 0.3)
+
+    def value(*tensors: Tensor) -> Tensor:
+        return GramRegularizer(hypernetwork, range(2), kept)(dict(zip(theta, tensors, strict=True)))
+
+    assert torch.autograd.gradcheck(value, tuple(theta.values()))
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_sampling_tasks_is_unbiased(kind: type[OutputRegularizer], number: int) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 4).double()
+    kept = [[(2, 18)], [(0, 20)], [(4, 8)], [(0, 1), (3, 20)]]
+    regularizer, theta = kind(hypernetwork, range(4), kept), moved(hypernetwork.theta, 0.3)
+    draws = [value_and_gradients(regularizer, theta, torch.tensor(c)) for c in itertools.combinations(range(4), number)]
+    mean = tuple(sum(parts) / len(draws) for parts in zip(*draws, strict=True))
+    torch.testing.assert_close(mean, value_and_gradients(regularizer, theta, None), rtol=1e-10, atol=1e-12)
+    assert not torch.allclose(draws[0][0], draws[1][0])
+
+
+def test_a_second_value_before_the_first_gradient_is_an_error_not_a_wrong_gradient() -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    regularizer = GramRegularizer(hypernetwork, range(3))
+    first = regularizer(moved(hypernetwork.theta, 0.1))
+    regularizer(moved(hypernetwork.theta, 0.2))
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        first.backward()
+
+
+@BOTH
+def test_a_regulariser_without_old_tasks_is_refused(kind: type[OutputRegularizer]) -> None:
+    with pytest.raises(ValueError, match="at least one old task"):
+        kind(hypernetwork_of(vector(20), 1), [])
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30))))
+def test_merged_intervals_are_sorted_disjoint_and_cover_the_same(intervals: list[Interval]) -> None:
+    merged = merge_intervals(intervals)
+    assert all(start < stop for start, stop in merged)
+    assert all(first[1] < second[0] for first, second in itertools.pairwise(merged))
+    covered = {p for start, stop in intervals for p in range(start, stop)}
+    assert {p for start, stop in merged for p in range(start, stop)} == covered
+
+
+def flops(kind: type[OutputRegularizer], tasks: int) -> int:
+    """Of one value with its gradients, for permuted MNIST's hypernetwork."""
+    layout = vector(2_126_100)
+    hypernetwork = Hypernetwork(
+        layout, tasks, task_embedding=24, hidden=[25, 25], activation="elu", chunk_size=78_000, chunk_embedding=8
+    )
+    regularizer, theta = kind(hypernetwork, range(tasks)), moved(hypernetwork.theta, 0.1)
+    with FlopCounterMode(display=False) as counter:
+        value_and_gradients(regularizer, theta, None)
+    return int(counter.get_total_flops())
+
+
+def test_cost_of_the_fast_form_does_not_grow_with_tasks() -> None:
+    assert flops(GramRegularizer, 50) < 4 / 3 * flops(GramRegularizer, 2)
+    assert flops(ExplicitRegularizer, 10) > 4 * flops(ExplicitRegularizer, 2)

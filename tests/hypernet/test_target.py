@@ -1,0 +1,155 @@
+"""Layouts of flat weight vectors, and modules as functions of such vectors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hnet_cl.hypernet import Layout, TargetNetwork
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+
+
+def convnet() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Dropout2d(0.5), nn.Flatten(), nn.Linear(12, 5)
+    )
+
+
+class Tied(nn.Module):
+    """A linear autoencoder with one matrix under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Linear(3, 3)
+        self.decoder = nn.Linear(3, 3)
+        self.decoder.weight = self.encoder.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.decoder(self.encoder(x).relu())
+
+
+def flat_weights(module: nn.Module) -> Tensor:
+    return Layout.of(module).flatten(dict(module.named_parameters())).detach()
+
+
+def seeded_call(function: Any, *args: Any) -> Tensor:
+    """Calls with the same draws each time, for dropout."""
+    torch.manual_seed(5)
+    return function(*args)
+
+
+def test_layout_follows_the_modules_own_order_of_parameters() -> None:
+    layout = Layout.of(convnet())
+    assert list(layout.shapes.items()) == [
+        ("0.weight", (3, 2, 3, 3)),
+        ("0.bias", (3,)),
+        ("1.weight", (3,)),
+        ("1.bias", (3,)),
+        ("5.weight", (5, 12)),
+        ("5.bias", (5,)),
+    ]
+    assert layout.sizes == (54, 3, 3, 3, 60, 5)
+    assert layout.total == 128
+    assert [layout.interval(name) for name in ("0.weight", "1.weight", "5.bias")] == [(0, 54), (57, 60), (123, 128)]
+    with pytest.raises(KeyError, match=r"6\.bias.*0\.weight, 0\.bias"):
+        layout.interval("6.bias")
+
+
+def test_split_and_flatten_are_inverse_and_keep_order() -> None:
+    layout = Layout.of(mlp())
+    flat = torch.arange(layout.total)
+    named = layout.split(flat)
+    assert {name: p.shape for name, p in named.items()} == layout.shapes
+    assert named["0.weight"].tolist()[1] == [4, 5, 6, 7]
+    assert named["2.bias"].tolist() == [48, 49, 50]
+    assert torch.equal(layout.flatten(named), flat)
+    assert torch.equal(layout.flatten(dict(reversed(named.items()))), flat)
+
+
+def test_a_parameter_without_dimensions_counts_one() -> None:
+    module = nn.Module()
+    module.scale = nn.Parameter(torch.tensor(2.0))
+    assert Layout.of(module).sizes == (1,)
+    assert Layout.of(module).split(torch.tensor([3.0]))["scale"].shape == ()
+
+
+def test_a_module_without_parameters_is_refused() -> None:
+    with pytest.raises(ValueError, match="ReLU has no parameters"):
+        TargetNetwork(nn.ReLU())
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(("make", "shape"), [(mlp, (7, 4)), (convnet, (7, 2, 4, 4))])
+def test_with_its_own_weights_the_module_is_reproduced(make: Any, shape: tuple[int, ...], training: bool) -> None:
+    module, inputs = make(), torch.randn(shape)
+    for parameter in module.parameters():  # BatchNorm's initial 1 and 0 would hide a mix-up
+        nn.init.normal_(parameter)
+    target, weights = TargetNetwork(module).train(training), flat_weights(module)
+    module.train(training)
+    assert torch.equal(seeded_call(target, weights, inputs), seeded_call(module, inputs))
+
+
+def test_buffers_handed_in_are_updated_as_the_modules_own() -> None:
+    module, inputs = convnet(), torch.randn(7, 2, 4, 4)
+    target, weights = TargetNetwork(module), flat_weights(module)
+    buffers, untouched = target.fresh_buffers(), target.fresh_buffers()
+    for _ in range(2):
+        seeded_call(target.train(), weights, inputs, buffers)
+        seeded_call(module.train(), inputs)
+    own = dict(module.named_buffers())
+    assert own.keys() == buffers.keys() == {"1.running_mean", "1.running_var", "1.num_batches_tracked"}
+    assert all(torch.equal(own[name], buffers[name]) for name in own)
+    assert buffers["1.num_batches_tracked"] == 2
+    assert torch.equal(target.train(False)(weights, inputs, buffers), module.eval()(inputs))
+    target.train()(weights, inputs)  # with no buffers handed in, none are kept
+    assert all(torch.equal(target.fresh_buffers()[name], untouched[name]) for name in own)
+
+
+def test_the_module_handed_in_stays_as_it_is() -> None:
+    module = convnet()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    target = TargetNetwork(module)
+    target.train(False)(torch.randn(128), torch.randn(7, 2, 4, 4), target.fresh_buffers())
+    target.train()(torch.randn(128), torch.randn(7, 2, 4, 4))
+    assert module.training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_tied_parameters_are_counted_once_and_stay_tied() -> None:
+    module, inputs = Tied(), torch.randn(4, 3)
+    target = TargetNetwork(module)
+    assert list(target.layout.sizes) == [9, 3, 3]
+    assert torch.equal(target(flat_weights(module), inputs), module(inputs))
+    other = torch.randn(15)
+    matrix, in_bias, out_bias = other[:9].view(3, 3), other[9:12], other[12:]
+    by_hand = (inputs @ matrix.T + in_bias).relu() @ matrix.T + out_bias
+    torch.testing.assert_close(target(other, inputs), by_hand)
+
+
+@pytest.mark.parametrize(("make", "shape"), [(mlp, (7, 4)), (convnet, (7, 2, 4, 4)), (Tied, (7, 3))])
+def test_gradients_of_flat_weights_are_the_modules_gradients(make: Any, shape: tuple[int, ...]) -> None:
+    module, inputs = make(), torch.randn(shape)
+    target, weights = TargetNetwork(module), flat_weights(module).requires_grad_()
+    seeded_call(target, weights, inputs).square().sum().backward()
+    seeded_call(module, inputs).square().sum().backward()
+    own = target.layout.flatten({name: p.grad for name, p in module.named_parameters() if p.grad is not None})
+    assert weights.grad is not None and weights.grad.any()
+    torch.testing.assert_close(weights.grad, own, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 2), slice(2, 5), slice(0, 5)])
+def test_without_other_rows_is_a_mask_over_rows(rows: slice) -> None:
+    layout = Layout.of(convnet())
+    masks: Mapping[str, Tensor] = {name: torch.ones(shape, dtype=torch.bool) for name, shape in layout.shapes.items()}
+    for name in ("5.weight", "5.bias"):
+        masks[name][:] = False
+        masks[name][rows] = True
+    kept = torch.zeros(layout.total, dtype=torch.bool)
+    for start, stop in layout.without_other_rows(("5.weight", "5.bias"), rows):
+        kept[start:stop] = True
+    assert torch.equal(kept, layout.flatten(masks))

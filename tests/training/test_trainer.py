@@ -1,0 +1,146 @@
+"""The loop: what the learner and the listeners are told, and what a seed decides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+import torch
+from builders import METHODS, blobs, learner, same_state, training
+from torch import Tensor
+
+from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.errors import UserError
+from hnet_cl.methods.base import Learner
+from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.trainer import Row, finite, train
+
+every_method = pytest.mark.parametrize("method", METHODS)
+
+
+class Notes:
+    """A log that writes down what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        self.heard.append(("begin", task, iteration))
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        self.heard.append(("losses", task, iteration, set(losses)))
+
+    def end_task(self, task: int) -> None:
+        self.heard.append(("end", task))
+
+    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
+        self.heard.append(("row", task, accuracies))
+
+
+def run(learner: Learner, benchmark: Benchmark, seed: int = 1, first: int = 0, **changes: Any) -> list[Row]:
+    return list(train(learner, benchmark.tasks, training(**changes), seed, [], first))
+
+
+def record_steps(learner: Learner) -> list[tuple[Tensor, Tensor]]:
+    """Keeps the batches that a learner is given from now on."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    step = learner.step
+
+    def recorded(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        seen.append((inputs, labels))
+        return step(inputs, labels)
+
+    learner.step = recorded  # type: ignore[method-assign]
+    return seen
+
+
+def all_equal(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]) -> bool:
+    pairs = zip(first, second, strict=True)
+    return all(torch.equal(x, other_x) and torch.equal(y, other_y) for (x, y), (other_x, other_y) in pairs)
+
+
+def test_listeners_hear_everything_in_order() -> None:
+    benchmark, notes = blobs(), Notes()
+    settings = training(iterations=7, log_every=3)
+    rows = list(train(learner("finetune", benchmark), benchmark.tasks, settings, 1, [notes], first=1))
+    assert len(rows) == 2
+    assert notes.heard == [
+        event
+        for task in (1, 2)
+        for event in (
+            ("begin", task, 0),
+            *(("losses", task, iteration, {"loss"}) for iteration in (3, 6, 7)),
+            ("end", task),
+            ("row", task, rows[task - 1]),
+        )
+    ]
+
+
+def test_a_row_is_the_accuracy_after_its_task() -> None:
+    benchmark = blobs()
+    made = learner("hnet", benchmark)
+    for task, row in enumerate(train(made, benchmark.tasks, training(), 1, [])):
+        assert made.latest == task
+        assert row == evaluate(made, benchmark.tasks, task, 1000)
+        assert [entry is None for entry in row] == [other > task for other in range(3)]
+
+
+def test_each_step_gets_a_batch_of_its_own_task() -> None:
+    benchmark = blobs()
+    made = learner("finetune", benchmark)
+    seen = record_steps(made)
+    run(made, benchmark, iterations=15, batch_size=8)
+    assert len(seen) == 45
+    for step, (inputs, labels) in enumerate(seen):
+        train_split = benchmark.tasks[step // 15].train
+        assert inputs.shape == (8, 2)
+        where = (inputs[:, None] == train_split.images).all(2).nonzero()[:, 1]
+        assert len(where) == 8 and torch.equal(train_split.labels[where], labels)
+    first_sweep = torch.cat([inputs for inputs, _ in seen[:8]])[:60]
+    assert len(first_sweep.unique(dim=0)) == 60  # every example once
+
+
+def test_all_methods_see_the_same_tasks_and_batches() -> None:
+    seen = []
+    for method in METHODS:
+        made = learner(method, blobs())
+        seen.append(record_steps(made))
+        run(made, blobs())
+    assert all_equal(seen[0], seen[1]) and all_equal(seen[0], seen[2])
+
+
+@every_method
+def test_a_seed_decides_everything(method: str) -> None:
+    results = []
+    for seed in (1, 1, 2):
+        torch.rand(seed)  # what else is drawn has no influence
+        benchmark = blobs()
+        made = learner(method, benchmark, seed=seed)
+        start = {name: value.clone() for name, value in made.state_dict().items() if isinstance(value, Tensor)}
+        seen = record_steps(made)
+        results.append((start, seen, run(made, benchmark, seed), made.state_dict()))
+    (start, seen, rows, end), same, other = results
+    assert same_state(start, same[0]) and all_equal(seen, same[1]) and rows == same[2] and same_state(end, same[3])
+    assert not same_state(start, other[0]) and not all_equal(seen, other[1]) and not same_state(end, other[3])
+
+
+@every_method
+def test_the_toy_benchmark_is_learned(method: str) -> None:
+    rows = run(learner(method, blobs()), blobs(), iterations=150)
+    assert all(row[task] > 0.9 for task, row in enumerate(rows))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_divergence_is_one_clear_line(number: float) -> None:
+    task = blobs().tasks[1]
+    losses = {"loss": torch.tensor(1.0), "regularizer": torch.tensor(number)}
+    line = rf"^training diverged at iteration 12 of blobs 1: .*'regularizer': {number}.*training\.lr"
+    with pytest.raises(UserError, match=line):
+        finite(losses, task, 12)
+
+
+def test_divergence_ends_the_run() -> None:
+    benchmark = blobs()
+    made = learner("finetune", benchmark)
+    made.step = lambda inputs, labels: {"loss": torch.tensor(float("nan"))}
+    with pytest.raises(UserError, match="diverged at iteration 5 of blobs 0"):
+        run(made, benchmark, log_every=5)
