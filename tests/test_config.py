@@ -1,0 +1,237 @@
+"""What can be configured: every choice composes, is checked, described, and counts in the configuration's id."""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from pydantic import BaseModel
+
+import hnet_cl
+from hnet_cl.conf_files import choices, conf_dir
+from hnet_cl.config import Plan, check
+from hnet_cl.errors import UserError
+from hnet_cl.help import GROUPS
+from hnet_cl.identity import NOT_COMPUTED, config_id
+from hnet_cl.methods.base import Learner
+from hnet_cl.settings import Settings
+from hnet_cl.suggest import nearest
+
+BENCHMARKS, SCENARIOS, METHODS = (list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method"))
+TASK_MUST_BE_KNOWN = {"hnet", "scratch"}
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> Any:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration that a command line with these overrides gets."""
+    return deepcopy(_composed(overrides))
+
+
+def complaint(config: Mapping[str, Any]) -> str:
+    """What `check` says against a configuration."""
+    with pytest.raises(UserError) as error:
+        check(config)
+    return str(error.value)
+
+
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of all that is no mapping."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Leaves of `other` that `one` does not have with the same value."""
+    before = dict(leaves(one))
+    return {key: value for key, value in leaves(other) if key not in before or before[key] != value}
+
+
+@pytest.mark.parametrize(("benchmark", "scenario", "method"), list(product(BENCHMARKS, SCENARIOS, METHODS)))
+def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, scenario: str, method: str) -> None:
+    config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}")
+    if method in TASK_MUST_BE_KNOWN and scenario != "cl1":
+        expected = f"method={method} with scenario={scenario}: the method needs to be told the task at test time"
+        message = complaint(config)
+        assert message.startswith(expected) and message.endswith("use scenario=cl1") and "\n" not in message
+        return
+    plan = check(config)
+    assert isinstance(plan, Plan)
+    assert (plan.benchmark.name, plan.scenario.name, plan.method.name) == (benchmark, scenario, method)
+
+
+@pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(), group)])
+def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
+    group, _, name = choice.partition("=")
+    config = composed(choice, *(["method=finetune"] if group == "scenario" else []))
+    if choice == "device=cuda" and not torch.cuda.is_available():
+        assert complaint(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
+    else:
+        check(config)
+    assert re.match(r"[A-Z].{15,}", choices(conf_dir(), group)[name])
+
+
+def test_every_group_is_in_the_help() -> None:
+    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*GROUPS, "preset"}
+
+
+def test_every_preset_belongs_to_a_method_and_a_benchmark() -> None:
+    pairs = {f"{method}-{benchmark}" for method in METHODS for benchmark in BENCHMARKS}
+    presets = choices(conf_dir(), "preset")
+    assert presets.keys() <= pairs
+    assert all(presets.values())
+
+
+def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
+    """All settings that are written down in the package; those that `check` composes have no code of their own."""
+    for found in kind.__subclasses__():
+        if found.__module__.startswith("hnet_cl.") and found.__module__ != "hnet_cl.config":
+            yield found
+        yield from settings_classes(found)
+
+
+def test_settings_carry_no_defaults() -> None:
+    check(composed())
+    found = {f"{kind.__module__}.{kind.__qualname__}": kind.model_fields for kind in settings_classes()}
+    assert len(found) >= 8
+    assert [(kind, key) for kind, fields in found.items() for key in fields if not fields[key].is_required()] == []
+
+
+def test_every_key_is_used() -> None:
+    used = set()
+    for path in Path(hnet_cl.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            used |= {node.attr} if isinstance(node, ast.Attribute) else set()
+            used |= {node.arg} if isinstance(node, ast.arg) else set()  # settings that are given on as arguments
+    keys = {key.rpartition(".")[2] for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
+    read_by_name = {"_target_", "fresh", "data_dir", "output_dir"}  # config["..."], and ${output_dir} in config.yaml
+    assert keys - used - read_by_name == set()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("seed", "abc", "seed=abc: input should be a valid integer"),
+        ("seed", -1, "seed=-1: input should be greater than or equal to 0"),
+        ("seed", True, "seed=True: input should be a valid integer"),
+        ("training.lr", 0.0, "training.lr=0.0: input should be greater than 0"),
+        ("training.lr", None, "training.lr=null: input should be a valid number"),
+        ("training.betas", [0.9, 1.0], "training.betas.1=1.0: input should be less than 1"),
+        ("training.iteration", 5, "training.iteration: no such key; did you mean training.iterations?"),
+        ("method.hypernet.hiden", [], "method.hypernet.hiden: no such key; did you mean method.hypernet.hidden?"),
+        ("benchmark.source", "ful", "benchmark.source=ful: input should be 'auto', 'full' or 'embedded'"),
+        ("target.hidden", 3, "target.hidden=3: input should be a valid list"),
+        ("target.depth", 3, "target.depth: no such key; did you mean target.hidden?"),
+    ],
+)
+def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None:
+    assert complaint(changed(composed(), key, value)) == message
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    config = composed("training.lr=-1", "seed=-1", "+method.betta=1", "device.threads=0")
+    del config["training"]["iterations"]
+    lines = complaint(config).splitlines()
+    assert sorted(line.partition(":")[0] for line in lines) == [
+        "device.threads=0",
+        "method.betta",
+        "seed=-1",
+        "training.iterations",
+        "training.lr=-1",
+    ]
+    assert "training.iterations: is missing; give training.iterations=VALUE" in lines
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("method", "os.system"),
+        ("method", "hnet_cl.methods.base.Learner"),
+        ("method", "hnet_cl.targets.mlp.MLP"),
+        ("benchmark", "hnet_cl.methods.hnet.HNet"),
+        ("target", "subprocess.run"),
+        ("method", "no.such.module"),
+        ("method", "print"),
+        ("target", "torch.nn.Linear"),
+    ],
+)
+def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Learner, "__init__", lambda *_: pytest.fail("was built"))
+    message = complaint(changed(composed(), f"{key}._target_", path))
+    assert message.startswith(f"{key}._target_=") and path.rpartition(".")[2] in message and "\n" not in message
+
+
+def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """The configuration with another value at a dotted key."""
+    *groups, last = key.split(".")
+    node = config
+    for group in groups:
+        node = node[group]
+    node[last] = value
+    return config
+
+
+@given(st.sampled_from([key for key, _ in leaves(composed())]), st.integers() | st.text() | st.none())
+def test_the_id_counts_everything_but_seed_and_place(key: str, value: Any) -> None:
+    before = composed()
+    after = changed(composed(), key, value)
+    ignored = key in NOT_COMPUTED or not differences(before, after)
+    assert (config_id(after) == config_id(before)) == ignored
+
+
+def test_what_the_id_ignores() -> None:
+    ignored = ["seed=7", "fresh=true", "debug=true", "data_dir=x", "output_dir=y"]
+    assert config_id(composed(*ignored)) == config_id(composed())
+    assert set(NOT_COMPUTED) == {key.partition("=")[0] for key in ignored} | {"hydra"}
+    assert re.fullmatch("[0-9a-f]{8}", config_id(composed()))
+
+
+def test_the_id_does_not_depend_on_the_order_of_keys() -> None:
+    config = composed()
+    assert config_id(dict(reversed(config.items()))) == config_id(config)
+
+
+@pytest.mark.parametrize(("benchmark", "chunk_size", "beta"), [("pmnist", 78000, 0.1), ("smnist", 42000, 0.01)])
+def test_presets_hold_the_papers_values_and_what_is_typed_wins(benchmark: str, chunk_size: int, beta: float) -> None:
+    usual = composed(f"benchmark={benchmark}")
+    assert usual["method"]["hypernet"]["chunk_size"] == chunk_size
+    assert usual["method"]["beta"] == beta
+    typed = composed(f"benchmark={benchmark}", "method.beta=0.7", "method.hypernet.chunk_size=99")
+    assert differences(usual, typed) == {"method.beta": 0.7, "method.hypernet.chunk_size": 99}
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_what_is_typed_changes_just_that(benchmark: str) -> None:
+    usual, typed = composed(f"benchmark={benchmark}"), composed("benchmark.num_tasks=4", f"benchmark={benchmark}")
+    assert differences(usual, typed) == {"benchmark.num_tasks": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "names", "ending"),
+    [
+        ("betta", ["beta", "lookahead"], "; did you mean beta?"),
+        ("method.betta", ["beta", "method.beta"], "; did you mean method.beta?"),
+        ("zzz", ["beta", "alpha"], "; there are alpha, beta"),
+        ("zzz", ["group", *(f"group.key{i}" for i in range(30))], "; there are group"),
+        ("zzz", [], ""),
+    ],
+)
+def test_the_nearest_name(name: str, names: list[str], ending: str) -> None:
+    assert nearest(name, names) == ending

@@ -1,0 +1,111 @@
+"""The rules of the house: who may import whom, and how long things may be."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "hnet_cl"
+FILES = sorted(SOURCE.rglob("*.py"))
+
+SHARED = {"errors", "files", "settings", "seeding", "suggest"}  # leaves that know nothing of the house
+MAY_IMPORT = {
+    "hypernet": set(),
+    "targets": set(),
+    "benchmarks": SHARED,
+    "scenario": SHARED,
+    "methods": SHARED | {"scenario", "hypernet"},
+    "training": SHARED | {"benchmarks.base", "methods.base"},
+    "results": SHARED,
+    "memory": set(),
+    "identity": set(),
+    "conf_files": set(),
+    "config": SHARED | {"benchmarks.base", "methods.base", "scenario", "training"},
+    "build": SHARED | {"benchmarks.base", "methods.base", "scenario", "config", "memory"},
+    "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
+    "help": SHARED | {"conf_files"},
+    "complaints": SHARED | {"conf_files"},
+    "app": SHARED | {"complaints", "conf_files", "config", "help", "identity", "run"},
+    "__main__": {"app"},
+    "__init__": set(),
+} | {leaf: set() for leaf in SHARED}
+
+
+def part_of(path: Path) -> str:
+    """The package or module directly below hnet_cl that a file belongs to."""
+    return path.relative_to(SOURCE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of all that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def outside(path: Path) -> set[str]:
+    """Top-level packages that a file imports beside hnet_cl and the standard library."""
+    return {name.partition(".")[0] for name in imports(path)} - {"hnet_cl"} - sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_data_flow_one_way(path: Path) -> None:
+    part = part_of(path)
+    allowed = [f"hnet_cl.{name}" for name in MAY_IMPORT[part] | {part}]
+    inside = {name for name in imports(path) if name.startswith("hnet_cl.")}  # hnet_cl itself is only its version
+    assert [name for name in inside if not any(f"{name}.".startswith(f"{start}.") for start in allowed)] == []
+
+
+def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
+    assert {part_of(path) for path in FILES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("parts", "packages"),
+    [
+        ({"hypernet", "targets"}, {"torch"}),
+        ({"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}, set()),
+    ],
+)
+def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
+    assert [path for path in FILES if part_of(path) in parts and not outside(path) <= packages] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "homes"),
+    [
+        ("hydra", {"app.py", "complaints.py"}),
+        ("omegaconf", {"app.py", "complaints.py"}),
+        ("torchvision", {"benchmarks/_torchvision.py"}),
+        ("tensorboard", {"results/tensorboard.py"}),
+    ],
+)
+def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:
+    users = {path.relative_to(SOURCE).as_posix() for path in FILES if package in outside(path)}
+    assert users <= homes
+
+
+def test_results_need_torch_only_for_tensorboard() -> None:
+    users = {path.name for path in FILES if part_of(path) == "results" and "torch" in outside(path)}
+    assert users <= {"tensorboard.py"}
+
+
+def test_only_the_head_map_asks_which_scenario_it_is() -> None:
+    nodes = ((path, node) for path in FILES for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    literals = {(path.name, node.value) for path, node in nodes if isinstance(node, ast.Constant)}
+    assert [(file, value) for file, value in literals if value in ("cl1", "cl2", "cl3")] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_files_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno is not None
+            assert node.end_lineno - node.lineno < 50, node.name
