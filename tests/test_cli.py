@@ -1,0 +1,401 @@
+"""The command line as a user meets it: processes of their own, files on disk, one line for each mistake."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hnet_cl.benchmarks.mnist import CHECKSUMS
+from hnet_cl.conf_files import choices, conf_dir
+from hnet_cl.help import GROUPS
+
+SMALL = ("benchmark=toy", "benchmark.spread=0.6", "training.iterations=40", "training.log_every=10", "device.threads=1")
+LONG = ("benchmark=toy", "benchmark.num_tasks=4", "benchmark.spread=0.6", "training.iterations=250", "device.threads=1")
+KEYS = {
+    *("status", "error", "config_id", "benchmark", "scenario", "method", "seed", "overrides", "num_tasks"),
+    *("tasks_done", "accuracy_matrix", "metrics", "iterations", "wall_time_s", "train_time_s", "peak_memory_mb"),
+    *("parameters", "data", "device", "versions", "git_commit", "command"),
+}
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """`python -m hnet_cl` with these arguments."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hnet_cl", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def hnet_cl(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same, waited for."""
+    process = start(*arguments, **environment)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
+    """The run folder: the last line of a run that went well."""
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.splitlines()[-1])
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+def losses_of(folder: Path) -> str:
+    return (folder / "metrics.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(scope="module")
+def done(outputs: Path) -> subprocess.CompletedProcess[str]:
+    """One short run."""
+    return hnet_cl(*SMALL, f"output_dir={outputs}")
+
+
+class TestRun:
+    def test_prints_the_matrix_and_last_the_folder(self, done: Any, outputs: Path) -> None:
+        folder, result = folder_of(done), result_of(folder_of(done))
+        assert folder == outputs / "toy-cl1-hnet" / result["config_id"] / "seed=1"
+        rows = [line.split() for line in done.stdout.splitlines() if re.match(r" +\d+ +[\d.]+( |$)", line)]
+        printed = [[f"{100 * value:.1f}" for value in row if value is not None] for row in result["accuracy_matrix"]]
+        assert rows == [[str(number), *row] for number, row in enumerate(printed, 1)]
+        assert f"{100 * result['metrics']['acc']:.2f} %" in done.stdout
+        assert done.stderr == ""
+
+    def test_writes_a_result_with_every_key(self, done: Any, outputs: Path) -> None:
+        result = result_of(folder_of(done))
+        assert result.keys() == KEYS
+        assert (result["status"], result["error"]) == ("finished", None)
+        assert (result["benchmark"], result["scenario"], result["method"], result["seed"]) == ("toy", "cl1", "hnet", 1)
+        assert result["overrides"] == [*SMALL, f"output_dir={outputs}"]
+        assert (result["num_tasks"], result["tasks_done"], result["iterations"]) == (3, 3, 3 * 40)
+        assert 0 < result["train_time_s"] < result["wall_time_s"]
+        assert result["peak_memory_mb"] > 50
+        parameters = result["parameters"]
+        assert parameters["compression_ratio"] == parameters["trainable"] / parameters["target"]
+        assert parameters["target"] == (2 * 10 + 10) + (10 * 10 + 10) + (10 * 6 + 6)
+        assert result["data"].keys() == {"name", "source", "checksum"}
+        assert result["versions"]["torch"] == torch.__version__
+        assert result["command"].startswith("python -m hnet_cl benchmark=toy ")
+
+    def test_matrix_and_metrics_agree(self, done: Any) -> None:
+        folder = folder_of(done)
+        result = result_of(folder)
+        matrix = result["accuracy_matrix"]
+        for i, row in enumerate(matrix):
+            assert row[i + 1 :] == [None] * (2 - i)
+            assert all(0 <= value <= 1 for value in row[: i + 1])
+        metrics = result["metrics"]
+        assert metrics["acc"] == pytest.approx(sum(matrix[2]) / 3)
+        assert metrics["during"] == pytest.approx(sum(matrix[i][i] for i in range(3)) / 3)
+        assert metrics["bwt"] == pytest.approx(sum(matrix[2][j] - matrix[j][j] for j in range(2)) / 2)
+        best = [max(matrix[0][0], matrix[1][0]), matrix[1][1]]
+        assert metrics["forgetting"] == pytest.approx(sum(best[j] - matrix[2][j] for j in range(2)) / 2)
+        assert metrics["majority"] == 0.5
+        table = list(csv.reader((folder / "accuracy_matrix.csv").read_text().splitlines()))
+        assert [[float(cell) if cell else None for cell in row] for row in table[1:]] == matrix
+
+    def test_writes_losses_plots_events_configuration_and_checkpoint(self, done: Any) -> None:
+        folder = folder_of(done)
+        rows = list(csv.DictReader(losses_of(folder).splitlines()))
+        steps = [(row["task"], row["iteration"]) for row in rows if row["name"] == "loss"]
+        assert steps == [(str(task), str(step)) for task in range(3) for step in (10, 20, 30, 40)]
+        assert (folder / "accuracy_matrix.png").read_bytes().startswith(b"\x89PNG")
+        assert list(folder.glob("events.out.tfevents.*"))
+        assert (folder / ".hydra" / "overrides.yaml").read_text().splitlines()[0] == "- benchmark=toy"
+        assert torch.load(folder / "checkpoint.pt", weights_only=True)["config_id"] == result_of(folder)["config_id"]
+
+    def test_a_second_time_shows_the_results_and_trains_nothing(self, done: Any, outputs: Path) -> None:
+        folder = folder_of(done)
+        before = {name: (folder / name).read_bytes() for name in ("result.json", "metrics.csv", "checkpoint.pt")}
+        again = hnet_cl(*SMALL, f"output_dir={outputs}")
+        assert folder_of(again) == folder
+        assert "fresh=true runs it again" in again.stdout
+        assert {name: (folder / name).read_bytes() for name in before} == before
+
+    def test_fresh_trains_again_to_the_same_numbers(self, done: Any, outputs: Path) -> None:
+        folder = folder_of(done)
+        before, losses, written = result_of(folder), losses_of(folder), (folder / "result.json").stat().st_mtime_ns
+        again = hnet_cl(*SMALL, f"output_dir={outputs}", "fresh=true")
+        assert folder_of(again) == folder
+        assert (folder / "result.json").stat().st_mtime_ns > written
+        after = result_of(folder)
+        assert (after["status"], after["iterations"]) == ("finished", before["iterations"])
+        assert (after["accuracy_matrix"], losses_of(folder)) == (before["accuracy_matrix"], losses)
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Two methods with three seeds each, the first of which is impossible."""
+    folder = tmp_path_factory.mktemp("sweep")
+    return folder, hnet_cl("-m", *SMALL, f"output_dir={folder}", "method=hnet,finetune", "seed=-1,1,2")
+
+
+class TestSweep:
+    def test_failing_jobs_stop_no_others(self, sweep: Any) -> None:
+        folder, process = sweep
+        found = {(path.parts[-4], path.parts[-2]) for path in folder.rglob("result.json")}
+        assert found == {(f"toy-cl1-{method}", f"seed={seed}") for method in ("hnet", "finetune") for seed in (1, 2)}
+        assert {result_of(path.parent)["status"] for path in folder.rglob("result.json")} == {"finished"}
+        assert process.returncode == 2
+        assert "seed=-1: input should be greater than or equal to 0" in process.stderr
+        assert "Traceback" not in process.stderr
+
+    def test_the_seed_alone_decides_the_numbers(self, sweep: Any, done: Any) -> None:
+        folder, _ = sweep
+        one = folder_of(done)
+        same, other = (folder / "toy-cl1-hnet" / one.parent.name / f"seed={seed}" for seed in (1, 2))
+        assert result_of(same)["accuracy_matrix"] == result_of(one)["accuracy_matrix"]
+        assert losses_of(same) == losses_of(one)
+        assert losses_of(other) != losses_of(one)
+        assert result_of(other)["data"] == result_of(one)["data"]
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was killed after a task and before the last."""
+    outputs = tmp_path_factory.mktemp("killed")
+    process = start(*LONG, f"output_dir={outputs}")
+    until = time.monotonic() + 120
+    try:
+        while not any(result_of(path.parent)["tasks_done"] for path in outputs.rglob("result.json")):
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.01)
+        while not list(outputs.rglob("checkpoint.pt")):
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.communicate()
+    (path,) = outputs.rglob("result.json")
+    result = result_of(path.parent)
+    assert result["status"] == "running" and 1 <= result["tasks_done"] < 4
+    return path.parent
+
+
+class TestInterruptedRun:
+    def test_continues_to_exactly_the_numbers_of_an_uninterrupted_one(self, killed: Path, tmp_path: Path) -> None:
+        outputs = shutil.copytree(killed.parents[2], tmp_path / "continued")
+        continued = folder_of(hnet_cl(*LONG, f"output_dir={outputs}"))
+        straight = folder_of(hnet_cl(*LONG, f"output_dir={tmp_path / 'straight'}"))
+        result, expected = result_of(continued), result_of(straight)
+        assert continued.relative_to(outputs) == killed.relative_to(killed.parents[2])
+        assert (result["status"], result["iterations"]) == ("finished", 4 * 250)
+        assert result["accuracy_matrix"] == expected["accuracy_matrix"]
+        assert losses_of(continued) == losses_of(straight)
+        assert result["train_time_s"] < result["wall_time_s"]
+
+    def test_with_a_damaged_checkpoint_says_so_and_keeps_it(self, killed: Path, tmp_path: Path) -> None:
+        outputs = shutil.copytree(killed.parents[2], tmp_path / "damaged")
+        (checkpoint,) = outputs.rglob("checkpoint.pt")
+        half = checkpoint.read_bytes()[: checkpoint.stat().st_size // 2]
+        checkpoint.write_bytes(half)
+        line = mistake(*LONG, f"output_dir={outputs}")
+        assert line.startswith(f"{checkpoint}: checkpoint cannot be read (")
+        assert line.endswith("give fresh=true to start this run anew")
+        assert checkpoint.read_bytes() == half
+
+
+def mistake(*arguments: str, **environment: str) -> str:
+    """What a run that ends by the user's mistake says: one clear line, or one for each mistake."""
+    process = hnet_cl(*arguments, **environment)
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.startswith("hnet_cl: ")
+    assert "Traceback" not in process.stderr + process.stdout
+    return process.stderr.removeprefix("hnet_cl: ").rstrip("\n")
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("arguments", "lines"),
+        [
+            (["sed=3"], ["sed: no such key; did you mean seed?"]),
+            (["training.iteration=3"], ["training.iteration: no such key; did you mean training.iterations?"]),
+            (["+method.betta=1"], ["method.betta: no such key; did you mean method.beta?"]),
+            (["metod=hnet"], ["metod: no such key; did you mean method?"]),
+            (["method=hnett"], ["method=hnett: no such choice; did you mean hnet?"]),
+            (["seed=abc"], ["seed=abc: input should be a valid integer"]),
+            (
+                ["training.lr=-1", "benchmark.num_tasks=0", "+x=1"],
+                [
+                    "benchmark.num_tasks=0: input should be greater than or equal to 1",
+                    "training.lr=-1: input should be greater than 0",
+                    "x: no such key; there are ",
+                ],
+            ),
+            (["scenario=cl2"], ["method=hnet with scenario=cl2: the method needs to be told the task at test time"]),
+            (["method._target_=os.system"], ["method._target_=os.system: is no usable subclass of hnet_cl.methods."]),
+            (["target._target_=hnet_cl.methods.base.Learner"], ["target._target_=hnet_cl.methods.base.Learner: "]),
+            (["seed"], ["seed: cannot be read as KEY=VALUE"]),
+            (["seed=1,2"], ["Ambiguous value for argument 'seed=1,2'"]),
+        ],
+        ids=lambda value: value[0] if isinstance(value[0], str) else None,
+    )
+    def test_in_the_configuration_is_a_line_each_and_leaves_nothing(
+        self, arguments: Sequence[str], lines: Sequence[str], tmp_path: Path
+    ) -> None:
+        found = mistake("benchmark=toy", f"output_dir={tmp_path / 'runs'}", *arguments).splitlines()
+        assert len(found) == len(lines)
+        assert [line for line, expected in zip(found, lines, strict=True) if not line.startswith(expected)] == []
+        assert list(tmp_path.iterdir()) == []
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    def test_no_gpu(self, tmp_path: Path) -> None:
+        line = mistake("benchmark=toy", f"output_dir={tmp_path}", "device=cuda")
+        assert line.startswith("device=cuda: torch finds no GPU here; use device=cpu")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_missing_data(self, tmp_path: Path) -> None:
+        nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+        arguments = ["benchmark=smnist", "benchmark.source=full", f"data_dir={tmp_path / 'data'}"]
+        line = mistake(*arguments, f"output_dir={tmp_path}", PATH="", **nowhere)
+        assert line.startswith("benchmark.source=full, but train-images-idx3-ubyte, ")
+        assert "set data_dir (or HNET_CL_DATA)" in line and "\n" not in line
+        assert list((tmp_path / "data").iterdir()) == []
+
+    def test_corrupt_data(self, tmp_path: Path) -> None:
+        raw = tmp_path / "MNIST" / "raw"
+        raw.mkdir(parents=True)
+        for name in CHECKSUMS:
+            (raw / name).write_bytes(b"not what it should be")
+        line = mistake("benchmark=smnist", f"data_dir={tmp_path}", f"output_dir={tmp_path / 'runs'}")
+        assert line.startswith(f"{raw / 'train-images-idx3-ubyte'} is damaged: its MD5 is ")
+        assert line.endswith("delete it to have it fetched again")
+
+    def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        line = mistake(*SMALL, f"output_dir={tmp_path / 'file' / 'runs'}")
+        assert str(tmp_path / "file" / "runs") in line and "\n" not in line
+
+    @pytest.mark.parametrize(
+        "argument",
+        ["sed=3", pytest.param("seed=-1", marks=pytest.mark.xfail(strict=True, reason="SystemExit shows nothing"))],
+    )
+    def test_debug_shows_where_it_happened(self, argument: str, tmp_path: Path) -> None:
+        process = hnet_cl("benchmark=toy", f"output_dir={tmp_path}", "debug=true", argument)
+        assert process.returncode != 0
+        assert process.stderr.startswith("Traceback") and argument.partition("=")[0] in process.stderr
+
+
+def test_cfg_prints_what_was_typed() -> None:
+    usual, typed = (hnet_cl(*more, "--cfg", "job", "--resolve").stdout for more in ([], ["benchmark.num_tasks=20"]))
+    changed = set(typed.splitlines()) - set(usual.splitlines())
+    assert changed == {"  num_tasks: 20"} and len(usual.splitlines()) == len(typed.splitlines())
+
+
+def test_help_lists_every_choice_and_three_examples_and_is_quick() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "hnet_cl", "--help"]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    for group in GROUPS:
+        for name, line in choices(conf_dir(), group).items():
+            assert re.search(rf"^  {group}={name} +{re.escape(line)}$", process.stdout, re.MULTILINE)
+    examples = process.stdout.partition("Examples\n")[2]
+    assert len(re.findall(r"^  python -m hnet_cl", examples, re.MULTILINE)) == 3
+    imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}
+    assert imported & {"torch", "numpy", "matplotlib", "rich", "pydantic"} == set()
+
+
+OWN_METHOD = """
+import torch
+from hnet_cl import settings
+from hnet_cl.methods.finetune import Finetune
+
+class Frozen(Finetune):
+    class Settings(settings.Settings):
+        name: str
+        tasks_to_learn: int
+
+    def step(self, inputs, labels):
+        if self.latest < self.settings.tasks_to_learn:
+            return super().step(inputs, labels)
+        return {"loss": torch.zeros(())}
+"""
+OWN_BENCHMARK = """
+import torch
+from hnet_cl import settings
+from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
+
+class Signs(Benchmark):
+    class Settings(settings.Settings):
+        name: str
+
+    def __init__(self, settings, data_dir, device):
+        self.in_shape = (2,)
+        self.data = DataIdentity("signs", "synthetic", "none")
+        points = torch.randn(400, 2, generator=torch.Generator().manual_seed(0), device=device)
+        self.tasks = []
+        for task in range(2):
+            split = Split(points, (points[:, task] > 0).long(), torch.clone)
+            self.tasks.append(Task(task, f"sign {task}", split, split, 2))
+"""
+OWN_YAML = {
+    "method/frozen.yaml": """\
+# Learns some tasks and stops
+_target_: own_method.Frozen
+name: frozen
+tasks_to_learn: 1
+""",
+    "benchmark/signs.yaml": """\
+# @package _global_
+# Signs of coordinates
+benchmark:
+  _target_: own_benchmark.Signs
+  name: signs
+training:
+  iterations: 150
+  batch_size: 32
+  lr: 1.0e-2
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one Python file and one yaml for each of a method and a benchmark."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_method.py").write_text(OWN_METHOD)
+    (folder / "own_benchmark.py").write_text(OWN_BENCHMARK)
+    for name, text in OWN_YAML.items():
+        (folder / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "conf" / name).write_text(text)
+    return folder
+
+
+class TestOwnParts:
+    @pytest.mark.parametrize("how", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
+    def test_are_one_file_and_one_yaml_each(self, own: Path, how: str, tmp_path: Path) -> None:
+        arguments = ["method=frozen", "benchmark=signs", "device.threads=1", f"output_dir={tmp_path}"]
+        result = result_of(folder_of(hnet_cl(how.format(own / "conf"), *arguments, PYTHONPATH=str(own))))
+        assert (result["benchmark"], result["method"], result["data"]["name"]) == ("signs", "frozen", "signs")
+        first, second = result["accuracy_matrix"]
+        assert first[0] > 0.9 and second[0] == first[0]
+        assert second[1] < 0.8
+
+    def test_are_in_the_help(self, own: Path) -> None:
+        shown = hnet_cl(f"--config-dir={own / 'conf'}", "--help").stdout
+        assert re.search(r"^  method=frozen +Learns some tasks and stops$", shown, re.MULTILINE)
+
+    @pytest.mark.xfail(strict=True, reason="keys are looked for in the shipped configuration alone")
+    def test_have_keys_that_are_suggested(self, own: Path) -> None:
+        own_conf = f"--config-dir={own / 'conf'}"
+        line = mistake(own_conf, "method=frozen", "method.tasks_to_lern=2", PYTHONPATH=str(own))
+        assert line == "method.tasks_to_lern: no such key; did you mean method.tasks_to_learn?"

@@ -1,0 +1,82 @@
+"""The built distributions: what is in them, and that the wheel works far from the checkout."""
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("hnet_cl", "conf", "tests", "scripts", "pyproject.toml", "constraints.txt", ".gitignore")
+TEXTS = ("README.md", "CHANGELOG.md", "LICENSE")
+
+pytestmark = pytest.mark.slow
+
+
+def output(*command: str | Path, cwd: Path) -> str:
+    """What a command prints; fails with all it says if it fails."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of sdist and wheel, built from a checkout in which runs and data lie about."""
+    source = tmp_path_factory.mktemp("source")
+    for name in (*PARTS, *TEXTS):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, source / name)
+    for name in ("outputs", "data", "multirun", ".venv"):
+        (source / name).mkdir()
+        (source / name / "large.bin").touch()
+    output(sys.executable, "-m", "build", "--outdir", source / "dist", cwd=source)
+    return source / "dist"
+
+
+@pytest.fixture(scope="module")
+def bin_dir(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs of an environment with the wheel, which borrows all other packages from the tests' environment."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    (wheel,) = dist.glob("*.whl")
+    python = folder / "bin" / "python"
+    output(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", wheel, cwd=folder)
+    site = Path(output(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))  # .pth files found there are not followed
+    return folder / "bin"
+
+
+def test_the_wheel_holds_package_and_conf(dist: Path) -> None:
+    (wheel,) = dist.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for folder, pattern, inside in (("hnet_cl", "*.py", "hnet_cl"), ("conf", "*.yaml", "hnet_cl/conf")):
+        files = {f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" for path in (ROOT / folder).rglob(pattern)}
+        assert files and files <= names
+    assert {name.partition("/")[0] for name in names} == {"hnet_cl", "hnet_cl-0.1.0.dist-info"}
+
+
+def test_the_sdist_holds_sources_and_neither_runs_nor_data(dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"conf/config.yaml", "hnet_cl/app.py", "tests/test_packaging.py", "scripts/start.sh", *TEXTS} <= names
+    tops = {name.partition("/")[0] for name in names}
+    assert tops == {*PARTS, *TEXTS, "PKG-INFO"}
+
+
+def test_the_wheel_works_from_another_folder(bin_dir: Path, tmp_path: Path) -> None:
+    where = output(bin_dir / "python", "-c", "import hnet_cl; print(hnet_cl.__file__)", cwd=tmp_path)
+    assert where.startswith(str(bin_dir.parent))
+    assert "benchmark=pmnist_mini" in output(bin_dir / "python", "-m", "hnet_cl", "--help", cwd=tmp_path)
+    arguments = ("benchmark=toy", "method=finetune", "training.iterations=10", "device.threads=1")
+    folder = tmp_path / output(bin_dir / "hnet-cl", *arguments, cwd=tmp_path).splitlines()[-1]
+    assert folder.is_relative_to(tmp_path / "outputs")
+    assert json.loads((folder / "result.json").read_text())["status"] == "finished"
