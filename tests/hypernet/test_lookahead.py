@@ -56,16 +56,20 @@ def same(first: Any, second: Any) -> bool:
 
 
 @every_optimizer
-def test_candidate_is_where_the_next_step_goes_and_touches_nothing(make: Make) -> None:
+@pytest.mark.parametrize("steps_before", [0, 2])
+def test_candidate_is_where_the_next_step_goes_and_touches_nothing(make: Make, steps_before: int) -> None:
     held = parameters()
     optimizer = make(held)
+    for _ in range(steps_before):
+        draw_gradients(held)
+        optimizer.step()
     lookahead = Lookahead(optimizer)
     for step in range(5):
         draw_gradients(held)
         if step == 3:
             optimizer.param_groups[0]["lr"] = 0.03  # as a scheduler does
         before = snapshot(optimizer)
-        for _ in range(1 + step % 2):  # asking twice changes nothing
+        for _ in range(2 - step % 2):  # asking twice changes nothing
             candidate = [tensor.detach().clone() for tensor in lookahead.candidate()]
         assert same(snapshot(optimizer), before)
         optimizer.step()
