@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import UserError
 from hnet_cl.help import help_text
-from hnet_cl.identity import config_id
+from hnet_cl.resolvers import plain
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -25,7 +27,7 @@ EXIT_INTERRUPTED = 130
 
 def main() -> None:
     """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
-    arguments = sys.argv[1:]
+    arguments = sys.argv[1:] = _flags_last(sys.argv[1:])
     if "--help" in arguments or "-h" in arguments:
         print(help_text(arguments))
         return
@@ -33,26 +35,28 @@ def main() -> None:
     try:
         _run()
     except KeyboardInterrupt:
-        _stop("interrupted; the same command continues after the last finished task", EXIT_INTERRUPTED)
-    except (UserError, OSError, HydraException, OmegaConfBaseException) as error:
-        if "debug=true" in arguments:
+        print("hnet_cl: interrupted; the same command continues after the last finished task", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
+        _stop(error)
+    except ValueError as error:  # what Hydra raises for a few mistyped choices
+        if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
             raise
-        _stop(explain(error, arguments), EXIT_USER_ERROR)
+        _stop(error)
 
 
-def _stop(message: str, code: int) -> None:
-    print(f"hnet_cl: {message}", file=sys.stderr)
-    raise SystemExit(code)
+def _flags_last(arguments: list[str]) -> list[str]:
+    """The same arguments with -m at the end: Hydra's parser stops at one that stands between overrides."""
+    sweep = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    return [argument for argument in arguments if argument not in sweep] + sweep
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without Hydra's own part."""
-    own = OmegaConf.create({key: config._get_node(key) for key in config if key != "hydra"})
-    resolved: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=False)
-    return resolved
-
-
-OmegaConf.register_new_resolver("config_id", lambda *, _root_: config_id(_plain(_root_)), replace=True)
+def _stop(error: Exception) -> None:
+    """Prints the error as one line, with debug=true below its traceback, and ends with exit code 2."""
+    if "debug=true" in sys.argv:
+        traceback.print_exception(error)
+    print(f"hnet_cl: {explain(error, sys.argv[1:])}", file=sys.stderr)
+    raise SystemExit(EXIT_USER_ERROR) from None
 
 
 class CheckFirst(Callback):
@@ -63,11 +67,9 @@ class CheckFirst(Callback):
         from hnet_cl.config import check
 
         try:
-            check(_plain(config))
-        except UserError as error:
-            if config.debug is True:
-                raise SystemExit(EXIT_USER_ERROR) from error
-            _stop(str(error), EXIT_USER_ERROR)
+            check(plain(config))
+        except (UserError, OmegaConfBaseException) as error:
+            _stop(error)
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
@@ -76,8 +78,8 @@ def _run(config: DictConfig) -> None:
 
     job = HydraConfig.get()
     try:
-        run(_plain(config), Path(job.runtime.output_dir), list(job.overrides.task))
+        run(plain(config), Path(job.runtime.output_dir), list(job.overrides.task))
     except (UserError, OSError) as error:
-        if job.mode == RunMode.MULTIRUN or config.debug:
-            raise  # a sweep goes on with its other jobs
-        _stop(explain(error, []), EXIT_USER_ERROR)
+        if job.mode == RunMode.MULTIRUN:
+            raise  # the other jobs of a sweep go on
+        _stop(error)

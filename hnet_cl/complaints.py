@@ -10,7 +10,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hnet_cl.conf_files import conf_dir
+from hnet_cl.conf_files import conf_dir, own_folders
 from hnet_cl.errors import UserError
 from hnet_cl.suggest import nearest
 
@@ -28,14 +28,20 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown[1]
-        return f"{key}: no such key{nearest(key, _known_keys(key, arguments))}"
+        known = _known_keys(key, arguments)
+        if key not in known:
+            return f"{key}: no such key{nearest(key, known)}"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}; check output_dir and data_dir"
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
 def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
     """All keys of the configuration that the other arguments make, as far as these are right."""
-    typed = [argument for argument in arguments if "=" in argument and not argument.startswith(("-", "hydra"))]
+    typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     rest = [override for override in typed if not override.lstrip("+~").startswith(unknown)]
+    if folders := [f"file://{folder.resolve()}" for folder in own_folders(arguments)]:
+        rest.append(f"hydra.searchpath=[{','.join(folders)}]")
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for overrides in (rest, []):

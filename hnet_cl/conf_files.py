@@ -1,5 +1,6 @@
 """The shipped yaml files: where they lie and what they offer."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -25,3 +26,13 @@ def _first_comment(path: Path) -> str:
         if line.startswith("# ") and not line.startswith("# @"):
             return line[2:].strip()
     return ""
+
+
+def own_folders(arguments: Sequence[str]) -> list[Path]:
+    """The folders that --config-dir names among the command line's arguments."""
+    found = []
+    for this, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        name, equals, value = this.partition("=")
+        if name in ("--config-dir", "-cd"):
+            found.append(Path(value if equals else following))
+    return found

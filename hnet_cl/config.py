@@ -4,7 +4,7 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, create_model
@@ -57,8 +57,8 @@ def check(config: Mapping[str, Any]) -> Plan:
         seed=NonNegativeInt,
         fresh=bool,
         debug=bool,
-        data_dir=str,
-        output_dir=str,
+        data_dir=Annotated[str, Field(min_length=1)],
+        output_dir=Annotated[str, Field(min_length=1)],
         benchmark=_with_target(benchmark_class.Settings),
         method=_with_target(method_class.Settings),
         target=_with_target(_arguments(target_class)),
@@ -98,19 +98,18 @@ def _find(config: Mapping[str, Any], group: str, base: type) -> Any:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{key}={path}: cannot be imported ({error})") from error
-    if not (inspect.isclass(found) and issubclass(found, base)) or inspect.isabstract(found):
-        raise UserError(f"{key}={path}: is no usable subclass of {base.__module__}.{base.__name__}")
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise UserError(f"{key}={path}: is no subclass of {base.__module__}.{base.__name__}")
+    if inspect.isabstract(found):
+        raise UserError(f"{key}={path}: is abstract; name a subclass that is not")
     return found
 
 
 def _check_together(method_class: type[Learner], checked: Any) -> None:
     """What each choice allows alone but not with the others."""
     scenario, method = checked.scenario.name, checked.method.name
-    if method_class.needs_task and not checked.scenario.task_known:
-        raise UserError(
-            f"method={method} with scenario={scenario}: the method needs to be told the task at test time, and this "
-            "scenario does not tell it; use scenario=cl1"
-        )
+    if reason := method_class.undefined(checked.method, checked.scenario):
+        raise UserError(f"method={method} with scenario={scenario}: {reason}")
     if checked.device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
 

@@ -1,9 +1,8 @@
 """The text of --help: every group's choices, the other keys, and examples."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from hnet_cl.conf_files import choices, conf_dir
+from hnet_cl.conf_files import choices, conf_dir, own_folders
 
 GROUPS = ("benchmark", "scenario", "method", "target", "device")
 
@@ -36,7 +35,7 @@ More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own
 
 def help_text(arguments: Sequence[str]) -> str:
     """The help, with the choices of the shipped configuration and of a `--config-dir` among the arguments."""
-    folders = [conf_dir(), *_own_folders(arguments)]
+    folders = [conf_dir(), *own_folders(arguments)]
     parts = [START]
     for group in GROUPS:
         found = {name: line for folder in folders for name, line in choices(folder, group).items()}
@@ -44,12 +43,3 @@ def help_text(arguments: Sequence[str]) -> str:
         lines = [f"  {group}={name:<{width}}  {line}".rstrip() for name, line in found.items()]
         parts.append("\n".join([f"{group}", *lines, ""]))
     return "\n".join([*parts, END])
-
-
-def _own_folders(arguments: Sequence[str]) -> list[Path]:
-    found = []
-    for this, following in zip(arguments, [*arguments[1:], ""], strict=True):
-        name, equals, value = this.partition("=")
-        if name in ("--config-dir", "-cd"):
-            found.append(Path(value if equals else following))
-    return found

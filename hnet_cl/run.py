@@ -17,7 +17,7 @@ from hnet_cl.config import Plan, check
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
-from hnet_cl.results.plots import accuracy_heatmap, save_heatmap
+from hnet_cl.results.plots import accuracy_heatmap, inference_heatmap, save_figure
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training import checkpoint
@@ -27,10 +27,11 @@ from hnet_cl.training.trainer import train
 def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> None:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
-    A finished run is only shown again; an interrupted one continues after its last finished task.
+    A finished run is only shown again; an interrupted one continues after its last finished task. From the first
+    step on, an error is recorded in result.json before it is raised.
 
     Raises:
-        UserError: anything the user can mend; the run is then recorded as failed.
+        UserError: anything the user can mend.
     """
     plan = check(config)
     console = Console()
@@ -75,9 +76,11 @@ def execute(plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequ
         logs = (recorder, board, bar)
         try:
             for row in train(learner, benchmark.tasks, plan.training, plan.seed, logs, first=len(matrix)):
-                matrix.append(row)
+                matrix.append(row.accuracies)
                 checkpoint.save(folder, identity, learner, asdict(recorder.progress(0)))
-                save_heatmap(accuracy_heatmap(matrix, title), folder)
+                save_figure(accuracy_heatmap(matrix, title), folder / "accuracy_matrix.png")
+                if row.inferred:
+                    save_figure(inference_heatmap(row.inferred, title), folder / "inferred_tasks.png")
         except BaseException as error:
             recorder.fail(str(error) or type(error).__name__)
             raise

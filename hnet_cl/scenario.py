@@ -1,13 +1,15 @@
 """The three continual-learning scenarios as maps from tasks to outputs.
 
-CL1: task identity is known at test. CL2: it is not, and all tasks share one head. CL3: it is not, and every task
-has its own classes (van de Ven & Tolias 2019; paper, section 3). No other file asks which scenario it is: methods
-and evaluation only use the slices below.
+CL1: task identity is known at test. CL2: it is not, and all tasks have the same classes. CL3: it is not, and every
+task has classes of its own (van de Ven & Tolias 2019; paper, section 3). No other file asks which scenario it is:
+methods and evaluation only use the slices below.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
+import torch
+from pydantic import model_validator
 from torch import Tensor
 
 from hnet_cl.errors import UserError
@@ -15,36 +17,51 @@ from hnet_cl.settings import Settings
 
 
 class ScenarioSettings(Settings):
-    """`heads`: one head for all tasks or one each; `task_known`: whether the task is told at test time."""
+    """What tells the scenarios apart.
+
+    `task_known`: the task is told at test time. `heads`: one head for all tasks, or one for each. `classes`: all
+    tasks have the same classes, so that an answer is right under any task, or each has classes of its own.
+    """
 
     name: str
-    heads: Literal["shared", "separate"]
     task_known: bool
+    heads: Literal["shared", "separate"]
+    classes: Literal["shared", "separate"]
+
+    @model_validator(mode="after")
+    def _one_head_for_separate_classes(self) -> Self:
+        if self.heads == "shared" and self.classes == "separate":
+            raise ValueError("scenario.heads=shared needs scenario.classes=shared: one head cannot tell classes apart")
+        return self
+
+    @property
+    def must_infer(self) -> bool:
+        """Whether an answer can only be read through an inferred task: a head each for the same classes."""
+        return not self.task_known and self.heads == "separate" and self.classes == "shared"
 
 
 class HeadMap:
     """Which outputs exist, which are trained and which are read, for tasks with `class_counts` classes.
 
     Raises:
-        UserError: a shared head for tasks with different numbers of classes.
+        UserError: shared classes for tasks with different numbers of them.
     """
 
     def __init__(self, settings: ScenarioSettings, class_counts: Sequence[int]) -> None:
         self.name = settings.name
         self.task_known = settings.task_known
-        self._separate = settings.heads == "separate"
-        if not self._separate and len(set(class_counts)) > 1:
+        self._same_classes = settings.classes == "shared"
+        if self._same_classes and len(set(class_counts)) > 1:
             raise UserError(
-                f"scenario={settings.name}: its one shared head needs tasks with equal numbers of classes, and these "
-                f"have {', '.join(map(str, class_counts))}; choose a scenario with separate heads (cl1, cl3)"
+                f"scenario={settings.name}: its tasks share their classes, and the benchmark's tasks have "
+                f"{', '.join(map(str, class_counts))} classes; use scenario=cl1 or cl3"
             )
-        starts = [0]
+        self._own = []
+        start = 0
         for count in class_counts:
-            starts.append(starts[-1] + count)
-        self._own = [
-            slice(starts[t], starts[t + 1]) if self._separate else slice(0, count)
-            for t, count in enumerate(class_counts)
-        ]
+            self._own.append(slice(start, start + count))
+            if settings.heads == "separate":
+                start += count
 
     @property
     def num_tasks(self) -> int:
@@ -72,9 +89,28 @@ class HeadMap:
         return self.own(task) if self.task_known else self.seen(task)
 
     def read(self, task: int | None, latest: int) -> slice:
-        """Outputs among which a shared network chooses: of the told `task`, else all it has learned up to `latest`."""
+        """Outputs among which a shared network chooses: of the told `task`, else those trained up to `latest`."""
         return self.trained(latest) if task is None else self.own(task)
 
     def label(self, labels: Tensor, task: int) -> Tensor:
         """Labels within the task (0..C-1) to output indices."""
         return labels + self._own[task].start
+
+    def correct(self, outputs: Tensor, labels: Tensor, task: int) -> Tensor:
+        """Which chosen outputs (b,) are right for within-task labels (b,) of `task`.
+
+        With shared classes the class counts, in whichever head it was read; else it must be the task's own output.
+        """
+        if self._same_classes:
+            return outputs % (self._own[0].stop - self._own[0].start) == labels
+        return outputs == self.label(labels, task)
+
+
+def gather_heads(logits: Tensor, heads: HeadMap, tasks: Sequence[int]) -> Tensor:
+    """From logits (T, b, outputs) of each task's network its own head (T, b, C); -inf beyond a task's classes."""
+    widest = max(heads.own(task).stop - heads.own(task).start for task in tasks)
+    own = logits.new_full((*logits.shape[:2], widest), -torch.inf)
+    for i, task in enumerate(tasks):
+        head = heads.own(task)
+        own[i, :, : head.stop - head.start] = logits[i, :, head]
+    return own

@@ -8,7 +8,7 @@ import torch
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream `names` of an experiment with `seed`; distinct names give unrelated streams."""
+    """A 63-bit seed for the stream `names` (without slashes) of `seed`; distinct ones give unrelated streams."""
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
@@ -21,6 +21,7 @@ def stream(seed: int, *names: str | int) -> torch.Generator:
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Inside, torch's global generators are the stream `names`; outside they go on as if nothing happened."""
-    with torch.random.fork_rng():
+    gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(gpus):
         torch.manual_seed(derive_seed(seed, *names))
         yield

@@ -62,7 +62,7 @@ def make_step(kind: str, benchmark: str, num_tasks: int, learned: int, device: s
     plan = check(config)
     tasks = RandomImages(num_tasks, Path(), build.build_device(plan.device))
     learner: Learner = build.build_learner(plan, tasks, torch.device(device))
-    learner.begin_task(learned - 1)
+    learner.begin_task(tasks.tasks[:learned])
     inputs, labels = tasks.tasks[0].train.batch(slice(0, plan.training.batch_size))
 
     def step() -> None:

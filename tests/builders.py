@@ -7,20 +7,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
 from hnet_cl.hypernet import Hypernetwork
 from hnet_cl.methods.base import Learner, Setup
+from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.scratch import Scratch
+from hnet_cl.methods.si import SI
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.training.trainer import TrainingSettings
 
 CPU = torch.device("cpu")
 LR, BETAS = 0.01, (0.9, 0.999)
-METHODS: Mapping[str, type[Learner]] = {"hnet": HNet, "finetune": Finetune, "scratch": Scratch}
+RATE = 0.1
+METHODS: Mapping[str, type[Learner]] = {
+    "hnet": HNet,
+    "hnet_ent": HNet,
+    "finetune": Finetune,
+    "scratch": Scratch,
+    "joint": Joint,
+    "ewc": EWC,
+    "si": SI,
+}
 HNET: dict[str, Any] = {
     "hypernet": {"task_embedding": 3, "chunk_embedding": 2, "chunk_size": 20, "hidden": [6], "activation": "elu"},
     "beta": 0.05,
@@ -28,13 +41,34 @@ HNET: dict[str, Any] = {
     "regularizer": "fast",
     "regularized_tasks": None,
     "mask_heads": False,
+    "task_inference": {"kind": "given"},
+}
+SETTINGS: Mapping[str, dict[str, Any]] = {
+    "hnet": HNET,
+    "hnet_ent": HNET | {"task_inference": {"kind": "entropy", "temperature": 1.0}},
+    "finetune": {"reset_optimizer": True},
+    "scratch": {},
+    "joint": {"reset_optimizer": False},
+    "ewc": {
+        "reset_optimizer": False,
+        "strength": 100.0,
+        "half": True,
+        "online": True,
+        "gamma": 0.8,
+        "gamma_in_penalty": True,
+        "fisher_labels": "predicted",
+        "fisher_samples": None,
+    },
+    "si": {"reset_optimizer": False, "strength": 0.5, "damping": 0.1, "path_gradient": "total"},
 }
 
 
 def head_map(scenario: str, counts: Sequence[int]) -> HeadMap:
-    """The head map of scenario cl1, cl2 or cl3."""
+    """The head map of scenario cl1, cl2, «cl2 separate» or cl3."""
     heads: Any = "shared" if scenario == "cl2" else "separate"
-    return HeadMap(ScenarioSettings(name=scenario, heads=heads, task_known=scenario == "cl1"), counts)
+    classes: Any = "shared" if scenario.startswith("cl2") else "separate"
+    known = scenario == "cl1"
+    return HeadMap(ScenarioSettings(name=scenario, task_known=known, heads=heads, classes=classes), counts)
 
 
 def blobs(**changes: Any) -> GaussianBlobs:
@@ -60,18 +94,56 @@ def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=LR, betas=BETAS, fused=True)
 
 
-def setup(heads: HeadMap, seed: int = 1, target: Any = small_target) -> Setup:
+def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Plain gradient descent, for arithmetic by hand."""
+    return torch.optim.SGD(parameters, lr=RATE)
+
+
+def setup(heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam) -> Setup:
     """What a learner of tasks with these heads is given."""
-    return Setup(heads, target, adam, seed, CPU)
+    return Setup(heads, target, optimizer, seed, CPU)
 
 
 def learner(
-    method: str, benchmark: Benchmark, scenario: str = "cl1", seed: int = 1, target: Any = small_target, **changes: Any
+    method: str,
+    benchmark: Benchmark,
+    scenario: str = "cl1",
+    seed: int = 1,
+    target: Any = small_target,
+    optimizer: Any = adam,
+    **changes: Any,
 ) -> Any:
-    """A learner of a benchmark's tasks; `changes` to the settings HNET."""
+    """A learner of a benchmark's tasks; `changes` to its SETTINGS."""
     kind = METHODS[method]
-    settings: dict[str, Any] = {"name": method} | (HNET | changes if method == "hnet" else {})
-    return kind(kind.Settings(**settings), setup(head_map(scenario, benchmark.class_counts), seed, target))
+    settings = kind.Settings(**({"name": method} | SETTINGS[method] | changes))
+    return kind(settings, setup(head_map(scenario, benchmark.class_counts), seed, target, optimizer))
+
+
+def begin(made: Learner, task: int) -> None:
+    """Lets a learner begin task number `task` of some tasks."""
+    made.begin_task(blobs(num_tasks=task + 1).tasks)
+
+
+class TwoWeights(Benchmark):
+    """Three tasks with one number as input; with `two_weights` all formulas fit on one line."""
+
+    Settings = base.Settings
+
+    def __init__(self) -> None:
+        data = [([1.0, 0.5], [0, 1]), ([-1.0, 2.0], [0, 0]), ([0.3, 0.4], [1, 0])]
+        splits = [Split(torch.tensor(x)[:, None], torch.tensor(y), torch.clone) for x, y in data]
+        self.tasks = [Task(number, f"task {number + 1}", split, split, 2) for number, split in enumerate(splits)]
+
+
+def two_weights(num_outputs: int = 2) -> nn.Module:
+    """Logits w x."""
+    return nn.Linear(1, num_outputs, bias=False)
+
+
+def slope(w: Tensor, data: Split) -> Tensor:
+    """Gradient (2, 1) of the mean cross-entropy of `two_weights`."""
+    p = (data.images @ w.T).softmax(1)
+    return ((p - nn.functional.one_hot(data.labels, 2)).T @ data.images) / len(data)
 
 
 def training(**changes: Any) -> TrainingSettings:

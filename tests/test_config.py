@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 from pydantic import BaseModel
 
 import hnet_cl
+import hnet_cl.resolvers
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import Plan, check
 from hnet_cl.errors import UserError
@@ -68,9 +69,9 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, A
 def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, scenario: str, method: str) -> None:
     config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}")
     if method in TASK_MUST_BE_KNOWN and scenario != "cl1":
-        expected = f"method={method} with scenario={scenario}: the method needs to be told the task at test time"
         message = complaint(config)
-        assert message.startswith(expected) and message.endswith("use scenario=cl1") and "\n" not in message
+        assert message.startswith(f"method={method} with scenario={scenario}: ") and "\n" not in message
+        assert "use scenario=cl1" in message
         return
     plan = check(config)
     assert isinstance(plan, Plan)
@@ -121,7 +122,7 @@ def test_every_key_is_used() -> None:
             used |= {node.attr} if isinstance(node, ast.Attribute) else set()
             used |= {node.arg} if isinstance(node, ast.arg) else set()  # settings that are given on as arguments
     keys = {key.rpartition(".")[2] for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
-    read_by_name = {"_target_", "fresh", "data_dir", "output_dir"}  # config["..."], and ${output_dir} in config.yaml
+    read_by_name = {"_target_", "fresh", "debug", "data_dir", "output_dir"}  # as strings, in Python or config.yaml
     assert keys - used - read_by_name == set()
 
 
@@ -192,7 +193,7 @@ def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 def test_the_id_counts_everything_but_seed_and_place(key: str, value: Any) -> None:
     before = composed()
     after = changed(composed(), key, value)
-    ignored = key in NOT_COMPUTED or not differences(before, after)
+    ignored = key in NOT_COMPUTED or repr(before) == repr(after)  # as values, 0 and false are equal
     assert (config_id(after) == config_id(before)) == ignored
 
 

@@ -57,7 +57,10 @@ class Hypernetwork(nn.Module):
         chunk_embedding: int = 0,
     ) -> None:
         super().__init__()
+        if chunk_size is not None and chunk_size < 1:
+            raise ValueError(f"chunk_size={chunk_size}: give a positive number, or None for no chunking")
         self.layout = layout
+        self._chunked = chunk_size is not None
         self.activation = ACTIVATIONS[activation]
         self.block_size = chunk_size or layout.total
         self.num_chunks = ceil(layout.total / self.block_size)
@@ -79,7 +82,7 @@ class Hypernetwork(nn.Module):
                 nn.init.zeros_(parameter)
             else:
                 nn.init.xavier_uniform_(parameter)
-        pieces = self.layout.sizes if self.block_size == self.layout.total else self.block_size
+        pieces = (self.block_size,) if self._chunked else self.layout.sizes
         for block in self.head[:-1].split(pieces, dim=1):
             nn.init.xavier_uniform_(block)
         nn.init.zeros_(self.head[-1])

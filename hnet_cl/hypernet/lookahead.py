@@ -43,9 +43,10 @@ class Lookahead:
         return [twin for _, twin in self._pairs]
 
     def _copy_state(self, parameter: Tensor, twin: Tensor) -> None:
-        state, copied = self._optimizer.state[parameter], self._twin.state[twin]
+        state, copied = self._optimizer.state.get(parameter), self._twin.state[twin]
         if not state:
             del self._twin.state[twin]  # the optimiser has not stepped yet: the twin starts from nothing too
+            return
         for key, value in state.items():
             if isinstance(value, Tensor) and isinstance(copied.get(key), Tensor):
                 copied[key].copy_(value)

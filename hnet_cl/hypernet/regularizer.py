@@ -23,6 +23,9 @@ class OutputRegularizer(ABC):
         hypernetwork: gives theta* (its present parameters) and the old tasks' embeddings; both are copied.
         tasks: the old tasks.
         kept: for each of `tasks`, the intervals of the flat weight vector that count; None for all of them.
+
+    Raises:
+        ValueError: no old task, or `kept` does not give every one of them some weights that there are.
     """
 
     def __init__(
@@ -32,12 +35,14 @@ class OutputRegularizer(ABC):
             raise ValueError("a regulariser needs at least one old task")
         self.hypernetwork = hypernetwork
         self.embeddings = hypernetwork.embeddings(tasks).detach()
-        everything = [(0, hypernetwork.layout.total)]
-        self.kept = [merge_intervals(k) for k in kept] if kept else [everything] * len(tasks)
+        total = hypernetwork.layout.total
+        self.kept = [merge_intervals(intervals) for intervals in kept or [[(0, total)]] * len(tasks)]
+        if len(self.kept) != len(tasks) or not all(k and k[0][0] >= 0 and k[-1][1] <= total for k in self.kept):
+            raise ValueError(f"each of {len(tasks)} old tasks needs intervals within 0..{total}, not {kept}")
 
     @abstractmethod
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        """R(theta), a scalar; with `chosen` (positions in `tasks`, int64) the mean over those tasks only."""
+        """R(theta), a scalar; with `chosen` (distinct positions in `tasks`, int64) the mean over those only."""
 
 
 class ExplicitRegularizer(OutputRegularizer):

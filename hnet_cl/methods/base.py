@@ -1,7 +1,7 @@
 """What a learner is: it meets tasks one after another and answers for all it has met."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hnet_cl.scenario import HeadMap
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.seeding import seeded
 from hnet_cl.settings import Settings
 
@@ -34,10 +35,11 @@ class Setup:
 
 
 class Prediction(NamedTuple):
-    """Per input: the chosen output (b,), and the inferred task (b,) where the method infers one."""
+    """Per input: the chosen output (b,) and, where the method infers the task, that task (b,) and its entropy (b,)."""
 
     output: Tensor
     task: Tensor | None = None
+    entropy: Tensor | None = None
 
 
 class Learner(nn.Module, ABC):
@@ -49,8 +51,6 @@ class Learner(nn.Module, ABC):
     """
 
     Settings: ClassVar[type[Settings]]
-    needs_task: ClassVar[bool] = False  # True: defined only where the task is told at test time
-    optimizers: list[torch.optim.Optimizer]
 
     def __init__(self, settings: Any, setup: Setup) -> None:
         super().__init__()
@@ -58,11 +58,19 @@ class Learner(nn.Module, ABC):
         self.setup = setup
         self.heads = setup.heads
         self.latest = -1  # the task being learned, or learned last
-        self.optimizers = []
 
-    def begin_task(self, task: int) -> None:
-        """Called before the first step of `task`; tasks come in order."""
-        self.latest = task
+    @classmethod
+    def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
+        """Why the method is not defined in a scenario and what to do instead; None if it is."""
+        return None
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        """Called before the first step of a task with the tasks so far, of which the last one is new.
+
+        Data of earlier tasks are for upper bounds and evaluation alone; nothing of `tasks` is state.
+        """
+        self.tasks = tasks
+        self.latest = tasks[-1].id
 
     @abstractmethod
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -3,13 +3,16 @@
 von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks, ICLR 2020, sections 2 and 4.
 """
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from torch import Tensor, nn
+from torch.func import vmap
 
 from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.hypernet import (
     ExplicitRegularizer,
@@ -21,7 +24,11 @@ from hnet_cl.hypernet import (
     TargetNetwork,
 )
 from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.inference import ByEntropy, Given, least_entropy
+from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded, stream
+
+GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
 
 REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "explicit": ExplicitRegularizer}
 
@@ -37,9 +44,7 @@ class HypernetSettings(base.Settings):
 
 
 class HNet(Learner):
-    """The task is told at test time and selects the embedding."""
-
-    needs_task = True
+    """The task selects the embedding; it is told at test time, or inferred (HNET+ENT)."""
 
     class Settings(base.Settings):
         """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks."""
@@ -51,6 +56,7 @@ class HNet(Learner):
         regularizer: Literal["fast", "explicit"]
         regularized_tasks: PositiveInt | None
         mask_heads: bool
+        task_inference: Annotated[Given | ByEntropy, Field(discriminator="kind")]
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
@@ -62,22 +68,31 @@ class HNet(Learner):
         with seeded(setup.seed, "init", "hypernetwork"):
             self.hypernetwork = Hypernetwork(self.target.layout, self.heads.num_tasks, **sizes).to(setup.device)
 
+    @classmethod
+    def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
+        if settings.task_inference.kind == "given" and not scenario.task_known:
+            return "the task is not told at test time and the method does not infer it; use scenario=cl1 or hnet_ent"
+        return None
+
     @property
     def target_size(self) -> int:
         return self.target.layout.total
 
-    def begin_task(self, task: int) -> None:
-        super().begin_task(task)
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        super().begin_task(tasks)
+        task = self.latest
         self.task_buffers[task] = self.target.fresh_buffers()
         theta = list(self.hypernetwork.theta.values())
+        # for theta and for the new embedding, which the regulariser does not touch; old embeddings are in neither
         self.optimizers = [
             self.setup.make_optimizer(theta),
             self.setup.make_optimizer([self.hypernetwork.task_embeddings[task]]),
         ]
-        self.lookahead = Lookahead(self.optimizers[0]) if self.settings.lookahead else None
         self.sampling = stream(self.setup.seed, "regularized tasks", task)
         self.regularizer: OutputRegularizer | None = None
+        self.lookahead: Lookahead | None = None
         if task > 0 and self.settings.beta > 0:
+            self.lookahead = Lookahead(self.optimizers[0]) if self.settings.lookahead else None
             kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
             self.regularizer = REGULARIZERS[self.settings.regularizer](self.hypernetwork, range(task), kept)
 
@@ -120,16 +135,47 @@ class HNet(Learner):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
-        assert task is not None
-        logits = self._logits(self.target.train(False), inputs, task)[:, self.heads.own(task)]
+        self.target.train(False)
+        if task is None:
+            return self._infer(inputs)
+        logits = self._logits(self.target, inputs, task)[:, self.heads.own(task)]
         return Prediction(self.heads.label(logits.argmax(1), task))
+
+    def _infer(self, inputs: Tensor) -> Prediction:
+        """Answers with the network of the task that fits each input best, of all tasks learned so far."""
+        inference = self.settings.task_inference
+        assert isinstance(inference, ByEntropy)
+        candidates = range(self.latest + 1)
+        logits = torch.cat([self._own_logits(inputs, part) for part in self._groups(candidates, len(inputs))])
+        tasks, surest = least_entropy(logits, inference.temperature)
+        labels = logits[tasks, torch.arange(len(inputs), device=tasks.device)].argmax(1)
+        starts = torch.tensor([self.heads.own(task).start for task in candidates], device=tasks.device)
+        return Prediction(labels + starts[tasks], tasks, surest)
+
+    def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
+        """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow."""
+        size = max(1, GROUP_NUMBERS // (self.target_size + batch * self.heads.num_outputs))
+        return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+    def _own_logits(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
+        """Logits (T, b, C) of each task's own head, from its own network."""
+        features = self.hypernetwork.features(self.hypernetwork.embeddings(tasks))
+        weights = self.hypernetwork.generate(features)
+        buffers = {
+            name: torch.stack([self.task_buffers[task][name] for task in tasks]) for name in self.task_buffers[0]
+        }
+        logits = vmap(self.target, in_dims=(0, None, 0), randomness="error")(weights, inputs, buffers)
+        return gather_heads(logits, self.heads, tasks)
 
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {"task_buffers": self.task_buffers}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
-        self.task_buffers = state["task_buffers"]
+        self.task_buffers = {
+            task: {name: buffer.clone() for name, buffer in buffers.items()}
+            for task, buffers in state["task_buffers"].items()
+        }
 
 
 def output_layer(module: nn.Module, num_outputs: int) -> tuple[str, ...]:

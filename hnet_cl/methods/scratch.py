@@ -1,16 +1,18 @@
 """From scratch: a fresh network for each task. Nothing is forgotten and nothing transferred: the reference."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.scenario import ScenarioSettings
 
 
 class Scratch(Learner):
     """One network with its own initialisation per task. To choose among them the task must be known."""
-
-    needs_task = True
 
     class Settings(base.Settings):
         """Nothing to choose but the name."""
@@ -23,21 +25,24 @@ class Scratch(Learner):
         sizes = [heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks)]
         self.networks = nn.ModuleList(setup.new_target(size, "target", t) for t, size in enumerate(sizes))
 
+    @classmethod
+    def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
+        return None if scenario.task_known else "one network per task needs the task at test time; use scenario=cl1"
+
     @property
     def target_size(self) -> int:
         return sum(parameter.numel() for parameter in self.networks[0].parameters())
 
-    def begin_task(self, task: int) -> None:
-        super().begin_task(task)
-        self.optimizers = [self.setup.make_optimizer(self.networks[task].parameters())]
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        super().begin_task(tasks)
+        self.optimizer = self.setup.make_optimizer(self.networks[self.latest].parameters())
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        (optimizer,) = self.optimizers
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         network = self.networks[self.latest].train()
         loss = nn.functional.cross_entropy(network(inputs), labels)
         loss.backward()
-        optimizer.step()
+        self.optimizer.step()
         return {"loss": loss.detach()}
 
     @torch.no_grad()

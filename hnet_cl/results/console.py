@@ -79,8 +79,10 @@ class ConsoleLog:
         """Training of `task` is over; what follows until `row` is evaluation."""
         self._bar.update(self._run, detail="evaluating")
 
-    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
-        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated."""
+    def row(
+        self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
+    ) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
         seen = [value for value in accuracies[: task + 1] if value is not None]
         mean = f"mean accuracy so far {_percent(fmean(seen))}"
         self._bar.update(self._run, detail=mean)

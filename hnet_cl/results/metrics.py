@@ -81,13 +81,25 @@ def transfer(matrix: Matrix, scratch_matrix: Matrix) -> float | None:
     return fmean(row[-1] - scratch[-1] for row, scratch in pairs) if pairs else None
 
 
-def summary(matrix: Matrix, majority: Sequence[float], task_inference: float | None = None) -> dict[str, float | None]:
+def task_inference(inferred: Sequence[Sequence[int]]) -> float | None:
+    """Mean over tasks of the share of test examples whose task was inferred rightly; None without a tested task.
+
+    Args:
+        inferred: (T, T), per task the number of its test examples for which each task was inferred.
+    """
+    shares = [counts[task] / sum(counts) for task, counts in enumerate(inferred) if sum(counts)]
+    return fmean(shares) if shares else None
+
+
+def summary(
+    matrix: Matrix, majority: Sequence[float], inferred: Sequence[Sequence[int]] | None = None
+) -> dict[str, float | None]:
     """All metrics of one run, as fractions, under the keys of result.json.
 
     Args:
         matrix: accuracy matrix, as far as it is done.
         majority: (T,) per task, test accuracy of always answering its most frequent label.
-        task_inference: share of test examples whose inferred task was right, for methods that infer it.
+        inferred: counts of inferred tasks after the last finished task, for methods that infer it.
 
     Returns:
         acc, during, bwt, forgetting, majority (mean over the finished tasks) and task_inference; None where
@@ -100,5 +112,5 @@ def summary(matrix: Matrix, majority: Sequence[float], task_inference: float | N
         "bwt": bwt(matrix),
         "forgetting": forgetting(matrix),
         "majority": fmean(finished) if finished else None,
-        "task_inference": task_inference,
+        "task_inference": task_inference(inferred) if inferred else None,
     }

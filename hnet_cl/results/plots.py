@@ -1,6 +1,7 @@
 """Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from hnet_cl.files import write_atomically
-from hnet_cl.results.metrics import Matrix, acc
+from hnet_cl.results.metrics import Matrix, acc, task_inference
 
-HEATMAP = "accuracy_matrix.png"
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
 NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
 
@@ -25,20 +25,38 @@ def accuracy_heatmap(matrix: Matrix, title: str) -> Figure:
         matrix: n >= 1 finished rows of T fractions, None (left blank) where not evaluated.
         title: what run this is; ACC is added.
     """
+    text = f"{title}\nACC {acc(matrix):.2%} after {len(matrix)} of {len(matrix[0])} tasks"
+    return _heatmap(matrix, text, ("accuracy on task", "after learning task"))
+
+
+def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str]) -> Figure:
+    """A square of fractions (n, T), None left blank, with labels for the horizontal and the vertical axis."""
     tasks = len(matrix[0])
     figure, axes, bar_axes = _canvas(side=float(np.clip(0.52 * tasks, 3.2, 7.8)))
     values = np.full((tasks, tasks), np.nan)
     for i, row in enumerate(matrix):
         values[i] = [np.nan if value is None else value for value in row]
     image = axes.imshow(values, cmap=COLOUR_MAP, norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
-    _label_axes(axes, tasks)
+    _label_axes(axes, tasks, labels)
     if tasks <= NUMBERED_UP_TO:
         _write_numbers(axes, values)
-    axes.set_title(f"{title}\nACC {acc(matrix):.2%} after {len(matrix)} of {tasks} tasks", fontsize=10, loc="left")
+    axes.set_title(title, fontsize=10, loc="left")
     bar = figure.colorbar(image, cax=bar_axes, format=PercentFormatter(1, 0))
     bar.ax.tick_params(length=0, labelsize=8)
     bar.ax.spines[:].set_visible(False)
     return figure
+
+
+def inference_heatmap(inferred: Sequence[Sequence[int]], title: str) -> Figure:
+    """Heat map of which task was inferred for the test examples of each task, as shares of a task's examples.
+
+    Args:
+        inferred: (T, T) counts, one row per task; rows of tasks that were not tested stay blank.
+        title: what run this is; the task-inference accuracy is added.
+    """
+    shares = [[count / sum(row) if sum(row) else None for count in row] for row in inferred]
+    text = f"{title}\ntask inference {task_inference(inferred):.2%}"
+    return _heatmap(shares, text, ("inferred task", "true task"))
 
 
 def _canvas(side: float) -> tuple[Figure, Axes, Axes]:
@@ -51,15 +69,15 @@ def _canvas(side: float) -> tuple[Figure, Axes, Axes]:
     return figure, square, bar
 
 
-def _label_axes(axes: Axes, tasks: int) -> None:
+def _label_axes(axes: Axes, tasks: int, labels: tuple[str, str]) -> None:
     step = next(step for step in (1, 5, 10, 25, 50, tasks) if tasks / step <= NUMBERED_UP_TO)
     shown = [task for task in range(tasks) if step == 1 or task == 0 or (task + 1) % step == 0]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(FixedLocator(shown))
         axis.set_ticklabels([str(task + 1) for task in shown])
     axes.tick_params(length=0, labelsize=8)
-    axes.set_xlabel("accuracy on task")
-    axes.set_ylabel("after learning task")
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
     axes.spines[:].set_visible(False)
     if tasks <= NUMBERED_UP_TO:  # white lines part the cells
         for axis in (axes.xaxis, axes.yaxis):
@@ -83,14 +101,12 @@ def pixels(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save_heatmap(figure: Figure, folder: Path) -> Path:
-    """Write the figure to `folder`/accuracy_matrix.png, whole or not at all, and return its path.
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write the figure as PNG, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
-    path = folder / HEATMAP
     write_atomically(path, buffer.getvalue())
-    return path

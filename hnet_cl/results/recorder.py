@@ -53,6 +53,7 @@ class Progress:
 
     Attributes:
         matrix: finished rows of the accuracy matrix.
+        inferred: counts of inferred tasks after the last of them.
         iteration: iterations done of the task after those.
         iterations: iterations done over all tasks.
         wall_time_s: time since the start, without the time between an interruption and its continuation.
@@ -60,6 +61,7 @@ class Progress:
     """
 
     matrix: Sequence[Sequence[float | None]] = ()
+    inferred: Sequence[Sequence[int]] | None = None
     iteration: int = 0
     iterations: int = 0
     wall_time_s: float = 0.0
@@ -121,6 +123,7 @@ class RunRecorder:
         self._task_names = list(task_names)
         self._majority = list(majority)
         self._matrix = [list(row) for row in start.matrix]
+        self._inferred = start.inferred
         self._iteration = start.iteration
         self._earlier_iterations = start.iterations - start.iteration
         self._started = time.perf_counter() - start.wall_time_s
@@ -149,9 +152,12 @@ class RunRecorder:
         self._train_time_s = self._train_time()
         self._training_since = None
 
-    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
-        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated."""
+    def row(
+        self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
+    ) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
         self._matrix.append(list(accuracies))
+        self._inferred = inferred
         self._earlier_iterations += self._iteration
         self._iteration = 0
         self._flush()
@@ -167,6 +173,7 @@ class RunRecorder:
         self._flush()
         return Progress(
             matrix=[list(row) for row in self._matrix],
+            inferred=self._inferred,
             iteration=iteration,
             iterations=self._earlier_iterations + iteration,
             wall_time_s=time.perf_counter() - self._started,
@@ -225,7 +232,8 @@ class RunRecorder:
             "num_tasks": len(self._task_names),
             "tasks_done": len(self._matrix),
             "accuracy_matrix": self._matrix,
-            "metrics": metrics.summary(self._matrix, self._majority),
+            "inferred_tasks": self._inferred,
+            "metrics": metrics.summary(self._matrix, self._majority, self._inferred),
             "iterations": self._earlier_iterations + self._iteration,
             "wall_time_s": round(time.perf_counter() - self._started, 3),
             "train_time_s": round(self._train_time(), 3),

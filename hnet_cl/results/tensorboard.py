@@ -9,7 +9,7 @@ from hnet_cl.results import metrics, plots
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-SHOWN_METRICS = ("acc", "during", "bwt", "forgetting")
+SHOWN_METRICS = ("acc", "during", "bwt", "forgetting", "task_inference")
 
 
 class TensorBoardLog:
@@ -39,6 +39,7 @@ class TensorBoardLog:
         self._iterations = iterations
         self._hparams = hparams
         self._matrix = list(matrix)
+        self._inferred: Sequence[Sequence[int]] | None = None
         self._open: SummaryWriter | None = None
 
     def _writer(self, first_step: int = 0) -> "SummaryWriter":
@@ -63,9 +64,12 @@ class TensorBoardLog:
     def end_task(self, task: int) -> None:
         """Nothing to write before the task is evaluated."""
 
-    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
-        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated."""
+    def row(
+        self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
+    ) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
         self._matrix.append(accuracies)
+        self._inferred = inferred
         learned = len(self._matrix)
         writer = self._writer()
         for number, accuracy in enumerate(accuracies, start=1):
@@ -73,8 +77,11 @@ class TensorBoardLog:
                 writer.add_scalar(f"eval/task_{number}", accuracy, learned)
         for name, value in self._metrics().items():
             writer.add_scalar(f"eval/{name}", value, learned)
-        image = plots.pixels(plots.accuracy_heatmap(self._matrix, self._title))
-        writer.add_image("accuracy_matrix", image, learned, dataformats="HWC")
+        pictures = {"accuracy_matrix": plots.accuracy_heatmap(self._matrix, self._title)}
+        if inferred:
+            pictures["inferred_tasks"] = plots.inference_heatmap(inferred, self._title)
+        for name, figure in pictures.items():
+            writer.add_image(name, plots.pixels(figure), learned, dataformats="HWC")
         writer.flush()
 
     def finish(self) -> None:
@@ -90,7 +97,7 @@ class TensorBoardLog:
             self._open.close()
 
     def _metrics(self) -> dict[str, float]:
-        values = metrics.summary(self._matrix, majority=())
+        values = metrics.summary(self._matrix, (), self._inferred)
         return {name: value for name in SHOWN_METRICS if (value := values[name]) is not None}
 
 

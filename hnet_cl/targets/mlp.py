@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 from math import prod
 
+from pydantic import PositiveInt
 from torch import Tensor, nn
 
 
@@ -16,7 +17,7 @@ class MLP(nn.Module):
         hidden: sizes of the hidden layers.
     """
 
-    def __init__(self, in_shape: Sequence[int], num_outputs: int, hidden: list[int]) -> None:
+    def __init__(self, in_shape: Sequence[int], num_outputs: int, hidden: list[PositiveInt]) -> None:
         super().__init__()
         sizes = [prod(in_shape), *hidden, num_outputs]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))

@@ -36,7 +36,7 @@ def load(folder: Path, config_id: str, learner: Learner) -> dict[str, Any]:
         if owner == config_id:
             learner.load_state_dict(state["learner"])
             return dict(state["progress"])
-    except (RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: checkpoint cannot be read ({reason}); {remedy}") from error
     raise UserError(f"{path}: checkpoint of configuration {owner}, not {config_id}; {remedy}")

@@ -1,6 +1,7 @@
 """One row of the accuracy matrix."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -8,22 +9,40 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Learner
 
 
-def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: int) -> list[float | None]:
-    """Test accuracy (a fraction) on tasks 0 to `latest`; None for later ones, which no method can answer yet."""
-    known = [accuracy(learner, task, batch_size) for task in tasks[: latest + 1]]
-    return [*known, *[None] * (len(tasks) - len(known))]
+class Row(NamedTuple):
+    """What is known of all T tasks after learning some: test accuracies (T,), None for tasks still to come.
+
+    `inferred` (T, T) counts test examples of each task by the task that was inferred for them; None where the learner
+    does not infer tasks.
+    """
+
+    accuracies: list[float | None]
+    inferred: list[list[int]] | None = None
 
 
-def accuracy(learner: Learner, task: Task, batch_size: int) -> float:
-    """Share of the task's test examples for which the learner chooses the right output.
+def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: int) -> Row:
+    """Tests tasks 0 to `latest`; no method can answer for later ones yet."""
+    accuracies: list[float | None] = [None] * len(tasks)
+    inferred = torch.zeros(len(tasks), len(tasks), dtype=torch.long)
+    for task in tasks[: latest + 1]:
+        accuracies[task.id], inferred[task.id] = test(learner, task, batch_size)
+    return Row(accuracies, inferred.tolist() if inferred.any() else None)
 
-    The learner is told the task only where the scenario does. The right output is a question for the head map:
-    in CL3 the right class under the wrong task is an error.
+
+def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Tensor]:
+    """Share of the task's test examples that are answered rightly, and counts (T,) of the tasks inferred for them.
+
+    The learner is told the task only where the scenario does. What is right is a question for the head map: in CL3
+    the right class under the wrong task is an error.
     """
     heads = learner.heads
     told = task.id if heads.task_known else None
     correct = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
+    inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
-        correct += (learner.predict(inputs, told).output == heads.label(labels, task.id)).sum()
-    return correct.item() / len(task.test)
+        answer = learner.predict(inputs, told)
+        correct += heads.correct(answer.output, labels, task.id).sum()
+        if answer.task is not None:
+            inferred += answer.task.cpu().bincount(minlength=heads.num_tasks)
+    return correct.item() / len(task.test), inferred

@@ -10,12 +10,11 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
-from hnet_cl.seeding import stream
+from hnet_cl.seeding import seeded, stream
 from hnet_cl.settings import Settings
 from hnet_cl.training.batches import BatchStream
-from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.evaluation import Row, evaluate
 
-Row = list[float | None]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -42,8 +41,8 @@ class Log(Protocol):
     def end_task(self, task: int) -> None:
         """Training of the task has ended, its evaluation begins."""
 
-    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
-        """Row `task` of the accuracy matrix, as fractions; None for tasks still to come."""
+    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
 
 
 def train(
@@ -58,27 +57,29 @@ def train(
 
     The order of batches is a random stream of its own: with the same seed, all methods see the same batches.
     """
-    for task in tasks[first:]:
-        learn(learner, task, settings, seed, logs)
-        row = evaluate(learner, tasks, task.id, settings.eval_batch_size)
+    for latest in range(first, len(tasks)):
+        learn(learner, tasks[: latest + 1], settings, seed, logs)
+        row = evaluate(learner, tasks, latest, settings.eval_batch_size)
         for log in logs:
-            log.row(task.id, row)
+            log.row(latest, row.accuracies, row.inferred)
         yield row
 
 
-def learn(learner: Learner, task: Task, settings: TrainingSettings, seed: int, logs: Sequence[Log]) -> None:
-    """The training iterations of one task."""
+def learn(learner: Learner, tasks: Sequence[Task], settings: TrainingSettings, seed: int, logs: Sequence[Log]) -> None:
+    """The training iterations of the last of `tasks`."""
+    task = tasks[-1]
     batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
     device = task.train.labels.device
-    learner.begin_task(task.id)
+    learner.begin_task(tasks)
     for log in logs:
         log.begin_task(task.id, 0)
-    for iteration in range(1, settings.iterations + 1):
-        losses = learner.step(*task.train.batch(batches.next().to(device)))
-        if iteration % settings.log_every == 0 or iteration == settings.iterations:
-            numbers = finite(losses, task, iteration)
-            for log in logs:
-                log.losses(task.id, iteration, numbers)
+    with seeded(seed, "steps", task.id):  # what modules draw without asking, as dropout does
+        for iteration in range(1, settings.iterations + 1):
+            losses = learner.step(*task.train.batch(batches.next().to(device)))
+            if iteration % settings.log_every == 0 or iteration == settings.iterations:
+                numbers = finite(losses, task, iteration)
+                for log in logs:
+                    log.losses(task.id, iteration, numbers)
     learner.end_task()
     for log in logs:
         log.end_task(task.id)

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import adam, blobs, learner
+from builders import adam, begin, blobs, learner
 
 # outputs under the softmax while each task is learned, and the start of its labels
 SCENARIOS = {
@@ -21,7 +21,7 @@ def test_steps_are_plain_training(scenario: str) -> None:
     made = learner("finetune", blobs(), scenario)
     network = copy.deepcopy(made.network)
     for task, (start, stop) in enumerate(spans):
-        made.begin_task(task)
+        begin(made, task)
         optimizer = adam(network.parameters())  # a new one with each task
         for _ in range(3):
             inputs, labels = torch.randn(8, 2), torch.randint(2, (8,))
@@ -41,7 +41,7 @@ def test_answers_are_read_where_the_scenario_says(scenario: str) -> None:
     inputs = torch.randn(50, 2)
     logits = made.network(inputs)
     for latest in range(3):
-        made.begin_task(latest)
+        begin(made, latest)
         told = 0 if scenario == "cl1" else None
         start, stop = spans[0] if scenario == "cl1" else spans[latest]
         assert torch.equal(made.predict(inputs, told).output, logits[:, start:stop].argmax(1) + start)
@@ -52,7 +52,7 @@ def test_dropout_is_on_in_training_and_off_in_answers() -> None:
         return torch.nn.Sequential(torch.nn.Linear(2, num_outputs), torch.nn.Dropout(0.5))
 
     made = learner("finetune", blobs(), target=target)
-    made.begin_task(0)
+    begin(made, 0)
     modes = []
     made.network.register_forward_pre_hook(lambda module, _: modes.append(module.training))
     made.step(torch.randn(8, 2), torch.randint(2, (8,)))
@@ -68,7 +68,7 @@ def test_target_size(scenario: str, size: int) -> None:
 
 def test_state_holds_all_that_answers_depend_on() -> None:
     first, second = (learner("finetune", blobs(), "cl3", seed=seed) for seed in (1, 2))
-    first.begin_task(1)
+    begin(first, 1)
     second.load_state_dict(first.state_dict())
     inputs = torch.randn(200, 2)
     assert torch.equal(first.predict(inputs).output, second.predict(inputs).output)

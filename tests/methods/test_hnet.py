@@ -7,7 +7,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import BETAS, LR, blobs, learner, written_out
+from builders import BETAS, LR, begin, blobs, learner, written_out
 from torch import Tensor, nn
 
 from hnet_cl.errors import UserError
@@ -109,7 +109,7 @@ def test_steps_are_those_of_the_papers_algorithm(choices: dict[str, Any]) -> Non
     beta, lookahead = choices.get("beta", 0.05), choices.get("lookahead", True)
     by_hand = ByHand(made, beta, lookahead, choices.get("mask_heads", False))
     for task in range(3):
-        made.begin_task(task)
+        begin(made, task)
         by_hand.begin_task(task)
         for _ in range(3):
             inputs, labels = torch.randn(8, 2, dtype=torch.float64), torch.randint(2, (8,))
@@ -127,7 +127,7 @@ def trained(made: HNet, tasks: int = 3, steps: int = 4) -> list[set[str]]:
     """Learns random tasks; the names of the losses of each task."""
     names = []
     for task in range(tasks):
-        made.begin_task(task)
+        begin(made, task)
         for _ in range(steps):
             losses = made.step(torch.randn(8, 2), torch.randint(2, (8,)))
         names.append(set(losses))
@@ -140,7 +140,7 @@ def test_old_and_future_embeddings_rest_exactly() -> None:
     before = [embedding.detach().clone() for embedding in made.hypernetwork.task_embeddings]
     trained(made, tasks=1)
     after_first = made.hypernetwork.task_embeddings[0].detach().clone()
-    made.begin_task(1)
+    begin(made, 1)
     made.step(torch.randn(8, 2), torch.randint(2, (8,)))
     now = made.hypernetwork.task_embeddings
     assert not torch.equal(after_first, before[0]) and not torch.equal(now[1], before[1])
@@ -158,7 +158,7 @@ def test_without_lookahead_the_first_step_of_a_task_has_no_drift() -> None:
     for lookahead in (True, False):
         made = learner("hnet", BENCHMARK, lookahead=lookahead)
         trained(made, tasks=1)
-        made.begin_task(1)
+        begin(made, 1)
         drift = made.step(torch.randn(8, 2), torch.randint(2, (8,)))["regularizer"].item()
         assert drift > 1e-4 if lookahead else drift == 0
 
@@ -168,7 +168,7 @@ def test_regularized_tasks_are_a_stream_of_uniform_draws() -> None:
     made = learner("hnet", benchmark, regularized_tasks=2)
     chosen: list[Any] = []
     for task in range(5):
-        made.begin_task(task)
+        begin(made, task)
         if made.regularizer:
             made.regularizer = Mock(wraps=made.regularizer)
         for _ in range(200 if task == 4 else 1):
@@ -190,7 +190,7 @@ def test_each_task_has_buffers_of_its_own() -> None:
     made = learner("hnet", BENCHMARK, target=normalized)
     means = []
     for task in range(3):
-        made.begin_task(task)
+        begin(made, task)
         for _ in range(4):
             made.step(torch.randn(8, 2) + 10 * task, torch.randint(2, (8,)))
         made.end_task()

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from builders import adam, blobs, head_map, learner, setup, small_target
+from builders import adam, begin, blobs, head_map, learner, setup, small_target
 
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.seeding import seeded
@@ -16,7 +16,7 @@ def test_each_task_trains_a_fresh_network_and_no_other() -> None:
             network = small_target(2)
         torch.testing.assert_close(before[task], [p.data for p in network.parameters()], rtol=0, atol=0)
         optimizer = adam(network.parameters())
-        made.begin_task(task)
+        begin(made, task)
         for _ in range(3):
             inputs, labels = torch.randn(8, 2), torch.randint(2, (8,))
             optimizer.zero_grad()

@@ -96,7 +96,7 @@ def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
 
 def test_one_task_inferred_tasks_and_the_warning() -> None:
     out = console(width=200)
-    print_summary([[0.9]], summary([[0.9]], [0.5], task_inference=0.75), ["a"], "mnist-5k", out)
+    print_summary([[0.9]], summary([[0.9]], [0.5], [[3, 1], [0, 0]]), ["a"], "mnist-5k", out)
     shown = text(out)
     assert shown.count("needs two tasks") == 2 and "75.00 %" in shown
     assert "not comparable with published ones" in shown

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.results.metrics import acc, bwt, during, forgetting, summary, transfer
+from hnet_cl.results.metrics import acc, bwt, during, forgetting, summary, task_inference, transfer
 
 HALF = [[0.8, None], [0.6, 0.9]]
 
@@ -71,7 +71,12 @@ def test_summary_covers_finished_tasks_only() -> None:
             "task_inference": None,
         }
     )
-    assert summary(HALF, [0.5, 0.5], task_inference=0.8)["task_inference"] == 0.8
+    assert summary(HALF, [0.5, 0.5], [[3, 1], [1, 1]])["task_inference"] == 0.625
+
+
+def test_task_inference_is_the_mean_share_over_tested_tasks() -> None:
+    assert task_inference([[3, 1, 0], [4, 4, 0], [0, 0, 0]]) == 0.625
+    assert task_inference([[0, 0], [0, 0]]) is None
     assert set(summary([], [0.5]).values()) == {None}
 
 

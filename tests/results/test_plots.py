@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hnet_cl.results.plots import accuracy_heatmap, pixels, save_heatmap
+from hnet_cl.results.plots import accuracy_heatmap, pixels, save_figure
 
 
 def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]]:
@@ -40,7 +40,8 @@ def test_text_lies_within_the_figure() -> None:
 
 
 def test_the_file_is_a_png_and_alone(tmp_path: Path) -> None:
-    path = save_heatmap(accuracy_heatmap(matrix(3, 2), "a"), tmp_path)
+    path = tmp_path / "accuracy_matrix.png"
+    save_figure(accuracy_heatmap(matrix(3, 2), "a"), path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in tmp_path.iterdir()] == ["accuracy_matrix.png"]
 

@@ -25,7 +25,7 @@ FACTS = RunFacts(
     command="python -m hnet_cl benchmark.num_tasks=2",
 )
 KEYS = """status error config_id benchmark scenario method seed overrides num_tasks tasks_done accuracy_matrix
-metrics iterations wall_time_s train_time_s peak_memory_mb parameters data device versions git_commit
+inferred_tasks metrics iterations wall_time_s train_time_s peak_memory_mb parameters data device versions git_commit
 command"""
 
 

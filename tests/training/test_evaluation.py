@@ -2,12 +2,13 @@
 
 import pytest
 import torch
-from builders import CPU, adam, blobs, head_map, learner, small_target
+from builders import CPU, adam, begin, blobs, head_map, learner, small_target
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Split, Task
 from hnet_cl.methods.base import Learner, Prediction, Setup
-from hnet_cl.training.evaluation import accuracy, evaluate
+from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.evaluation import test as answers_of
 
 
 class Oracle(Learner):
@@ -51,22 +52,22 @@ def test_share_of_right_outputs(
     scenario: str, number: int, answers: list[int], expected: float, batch_size: int
 ) -> None:
     oracle = Oracle(scenario)
-    assert accuracy(oracle, task(number, answers, [0, 1, 0, 1, 1]), batch_size) == expected
+    assert answers_of(oracle, task(number, answers, [0, 1, 0, 1, 1]), batch_size)[0] == expected
     assert set(oracle.told) == {number if scenario == "cl1" else None}
     assert len(oracle.told) == -(-5 // batch_size)
 
 
 def test_a_row_has_none_for_tasks_to_come() -> None:
     tasks = [task(0, [0, 1], [0, 1]), task(1, [2, 2], [0, 1])]
-    assert evaluate(Oracle("cl1"), tasks, 0, 10) == [1.0, None]
-    assert evaluate(Oracle("cl1"), tasks, 1, 10) == [1.0, 0.5]
+    assert evaluate(Oracle("cl1"), tasks, 0, 10) == ([1.0, None], None)
+    assert evaluate(Oracle("cl1"), tasks, 1, 10) == ([1.0, 0.5], None)
 
 
 @pytest.mark.parametrize("method", ["hnet", "finetune", "scratch"])
 def test_batch_size_changes_no_answer(method: str) -> None:
     benchmark = blobs(spread=1.0)
     made = learner(method, benchmark)
-    made.begin_task(0)
+    begin(made, 0)
     rows = [evaluate(made, benchmark.tasks, 0, size) for size in (1, 7, 40, 1000)]
     assert rows == [rows[0]] * 4
-    assert 0 < rows[0][0] < 1  # type: ignore[operator]
+    assert 0 < rows[0].accuracies[0] < 1  # type: ignore[operator]

@@ -32,8 +32,8 @@ class Notes:
     def end_task(self, task: int) -> None:
         self.heard.append(("end", task))
 
-    def row(self, task: int, accuracies: Sequence[float | None]) -> None:
-        self.heard.append(("row", task, accuracies))
+    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        self.heard.append(("row", task, accuracies, inferred))
 
 
 def run(learner: Learner, benchmark: Benchmark, seed: int = 1, first: int = 0, **changes: Any) -> list[Row]:
@@ -70,7 +70,7 @@ def test_listeners_hear_everything_in_order() -> None:
             ("begin", task, 0),
             *(("losses", task, iteration, {"loss"}) for iteration in (3, 6, 7)),
             ("end", task),
-            ("row", task, rows[task - 1]),
+            ("row", task, *rows[task - 1]),
         )
     ]
 
@@ -81,7 +81,7 @@ def test_a_row_is_the_accuracy_after_its_task() -> None:
     for task, row in enumerate(train(made, benchmark.tasks, training(), 1, [])):
         assert made.latest == task
         assert row == evaluate(made, benchmark.tasks, task, 1000)
-        assert [entry is None for entry in row] == [other > task for other in range(3)]
+        assert [entry is None for entry in row.accuracies] == [other > task for other in range(3)]
 
 
 def test_each_step_gets_a_batch_of_its_own_task() -> None:
@@ -90,11 +90,14 @@ def test_each_step_gets_a_batch_of_its_own_task() -> None:
     seen = record_steps(made)
     run(made, benchmark, iterations=15, batch_size=8)
     assert len(seen) == 45
+    orders: list[list[int]] = [[], [], []]
     for step, (inputs, labels) in enumerate(seen):
         train_split = benchmark.tasks[step // 15].train
         assert inputs.shape == (8, 2)
         where = (inputs[:, None] == train_split.images).all(2).nonzero()[:, 1]
         assert len(where) == 8 and torch.equal(train_split.labels[where], labels)
+        orders[step // 15] += where.tolist()
+    assert orders[0] != orders[1] != orders[2]  # each task has an order of its own
     first_sweep = torch.cat([inputs for inputs, _ in seen[:8]])[:60]
     assert len(first_sweep.unique(dim=0)) == 60  # every example once
 
@@ -126,7 +129,7 @@ def test_a_seed_decides_everything(method: str) -> None:
 @every_method
 def test_the_toy_benchmark_is_learned(method: str) -> None:
     rows = run(learner(method, blobs()), blobs(), iterations=150)
-    assert all(row[task] > 0.9 for task, row in enumerate(rows))  # type: ignore[operator]
+    assert all(row[task] > 0.9 for task, row in enumerate(row.accuracies for row in rows))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

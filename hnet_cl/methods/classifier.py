@@ -1,0 +1,88 @@
+"""What fine-tuning, EWC, SI and joint training have in common: one plain network for all tasks."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.scenario import ScenarioSettings
+
+
+class Classifier(Learner):
+    """One network learns task after task; subclasses say what protects the old ones.
+
+    In CL3 its softmax spans the heads of all tasks so far, and it answers with any of their outputs.
+    """
+
+    class Settings(base.Settings):
+        name: str
+        reset_optimizer: bool
+
+    settings: Settings
+
+    def __init__(self, settings: Settings, setup: Setup) -> None:
+        super().__init__(settings, setup)
+        self.network = setup.new_target(self.heads.num_outputs, "target")
+        self.optimizer: torch.optim.Optimizer | None = None
+
+    @classmethod
+    def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
+        if scenario.must_infer:
+            return "it does not infer the task through which separate heads are read; use scenario.heads=shared"
+        return None
+
+    @property
+    def target_size(self) -> int:
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The network's parameters."""
+        return list(self.network.parameters())
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The parameters' gradients after a backward pass; zero where a parameter took no part."""
+        for weight in self.weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+        return [weight.grad for weight in self.weights if weight.grad is not None]
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        super().begin_task(tasks)
+        if self.optimizer is None or self.settings.reset_optimizer:
+            self.optimizer = self.setup.make_optimizer(self.network.parameters())
+
+    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        assert self.optimizer is not None
+        self.optimizer.zero_grad()
+        self.network.train()
+        loss = self.cross_entropy(self.network(inputs), labels, self.heads.trained(self.latest))
+        loss.backward()
+        losses = {"loss": loss.detach()} | self.protect()
+        self.optimizer.step()
+        return losses
+
+    def protect(self) -> dict[str, Tensor]:
+        """Adds the gradient of whatever protects old tasks to the parameters' gradients; returns its losses."""
+        return {}
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
+        outputs = self.heads.read(task, self.latest)
+        self.network.eval()
+        return Prediction(self.network(inputs)[:, outputs].argmax(1) + outputs.start)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        kept = None if self.optimizer is None else self.optimizer.state_dict()
+        return super().get_extra_state() | {"optimizer": kept}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        if state["optimizer"] is not None:
+            self.optimizer = self.setup.make_optimizer(self.network.parameters())
+            self.optimizer.load_state_dict(state["optimizer"])

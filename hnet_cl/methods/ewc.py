@@ -1,0 +1,83 @@
+"""Elastic weight consolidation, online or with one Fisher information per task.
+
+Kirkpatrick et al., PNAS 2017; online: Schwarz et al., Progress & compress, ICML 2018, Eq. 8. Libraries disagree on
+nearly every factor, so each is a setting; the yaml's values are those of van de Ven & Tolias' three-scenarios code of
+2019, whose numbers the hypernetwork paper quotes.
+"""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field, NonNegativeFloat, PositiveInt
+from torch import Tensor, nn
+
+from hnet_cl.methods.base import Setup
+from hnet_cl.methods.classifier import Classifier
+from hnet_cl.methods.fisher import Labels, diagonal_fisher
+from hnet_cl.methods.penalty import QuadraticPenalty
+from hnet_cl.seeding import stream
+
+BATCH = 500  # examples of the Fisher information at a time; changes no result
+
+
+class EWC(Classifier):
+    """Penalty: strength * (1/2 if half) * (gamma if gamma_in_penalty) * sum_i F_i (w_i - w*_i)^2.
+
+    Online, F <- F_new + gamma * F after each task and w* is the latest solution. Offline, every old task has its own
+    F and w*, their penalties add up, and gamma is not used.
+    """
+
+    class Settings(Classifier.Settings):
+        strength: NonNegativeFloat
+        half: bool
+        online: bool
+        gamma: Annotated[float, Field(ge=0, le=1)]
+        gamma_in_penalty: bool
+        fisher_labels: Labels
+        fisher_samples: PositiveInt | None
+
+    settings: Settings
+
+    def __init__(self, settings: Settings, setup: Setup) -> None:
+        super().__init__(settings, setup)
+        number = 1 if settings.online else max(self.heads.num_tasks - 1, 1)
+        self.penalties = nn.ModuleList(QuadraticPenalty(self.weights) for _ in range(number))
+
+    def _active(self) -> list[QuadraticPenalty]:
+        return [p for p in self.penalties[: self.latest] if isinstance(p, QuadraticPenalty)]
+
+    def protect(self) -> dict[str, Tensor]:
+        settings = self.settings
+        if self.latest == 0 or settings.strength == 0:
+            return {}
+        c = settings.strength * (0.5 if settings.half else 1.0)
+        if settings.online and settings.gamma_in_penalty:
+            c *= settings.gamma
+        total = torch.zeros((), device=self.setup.device)
+        for penalty in self._active():
+            total += penalty.add_gradient(self.weights, self.gradients, c)
+        return {"penalty": total}
+
+    def end_task(self) -> None:
+        new = self.fisher()
+        if self.settings.online:
+            (penalty,) = self.penalties
+            kept = self.settings.gamma
+        elif self.latest < len(self.penalties):
+            penalty, kept = self.penalties[self.latest], 0.0
+        else:
+            return  # the last task's own penalty would never be used
+        assert isinstance(penalty, QuadraticPenalty)
+        for importance, fisher in zip(penalty.importance, new, strict=True):
+            importance.mul_(kept).add_(fisher)
+        penalty.anchor_at(self.weights)
+
+    def fisher(self) -> list[Tensor]:
+        """The Fisher information of the task just learned, under the outputs it was trained with."""
+        data = self.tasks[-1].train
+        outputs = self.heads.trained(self.latest)
+        draws = stream(self.setup.seed, "fisher", self.latest)
+        index = torch.randperm(len(data), generator=draws)[: self.settings.fisher_samples].to(self.setup.device)
+        batches = (data.batch(part) for part in index.split(BATCH))
+        marked = ((inputs, self.heads.label(labels, self.latest) - outputs.start) for inputs, labels in batches)
+        return diagonal_fisher(self.network, marked, outputs, self.settings.fisher_labels, draws)

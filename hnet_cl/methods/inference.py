@@ -1,0 +1,41 @@
+"""Task inference: which task an input belongs to, when nobody says so. A part that methods exchange."""
+
+from typing import Literal
+
+import torch
+from pydantic import PositiveFloat
+from torch import Tensor
+
+from hnet_cl import settings as base
+
+
+class Given(base.Settings):
+    """The task is told; without it there is no answer."""
+
+    kind: Literal["given"]
+
+
+class ByEntropy(base.Settings):
+    """The task whose network is surest of its answer (paper, HNET+ENT; `temperature` 1 in the official code)."""
+
+    kind: Literal["entropy"]
+    temperature: PositiveFloat
+
+
+def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
+    """Shannon entropy in nats of the softmax of logits (..., C) / temperature, of shape (...).
+
+    From log-probabilities, so that saturated logits give 0 and not NaN; logits of -inf count as absent classes.
+    """
+    log_p = (logits / temperature).log_softmax(-1)
+    return -(log_p.exp() * log_p.clamp(min=-1e30)).sum(-1)
+
+
+def least_entropy(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """For logits (T, b, C) of every candidate task's network: the surest task (b,) and its entropy (b,).
+
+    The first of equals wins, and a network that answers with NaN never does.
+    """
+    values = entropy(logits, temperature).nan_to_num(nan=torch.inf)
+    least = values.min(0)
+    return (values == least.values).int().argmax(0), least.values

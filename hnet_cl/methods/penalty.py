@@ -1,0 +1,47 @@
+"""The quadratic penalty that EWC and SI share: weights that mattered are drawn to where they were."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class QuadraticPenalty(nn.Module):
+    """c * sum_i importance_i * (w_i - anchor_i)^2 over all weights of a network.
+
+    `importance` and `anchor` are buffers with the weights' shapes, so they are part of every checkpoint.
+    """
+
+    def __init__(self, weights: Sequence[Tensor]) -> None:
+        super().__init__()
+        for i, weight in enumerate(weights):
+            self.register_buffer(f"importance_{i}", torch.zeros_like(weight))
+            self.register_buffer(f"anchor_{i}", weight.detach().clone())
+        self._number = len(weights)
+
+    @property
+    def importance(self) -> list[Tensor]:
+        """One tensor for each weight tensor."""
+        return [self.get_buffer(f"importance_{i}") for i in range(self._number)]
+
+    @property
+    def anchor(self) -> list[Tensor]:
+        """One tensor for each weight tensor."""
+        return [self.get_buffer(f"anchor_{i}") for i in range(self._number)]
+
+    @torch.no_grad()
+    def add_gradient(self, weights: list[Tensor], gradients: list[Tensor], c: float) -> Tensor:
+        """Adds the penalty's gradient 2 c importance (w - anchor) to `gradients`; returns its value."""
+        value = gradients[0].new_zeros(())
+        for weight, anchor, importance, gradient in zip(weights, self.anchor, self.importance, gradients, strict=True):
+            drift = weight - anchor
+            pull = importance * drift
+            value += c * (pull * drift).sum()
+            gradient.add_(pull, alpha=2 * c)
+        return value
+
+    @torch.no_grad()
+    def anchor_at(self, weights: Sequence[Tensor]) -> None:
+        """Moves the anchor to `weights`."""
+        for anchor, weight in zip(self.anchor, weights, strict=True):
+            anchor.copy_(weight)

@@ -1,0 +1,62 @@
+"""Synaptic intelligence (Zenke, Poole & Ganguli, ICML 2017), as in the three-scenarios code of van de Ven & Tolias."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveFloat
+from torch import Tensor
+
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.methods.base import Setup
+from hnet_cl.methods.classifier import Classifier
+from hnet_cl.methods.penalty import QuadraticPenalty
+
+
+class SI(Classifier):
+    """Penalty: strength * sum_i Omega_i (w_i - w*_i)^2.
+
+    While a task is learned, omega_i grows by -g_i * (change of w_i) at each step, with g the gradient of the whole
+    loss (`total`) or of the task's alone (`task`). At its end Omega_i grows by omega_i / (D_i^2 + damping), with D the
+    weights' change over the task, and w* moves to the present weights.
+    """
+
+    class Settings(Classifier.Settings):
+        strength: NonNegativeFloat
+        damping: PositiveFloat
+        path_gradient: Literal["total", "task"]
+
+    settings: Settings
+
+    def __init__(self, settings: Settings, setup: Setup) -> None:
+        super().__init__(settings, setup)
+        self.penalty = QuadraticPenalty(self.weights)
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        super().begin_task(tasks)
+        self.omega = [torch.zeros_like(weight) for weight in self.weights]
+        self.penalty.anchor_at(self.weights)
+
+    def protect(self) -> dict[str, Tensor]:
+        gradients = self.gradients
+        own = [gradient.clone() for gradient in gradients] if self.settings.path_gradient == "task" else gradients
+        value = self.penalty.add_gradient(self.weights, gradients, self.settings.strength)
+        self.slope = own
+        return {"penalty": value} if self.latest else {}
+
+    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        before = [weight.detach().clone() for weight in self.weights]
+        losses = super().step(inputs, labels)
+        with torch.no_grad():
+            for omega, slope, weight, old in zip(self.omega, self.slope, self.weights, before, strict=True):
+                omega.addcmul_(slope, weight - old, value=-1)
+        return losses
+
+    @torch.no_grad()
+    def end_task(self) -> None:
+        penalty = self.penalty
+        for importance, omega, weight, start in zip(
+            penalty.importance, self.omega, self.weights, penalty.anchor, strict=True
+        ):
+            importance.add_(omega / ((weight - start).square() + self.settings.damping))
+        penalty.anchor_at(self.weights)

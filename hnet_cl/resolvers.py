@@ -1,0 +1,34 @@
+"""What the yaml files can ask for in ${...} beyond OmegaConf's own resolvers; importing this makes it known."""
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from hnet_cl.errors import UserError
+from hnet_cl.identity import config_id
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The resolved configuration without Hydra's own part."""
+    own = OmegaConf.create({key: config._get_node(key) for key in config if key != "hydra"})
+    resolved: Any = OmegaConf.to_container(own, resolve=True)
+    return resolved
+
+
+def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:
+    """Of values by scenario name, the one of the chosen scenario.
+
+    Raises:
+        UserError: there is none for it.
+    """
+    name = _root_.scenario.name
+    if name not in values:
+        raise UserError(
+            f"scenario={name}: the preset of method={_root_.method.name} has values for {', '.join(map(str, values))} "
+            "alone; give the method's settings yourself"
+        )
+    return values[name]
+
+
+OmegaConf.register_new_resolver("for_scenario", for_scenario, replace=True)
+OmegaConf.register_new_resolver("config_id", lambda *, _root_: config_id(plain(_root_)), replace=True)

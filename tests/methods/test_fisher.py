@@ -1,0 +1,99 @@
+"""The diagonal Fisher information: closed forms on two weights, and both ways of computing it."""
+
+from unittest.mock import Mock
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hnet_cl.methods import fisher
+from hnet_cl.methods.fisher import diagonal_fisher
+from hnet_cl.seeding import stream
+from hnet_cl.targets.mlp import MLP
+
+X = torch.tensor([[1.0], [-0.5], [2.0], [0.3]])
+Y = torch.tensor([0, 1, 1, 0])
+BOTH = slice(0, 2)
+
+
+def two_weights() -> nn.Linear:
+    """Logits w x for one number x: the gradient of -log p(y) for w_k is (p_k - [y = k]) x."""
+    network = nn.Linear(1, 2, bias=False)
+    network.weight.data = torch.tensor([[0.7], [-0.4]])
+    return network
+
+
+def by_hand(labels: Tensor) -> Tensor:
+    p = (X @ two_weights().weight.T).softmax(1).detach()
+    wrong = p - nn.functional.one_hot(labels, 2)
+    return (wrong * X).square().mean(0)[:, None]
+
+
+def test_predicted_and_true_labels() -> None:
+    predicted = (X @ two_weights().weight.T).argmax(1)
+    assert predicted.tolist() != Y.tolist()
+    for kind, labels in (("predicted", predicted), ("true", Y)):
+        (found,) = diagonal_fisher(two_weights(), [(X, Y)], BOTH, kind, stream(1))  # type: ignore[arg-type]
+        torch.testing.assert_close(found, by_hand(labels))
+
+
+def test_expected_labels_are_the_exact_diagonal() -> None:
+    p = (X @ two_weights().weight.T).softmax(1).detach()
+    variance = p[:, 0] * p[:, 1]  # of the label, given x: both weights see it
+    (found,) = diagonal_fisher(two_weights(), [(X, Y)], BOTH, "expected", stream(1))
+    torch.testing.assert_close(found, (variance * X[:, 0].square()).mean().expand(2, 1))
+
+
+def test_sampled_labels_average_to_the_expected_ones() -> None:
+    many = [(X.repeat(2000, 1), Y.repeat(2000))]
+    (sampled,) = diagonal_fisher(two_weights(), many, BOTH, "sampled", stream(1))
+    (expected,) = diagonal_fisher(two_weights(), [(X, Y)], BOTH, "expected", stream(1))
+    # 8,000 draws of a number below 4: the standard error is about 1 % here
+    torch.testing.assert_close(sampled, expected, rtol=0.06, atol=0)
+
+
+def test_batches_of_any_size_give_the_same() -> None:
+    whole = diagonal_fisher(two_weights(), [(X, Y)], BOTH, "true", stream(1))
+    parts = diagonal_fisher(two_weights(), [(X[:1], Y[:1]), (X[1:], Y[1:])], BOTH, "true", stream(1))
+    torch.testing.assert_close(parts, whole)
+
+
+def test_outputs_beyond_the_softmax_have_none() -> None:
+    torch.manual_seed(0)
+    network = nn.Linear(3, 4)
+    inputs, labels = torch.randn(6, 3), torch.randint(2, (6,))
+    weight, bias = diagonal_fisher(network, [(inputs, labels)], slice(2, 4), "true", stream(1))
+    assert weight[:2].eq(0).all() and weight[2:].gt(0).all()
+    assert bias[:2].eq(0).all() and bias[2:].gt(0).all()
+
+
+def one_at_a_time(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[Tensor]:
+    total = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    for x, y in zip(inputs, labels, strict=True):
+        loss = nn.functional.cross_entropy(network(x[None]), y[None])
+        for sums, gradient in zip(total, torch.autograd.grad(loss, list(network.parameters())), strict=True):
+            sums += gradient.square()
+    return [sums / len(inputs) for sums in total]
+
+
+def convnet() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 3))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "convnet", "a layer used twice"])
+def test_equals_gradients_of_single_examples(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    inputs, labels = torch.randn(20, 1, 6, 6), torch.randint(3, (20,))
+    twice = nn.Linear(36, 36)
+    networks = {
+        "mlp": MLP((1, 6, 6), 3, [8, 7]),
+        "convnet": convnet(),
+        "a layer used twice": nn.Sequential(nn.Flatten(), twice, nn.Tanh(), twice, nn.Linear(36, 3)),
+    }
+    network = networks[kind]
+    general = Mock(wraps=fisher._any_network)
+    monkeypatch.setattr(fisher, "_any_network", general)
+    found = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1))
+    for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
+        torch.testing.assert_close(new, expected, rtol=1e-4, atol=1e-7)
+    assert general.called == (kind != "mlp"), "linear layers alone take the short way"
