@@ -107,8 +107,11 @@ class HeadMap:
 
 
 def gather_heads(logits: Tensor, heads: HeadMap, tasks: Sequence[int]) -> Tensor:
-    """From logits (T, b, outputs) of each task's network its own head (T, b, C); -inf beyond a task's classes."""
-    widest = max(heads.own(task).stop - heads.own(task).start for task in tasks)
+    """From logits (T, b, outputs) of each task's network its own head (T, b, C); -inf beyond a task's classes.
+
+    C is the largest number of classes of all tasks, also of those not asked for.
+    """
+    widest = max(heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks))
     own = logits.new_full((*logits.shape[:2], widest), -torch.inf)
     for i, task in enumerate(tasks):
         head = heads.own(task)
