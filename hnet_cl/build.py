@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.benchmarks.base import Benchmark, hold_out
 from hnet_cl.config import DeviceSettings, Plan
 from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
@@ -22,8 +22,11 @@ def build_device(settings: DeviceSettings) -> torch.device:
 
 
 def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchmark:
-    """The tasks, with their data on the device."""
-    return plan.benchmark_class(plan.benchmark, data_dir, device)
+    """The tasks, with their data on the device; with validation data for test data where the plan says so."""
+    benchmark = plan.benchmark_class(plan.benchmark, data_dir, device)
+    if plan.training.validation > 0:
+        benchmark.tasks = hold_out(benchmark.tasks, plan.training.validation, plan.seed)
+    return benchmark
 
 
 def build_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:

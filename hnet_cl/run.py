@@ -39,6 +39,8 @@ def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> No
     if done and done["status"] == "finished":
         console.print("This run is finished already; fresh=true runs it again.")
     else:
+        if plan.training.validation > 0:
+            console.print("Accuracies are of held-out training data: training.validation is not 0.")
         if config["fresh"]:
             clear(folder)
         execute(plan, config, folder, overrides, console)
@@ -66,7 +68,8 @@ def execute(plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequ
     facts = describe(plan, benchmark, learner, identity, overrides)
     names = [task.name for task in benchmark.tasks]
     iterations = plan.training.iterations
-    title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
+    tested = benchmark.data.name + (" (validation)" if plan.training.validation > 0 else "")
+    title = " · ".join([facts.benchmark, facts.scenario, facts.method, tested])
     recorder = RunRecorder(folder, facts, names, [task.majority for task in benchmark.tasks], progress)
     board = TensorBoardLog(folder, title, iterations, hparams(config), progress.matrix)
     matrix = [list(row) for row in progress.matrix]

@@ -153,6 +153,7 @@ def training(**changes: Any) -> TrainingSettings:
         "batch_size": 8,
         "lr": LR,
         "betas": [*BETAS],
+        "validation": 0.0,
         "eval_batch_size": 16,
         "log_every": 5,
     }

@@ -2,13 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from hnet_cl.seeding import stream
 from hnet_cl.settings import Settings
 
 
@@ -16,20 +17,27 @@ from hnet_cl.settings import Settings
 class Split:
     """Images and labels of one half (train or test) of a task, kept as tensors on the device.
 
-    `images` (n, ...) may be shared between tasks; `prepare` turns a batch of them (b, ...) into network
-    inputs (b, *in_shape) of type float32. `labels` (n,) are int64 in 0..C-1 *within* the task.
+    `images` (m, ...) may be shared between tasks; `prepare` turns a batch of them (b, ...) into network
+    inputs (b, *in_shape) of type float32. `labels` (n,) are int64 in 0..C-1 *within* the task. `rows` (n,) are the
+    images that belong to the split, in the labels' order; None for all of them.
     """
 
     images: Tensor
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
+    rows: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Inputs (b, *in_shape) and labels (b,) of the examples at `index`."""
-        return self.prepare(self.images[index]), self.labels[index]
+        return self.prepare(self.images[index if self.rows is None else self.rows[index]]), self.labels[index]
+
+    def part(self, index: Tensor) -> "Split":
+        """The examples at `index` as a split of their own, which shares the images."""
+        rows = index if self.rows is None else self.rows[index]
+        return Split(self.images, self.labels[index], self.prepare, rows)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,20 @@ class Task:
         """Test accuracy of always answering the most frequent test label (a fraction)."""
         counts = torch.bincount(self.test.labels, minlength=self.num_classes)
         return counts.max().item() / len(self.test)
+
+
+def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
+    """The tasks with a random `share` of each one's training data in place of its test data, and less to train on.
+
+    For choosing hyperparameters without a look at test data. Which examples are held out is a stream of `seed`.
+    """
+    held = []
+    for task in tasks:
+        order = torch.randperm(len(task.train), generator=stream(seed, "validation", task.id))
+        order = order.to(task.train.labels.device)
+        validation, rest = order.split([round(share * len(order)), len(order) - round(share * len(order))])
+        held.append(replace(task, train=task.train.part(rest), test=task.train.part(validation)))
+    return held
 
 
 @dataclass(frozen=True)

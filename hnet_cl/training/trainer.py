@@ -19,12 +19,16 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(Settings):
-    """`iterations` per task; `lr` and `betas` are Adam's; `log_every` counts iterations."""
+    """`iterations` per task; `lr` and `betas` are Adam's; `log_every` counts iterations.
+
+    `validation` is the share of each task's training data that takes the place of its test data; 0 for a real test.
+    """
 
     iterations: PositiveInt
     batch_size: PositiveInt
     lr: PositiveFloat
     betas: Annotated[list[Decay], Field(min_length=2, max_length=2)]
+    validation: Annotated[float, Field(ge=0, lt=1)]
     eval_batch_size: PositiveInt
     log_every: PositiveInt
 
