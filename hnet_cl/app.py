@@ -1,6 +1,7 @@
 """The command line: help, composition by Hydra, and errors as one line each. Imports nothing heavy."""
 
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -53,7 +54,7 @@ def _flags_last(arguments: list[str]) -> list[str]:
 
 def _stop(error: Exception) -> None:
     """Prints the error as one line, with debug=true below its traceback, and ends with exit code 2."""
-    if "debug=true" in sys.argv:
+    if any(re.fullmatch(r"\+*debug=(true|1|yes|on)", argument, re.IGNORECASE) for argument in sys.argv):
         traceback.print_exception(error)
     print(f"hnet_cl: {explain(error, sys.argv[1:])}", file=sys.stderr)
     raise SystemExit(EXIT_USER_ERROR) from None
@@ -81,5 +82,6 @@ def _run(config: DictConfig) -> None:
         run(plain(config), Path(job.runtime.output_dir), list(job.overrides.task))
     except (UserError, OSError) as error:
         if job.mode == RunMode.MULTIRUN:
+            print(f"hnet_cl: failed: {explain(error, [])} ({job.runtime.output_dir})", file=sys.stderr)
             raise  # the other jobs of a sweep go on
         _stop(error)

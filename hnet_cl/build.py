@@ -1,6 +1,7 @@
 """From checked settings to the objects of a run."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,11 +13,12 @@ from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 
+THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
+
 
 def build_device(settings: DeviceSettings) -> torch.device:
     """The device, with torch's number of threads and the C library's memory set for training."""
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.threads or THREADS)
     keep_freed_memory()
     return torch.device(settings.type)
 
@@ -26,6 +28,7 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
     benchmark = plan.benchmark_class(plan.benchmark, data_dir, device)
     if plan.training.validation > 0:
         benchmark.tasks = hold_out(benchmark.tasks, plan.training.validation, plan.seed)
+        benchmark.data = replace(benchmark.data, name=f"{benchmark.data.name} (validation)")
     return benchmark
 
 

@@ -69,7 +69,7 @@ def check(config: Mapping[str, Any]) -> Plan:
     try:
         checked: Any = model.model_validate(dict(config))
     except ValidationError as error:
-        raise UserError("\n".join(_line(model, item) for item in error.errors())) from error
+        raise UserError("\n".join(_line(model, config, item) for item in error.errors())) from error
     _check_together(method_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
     return Plan(
@@ -127,31 +127,42 @@ class _Arguments(Settings):
 def _arguments(target: type[nn.Module]) -> type[BaseModel]:
     """Settings made of a module's constructor: its annotated arguments, less those the run itself gives."""
     fields: dict[str, Any] = {}
-    parameters = inspect.signature(target).parameters
+    parameters = inspect.signature(target, eval_str=True).parameters
     if not {"in_shape", "num_outputs"} <= parameters.keys():
         raise UserError(
             f"target._target_={target.__module__}.{target.__name__}: its constructor must take in_shape and "
             "num_outputs, which the benchmark and the scenario decide; wrap it in a class that does"
         )
     for name, parameter in parameters.items():
-        if name in ("in_shape", "num_outputs"):
+        if name in ("in_shape", "num_outputs") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         kind = Any if parameter.annotation is parameter.empty else parameter.annotation
         fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
     return create_model(target.__name__, __base__=_Arguments, **fields)
 
 
-def _line(model: type[BaseModel], error: Any) -> str:
+def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     """One line for one of pydantic's errors: key, value, what is wrong, what is allowed."""
-    path = [str(part) for part in error["loc"]]
+    path = _path(error["loc"], config)
     key = ".".join(path)
     if error["type"] == "missing":
-        return f"{key}: is missing; give {key}=VALUE"
+        return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
         prefix = key.removesuffix(path[-1])
         return f"{key}: no such key{nearest(key, [prefix + name for name in _keys(model, path[:-1])])}"
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"{key}={_shown(error['input'])}: {message}"
+
+
+def _path(location: Sequence[Any], config: Any) -> list[str]:
+    """Keys from pydantic's location, which also names which kind of a part with several kinds it checked."""
+    path, node = [], config
+    for part in location:
+        is_key = not isinstance(node, Mapping) or part in node or part == location[-1]
+        if is_key:
+            path.append(str(part))
+            node = node[part] if isinstance(node, Mapping) and part in node else None
+    return path
 
 
 def _shown(value: Any) -> str:

@@ -11,5 +11,14 @@ NOT_COMPUTED = ("seed", "fresh", "debug", "data_dir", "output_dir", "hydra")
 
 def config_id(config: Mapping[str, Any]) -> str:
     """Eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk."""
-    computed = {key: value for key, value in config.items() if key not in NOT_COMPUTED}
+    computed = _numbers_alike({key: value for key, value in config.items() if key not in NOT_COMPUTED})
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _numbers_alike(value: Any) -> Any:
+    """1 and 1.0 are the same setting."""
+    if isinstance(value, Mapping):
+        return {key: _numbers_alike(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers_alike(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -37,12 +37,8 @@ def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> No
     console = Console()
     done = None if config["fresh"] else read_result(folder)
     if done and done["status"] == "finished":
-        console.print("This run is finished already; fresh=true runs it again.")
+        console.print(f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again.")
     else:
-        if plan.training.validation > 0:
-            console.print("Accuracies are of held-out training data: training.validation is not 0.")
-        if config["fresh"]:
-            clear(folder)
         execute(plan, config, folder, overrides, console)
         done = read_result(folder)
     assert done is not None
@@ -63,13 +59,15 @@ def execute(plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequ
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build.build_learner(plan, benchmark, device)
+    if config["fresh"]:
+        clear(folder)
     identity = config_id(config)
-    progress = Progress(**checkpoint.load(folder, identity, learner))
+    owner = f"{identity} on {benchmark.data.name} {benchmark.data.checksum}"
+    progress = Progress(**checkpoint.load(folder, owner, learner))
     facts = describe(plan, benchmark, learner, identity, overrides)
     names = [task.name for task in benchmark.tasks]
     iterations = plan.training.iterations
-    tested = benchmark.data.name + (" (validation)" if plan.training.validation > 0 else "")
-    title = " · ".join([facts.benchmark, facts.scenario, facts.method, tested])
+    title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     recorder = RunRecorder(folder, facts, names, [task.majority for task in benchmark.tasks], progress)
     board = TensorBoardLog(folder, title, iterations, hparams(config), progress.matrix)
     matrix = [list(row) for row in progress.matrix]
@@ -80,7 +78,7 @@ def execute(plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequ
         try:
             for row in train(learner, benchmark.tasks, plan.training, plan.seed, logs, first=len(matrix)):
                 matrix.append(row.accuracies)
-                checkpoint.save(folder, identity, learner, asdict(recorder.progress(0)))
+                checkpoint.save(folder, owner, learner, asdict(recorder.progress(0)))
                 save_figure(accuracy_heatmap(matrix, title), folder / "accuracy_matrix.png")
                 if row.inferred:
                     save_figure(inference_heatmap(row.inferred, title), folder / "inferred_tasks.png")

@@ -81,12 +81,13 @@ class HeadMap:
         """The outputs of tasks 0 to `task`."""
         return slice(0, self._own[task].stop)
 
-    def trained(self, task: int) -> slice:
-        """Outputs under the softmax of a network that is shared by all tasks, while it learns `task`.
+    def trained(self, task: int, latest: int | None = None) -> slice:
+        """Outputs under the softmax of a shared network for an example of `task`, while it learns `latest`.
 
-        The own head if the task will be known (CL1) or the head is shared (CL2), else all heads so far (CL3).
+        The own head if the task will be known (CL1) or the head is shared (CL2), else all heads so far (CL3). Without
+        `latest`, the task is the latest.
         """
-        return self.own(task) if self.task_known else self.seen(task)
+        return self.own(task) if self.task_known else self.seen(task if latest is None else latest)
 
     def read(self, task: int | None, latest: int) -> slice:
         """Outputs among which a shared network chooses: of the told `task`, else those trained up to `latest`."""

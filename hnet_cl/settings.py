@@ -10,4 +10,4 @@ class Settings(BaseModel):
     the fields carry no defaults, so that every value a run uses stands in its resolved configuration.
     """
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)

@@ -73,13 +73,15 @@ def make_step(kind: str, benchmark: str, num_tasks: int, learned: int, device: s
     return step
 
 
-def matmul_rate(seconds: float = 1.0) -> float:
+def matmul_rate(device: str, seconds: float = 1.0) -> float:
     """FLOP/s of float32 matrix products of the target network's size, the best of many."""
-    left, right = torch.rand(128, 1000), torch.rand(1000, 1000)
+    left, right = torch.rand(128, 1000, device=device), torch.rand(1000, 1000, device=device)
     best, stop = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < stop:
         start = time.perf_counter()
         torch.mm(left, right)
+        if device == "cuda":
+            torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
     return 2 * 128 * 1000 * 1000 / best
 
@@ -121,7 +123,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     console = Console()
-    rate = matmul_rate()
+    rate = matmul_rate(arguments.device)
     console.print(f"torch {torch.__version__}, {arguments.threads} threads, matrix products {rate / 1e9:.0f} GFLOP/s")
     table = Table(title=f"{arguments.benchmark}, sequence of {arguments.sequence} tasks: median of a training step")
     for name in ("T", "kind", "ms", "/ plain", "GFLOP", "ms of products alone"):
@@ -132,7 +134,7 @@ def main() -> None:
             for kind in arguments.kinds
         }
         medians = measure(steps, arguments.repeats, arguments.budget)
-        base = medians[arguments.kinds[0]]
+        base = medians.get("plain", float("nan"))
         for kind, seconds in medians.items():
             work = flops(steps[kind])
             ratio, products = seconds / base, work / rate

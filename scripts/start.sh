@@ -17,8 +17,8 @@ setup() {
     exit 2
   fi
   "$python" -m venv .venv
-  # torch and torchvision first and by their exact versions: left to the resolver, their newest builds bring
-  # gigabytes of CUDA libraries. torchvision asks for nothing that is not installed anyway.
+  # torch first and by its exact version, so that a CPU build of it is taken where pip has one: left to the resolver,
+  # the newest build brings gigabytes of CUDA libraries. torchvision asks for nothing that is not installed anyway.
   local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
   "${pip[@]}" "$(grep '^torch==' constraints.txt)"
   "${pip[@]}" --no-deps "$(grep '^torchvision==' constraints.txt)"

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from hnet_cl.errors import UserError
 from hnet_cl.seeding import stream
 from hnet_cl.settings import Settings
 
@@ -60,13 +61,22 @@ class Task:
 def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
     """The tasks with a random `share` of each one's training data in place of its test data, and less to train on.
 
-    For choosing hyperparameters without a look at test data. Which examples are held out is a stream of `seed`.
+    For choosing hyperparameters without a look at test data. Which examples are held out is a stream of `seed`, the
+    same for all tasks: where they share images, none is trained on in one task and held out in another.
+
+    Raises:
+        UserError: nothing would be left to train on or to test on.
     """
     held = []
     for task in tasks:
-        order = torch.randperm(len(task.train), generator=stream(seed, "validation", task.id))
-        order = order.to(task.train.labels.device)
-        validation, rest = order.split([round(share * len(order)), len(order) - round(share * len(order))])
+        size = len(task.train)
+        number = round(share * size)
+        if not 0 < number < size:
+            raise UserError(
+                f"training.validation={share}: holds out {number} of {task.name}'s {size} training examples"
+            )
+        order = torch.randperm(size, generator=stream(seed, "validation")).to(task.train.labels.device)
+        validation, rest = order.split([number, size - number])
         held.append(replace(task, train=task.train.part(rest), test=task.train.part(validation)))
     return held
 

@@ -52,6 +52,8 @@ class GramRegularizer(OutputRegularizer):
             anchor = hypernetwork.head.detach()
             self.factor = torch.cat([torch.zeros_like(anchor), anchor])  # M; its first half changes at each call
         self._sort_pairs()
+        self._all = torch.arange(len(tasks), device=self.embeddings.device)
+        self._all_places = self._find(self._all)  # once: looking for them waits for a GPU
 
     def _sort_pairs(self) -> None:
         """Finds the (task, chunk) pairs that count whole, those that count in part, and the segments."""
@@ -94,14 +96,16 @@ class GramRegularizer(OutputRegularizer):
         ]
 
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        if chosen is None:
-            chosen = torch.arange(len(self.embeddings), device=self.embeddings.device)
+        chosen = self._all if chosen is None else chosen
         features = self.hypernetwork.features(self.embeddings[chosen], theta)
         total: Tensor = _GramSum.apply(features, theta["head"], self, chosen)
         return total / len(chosen)
 
     def places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """For partial pairs whose task is chosen: the task's position in `chosen`, and which pairs these are."""
+        return self._all_places if chosen is self._all else self._find(chosen)
+
+    def _find(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         position = torch.full((len(self.embeddings),), -1, device=chosen.device)
         position[chosen] = torch.arange(len(chosen), device=chosen.device)
         place = position[self.partial[:, 0]]

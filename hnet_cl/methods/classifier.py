@@ -61,11 +61,15 @@ class Classifier(Learner):
         assert self.optimizer is not None
         self.optimizer.zero_grad()
         self.network.train()
-        loss = self.cross_entropy(self.network(inputs), labels, self.heads.trained(self.latest))
+        loss = self.loss(inputs, labels)
         loss.backward()
         losses = {"loss": loss.detach()} | self.protect()
         self.optimizer.step()
         return losses
+
+    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """What is minimised beside the protection of old tasks."""
+        return self.cross_entropy(self.network(inputs), labels, self.heads.trained(self.latest))
 
     def protect(self) -> dict[str, Tensor]:
         """Adds the gradient of whatever protects old tasks to the parameters' gradients; returns its losses."""

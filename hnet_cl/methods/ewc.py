@@ -43,8 +43,9 @@ class EWC(Classifier):
         number = 1 if settings.online else max(self.heads.num_tasks - 1, 1)
         self.penalties = nn.ModuleList(QuadraticPenalty(self.weights) for _ in range(number))
 
-    def _active(self) -> list[QuadraticPenalty]:
-        return [p for p in self.penalties[: self.latest] if isinstance(p, QuadraticPenalty)]
+    def _active(self, learned: int) -> list[QuadraticPenalty]:
+        """The penalties that hold what `learned` tasks left behind."""
+        return [p for p in self.penalties[:learned] if isinstance(p, QuadraticPenalty)]
 
     def protect(self) -> dict[str, Tensor]:
         settings = self.settings
@@ -54,21 +55,16 @@ class EWC(Classifier):
         if settings.online and settings.gamma_in_penalty:
             c *= settings.gamma
         total = torch.zeros((), device=self.setup.device)
-        for penalty in self._active():
+        for penalty in self._active(self.latest):
             total += penalty.add_gradient(self.weights, self.gradients, c)
         return {"penalty": total}
 
     def end_task(self) -> None:
-        new = self.fisher()
-        if self.settings.online:
-            (penalty,) = self.penalties
-            kept = self.settings.gamma
-        elif self.latest < len(self.penalties):
-            penalty, kept = self.penalties[self.latest], 0.0
-        else:
-            return  # the last task's own penalty would never be used
-        assert isinstance(penalty, QuadraticPenalty)
-        for importance, fisher in zip(penalty.importance, new, strict=True):
+        if self.latest == self.heads.num_tasks - 1:
+            return  # no task is left that it would protect from
+        penalty = self._active(self.latest + 1)[-1]
+        kept = self.settings.gamma if self.settings.online else 0.0
+        for importance, fisher in zip(penalty.importance, self.fisher(), strict=True):
             importance.mul_(kept).add_(fisher)
         penalty.anchor_at(self.weights)
 

@@ -72,8 +72,8 @@ def squared_gradients(
     Other networks take `torch.func`'s per-example gradients.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    owned = {id(parameter) for layer in layers for parameter in layer.parameters()}
-    if all(id(parameter) in owned for parameter in network.parameters()):
+    owned = [id(parameter) for layer in layers for parameter in (layer.weight, layer.bias) if parameter is not None]
+    if sorted(owned) == sorted(map(id, network.parameters())):  # every parameter in one layer, and as it is
         found = _linear_layers(network, layers, inputs, lambda logits: loss(logits, labels, weights).sum())
         if found is not None:
             return [found[id(parameter)] for parameter in network.parameters()]
@@ -86,9 +86,10 @@ def _linear_layers(
     """By parameter id; None if a layer is not used exactly once on vectors."""
     seen: list[tuple[nn.Linear, Tensor, Tensor]] = []
 
-    def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+    def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         assert isinstance(layer, nn.Linear)
-        seen.append((layer, given[0].detach(), output))
+        seen.append((layer, given[0].detach().clone(), output))
+        return output.clone()  # for an activation that works in place
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
@@ -96,7 +97,8 @@ def _linear_layers(
     finally:
         for hook in hooks:
             hook.remove()
-    if len(seen) != len(layers) or any(a.dim() != 2 for _, a, _ in seen):
+    used = [id(layer) for layer, _, _ in seen]
+    if sorted(used) != sorted(map(id, layers)) or any(a.dim() != 2 for _, a, _ in seen):
         return None
     found = {}
     for (layer, a, _), g in zip(seen, torch.autograd.grad(value, [output for _, _, output in seen]), strict=True):

@@ -153,7 +153,10 @@ class HNet(Learner):
         return Prediction(labels + starts[tasks], tasks, surest)
 
     def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
-        """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow."""
+        """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.
+
+        Hidden activations are not counted: with convolutions, eval_batch_size has to be chosen with them in mind.
+        """
         size = max(1, GROUP_NUMBERS // (self.target_size + batch * self.heads.num_outputs))
         return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 

@@ -22,17 +22,9 @@ class Joint(Classifier):
         sizes = torch.tensor([len(task.train) for task in tasks])
         self.borders = sizes.cumsum(0)
 
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        assert self.optimizer is not None
-        self.optimizer.zero_grad()
-        self.network.train()
-        loss = self._loss(len(labels))
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.detach()}
-
-    def _loss(self, size: int) -> Tensor:
-        """Mean cross-entropy of `size` examples, all in one forward pass of the network."""
+    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Mean cross-entropy of as many examples of all tasks so far, all in one forward pass of the network."""
+        size = len(labels)
         index = torch.randint(int(self.borders[-1]), (size,), generator=self.draws)
         owner = torch.searchsorted(self.borders, index, right=True)
         parts = []
@@ -42,8 +34,8 @@ class Joint(Classifier):
                 parts.append((task, *task.train.batch(here.to(self.setup.device))))
         logits = self.network(torch.cat([inputs for _, inputs, _ in parts]))
         total = logits.new_zeros(())
-        for (task, _, labels), own in zip(parts, logits.split([len(labels) for _, _, labels in parts]), strict=True):
-            outputs = self.heads.own(task.id) if self.heads.task_known else self.heads.seen(self.latest)
-            target = self.heads.label(labels, task.id) - outputs.start
-            total = total + torch.nn.functional.cross_entropy(own[:, outputs], target, reduction="sum")
+        for (task, _, own), part in zip(parts, logits.split([len(own) for _, _, own in parts]), strict=True):
+            outputs = self.heads.trained(task.id, self.latest)
+            target = self.heads.label(own, task.id) - outputs.start
+            total = total + torch.nn.functional.cross_entropy(part[:, outputs], target, reduction="sum")
         return total / size

@@ -123,7 +123,7 @@ def print_summary(
     console.print("\nAccuracy on each task in %")
     console.print(table)
     console.print(_metrics_table(metrics))
-    if data_name == EMBEDDED_DATA:
+    if data_name.startswith(EMBEDDED_DATA):
         console.print(
             f"Warning: the data are {EMBEDDED_DATA}, 5,000 digits instead of MNIST's 70,000: "
             "results are not comparable with published ones.",

@@ -1,1 +1,1 @@
-"""The training loop, evaluation, seeding and checkpoints."""
+"""The training loop, evaluation and checkpoints."""

@@ -1,9 +1,11 @@
 """Validation data: a part of the training data, never of the test data, and the same for every method."""
 
+import pytest
 import torch
 from builders import blobs
 
 from hnet_cl.benchmarks.base import Split, hold_out
+from hnet_cl.errors import UserError
 
 
 def test_training_data_are_parted_and_test_data_untouched() -> None:
@@ -22,6 +24,12 @@ def test_which_ones_depends_on_the_seed_alone() -> None:
     tasks = blobs().tasks
     first, again, other = (hold_out(tasks, 0.5, seed)[1].test.labels.tolist() for seed in (1, 1, 2))
     assert first == again != other
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+def test_nothing_left_is_an_error(share: float) -> None:
+    with pytest.raises(UserError, match=rf"^training\.validation={share}: holds out \d+ of .* 60 training examples"):
+        hold_out(blobs().tasks, share, 1)
 
 
 def test_a_part_of_a_part() -> None:

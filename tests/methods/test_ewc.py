@@ -50,6 +50,8 @@ def test_online_penalty_and_merged_fisher(half: bool, gamma_in_penalty: bool) ->
             if number:
                 torch.testing.assert_close(losses["penalty"], value)
         method.end_task()
+        if number == 2:
+            break  # the last task's Fisher information would never be used
         importance, anchor = fisher(w, data) + gamma * importance, w
         torch.testing.assert_close(method.penalties[0].importance[0], importance)  # type: ignore[union-attr,index]
     assert value > 0

@@ -114,8 +114,8 @@ def test_a_damaged_checkpoint_is_one_clear_line(kind: str, tmp_path: Path) -> No
     [
         [1, 2],
         torch.zeros(3),
-        {"config_id": "abc"},
-        {"config_id": "abc", "learner": {}},
+        {"owner": "abc"},
+        {"owner": "abc", "learner": {}},
     ],
 )
 def test_another_programs_file_is_one_clear_line(content: Any, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ class Stranger:
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
-    torch.save({"config_id": "abc", "learner": Stranger(tmp_path / "made")}, tmp_path / checkpoint.NAME)
+    torch.save({"owner": "abc", "learner": Stranger(tmp_path / "made")}, tmp_path / checkpoint.NAME)
     assert_refused(tmp_path)
     assert not (tmp_path / "made").exists()
 

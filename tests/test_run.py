@@ -1,0 +1,87 @@
+"""One run in this process: what protects earlier results, and what one job of a sweep leaves to the next."""
+
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from hnet_cl import build
+from hnet_cl.conf_files import conf_dir
+from hnet_cl.config import DeviceSettings
+from hnet_cl.errors import UserError
+from hnet_cl.results.recorder import read_result
+from hnet_cl.run import run
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    overrides = ["benchmark=toy", "method=finetune", "training.iterations=5"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        plain: Any = OmegaConf.to_container(compose("config", overrides), resolve=True)
+    return dict(plain)
+
+
+@pytest.fixture(autouse=True)
+def _threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    node = config = deepcopy(config)
+    *groups, last = key.split(".")
+    for group in groups:
+        node = node[group]
+    node[last] = value
+    return config
+
+
+def test_fresh_keeps_the_old_result_until_the_new_run_can_begin(config: dict[str, Any], tmp_path: Path) -> None:
+    run(config, tmp_path, [])
+    before = read_result(tmp_path)
+    wrong = changed(config, "target", {"_target_": "hnet_cl.targets.mlp.MLP", "hidden": [10**12]})
+    with pytest.raises(RuntimeError):
+        run(changed(wrong, "fresh", True), tmp_path, [])
+    assert read_result(tmp_path) == before
+    run(changed(config, "fresh", True), tmp_path, [])
+    after = read_result(tmp_path)
+    assert before and after and after["wall_time_s"] != before["wall_time_s"]
+    assert len(list(tmp_path.glob("events.*"))) == 2, "one for the curves, one for the hparams; none of the old run"
+
+
+def test_a_run_does_not_continue_on_other_data(config: dict[str, Any], tmp_path: Path) -> None:
+    run(config, tmp_path, [])
+    (tmp_path / "result.json").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        real = build.build_benchmark
+
+        def other(*arguments: Any) -> Any:
+            benchmark = real(*arguments)
+            benchmark.data = type(benchmark.data)("other", "", "1234")
+            return benchmark
+
+        patch.setattr(build, "build_benchmark", other)
+        with pytest.raises(
+            UserError, match=r"checkpoint of configuration .* on toy .*, not .* on other 1234; give fresh"
+        ):
+            run(config, tmp_path, [])
+
+
+def test_validation_is_named_in_the_results(config: dict[str, Any], tmp_path: Path) -> None:
+    run(changed(config, "training.validation", 0.25), tmp_path, [])
+    result = read_result(tmp_path)
+    assert result and result["data"]["name"] == "toy (validation)"
+
+
+def test_threads_of_one_job_are_not_left_to_the_next() -> None:
+    usual = build.THREADS
+    build.build_device(DeviceSettings(type="cpu", threads=usual + 1))
+    assert torch.get_num_threads() == usual + 1
+    build.build_device(DeviceSettings(type="cpu", threads=None))
+    assert torch.get_num_threads() == usual
