@@ -132,7 +132,8 @@ class TestRun:
         assert (folder / "accuracy_matrix.png").read_bytes().startswith(b"\x89PNG")
         assert list(folder.glob("events.out.tfevents.*"))
         assert (folder / ".hydra" / "overrides.yaml").read_text().splitlines()[0] == "- benchmark=toy"
-        assert torch.load(folder / "checkpoint.pt", weights_only=True)["config_id"] == result_of(folder)["config_id"]
+        owner = torch.load(folder / "checkpoint.pt", weights_only=True)["owner"]
+        assert owner.startswith(f"{result_of(folder)['config_id']} on toy ")
 
     def test_a_second_time_shows_the_results_and_trains_nothing(self, done: Any, outputs: Path) -> None:
         folder = folder_of(done)
