@@ -31,6 +31,7 @@ def _threads() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+    torch.set_flush_denormal(False)
 
 
 def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -77,6 +78,13 @@ def test_validation_is_named_in_the_results(config: dict[str, Any], tmp_path: Pa
     run(changed(config, "training.validation", 0.25), tmp_path, [])
     result = read_result(tmp_path)
     assert result and result["data"]["name"] == "toy (validation)"
+
+
+def test_denormal_numbers_are_zero_in_a_run() -> None:
+    tiny = torch.tensor([1e-40])
+    assert (tiny * 0.5).item() > 0
+    build.build_device(DeviceSettings(type="cpu", threads=1))
+    assert (tiny * 0.5).item() == 0
 
 
 def test_threads_of_one_job_are_not_left_to_the_next() -> None:
