@@ -63,7 +63,7 @@ def squared_gradients(
     inputs: Tensor,
     labels: Tensor,
     weights: Tensor,
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+    loss: Loss,
 ) -> list[Tensor]:
     """Sum over examples of the squared gradient of `loss` (logits, label, weight), one tensor per parameter.
 
@@ -114,7 +114,7 @@ def _any_network(
     inputs: Tensor,
     labels: Tensor,
     weights: Tensor,
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+    loss: Loss,
 ) -> list[Tensor]:
     network = copy.deepcopy(network)  # functional_call leaves a module used under two names with other tensors
     parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}

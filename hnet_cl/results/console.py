@@ -120,7 +120,7 @@ def print_summary(
     width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if len(matrix[0]) > WHOLE_MATRIX_UP_TO or width > console.width:
         table = _diagonal_and_last_row(matrix, task_names)
-    console.print("\nAccuracy on each task in %")
+    console.print(f"\nAccuracy on each task in % (data: {data_name})", markup=False, highlight=False)
     console.print(table)
     console.print(_metrics_table(metrics))
     if data_name.startswith(EMBEDDED_DATA):

@@ -102,6 +102,13 @@ def test_one_task_inferred_tasks_and_the_warning() -> None:
     assert "not comparable with published ones" in shown
 
 
+def test_the_data_are_named() -> None:
+    out = console(width=80)
+    print_summary([[0.9]], summary([[0.9]], [0.5]), ["a"], "mnist (validation)", out)
+    assert "Accuracy on each task in % (data: mnist (validation))" in text(out)
+    assert "not comparable" not in text(out)
+
+
 def test_a_real_terminal_and_a_pipe() -> None:
     code = (
         "from rich.console import Console; from hnet_cl.results.console import ConsoleLog\n"
