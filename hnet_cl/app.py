@@ -5,7 +5,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -52,7 +52,7 @@ def _flags_last(arguments: list[str]) -> list[str]:
     return [argument for argument in arguments if argument not in sweep] + sweep
 
 
-def _stop(error: Exception) -> None:
+def _stop(error: Exception) -> NoReturn:
     """Prints the error as one line, with debug=true below its traceback, and ends with exit code 2."""
     if any(re.fullmatch(r"\+*debug=(true|1|yes|on)", argument, re.IGNORECASE) for argument in sys.argv):
         traceback.print_exception(error)
@@ -74,12 +74,14 @@ class CheckFirst(Callback):
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-def _run(config: DictConfig) -> None:
+def _run(config: DictConfig) -> dict[str, float | None]:
+    """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers."""
     from hnet_cl.run import run
 
     job = HydraConfig.get()
     try:
-        run(plain(config), Path(job.runtime.output_dir), list(job.overrides.task))
+        metrics = run(plain(config), Path(job.runtime.output_dir), list(job.overrides.task))["metrics"]
+        return dict(metrics)
     except (UserError, OSError) as error:
         if job.mode == RunMode.MULTIRUN:
             print(f"hnet_cl: failed: {explain(error, [])} ({job.runtime.output_dir})", file=sys.stderr)

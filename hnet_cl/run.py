@@ -24,11 +24,11 @@ from hnet_cl.training import checkpoint
 from hnet_cl.training.trainer import train
 
 
-def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> None:
+def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
-    A finished run is only shown again; an interrupted one continues after its last finished task. From the first
-    step on, an error is recorded in result.json before it is raised.
+    Returns the contents of result.json. A finished run is only shown again; an interrupted one continues after its
+    last finished task. From the first step on, an error is recorded in result.json before it is raised.
 
     Raises:
         UserError: anything the user can mend.
@@ -45,6 +45,7 @@ def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> No
     names = [f"task {number + 1}" for number in range(done["num_tasks"])]
     print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
     print(folder)
+    return done
 
 
 def clear(folder: Path) -> None:
