@@ -36,8 +36,7 @@ def main() -> None:
     try:
         _run()
     except KeyboardInterrupt:
-        print("hnet_cl: interrupted; the same command continues after the last finished task", file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        _continues("interrupted", EXIT_INTERRUPTED)
     except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
         _stop(error)
     except ValueError as error:  # what Hydra raises for a few mistyped choices
@@ -50,6 +49,11 @@ def _flags_last(arguments: list[str]) -> list[str]:
     """The same arguments with -m at the end: Hydra's parser stops at one that stands between overrides."""
     sweep = [argument for argument in arguments if argument in ("-m", "--multirun")]
     return [argument for argument in arguments if argument not in sweep] + sweep
+
+
+def _continues(reason: str, exit_code: int) -> NoReturn:
+    print(f"hnet_cl: {reason}; the same command continues this run", file=sys.stderr)
+    raise SystemExit(exit_code) from None
 
 
 def _stop(error: Exception) -> NoReturn:
@@ -77,11 +81,14 @@ class CheckFirst(Callback):
 def _run(config: DictConfig) -> dict[str, float | None]:
     """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers."""
     from hnet_cl.run import run
+    from hnet_cl.training.interruption import Interrupted
 
     job = HydraConfig.get()
     try:
         metrics = run(plain(config), Path(job.runtime.output_dir), list(job.overrides.task))["metrics"]
         return dict(metrics)
+    except Interrupted as error:
+        _continues(str(error), error.exit_code)
     except (UserError, OSError) as error:
         if job.mode == RunMode.MULTIRUN:
             print(f"hnet_cl: failed: {explain(error, [])} ({job.runtime.output_dir})", file=sys.stderr)

@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    create_model,
+)
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
@@ -57,6 +66,7 @@ def check(config: Mapping[str, Any]) -> Plan:
         seed=NonNegativeInt,
         fresh=bool,
         debug=bool,
+        checkpoint_every=NonNegativeFloat,
         data_dir=Annotated[str, Field(min_length=1)],
         output_dir=Annotated[str, Field(min_length=1)],
         benchmark=_with_target(benchmark_class.Settings),

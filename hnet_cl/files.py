@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_PART = ".part-"
+
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
@@ -13,7 +15,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     The content is on disk before the name changes. After an exception `path` is as it was and the part is gone.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{_PART}", suffix=path.suffix)
     os.close(handle)
     part = Path(name)
     try:
@@ -23,6 +25,15 @@ def replace_file(path: Path) -> Iterator[Path]:
         part.chmod(0o644)
         part.replace(path)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def remove_parts(folder: Path) -> None:
+    """Removes what `replace_file` left half-written in `folder` when its process was killed.
+
+    Only for a folder in which nobody else writes at the moment.
+    """
+    for part in folder.glob(f".*{_PART}*"):
         part.unlink(missing_ok=True)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # Which repetition it is, where it stands on disk and how it is started; the rest says what is computed.
-NOT_COMPUTED = ("seed", "fresh", "debug", "data_dir", "output_dir", "hydra")
+NOT_COMPUTED = ("seed", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir", "hydra")
 
 
 def config_id(config: Mapping[str, Any]) -> str:

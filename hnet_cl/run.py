@@ -2,92 +2,141 @@
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.config import Plan, check
+from hnet_cl.errors import UserError
+from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
-from hnet_cl.results.plots import accuracy_heatmap, inference_heatmap, save_figure
+from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
-from hnet_cl.training import checkpoint
+from hnet_cl.training.checkpoint import Checkpoints
+from hnet_cl.training.interruption import Interrupted, Interruption
+from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.trainer import train
 
 
 def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
-    Returns the contents of result.json. A finished run is only shown again; an interrupted one continues after its
-    last finished task. From the first step on, an error is recorded in result.json before it is raised.
+    Returns the contents of result.json. A finished run is only shown again; an interrupted one continues where
+    its last checkpoint was made. From the first step on, an error is recorded in result.json before it is raised.
 
     Raises:
         UserError: anything the user can mend.
     """
     plan = check(config)
     console = Console()
-    done = None if config["fresh"] else read_result(folder)
-    if done and done["status"] == "finished":
+    done = finished(config, folder)
+    if done:
         console.print(f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again.")
     else:
-        execute(plan, config, folder, overrides, console)
-        done = read_result(folder)
-    assert done is not None
+        with alone(folder):
+            done = finished(config, folder) or execute(plan, config, folder, overrides, console)
     names = [f"task {number + 1}" for number in range(done["num_tasks"])]
     print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
     print(folder)
     return done
 
 
+def finished(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
+    """The result of a finished run that need not be run again; else None."""
+    done = None if config["fresh"] else read_result(folder)
+    return done if done and done["status"] == "finished" else None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process works on the run folder. The lock ends with the process, however that ends.
+
+    Raises:
+        UserError: another one does at the moment.
+    """
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{folder}: another process is working on this run; wait for it, or end it") from None
+    try:
+        remove_parts(folder)
+        yield
+    finally:
+        lock.release()
+
+
 def clear(folder: Path) -> None:
     """Removes what an earlier run of the same configuration and seed left behind."""
     for path in folder.iterdir():
-        if path.is_file() and path.suffix != ".log":
+        if path.is_file() and path.suffix != ".log" and path.name != ".lock":
             path.unlink()
 
 
-def execute(plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequence[str], console: Console) -> None:
-    """Builds, trains and records."""
+def execute(
+    plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequence[str], console: Console
+) -> dict[str, Any]:
+    """Builds, trains and records; returns the contents of result.json."""
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build.build_learner(plan, benchmark, device)
+    identity = config_id(config)
+    checkpoints = Checkpoints(folder, owner=f"{identity} on {benchmark.data.name} {benchmark.data.checksum}")
     if config["fresh"]:
         clear(folder)
-    identity = config_id(config)
-    owner = f"{identity} on {benchmark.data.name} {benchmark.data.checksum}"
-    progress = Progress(**checkpoint.load(folder, owner, learner))
+        checkpoints.clear()
+    restored = checkpoints.restore(learner)
+    for problem in restored.problems:
+        console.print(f"{problem}; going on from an older one", style="yellow", highlight=False, soft_wrap=True)
+    progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, overrides)
     names = [task.name for task in benchmark.tasks]
     iterations = plan.training.iterations
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     recorder = RunRecorder(folder, facts, names, [task.majority for task in benchmark.tasks], progress)
     board = TensorBoardLog(folder, title, iterations, hparams(config), progress.matrix)
-    matrix = [list(row) for row in progress.matrix]
+
+    def reached(iteration: int) -> dict[str, Any]:
+        board.flush()
+        return asdict(recorder.progress(iteration))
+
     with ExitStack() as stack:
         stack.callback(board.close)
         bar = stack.enter_context(ConsoleLog(console, names, iterations))
-        logs = (recorder, board, bar)
-        try:
-            for row in train(learner, benchmark.tasks, plan.training, plan.seed, logs, first=len(matrix)):
-                matrix.append(row.accuracies)
-                checkpoint.save(folder, owner, learner, asdict(recorder.progress(0)))
-                save_figure(accuracy_heatmap(matrix, title), folder / "accuracy_matrix.png")
-                if row.inferred:
-                    save_figure(inference_heatmap(row.inferred, title), folder / "inferred_tasks.png")
-        except BaseException as error:
-            recorder.fail(str(error) or type(error).__name__)
-            raise
-        board.finish()
-        recorder.finish()
+        interruption = stack.enter_context(Interruption())
+        keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
+        logs = (recorder, board, bar, PictureLog(folder, title, progress.matrix), keeper)  # the keeper last
+        with ended(recorder):
+            for _ in train(learner, benchmark.tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
+                pass  # the logs have heard of it
+            board.finish()
+            recorder.finish()
+    checkpoints.keep_last()
+    return read_result(folder) or {}
+
+
+@contextmanager
+def ended(recorder: RunRecorder) -> Iterator[None]:
+    """Records how a run ended that did not finish."""
+    try:
+        yield
+    except (Interrupted, KeyboardInterrupt, SystemExit) as reason:
+        recorder.interrupt(str(reason) or "interrupted")
+        raise
+    except BaseException as error:
+        recorder.fail(str(error) or type(error).__name__)
+        raise
 
 
 def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, overrides: Sequence[str]) -> RunFacts:

@@ -1,26 +1,22 @@
 """The command line as a user meets it: processes of their own, files on disk, one line for each mistake."""
 
 import csv
-import json
-import os
 import re
-import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import folder_of, hnet_cl, losses_of, mistake, result_of
 
 from hnet_cl.benchmarks.mnist import CHECKSUMS
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.help import GROUPS
 
 SMALL = ("benchmark=toy", "benchmark.spread=0.6", "training.iterations=40", "training.log_every=10", "device.threads=1")
-LONG = ("benchmark=toy", "benchmark.num_tasks=4", "benchmark.spread=0.6", "training.iterations=250", "device.threads=1")
 KEYS = {
     *("status", "error", "config_id", "benchmark", "scenario", "method", "seed", "overrides", "num_tasks"),
     *(
@@ -35,39 +31,6 @@ KEYS = {
     ),
     *("parameters", "data", "device", "versions", "git_commit", "command"),
 }
-
-
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """`python -m hnet_cl` with these arguments."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "hnet_cl", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
-def hnet_cl(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The same, waited for."""
-    process = start(*arguments, **environment)
-    out, err = process.communicate(timeout=300)
-    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
-    """The run folder: the last line of a run that went well."""
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.splitlines()[-1])
-
-
-def result_of(folder: Path) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return result
-
-
-def losses_of(folder: Path) -> str:
-    return (folder / "metrics.csv").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -132,12 +95,14 @@ class TestRun:
         assert (folder / "accuracy_matrix.png").read_bytes().startswith(b"\x89PNG")
         assert list(folder.glob("events.out.tfevents.*"))
         assert (folder / ".hydra" / "overrides.yaml").read_text().splitlines()[0] == "- benchmark=toy"
-        owner = torch.load(folder / "checkpoint.pt", weights_only=True)["owner"]
+        (checkpoint,) = (folder / "checkpoint").iterdir()
+        owner = torch.load(checkpoint, weights_only=True)["owner"]
         assert owner.startswith(f"{result_of(folder)['config_id']} on toy ")
 
     def test_a_second_time_shows_the_results_and_trains_nothing(self, done: Any, outputs: Path) -> None:
         folder = folder_of(done)
-        before = {name: (folder / name).read_bytes() for name in ("result.json", "metrics.csv", "checkpoint.pt")}
+        kept = ["result.json", "metrics.csv", *(str(path) for path in (folder / "checkpoint").iterdir())]
+        before = {name: (folder / name).read_bytes() for name in kept}
         again = hnet_cl(*SMALL, f"output_dir={outputs}")
         assert folder_of(again) == folder
         assert "fresh=true runs it again" in again.stdout
@@ -179,59 +144,6 @@ class TestSweep:
         assert losses_of(same) == losses_of(one)
         assert losses_of(other) != losses_of(one)
         assert result_of(other)["data"] == result_of(one)["data"]
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run that was killed after a task and before the last."""
-    outputs = tmp_path_factory.mktemp("killed")
-    process = start(*LONG, f"output_dir={outputs}")
-    until = time.monotonic() + 120
-    try:
-        while not any(result_of(path.parent)["tasks_done"] for path in outputs.rglob("result.json")):
-            assert process.poll() is None and time.monotonic() < until
-            time.sleep(0.01)
-        while not list(outputs.rglob("checkpoint.pt")):
-            time.sleep(0.01)
-    finally:
-        process.kill()
-        process.communicate()
-    (path,) = outputs.rglob("result.json")
-    result = result_of(path.parent)
-    assert result["status"] == "running" and 1 <= result["tasks_done"] < 4
-    return path.parent
-
-
-class TestInterruptedRun:
-    def test_continues_to_exactly_the_numbers_of_an_uninterrupted_one(self, killed: Path, tmp_path: Path) -> None:
-        outputs = shutil.copytree(killed.parents[2], tmp_path / "continued")
-        continued = folder_of(hnet_cl(*LONG, f"output_dir={outputs}"))
-        straight = folder_of(hnet_cl(*LONG, f"output_dir={tmp_path / 'straight'}"))
-        result, expected = result_of(continued), result_of(straight)
-        assert continued.relative_to(outputs) == killed.relative_to(killed.parents[2])
-        assert (result["status"], result["iterations"]) == ("finished", 4 * 250)
-        assert result["accuracy_matrix"] == expected["accuracy_matrix"]
-        assert losses_of(continued) == losses_of(straight)
-        assert result["train_time_s"] < result["wall_time_s"]
-
-    def test_with_a_damaged_checkpoint_says_so_and_keeps_it(self, killed: Path, tmp_path: Path) -> None:
-        outputs = shutil.copytree(killed.parents[2], tmp_path / "damaged")
-        (checkpoint,) = outputs.rglob("checkpoint.pt")
-        half = checkpoint.read_bytes()[: checkpoint.stat().st_size // 2]
-        checkpoint.write_bytes(half)
-        line = mistake(*LONG, f"output_dir={outputs}")
-        assert line.startswith(f"{checkpoint}: checkpoint cannot be read (")
-        assert line.endswith("give fresh=true to start this run anew")
-        assert checkpoint.read_bytes() == half
-
-
-def mistake(*arguments: str, **environment: str) -> str:
-    """What a run that ends by the user's mistake says: one clear line, or one for each mistake."""
-    process = hnet_cl(*arguments, **environment)
-    assert process.returncode == 2, process.stderr
-    assert process.stderr.startswith("hnet_cl: ")
-    assert "Traceback" not in process.stderr + process.stdout
-    return process.stderr.removeprefix("hnet_cl: ").rstrip("\n")
 
 
 class TestMistakes:

@@ -68,9 +68,7 @@ def test_a_run_does_not_continue_on_other_data(config: dict[str, Any], tmp_path:
             return benchmark
 
         patch.setattr(build, "build_benchmark", other)
-        with pytest.raises(
-            UserError, match=r"checkpoint of configuration .* on toy .*, not .* on other 1234; give fresh"
-        ):
+        with pytest.raises(UserError, match=r"it is of configuration .* on toy .*, not .* on other 1234\); give fresh"):
             run(config, tmp_path, [])
 
 

@@ -1,7 +1,7 @@
 """What a learner is: it meets tasks one after another and answers for all it has met."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -47,7 +47,8 @@ class Learner(nn.Module, ABC):
 
     What a learner has learned lives in its parameters, buffers and extra state, so that `state_dict` holds it all
     after any task. `begin_task` must follow from that state and the seed alone: what it makes (optimisers,
-    penalties, random streams) is made again when a run continues.
+    penalties, random streams) is made again when a run continues. A run that continues in the middle of a task
+    first loads the state from before it, then calls `begin_task`, then loads the later state and `moving_parts`.
     """
 
     Settings: ClassVar[type[Settings]]
@@ -82,6 +83,10 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
+
+    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
+        """Optimisers and random streams that steps move on and `state_dict` does not hold, by name."""
+        return {}
 
     @property
     @abstractmethod

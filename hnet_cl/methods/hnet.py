@@ -3,7 +3,7 @@
 von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks, ICLR 2020, sections 2 and 4.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import torch
@@ -96,6 +96,10 @@ class HNet(Learner):
             kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
             self.regularizer = REGULARIZERS[self.settings.regularizer](self.hypernetwork, range(task), kept)
 
+    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
+        theta, embedding = self.optimizers
+        return {"theta": theta, "embedding": embedding, "sampling": self.sampling}
+
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
@@ -176,7 +180,7 @@ class HNet(Learner):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
         self.task_buffers = {
-            task: {name: buffer.clone() for name, buffer in buffers.items()}
+            task: {name: buffer.to(self.setup.device, copy=True) for name, buffer in buffers.items()}
             for task, buffers in state["task_buffers"].items()
         }
 

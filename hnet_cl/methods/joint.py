@@ -1,6 +1,6 @@
 """Joint training: the network keeps learning from the data of all tasks so far. The upper bound."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ class Joint(Classifier):
         self.draws = stream(self.setup.seed, "joint batches", self.latest)
         sizes = torch.tensor([len(task.train) for task in tasks])
         self.borders = sizes.cumsum(0)
+
+    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
+        return {"draws": self.draws}
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Mean cross-entropy of as many examples of all tasks so far, all in one forward pass of the network."""

@@ -1,6 +1,6 @@
 """From scratch: a fresh network for each task. Nothing is forgotten and nothing transferred: the reference."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +36,9 @@ class Scratch(Learner):
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
         self.optimizer = self.setup.make_optimizer(self.networks[self.latest].parameters())
+
+    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
+        return {"optimizer": self.optimizer}
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad()

@@ -31,10 +31,18 @@ class SI(Classifier):
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
         self.penalty = QuadraticPenalty(self.weights)
+        for i, weight in enumerate(self.weights):
+            self.register_buffer(f"omega_{i}", torch.zeros_like(weight))
+
+    @property
+    def omega(self) -> list[Tensor]:
+        """The path integral of the task being learned, one tensor for each weight tensor."""
+        return [self.get_buffer(f"omega_{i}") for i in range(len(self.weights))]
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
-        self.omega = [torch.zeros_like(weight) for weight in self.weights]
+        for omega in self.omega:
+            omega.zero_()
         self.penalty.anchor_at(self.weights)
 
     def protect(self) -> dict[str, Tensor]:

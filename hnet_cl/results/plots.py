@@ -1,7 +1,7 @@
 """Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +92,37 @@ def _write_numbers(axes: Axes, values: np.ndarray) -> None:
         if not np.isnan(value):
             colour = "white" if value < 0.6 else "black"
             axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=size, color=colour)
+
+
+class PictureLog:
+    """Keeps the pictures of a run folder up to date.
+
+    Args:
+        folder: the run folder.
+        title: what run this is.
+        matrix: finished rows of the accuracy matrix of a run that continues.
+    """
+
+    def __init__(self, folder: Path, title: str, matrix: Matrix) -> None:
+        self._folder = folder
+        self._title = title
+        self._matrix = list(matrix)
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Nothing to draw yet."""
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Nothing to draw: losses are TensorBoard's."""
+
+    def end_task(self, task: int) -> None:
+        """Nothing to draw before the task is evaluated."""
+
+    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
+        self._matrix.append(accuracies)
+        save_figure(accuracy_heatmap(self._matrix, self._title), self._folder / "accuracy_matrix.png")
+        if inferred:
+            save_figure(inference_heatmap(inferred, self._title), self._folder / "inferred_tasks.png")
 
 
 def pixels(figure: Figure) -> np.ndarray:

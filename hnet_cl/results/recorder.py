@@ -185,12 +185,19 @@ class RunRecorder:
         self._flush()
         self._write_result("finished")
 
+    def interrupt(self, reason: str) -> None:
+        """The run was asked to end and can continue: it stays "running". Does not raise OSError, as `fail`."""
+        self._end("running", reason)
+
     def fail(self, error: str) -> None:
         """The run ended by `error`. Does not raise OSError, which would hide it when the disk is full."""
+        self._end("failed", error)
+
+    def _end(self, status: str, error: str) -> None:
         with contextlib.suppress(OSError):
             self._flush()
         with contextlib.suppress(OSError):
-            self._write_result("failed", error)
+            self._write_result(status, error)
 
     def _train_time(self) -> float:
         running = 0.0 if self._training_since is None else time.perf_counter() - self._training_since

@@ -84,6 +84,10 @@ class TensorBoardLog:
             writer.add_image(name, plots.pixels(figure), learned, dataformats="HWC")
         writer.flush()
 
+    def flush(self) -> None:
+        """All events so far are on disk when it returns, so a run that continues misses none."""
+        self._writer().flush()
+
     def finish(self) -> None:
         """The run is complete: enter it in the hparams table with its final metrics."""
         hparams = {name: _shown(value) for name, value in self._hparams.items() if value is not None}

@@ -1,5 +1,7 @@
 """The order in which examples are seen."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -26,3 +28,12 @@ class BatchStream:
             self._waiting = torch.cat([self._waiting, sweep])
         batch, self._waiting = self._waiting.split([self._batch_size, len(self._waiting) - self._batch_size])
         return batch
+
+    def state(self) -> dict[str, Tensor]:
+        """Where the stream stands."""
+        return {"generator": self._generator.get_state(), "waiting": self._waiting.clone()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from a `state()` of a stream with the same sizes."""
+        self._generator.set_state(state["generator"])
+        self._waiting = state["waiting"]

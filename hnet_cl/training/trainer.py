@@ -1,8 +1,9 @@
 """The training loop: tasks in sequence, one row of the accuracy matrix after each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from math import isfinite
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
@@ -14,6 +15,7 @@ from hnet_cl.seeding import seeded, stream
 from hnet_cl.settings import Settings
 from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.evaluation import Row, evaluate
+from hnet_cl.training.progress import TaskInProgress
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -49,41 +51,76 @@ class Log(Protocol):
         """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
 
 
+Pause = Callable[[int, Callable[[], Mapping[str, Any]]], None]
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where training sets in: number of tasks learned already, and in the middle of the next one where it stood.
+
+    `iteration` iterations of that task are done, and `state` is what a `Pause` was offered then.
+    """
+
+    task: int = 0
+    iteration: int = 0
+    state: Mapping[str, Any] | None = None
+
+
+def go_on(iteration: int, state: Callable[[], Mapping[str, Any]]) -> None:
+    """A pause that does nothing."""
+
+
 def train(
     learner: Learner,
     tasks: Sequence[Task],
     settings: TrainingSettings,
     seed: int,
     logs: Sequence[Log],
-    first: int = 0,
+    start: Start | None = None,
+    pause: Pause = go_on,
 ) -> Iterator[Row]:
-    """Learns the tasks from `first` on, one after another, and yields a row of the accuracy matrix after each.
+    """Learns the tasks one after another and yields a row of the accuracy matrix after each.
 
     The order of batches is a random stream of its own: with the same seed, all methods see the same batches.
+    `pause` is called after each step with the iterations done of the task and a function that tells its state.
     """
-    for latest in range(first, len(tasks)):
-        learn(learner, tasks[: latest + 1], settings, seed, logs)
+    start = start or Start()
+    for latest in range(start.task, len(tasks)):
+        here = start if latest == start.task else Start()
+        learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
         row = evaluate(learner, tasks, latest, settings.eval_batch_size)
         for log in logs:
             log.row(latest, row.accuracies, row.inferred)
         yield row
 
 
-def learn(learner: Learner, tasks: Sequence[Task], settings: TrainingSettings, seed: int, logs: Sequence[Log]) -> None:
-    """The training iterations of the last of `tasks`."""
+def learn(
+    learner: Learner,
+    tasks: Sequence[Task],
+    settings: TrainingSettings,
+    seed: int,
+    logs: Sequence[Log],
+    start: Start,
+    pause: Pause,
+) -> None:
+    """The training iterations of the last of `tasks` that are not done yet."""
     task = tasks[-1]
     batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
     device = task.train.labels.device
     learner.begin_task(tasks)
-    for log in logs:
-        log.begin_task(task.id, 0)
+    progress = TaskInProgress(learner, batches)
     with seeded(seed, "steps", task.id):  # what modules draw without asking, as dropout does
-        for iteration in range(1, settings.iterations + 1):
+        if start.state is not None:
+            progress.restore(start.state)
+        for log in logs:
+            log.begin_task(task.id, start.iteration)
+        for iteration in range(start.iteration + 1, settings.iterations + 1):
             losses = learner.step(*task.train.batch(batches.next().to(device)))
             if iteration % settings.log_every == 0 or iteration == settings.iterations:
                 numbers = finite(losses, task, iteration)
                 for log in logs:
                     log.losses(task.id, iteration, numbers)
+            pause(iteration, progress.state)
     learner.end_task()
     for log in logs:
         log.end_task(task.id)

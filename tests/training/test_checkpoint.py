@@ -1,6 +1,9 @@
-"""A run that stopped after a task goes on as if nothing had happened; foreign and damaged files are refused."""
+"""A run that stopped goes on as if nothing had happened; foreign and damaged files are refused."""
 
+import hashlib
 import os
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +14,33 @@ from torch import nn
 
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
-from hnet_cl.training import checkpoint
-from hnet_cl.training.trainer import train
+from hnet_cl.training.checkpoint import FOLDER, Checkpoints
+from hnet_cl.training.trainer import Start, train
 
 BENCHMARK = blobs()
 
 
 def normalized(num_outputs: int) -> nn.Module:
-    """A target with buffers."""
-    return nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, num_outputs))
+    """A target with buffers and with randomness of its own."""
+    return nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, num_outputs))
 
 
 LEARNERS: dict[str, dict[str, Any]] = {
     "hnet": {"method": "hnet"},
+    "hnet explicit": {"method": "hnet", "regularizer": "explicit"},
     "hnet sampling tasks": {"method": "hnet", "regularized_tasks": 1},
     "hnet with buffers": {"method": "hnet", "target": normalized},
+    "hnet_ent cl3": {"method": "hnet_ent", "scenario": "cl3"},
     "finetune": {"method": "finetune"},
-    "finetune cl3": {"method": "finetune", "scenario": "cl3"},
+    "finetune cl3": {"method": "finetune", "scenario": "cl3", "reset_optimizer": False},
+    "finetune with buffers": {"method": "finetune", "target": normalized},
+    "joint": {"method": "joint", "scenario": "cl3"},
+    "ewc": {"method": "ewc", "scenario": "cl2"},
+    "ewc offline": {"method": "ewc", "online": False},
+    "si": {"method": "si"},
     "scratch": {"method": "scratch"},
 }
+every_learner = pytest.mark.parametrize("choices", LEARNERS.values(), ids=LEARNERS.keys())
 
 
 def make(method: str, **choices: Any) -> Learner:
@@ -42,27 +53,81 @@ def answers(learner: Learner) -> list[Any]:
     return [learner.predict(t.test.images, t.id if known else None).output.tolist() for t in BENCHMARK.tasks]
 
 
+class Losses:
+    """A log of all losses, which the keeping of checkpoints must not change."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[int, int], Mapping[str, float]] = {}
+
+    def begin_task(self, task: int, iteration: int) -> None: ...
+    def end_task(self, task: int) -> None: ...
+    def row(self, task: int, accuracies: Any, inferred: Any) -> None: ...
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        self.seen[task, iteration] = dict(losses)
+
+
+class Stop(BaseException):
+    """The run dies here."""
+
+
+def die_at(store: Checkpoints, task: int, iteration: int, made: Learner) -> Callable[..., None]:
+    """A pause that writes every state of a run and ends it."""
+
+    def pause(now: int, state: Callable[[], Any]) -> None:
+        if (made.latest, now) == (task, iteration):
+            store.in_task(task, now, state(), {"died": now})
+            raise Stop
+
+    return pause
+
+
+@pytest.mark.parametrize("place", [(0, 1), (1, 7), (2, 15)])
+@every_learner
+def test_continued_in_mid_task_equals_uninterrupted(
+    choices: dict[str, Any], place: tuple[int, int], tmp_path: Path
+) -> None:
+    whole, expected, losses = make(**choices), Losses(), Losses()
+    settings = training(log_every=1)
+    rows = list(train(whole, BENCHMARK.tasks, settings, 1, [expected]))
+    store, dying = Checkpoints(tmp_path, "abc"), make(**choices)
+    with pytest.raises(Stop):
+        for number, _ in enumerate(
+            train(dying, BENCHMARK.tasks, settings, 1, [losses], pause=die_at(store, *place, dying)), 1
+        ):
+            store.after_task(number, dying, {})
+    torch.rand(7)
+    resumed = make(**choices)
+    restored = Checkpoints(tmp_path, "abc").restore(resumed)
+    assert (restored.start.task, restored.start.iteration) == place
+    assert restored.progress == {"died": place[1]} and restored.problems == []
+    assert list(train(resumed, BENCHMARK.tasks, settings, 1, [losses], restored.start)) == rows[place[0] :]
+    assert losses.seen == expected.seen
+    assert same_state(whole.state_dict(), resumed.state_dict())
+    assert answers(whole) == answers(resumed)
+
+
 @pytest.mark.parametrize("stop", [1, 2])
-@pytest.mark.parametrize("choices", LEARNERS.values(), ids=LEARNERS.keys())
-def test_continued_equals_uninterrupted(choices: dict[str, Any], stop: int, tmp_path: Path) -> None:
+@every_learner
+def test_continued_after_a_task_equals_uninterrupted(choices: dict[str, Any], stop: int, tmp_path: Path) -> None:
     whole = make(**choices)
     rows = list(train(whole, BENCHMARK.tasks, training(), 1, []))
     stopped = make(**choices)
     for number, row in enumerate(train(stopped, BENCHMARK.tasks, training(), 1, []), 1):
         assert row == rows[number - 1]
         if number == stop:
-            checkpoint.save(tmp_path, "abc", stopped, {"tasks_done": number})
+            Checkpoints(tmp_path, "abc").after_task(stop, stopped, {"tasks_done": number})
             break
     torch.rand(7)
     resumed = make(**choices)
-    assert checkpoint.load(tmp_path, "abc", resumed) == {"tasks_done": stop}
+    restored = Checkpoints(tmp_path, "abc").restore(resumed)
+    assert restored.progress == {"tasks_done": stop}
+    assert restored.start == Start(stop)
     assert resumed.latest == stop - 1
-    assert list(train(resumed, BENCHMARK.tasks, training(), 1, [], first=stop)) == rows[stop:]
+    assert list(train(resumed, BENCHMARK.tasks, training(), 1, [], restored.start)) == rows[stop:]
     assert same_state(whole.state_dict(), resumed.state_dict())
-    assert answers(whole) == answers(resumed)
 
 
-@pytest.mark.parametrize("choices", LEARNERS.values(), ids=LEARNERS.keys())
+@every_learner
 def test_a_restored_learner_gives_the_same_answers(choices: dict[str, Any], tmp_path: Path) -> None:
     first, second = make(**choices), make(**choices, seed=2)
     list(train(first, BENCHMARK.tasks, training(), 1, []))
@@ -70,24 +135,101 @@ def test_a_restored_learner_gives_the_same_answers(choices: dict[str, Any], tmp_
         begin(second, task)
     before = answers(first)
     assert answers(second) != before
-    checkpoint.save(tmp_path, "abc", first, {})
-    checkpoint.load(tmp_path, "abc", second)
+    Checkpoints(tmp_path, "abc").after_task(3, first, {})
+    Checkpoints(tmp_path, "abc").restore(second)
     assert answers(second) == before
 
 
-def test_without_a_checkpoint_there_is_no_progress(tmp_path: Path) -> None:
+def test_without_a_checkpoint_training_starts_at_the_beginning(tmp_path: Path) -> None:
     made = make("finetune")
     before = {name: p.clone() for name, p in made.named_parameters()}
-    assert checkpoint.load(tmp_path, "abc", made) == {}
+    restored = Checkpoints(tmp_path, "abc").restore(made)
+    assert (restored.start, restored.progress, restored.problems) == (Start(), {}, [])
     assert same_state(before, dict(made.named_parameters()))
 
 
+def names(folder: Path) -> list[str]:
+    """What lies in the folder of checkpoints, without digests."""
+    return sorted(path.name.rsplit(".", 2)[0] for path in (folder / FOLDER).iterdir())
+
+
+def test_only_what_somebody_may_go_back_to_is_kept(tmp_path: Path) -> None:
+    store, made = Checkpoints(tmp_path, "abc"), make("finetune")
+    seen = []
+    for task in range(3):
+        for iteration in (5, 10, 15):
+            store.in_task(task, iteration, {}, {})
+        seen.append(names(tmp_path))
+        store.after_task(task + 1, made, {})
+        seen.append(names(tmp_path))
+    ten, fifteen = "in-task-{}-iteration-10", "in-task-{}-iteration-15"
+    one, two, three = "after-1-tasks", "after-2-tasks", "after-3-tasks"
+    assert seen == [
+        [ten.format(1), fifteen.format(1)],
+        [one],
+        [one, ten.format(2), fifteen.format(2)],
+        [one, two],
+        [one, two, ten.format(3), fifteen.format(3)],
+        [two, three],
+    ]
+    store.keep_last()
+    assert names(tmp_path) == [three]
+    store.clear()
+    assert not (tmp_path / FOLDER).exists()
+
+
+def history(folder: Path) -> dict[str, Path]:
+    """The checkpoints of a run that stopped in its third task, by name without digest."""
+    store, made = Checkpoints(folder, "abc"), make("hnet")
+
+    def pause(now: int, state: Callable[[], Any]) -> None:
+        if now in (5, 10):
+            store.in_task(made.latest, now, state(), {"at": f"{made.latest}.{now}"})
+        if (made.latest, now) == (2, 10):
+            raise Stop
+
+    with pytest.raises(Stop):
+        for number, _ in enumerate(train(made, BENCHMARK.tasks, training(), 1, [], pause=pause), 1):
+            store.after_task(number, made, {"at": f"after {number}"})
+    return {path.name.rsplit(".", 2)[0]: path for path in (folder / FOLDER).iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "used"),
+    [
+        ([], "2.10"),
+        (["in-task-3-iteration-10"], "2.5"),
+        (["in-task-3-iteration-10", "in-task-3-iteration-5"], "after 2"),
+        (["after-2-tasks"], "after 1"),  # what builds on it is of no use alone
+        (["after-2-tasks", "in-task-3-iteration-10"], "after 1"),
+    ],
+)
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_an_older_good_one_is_used(spoiled: list[str], used: str, how: str, tmp_path: Path) -> None:
+    files = history(tmp_path)
+    for name in spoiled:
+        if how == "gone":
+            files[name].unlink()
+        else:
+            files[name].write_bytes(files[name].read_bytes()[:-1])
+    made, whole = make("hnet"), make("hnet")
+    restored = Checkpoints(tmp_path, "abc").restore(made)
+    assert restored.progress == {"at": used}
+    assert all("checkpoint cannot be used (" in problem for problem in restored.problems)
+    if how == "cut":
+        assert len(restored.problems) >= len(spoiled)
+    rows = list(train(whole, BENCHMARK.tasks, training(), 1, []))
+    assert list(train(made, BENCHMARK.tasks, training(), 1, [], restored.start)) == rows[restored.start.task :]
+    assert same_state(whole.state_dict(), made.state_dict())
+
+
 def test_a_checkpoint_of_another_configuration_is_refused_and_nothing_loaded(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, "abc", make("finetune", seed=2), {})
+    Checkpoints(tmp_path, "abc").after_task(1, make("finetune", seed=2), {})
     made = make("finetune")
     before = {name: p.clone() for name, p in made.named_parameters()}
-    with pytest.raises(UserError, match=r"checkpoint\.pt: checkpoint of configuration abc, not xyz; give fresh=true"):
-        checkpoint.load(tmp_path, "xyz", made)
+    line = r"after-1-tasks\.\w+\.pt: checkpoint cannot be used \(it is of configuration abc, not xyz\); give fresh=true"
+    with pytest.raises(UserError, match=line):
+        Checkpoints(tmp_path, "xyz").restore(made)
     assert same_state(before, dict(made.named_parameters()))
 
 
@@ -97,30 +239,42 @@ def damaged(content: bytes) -> dict[str, bytes]:
         "cut to a few bytes": content[:10],
         "empty": b"",
         "text": b"not a checkpoint\n",
-        "a wrong byte inside": content[:-200] + b"\xff" + content[-199:],
+        "a wrong bit inside": content[:-200] + bytes([content[-200] ^ 1]) + content[-199:],
     }
 
 
-@pytest.mark.parametrize("kind", sorted(damaged(b"")))
+@pytest.mark.parametrize("kind", sorted(damaged(b" " * 300)))
 def test_a_damaged_checkpoint_is_one_clear_line(kind: str, tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, "abc", make("finetune"), {})
-    path = tmp_path / checkpoint.NAME
+    Checkpoints(tmp_path, "abc").after_task(1, make("finetune"), {})
+    (path,) = (tmp_path / FOLDER).iterdir()
     path.write_bytes(damaged(path.read_bytes())[kind])
-    assert_refused(tmp_path)
+    assert_refused(tmp_path, "its content does not match the digest in its name")
+
+
+def put(folder: Path, content: Any) -> None:
+    """A file of another program under a right name."""
+    store = Checkpoints(folder, "abc")
+    store.after_task(1, make("finetune"), {})
+    (path,) = store.folder.iterdir()
+    torch.save(content, folder / "other.pt")
+    digest = hashlib.sha256((folder / "other.pt").read_bytes()).hexdigest()[:16]
+    path.unlink()
+    shutil.move(folder / "other.pt", store.folder / f"after-1-tasks.{digest}.pt")
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "reason"),
     [
-        [1, 2],
-        torch.zeros(3),
-        {"owner": "abc"},
-        {"owner": "abc", "learner": {}},
+        ([1, 2], "it is not of hnet_cl"),
+        (torch.zeros(3), "it is not of hnet_cl"),
+        ({"owner": "abc", "place": [2, 0]}, "it was made at another place of the run: [2, 0]"),
+        ({"owner": "abc", "place": [1, 0]}, "'progress'"),
+        ({"owner": "abc", "place": [1, 0], "learner": {}, "progress": {}}, "Error"),
     ],
 )
-def test_another_programs_file_is_one_clear_line(content: Any, tmp_path: Path) -> None:
-    torch.save(content, tmp_path / checkpoint.NAME)
-    assert_refused(tmp_path)
+def test_another_programs_file_is_one_clear_line(content: Any, reason: str, tmp_path: Path) -> None:
+    put(tmp_path, content)
+    assert_refused(tmp_path, reason)
 
 
 class Stranger:
@@ -134,17 +288,17 @@ class Stranger:
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
-    torch.save({"owner": "abc", "learner": Stranger(tmp_path / "made")}, tmp_path / checkpoint.NAME)
-    assert_refused(tmp_path)
+    put(tmp_path, {"owner": "abc", "learner": Stranger(tmp_path / "made"), "progress": {}})
+    assert_refused(tmp_path, "Weights only load failed")
     assert not (tmp_path / "made").exists()
 
 
 def test_a_checkpoint_of_another_network_is_one_clear_line(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, "abc", make("finetune", target=normalized), {})
-    assert_refused(tmp_path)
+    Checkpoints(tmp_path, "abc").after_task(1, make("finetune", target=normalized), {})
+    assert_refused(tmp_path, "Error")
 
 
-def assert_refused(folder: Path) -> None:
-    with pytest.raises(UserError, match=r"checkpoint cannot be read \(.+\); give fresh=true") as caught:
-        checkpoint.load(folder, "abc", make("finetune"))
-    assert "\n" not in str(caught.value)
+def assert_refused(folder: Path, reason: str) -> None:
+    with pytest.raises(UserError, match=r"checkpoint cannot be used \(.+\); give fresh=true") as caught:
+        Checkpoints(folder, "abc").restore(make("finetune"))
+    assert "\n" not in str(caught.value) and reason in str(caught.value)

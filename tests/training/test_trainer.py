@@ -12,7 +12,7 @@ from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import evaluate
-from hnet_cl.training.trainer import Row, finite, train
+from hnet_cl.training.trainer import Row, Start, finite, train
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -36,8 +36,8 @@ class Notes:
         self.heard.append(("row", task, accuracies, inferred))
 
 
-def run(learner: Learner, benchmark: Benchmark, seed: int = 1, first: int = 0, **changes: Any) -> list[Row]:
-    return list(train(learner, benchmark.tasks, training(**changes), seed, [], first))
+def run(learner: Learner, benchmark: Benchmark, seed: int = 1, **changes: Any) -> list[Row]:
+    return list(train(learner, benchmark.tasks, training(**changes), seed, []))
 
 
 def record_steps(learner: Learner) -> list[tuple[Tensor, Tensor]]:
@@ -61,7 +61,7 @@ def all_equal(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Ten
 def test_listeners_hear_everything_in_order() -> None:
     benchmark, notes = blobs(), Notes()
     settings = training(iterations=7, log_every=3)
-    rows = list(train(learner("finetune", benchmark), benchmark.tasks, settings, 1, [notes], first=1))
+    rows = list(train(learner("finetune", benchmark), benchmark.tasks, settings, 1, [notes], Start(1)))
     assert len(rows) == 2
     assert notes.heard == [
         event

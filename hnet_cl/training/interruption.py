@@ -1,0 +1,90 @@
+"""Signals that ask a run to end: it ends between two steps, with nothing lost."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+ENDING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters send before they take a machine away
+
+
+class Interrupted(BaseException):
+    """The run was asked to end by a signal. No Exception: nobody but the command line should catch it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.signum).name}"
+
+    @property
+    def exit_code(self) -> int:
+        """What shells say of a process that a signal ended."""
+        return 128 + self.signum
+
+
+class Interruption:
+    """While entered, SIGINT and SIGTERM raise `Interrupted`: at once, or between `hold` and `release` at the latter.
+
+    A handler that a job scheduler has installed for one of them, or for SIGUSR2, is called at that moment instead:
+    it may put the job back into its queue, or let it go on. A second signal in between does not wait. Signals reach
+    the main thread only; elsewhere nothing is installed.
+    """
+
+    def __init__(self) -> None:
+        self._previous: dict[int, Any] = {}
+        self._held = False
+        self._pending: int | None = None
+
+    def __enter__(self) -> Self:
+        for signum in (*ENDING, signal.SIGUSR2):
+            handler = signal.getsignal(signum)
+            if handler in (signal.SIG_IGN, None) or (handler == signal.SIG_DFL and signum not in ENDING):
+                continue
+            try:
+                signal.signal(signum, self._handle)
+            except ValueError:  # not the main thread
+                return self
+            self._previous[signum] = handler
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        self._previous.clear()
+
+    @property
+    def pending(self) -> bool:
+        """Whether a signal waits for `release`."""
+        return self._pending is not None
+
+    def hold(self) -> None:
+        """From here on signals wait."""
+        self._held = True
+
+    def release(self) -> None:
+        """A signal that waits takes effect, and later ones no longer wait.
+
+        Raises:
+            Interrupted: one did, and no job scheduler has a handler for it.
+        """
+        self._held = False
+        signum, self._pending = self._pending, None
+        if signum is not None:
+            self._leave(signum)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        if self._held and self._pending is None:
+            self._pending = signum
+        else:
+            self._pending = None
+            self._leave(signum)
+
+    def _leave(self, signum: int) -> None:
+        previous = self._previous[signum]
+        if callable(previous) and previous is not signal.default_int_handler:
+            previous(signum, None)
+        else:
+            raise Interrupted(signum)

@@ -1,0 +1,50 @@
+"""The state of a task in the middle of being learned: everything that a step moves."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Generator
+
+from hnet_cl.methods.base import Learner
+from hnet_cl.training.batches import BatchStream
+
+
+class TaskInProgress:
+    """What a run must remember between two steps of a task, beside the state with which the task began.
+
+    `restore` expects the learner as `begin_task` leaves it: what that derives from the task's start (the frozen
+    hypernetwork in a regulariser, say) stays, all else is put back. torch's global generators belong to it; both
+    methods are for use inside the `seeded` block of the steps.
+    """
+
+    def __init__(self, learner: Learner, batches: BatchStream) -> None:
+        self._learner = learner
+        self._batches = batches
+
+    def state(self) -> dict[str, Any]:
+        """A nested mapping of tensors and numbers. Tensors are the live ones, so write it before the next step."""
+        return {
+            "learner": self._learner.state_dict(),
+            "moving": {
+                name: part.get_state() if isinstance(part, Generator) else part.state_dict()
+                for name, part in self._learner.moving_parts().items()
+            },
+            "batches": self._batches.state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Goes back to a `state()` of the same task."""
+        self._learner.load_state_dict(state["learner"])
+        for name, part in self._learner.moving_parts().items():
+            saved = state["moving"][name]
+            if isinstance(part, Generator):
+                part.set_state(saved)
+            else:
+                part.load_state_dict(saved)
+        self._batches.restore(state["batches"])
+        torch.set_rng_state(state["torch"])
+        if torch.cuda.is_available() and state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,50 @@
+"""hnet_cl as a process of its own, and what it leaves behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """`python -m hnet_cl` with these arguments."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "hnet_cl", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+def hnet_cl(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The same, waited for."""
+    process = start(*arguments, **environment)
+    out, err = process.communicate(timeout=300)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def folder_of(done: subprocess.CompletedProcess[str]) -> Path:
+    """The run folder: the last line of a run that went well."""
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.splitlines()[-1])
+
+
+def result_of(folder: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return result
+
+
+def losses_of(folder: Path) -> str:
+    return (folder / "metrics.csv").read_text()
+
+
+def mistake(*arguments: str, **environment: str) -> str:
+    """What a run that ends by the user's mistake says: one clear line, or one for each mistake."""
+    process = hnet_cl(*arguments, **environment)
+    assert process.returncode == 2, process.stderr
+    assert process.stderr.startswith("hnet_cl: ")
+    assert "Traceback" not in process.stderr + process.stdout
+    return process.stderr.removeprefix("hnet_cl: ").rstrip("\n")

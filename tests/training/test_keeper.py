@@ -1,0 +1,82 @@
+"""When checkpoints are made, and how a signal ends a run between two steps."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builders import blobs, learner, training
+
+from hnet_cl.training.checkpoint import FOLDER, Checkpoints
+from hnet_cl.training.interruption import Interrupted, Interruption
+from hnet_cl.training.keeper import Keeper
+from hnet_cl.training.trainer import train
+
+ITERATIONS = 15
+
+
+class Counted(Checkpoints):
+    """Checkpoints that write down when they are made."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "abc")
+        self.made: list[Any] = []
+
+    def in_task(self, tasks: int, iteration: int, state: Any, progress: Any) -> None:
+        super().in_task(tasks, iteration, state, progress)
+        self.made.append((tasks, iteration, progress))
+
+    def after_task(self, tasks: int, learner: Any, progress: Any) -> None:
+        super().after_task(tasks, learner, progress)
+        self.made.append((tasks, progress))
+
+
+def kept_run(store: Checkpoints, interval: float, pause_at: tuple[int, int] = (-1, -1), signum: int = 0) -> None:
+    """A run of three tasks; a signal arrives before the pause after `pause_at`."""
+    benchmark = blobs()
+    made = learner("finetune", benchmark)
+    with Interruption() as interruption:
+        keeper = Keeper(store, made, interval, ITERATIONS, interruption, lambda iteration: {"iteration": iteration})
+
+        def pause(iteration: int, state: Any) -> None:
+            if (made.latest, iteration) == pause_at:
+                os.kill(os.getpid(), signum)
+            keeper.pause(iteration, state)
+
+        for _ in train(made, benchmark.tasks, training(iterations=ITERATIONS), 1, [keeper], pause=pause):
+            pass
+
+
+def test_a_long_interval_leaves_the_ends_of_training_and_of_the_tasks(tmp_path: Path) -> None:
+    store = Counted(tmp_path)
+    kept_run(store, interval=3600)
+    assert store.made == [
+        event
+        for task in range(3)
+        for event in ((task, ITERATIONS, {"iteration": ITERATIONS}), (task + 1, {"iteration": 0}))
+    ]
+
+
+def test_an_interval_of_zero_keeps_every_step(tmp_path: Path) -> None:
+    store = Counted(tmp_path)
+    kept_run(store, interval=0)
+    assert [event[1] for event in store.made if len(event) == 3] == 3 * list(range(1, ITERATIONS + 1))
+
+
+def test_a_signal_saves_the_step_it_met_and_ends_the_run(tmp_path: Path) -> None:
+    store = Counted(tmp_path)
+    with pytest.raises(Interrupted):
+        kept_run(store, 3600, (1, 4), signal.SIGTERM)
+    assert store.made[-1] == (1, 4, {"iteration": 4})
+    assert any(path.name.startswith("in-task-2-iteration-4.") for path in (tmp_path / FOLDER).iterdir())
+
+
+def test_a_run_that_its_scheduler_lets_go_on_is_saved_and_goes_on(tmp_path: Path) -> None:
+    before = signal.signal(signal.SIGUSR2, lambda *_: None)
+    try:
+        store = Counted(tmp_path)
+        kept_run(store, 3600, (1, 4), signal.SIGUSR2)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert (1, 4, {"iteration": 4}) in store.made and store.made[-1] == (3, {"iteration": 0})
