@@ -18,7 +18,7 @@ from yaml import YAMLError
 
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import UserError
+from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.help import help_text
 from hnet_cl.resolvers import plain
 
@@ -81,7 +81,6 @@ class CheckFirst(Callback):
 def _run(config: DictConfig) -> dict[str, float | None]:
     """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers."""
     from hnet_cl.run import run
-    from hnet_cl.training.interruption import Interrupted
 
     job = HydraConfig.get()
     try:

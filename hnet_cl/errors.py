@@ -1,5 +1,23 @@
-"""The one exception for what a user can get wrong."""
+"""What ends a run on purpose: mistakes that the user can mend, and signals."""
+
+import signal
 
 
 class UserError(Exception):
     """A mistake the user can mend. The message is one line: key, value, what is allowed, what to do."""
+
+
+class Interrupted(BaseException):
+    """The run was asked to end by a signal. No Exception: nobody but the command line should catch it."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+    def __str__(self) -> str:
+        return f"interrupted by {signal.Signals(self.signum).name}"
+
+    @property
+    def exit_code(self) -> int:
+        """What shells say of a process that a signal ended."""
+        return 128 + self.signum

@@ -15,7 +15,7 @@ from rich.console import Console
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import UserError
+from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
@@ -24,7 +24,7 @@ from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import Checkpoints
-from hnet_cl.training.interruption import Interrupted, Interruption
+from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.trainer import train
 

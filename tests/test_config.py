@@ -122,7 +122,8 @@ def test_every_key_is_used() -> None:
             used |= {node.attr} if isinstance(node, ast.Attribute) else set()
             used |= {node.arg} if isinstance(node, ast.arg) else set()  # settings that are given on as arguments
     keys = {key.rpartition(".")[2] for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
-    read_by_name = {"_target_", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}  # as strings, in Python or config.yaml
+    # as strings, in Python or config.yaml
+    read_by_name = {"_target_", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
     assert keys - used - read_by_name == set()
 
 

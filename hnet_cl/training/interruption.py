@@ -4,23 +4,9 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from hnet_cl.errors import Interrupted
+
 ENDING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters send before they take a machine away
-
-
-class Interrupted(BaseException):
-    """The run was asked to end by a signal. No Exception: nobody but the command line should catch it."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-    def __str__(self) -> str:
-        return f"interrupted by {signal.Signals(self.signum).name}"
-
-    @property
-    def exit_code(self) -> int:
-        """What shells say of a process that a signal ended."""
-        return 128 + self.signum
 
 
 class Interruption:

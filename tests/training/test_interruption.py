@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hnet_cl.training.interruption import Interrupted, Interruption
+from hnet_cl.errors import Interrupted
+from hnet_cl.training.interruption import Interruption
 
 
 @pytest.fixture(autouse=True)

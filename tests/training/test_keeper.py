@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from builders import blobs, learner, training
 
+from hnet_cl.errors import Interrupted
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints
-from hnet_cl.training.interruption import Interrupted, Interruption
+from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.trainer import train
 
