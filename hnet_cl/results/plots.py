@@ -39,7 +39,7 @@ def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str]) -> Figure:
     image = axes.imshow(values, cmap=COLOUR_MAP, norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
     _label_axes(axes, tasks, labels)
     if tasks <= NUMBERED_UP_TO:
-        _write_numbers(axes, values)
+        write_numbers(axes, values, size=9 if tasks <= 10 else 6.5)
     axes.set_title(title, fontsize=10, loc="left")
     bar = figure.colorbar(image, cax=bar_axes, format=PercentFormatter(1, 0))
     bar.ax.tick_params(length=0, labelsize=8)
@@ -86,8 +86,8 @@ def _label_axes(axes: Axes, tasks: int, labels: tuple[str, str]) -> None:
         axes.tick_params(which="minor", length=0)
 
 
-def _write_numbers(axes: Axes, values: np.ndarray) -> None:
-    size = 9 if len(values) <= 10 else 6.5
+def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
+    """Writes fractions as percentages into the cells of a heat map, in `size` points."""
     for (i, j), value in np.ndenumerate(values):
         if not np.isnan(value):
             colour = "white" if value < 0.6 else "black"

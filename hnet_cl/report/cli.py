@@ -1,0 +1,108 @@
+"""The command line of the report."""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from hnet_cl.errors import UserError
+from hnet_cl.report import notes, tables
+from hnet_cl.report.grouping import Layout, sections
+from hnet_cl.report.quantities import COMPARED, quantities
+from hnet_cl.report.runs import Run, read_runs
+from hnet_cl.report.selection import require_key, select, where
+
+EXIT_USER_ERROR = 2
+FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.latex, "csv": tables.to_csv}
+EXAMPLES = """examples:
+  python -m hnet_cl.report outputs
+  python -m hnet_cl.report outputs --where benchmark=smnist --metric acc,during,bwt
+  python -m hnet_cl.report outputs --where method=hnet --rows method.beta
+  python -m hnet_cl.report outputs --format latex > table.tex
+  python -m hnet_cl.report outputs --output report"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (--help shows what there is)")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
+    try:
+        _main(sys.argv[1:] if arguments is None else arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (UserError, OSError) as error:
+        print(f"hnet_cl.report: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+
+
+def _main(arguments: Sequence[str]) -> None:
+    options = _parser().parse_args(arguments)
+    every, unreadable = read_runs(options.folders)
+    runs = where(every, options.where)
+    selection = select(runs, unreadable, options.ignore)
+    layout = _layout(options, runs)
+    wanted = quantities(options.metric, COMPARED if options.output else COMPARED[:1], selection.finished)
+    found = tables.tables(sections(selection.finished, layout), wanted, layout)
+    left_out = notes.lines(selection)
+
+    def render(name: str) -> str:
+        return FORMATS[name](found, options.ci, left_out)
+
+    if options.output:
+        from hnet_cl.report.output import write_report  # imports matplotlib, which takes longer than everything else
+
+        command = shlex.join(["python", "-m", "hnet_cl.report", *arguments])
+        path = write_report(options.output, found, selection, options.ci, command, render)
+        print("\n".join([*left_out, str(path)]))
+        return
+    sys.stdout.write(render(options.format))
+    if options.format == "csv" and left_out:
+        print("\n".join(left_out), file=sys.stderr)
+
+
+def _layout(options: argparse.Namespace, runs: Sequence[Run]) -> Layout:
+    rows = [key for key in ("method",) if key not in (options.columns or ())] if options.rows is None else options.rows
+    columns = [key for key in ("scenario",) if key not in rows] if options.columns is None else options.columns
+    layout = Layout(rows, [key for key in columns if key != "metric"], options.ignore, "metric" in columns)
+    for option, keys in (("--rows", layout.rows), ("--columns", layout.columns)):
+        for key in keys:
+            require_key(key, runs, option)
+    return layout
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m hnet_cl.report",
+        description="Compares runs: mean over seeds, its standard error and the number of seeds.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    folders = [Path("outputs")]
+    add("folders", nargs="*", type=Path, default=folders, help="where runs are, at any depth (default: outputs)")
+    add("--rows", type=_list, metavar="KEYS", help="keys whose values make the rows (default: method)")
+    add(
+        "--columns",
+        type=_list,
+        metavar="KEYS",
+        help="the same for columns (default: scenario); metric: one for each metric",
+    )
+    add("--metric", type=_list, metavar="NAMES", help="what is compared (default: acc; all metrics with --output)")
+    add("--where", action="append", default=[], metavar="KEY=VALUE", help="only these runs; VALUE may be value,value")
+    add("--ignore", type=_list, default=[], metavar="KEYS", help="average over runs that differ in these keys only")
+    add("--ci", action="store_true", help="95 %% confidence intervals (Student's t) instead of standard errors")
+    add("--format", choices=FORMATS, default="text", help="of the table (default: text)")
+    add("--output", type=Path, metavar="FOLDER", help="write tables in all formats, plots and a page there instead")
+    return parser
+
+
+def _list(text: str) -> list[str]:
+    return [part for part in text.split(",") if part]

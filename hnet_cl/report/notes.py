@@ -1,0 +1,50 @@
+"""What is not averaged, counted and named."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hnet_cl.report.runs import Run, one_line
+from hnet_cl.report.selection import Selection
+
+Note = tuple[str, Sequence[tuple[str, str]]]
+
+
+def notes(selection: Selection) -> list[Note]:
+    """For each kind of run that is left out: how many there are, and each with its folder and what is known."""
+    kinds = {
+        "incomplete": [(run.folder, _progress(run)) for run in selection.incomplete],
+        "failed": [(run.folder, _progress(run)) for run in selection.failed],
+        "unreadable": [(found.folder, one_line(found.reason)) for found in selection.unreadable],
+        "repeated": [
+            (run.folder, f"same configuration and seed as {first.folder}") for run, first in selection.repeats
+        ],
+    }
+    return [
+        (f"{counted(len(found), kind)}, not averaged", [(_path(folder), text) for folder, text in found])
+        for kind, found in kinds.items()
+        if found
+    ]
+
+
+def counted(number: int, kind: str) -> str:
+    """E.g. 2 failed runs."""
+    return f"{number} {kind} run{'' if number == 1 else 's'}"
+
+
+def lines(selection: Selection) -> list[str]:
+    """The notes as plain lines."""
+    return [
+        line
+        for heading, found in notes(selection)
+        for line in (f"{heading}:", *(f"  {folder}: {text}" for folder, text in found))
+    ]
+
+
+def _progress(run: Run) -> str:
+    result = run.result
+    done = f"{len(result.accuracy_matrix)} of {result.num_tasks} tasks"
+    return f"{done}: {one_line(result.error)}" if result.error else done
+
+
+def _path(folder: Path) -> str:
+    return one_line(str(folder))

@@ -1,0 +1,57 @@
+"""The files of a full report."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from hnet_cl.files import write_atomically
+from hnet_cl.report.figures import encoded, figures
+from hnet_cl.report.grouping import Section
+from hnet_cl.report.page import Part, page
+from hnet_cl.report.selection import Selection
+from hnet_cl.report.tables import Table
+
+ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+def write_report(
+    folder: Path,
+    tables: Sequence[Table],
+    selection: Selection,
+    interval: bool,
+    command: str,
+    render: Callable[[str], str],
+) -> Path:
+    """Writes tables in all formats, each figure as png and svg, and the page; returns the page's path.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    for name, ending in ENDINGS.items():
+        write_atomically(folder / f"table.{ending}", render(name))
+    by_section: dict[int, list[Table]] = {}
+    for table in tables:
+        by_section.setdefault(id(table.section), []).append(table)
+    parts: list[Part] = []
+    for own in by_section.values():
+        section = own[0].section
+        parts.append(Part(section, own, _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
+    path = folder / "index.html"
+    write_atomically(path, page(parts, selection, interval, command))
+    return path
+
+
+def _plots(section: Section, folder: Path, start: str) -> Mapping[str, bytes]:
+    """Writes the figures of a section under names that begin with `start`; returns the svg files."""
+    drawn = {}
+    for name, figure in figures(section).items():
+        drawn[name] = encoded(figure, "svg")
+        write_atomically(folder / f"{start}-{name}.svg", drawn[name])
+        write_atomically(folder / f"{start}-{name}.png", encoded(figure, "png"))
+    return drawn
+
+
+def _slug(section: Section) -> str:
+    """The section's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(section.values)).strip("-.") or "runs"

@@ -1,0 +1,188 @@
+"""Finding and reading run folders."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from yaml import YAMLError, load
+
+from hnet_cl.errors import UserError
+from hnet_cl.identity import NOT_COMPUTED
+from hnet_cl.report.result import Result, flatten, parse
+from hnet_cl.results import metrics
+
+try:
+    from yaml import CSafeLoader as Loader  # ten times as fast, where PyYAML was built with it
+except ImportError:  # pragma: no cover
+    from yaml import SafeLoader as Loader
+
+RESULT = "result.json"
+HYDRA = ".hydra"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One readable run.
+
+    Attributes:
+        folder: where it lies, as the user would type it.
+        result: its checked result.json.
+        facts: everything in its result.json, with dotted keys.
+        scratch: a run of the same tasks and seed with a fresh network for each task, for `transfer`.
+    """
+
+    folder: Path
+    result: Result
+    facts: dict[str, Any] = field(repr=False)
+    scratch: Result | None = field(default=None, repr=False)
+
+    @cached_property
+    def typed(self) -> dict[str, str]:
+        """Overrides as typed, by key; only those that say what is computed."""
+        pairs = (override.partition("=") for override in self.result.overrides)
+        keyed = {key.lstrip("+~"): one_line(f"{key}{equals}{value}") for key, equals, value in pairs}
+        return {key: override for key, override in keyed.items() if key.partition(".")[0] not in NOT_COMPUTED}
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The configuration with dotted keys, without what is not computed with; empty if it cannot be read."""
+        try:
+            config = load((self.folder / HYDRA / "config.yaml").read_bytes(), Loader)
+        except (OSError, YAMLError, ValueError, RecursionError):
+            return {}
+        if not isinstance(config, dict):
+            return {}
+        return flatten({key: value for key, value in config.items() if key not in NOT_COMPUTED})
+
+    @cached_property
+    def metrics(self) -> dict[str, float]:
+        """All numbers of the run that can be averaged, by name; metrics are fractions.
+
+        Whatever follows from the accuracy matrix is computed anew, so that runs of all versions share the formulas.
+        """
+        facts = {key: value for key, value in self.facts.items() if not key.startswith("metrics.")}
+        numbers = facts | self.result.metrics
+        with contextlib.suppress(ValueError):  # an unfinished run may have outputs that were not numbers
+            numbers |= self._computed()
+        return {name: value for name, value in numbers.items() if _is_number(value)}
+
+    def _computed(self) -> dict[str, float | None]:
+        matrix, inferred = self.result.accuracy_matrix, self.result.inferred_tasks
+        return {
+            "acc": metrics.acc(matrix),
+            "during": metrics.during(matrix),
+            "bwt": metrics.bwt(matrix),
+            "forgetting": metrics.forgetting(matrix),
+            "transfer": metrics.transfer(matrix, self.scratch.accuracy_matrix) if self.scratch else None,
+            "task_inference": metrics.task_inference(inferred) if inferred else None,
+        }
+
+    def value(self, key: str) -> str | None:
+        """What the run has under a key of result.json, or else of its configuration, as text; None if nothing."""
+        if key in self.facts:
+            return shown(self.facts[key])
+        if key in self.settings:
+            return shown(self.settings[key])
+        return self.typed[key].partition("=")[2] if key in self.typed else None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A run folder that says nothing, and why."""
+
+    folder: Path
+    reason: str
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed in an override."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return f"[{','.join(shown(item) for item in value)}]"
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and without what a terminal would take as a command."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
+
+
+def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
+    """All runs below some folders, each once.
+
+    Raises:
+        UserError: a folder is not there, or none holds a run.
+    """
+    for root in roots:
+        if not root.is_dir():
+            raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
+    runs: list[Run] = []
+    unreadable: list[Unreadable] = []
+    for folder in _run_folders(roots, unreadable):
+        try:
+            runs.append(Run(folder, *parse((folder / RESULT).read_bytes())))
+        except FileNotFoundError:
+            unreadable.append(Unreadable(folder, f"no {RESULT}: it failed before training, or is about to begin"))
+        except OSError as error:
+            unreadable.append(Unreadable(folder, f"{RESULT}: {error.strerror}"))
+        except ValueError as error:
+            unreadable.append(Unreadable(folder, f"{RESULT}: {error}"))
+    if not runs and not unreadable:
+        names = ", ".join(str(root) for root in roots)
+        raise UserError(f"{names}: no runs there; looked for folders with a {RESULT} at any depth")
+    return with_scratch(runs), unreadable
+
+
+def _run_folders(roots: Sequence[Path], unreadable: list[Unreadable]) -> list[Path]:
+    def note(error: OSError) -> None:
+        unreadable.append(Unreadable(Path(error.filename), str(error.strerror)))
+
+    found: dict[str, Path] = {}
+    for root in roots:
+        for place, folders, files in os.walk(root, onerror=note):
+            if RESULT in files or HYDRA in folders:
+                folder = Path(place)
+                found.setdefault(os.path.realpath(folder), folder)
+                folders.clear()
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+    return list(found.values())
+
+
+def with_scratch(runs: Sequence[Run]) -> list[Run]:
+    """The same runs, each knowing the finished from-scratch run to compare it with, if there is exactly one.
+
+    It has the same benchmark, data, scenario and seed; among several it is the one with the same overrides, those
+    of the method aside.
+    """
+    scratch: dict[tuple[object, ...], list[Run]] = {}
+    for run in runs:
+        if run.result.method == "scratch" and run.result.status == "finished":
+            scratch.setdefault(_tasks_of(run), []).append(run)
+    return [Run(run.folder, run.result, run.facts, _counterpart(run, scratch.get(_tasks_of(run), []))) for run in runs]
+
+
+def _tasks_of(run: Run) -> tuple[object, ...]:
+    result = run.result
+    return (result.benchmark, result.data.name, result.data.checksum, result.scenario, result.seed)
+
+
+def _counterpart(run: Run, candidates: Sequence[Run]) -> Result | None:
+    if run.result.method == "scratch":
+        return None
+    if len(candidates) > 1:
+        candidates = [other for other in candidates if _beside_method(other) == _beside_method(run)]
+    return candidates[0].result if len(candidates) == 1 else None
+
+
+def _beside_method(run: Run) -> dict[str, str]:
+    return {key: value for key, value in run.typed.items() if key.partition(".")[0] != "method"}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max

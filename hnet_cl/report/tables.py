@@ -1,0 +1,220 @@
+"""Tables as plain text, Markdown, LaTeX and CSV."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from hnet_cl.report.estimate import Estimate, estimate
+from hnet_cl.report.grouping import Layout, Row, Section, Values
+from hnet_cl.report.quantities import Quantity
+from hnet_cl.report.runs import Run
+
+NOTHING = "no finished run"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: values of the column keys, and what it shows."""
+
+    values: Values
+    quantity: Quantity
+
+
+@dataclass(frozen=True)
+class Table:
+    """One quantity of one section, or several side by side.
+
+    Attributes:
+        section: whose it is.
+        layout: keys of rows and columns.
+        columns: what is shown in each column.
+        rows: each row that has any estimate, with one for each column; None where there is no run.
+    """
+
+    section: Section
+    layout: Layout
+    columns: Sequence[Column]
+    rows: Sequence[tuple[Row, Sequence[Estimate | None]]]
+
+    @property
+    def title(self) -> str:
+        """What the table shows, with the unit."""
+        shown = {column.quantity: None for column in self.columns}
+        names = ", ".join(quantity.described for quantity in shown)
+        return f"{self.section.title}: {names}" if self.section.title else names
+
+    @property
+    def header(self) -> list[str]:
+        """Names of the row keys, then one name per column."""
+        several = len({column.quantity for column in self.columns}) > 1
+        names = [
+            ", ".join([*column.values, column.quantity.title] if several or not column.values else column.values)
+            for column in self.columns
+        ]
+        return [", ".join(self.layout.rows) or "runs", *names]
+
+
+def tables(sections: Sequence[Section], quantities: Sequence[Quantity], layout: Layout) -> list[Table]:
+    """The tables of each section: one for each quantity that any of its runs has, or all side by side."""
+    parts = [quantities] if layout.side_by_side else [[quantity] for quantity in quantities]
+    made = (_table(section, part, layout) for section in sections for part in parts)
+    return [table for table in made if table.rows]
+
+
+def _table(section: Section, quantities: Sequence[Quantity], layout: Layout) -> Table:
+    columns = [
+        Column(values, quantity)
+        for values in section.columns
+        for quantity in quantities
+        if any(_cell(row, Column(values, quantity)) for row in section.rows)
+    ]
+    rows = [(row, [_cell(row, column) for column in columns]) for row in section.rows]
+    return Table(section, layout, columns, [(row, cells) for row, cells in rows if any(cells)])
+
+
+def _cell(row: Row, column: Column) -> Estimate | None:
+    values = [run.metrics[column.quantity.name] for run in measured(row, column)]
+    return estimate(values) if values else None
+
+
+def measured(row: Row, column: Column) -> list[Run]:
+    """The runs that a cell is the mean of."""
+    return [run for run in row.cells.get(column.values, ()) if column.quantity.name in run.metrics]
+
+
+def legend(interval: bool) -> str:
+    """What the numbers in a cell are."""
+    return f"{'mean [95 % confidence interval]' if interval else 'mean ± standard error'} (number of seeds)"
+
+
+def cell_text(found: Estimate | None, quantity: Quantity, interval: bool, plus_minus: str = "±") -> str:
+    """A cell: mean, what it is uncertain by, and n."""
+    if found is None:
+        return ""
+    mean, uncertainty = quantity.shown(found.mean), ""
+    if interval and found.interval is not None:
+        low, high = (quantity.shown(end) for end in found.interval)
+        uncertainty = f" [{low}, {high}]"
+    elif found.sem is not None:
+        uncertainty = f" {plus_minus} {quantity.shown_width(found.sem, found.mean)}"
+    return f"{mean}{uncertainty} ({found.n})"
+
+
+def _text_rows(table: Table, interval: bool) -> list[list[str]]:
+    columns = table.columns
+    body = [
+        [row.label, *(cell_text(cell, column.quantity, interval) for cell, column in zip(cells, columns, strict=True))]
+        for row, cells in table.rows
+    ]
+    return [table.header, *body]
+
+
+def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
+    """All tables and notes for a terminal; lines are as long as they have to be."""
+    parts = []
+    for table in tables:
+        rows = _text_rows(table, interval)
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+        rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
+        parts.append("\n".join([table.title, "", lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), ""]))
+    parts.append(legend(interval) if tables else NOTHING)
+    return "\n".join([*parts, *([""] if notes else []), *notes]) + "\n"
+
+
+def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
+    """All tables and notes in the Markdown of code hosts."""
+    parts = []
+    for table in tables:
+        header, *body = ([_markdown(cell) for cell in row] for row in _text_rows(table, interval))
+        rule = ["---"] + ["---:"] * (len(header) - 1)
+        lines = [f"| {' | '.join(row)} |" for row in (header, rule, *body)]
+        parts.append(f"**{_markdown(table.title)}**\n\n" + "\n".join(lines))
+    parts.append(legend(interval) if tables else NOTHING)
+    if notes:
+        parts.append("\n".join(_markdown(line.replace("  ", "- ", 1)) for line in notes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown(cell: str) -> str:
+    return "".join(f"\\{char}" if char in "\\`*|<[" else char for char in cell)
+
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+} | {char: f"\\{char}" for char in "&%$#_{}"}
+LAST_KNOWN = "\N{LATIN SMALL LETTER LONG S}"  # beyond the Latin letters, pdflatex stops at characters unknown to it
+
+
+def escape_latex(plain: str) -> str:
+    """The text so that LaTeX prints it as it is."""
+    return "".join(LATEX.get(char, char if char <= LAST_KNOWN else "?") for char in plain)
+
+
+def latex(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
+    r"""All tables as `table` environments, notes as comments; the preamble needs \usepackage{booktabs}."""
+    remarks = [r"needs \usepackage{booktabs}", *([] if tables else [NOTHING]), *notes]
+    parts = ["\n".join(f"% {remark}" for remark in remarks)]
+    for table in tables:
+        body = [
+            [escape_latex(row.label), *map(partial(_latex_cell, interval), cells, table.columns)]
+            for row, cells in table.rows
+        ]
+        header = [escape_latex(name) for name in table.header]
+        lines = [" & ".join(row) + r" \\" for row in (header, *body)]
+        caption = escape_latex(f"{table.title}; {legend(interval)}")
+        parts.append(
+            "\n".join(
+                [
+                    r"\begin{table}",
+                    r"\centering",
+                    rf"\caption{{{caption}}}",
+                    rf"\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}",
+                    r"\toprule",
+                    lines[0],
+                    r"\midrule",
+                    *lines[1:],
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                    r"\end{table}",
+                ]
+            )
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _latex_cell(interval: bool, found: Estimate | None, column: Column) -> str:
+    mean, _, n = cell_text(found, column.quantity, interval, r"\pm").rpartition(" ")
+    return f"${mean}$ {n}" if mean else ""
+
+
+def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
+    """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes."""
+    keys = [*tables[0].section.keys, *tables[0].layout.rows, *tables[0].layout.columns] if tables else []
+    numbers = ["n", "mean", "sem", "ci95_low", "ci95_high", "seeds", "config_ids"]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*keys, "settings", "metric", *numbers])
+    for table in tables:
+        writer.writerows(_csv_lines(table))
+    return file.getvalue()
+
+
+def _csv_lines(table: Table) -> Iterator[list[object]]:
+    for row, cells in table.rows:
+        for column, found in zip(table.columns, cells, strict=True):
+            if found is not None:
+                runs = measured(row, column)
+                seeds = " ".join(str(run.result.seed) for run in runs)
+                ids = " ".join(dict.fromkeys(run.result.config_id for run in runs))
+                keys = [*table.section.values, *row.values, *column.values, row.settings, column.quantity.name]
+                yield [*keys, found.n, found.mean, found.sem, *(found.interval or (None, None)), seeds, ids]
