@@ -28,7 +28,7 @@ DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 1)
 MARKERS = "os^Dv*X"
 LINES_TOGETHER = len(COLOURS)  # in a panel; more of them make further panels
 MARKERS_UP_TO = 12  # per line
-HEATMAPS_ABREAST = 4
+HEATMAPS_ABREAST = 5
 NUMBERED_UP_TO = 6  # tasks; in more, numbers in cells are too small to read
 PANEL_WIDTH, GAP = 3.1, 0.6  # inches
 SMALLEST_RANGE = 0.02  # of accuracies on an axis; in less, noise would look like a trend
@@ -74,7 +74,7 @@ def encoded(figure: Figure, kind: str) -> bytes:
 def accuracy_figure(section: Section) -> Figure:
     """Average accuracy over the tasks so far after each task: mean over seeds, with a band of its standard error."""
     chunks = [section.rows[i : i + LINES_TOGETHER] for i in range(0, len(section.rows), LINES_TOGETHER)]
-    figure, grid = _panels(len(chunks), len(section.columns), PANEL_WIDTH, 2.5)
+    figure, grid = _panels(len(chunks), len(section.columns), PANEL_WIDTH, 2.4, above=0.8)
     for chunk, line_of_axes in zip(chunks, grid, strict=True):
         for column, axes in zip(section.columns, line_of_axes, strict=True):
             for number, row in enumerate(chunk):

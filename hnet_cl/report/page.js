@@ -36,7 +36,10 @@ for (const button of document.querySelectorAll(".more")) {
 }
 
 const filter = document.querySelector("#filter");
-const texts = [...document.querySelectorAll("#runs tbody")].map((run) => [run, run.textContent.toLowerCase()]);
+const texts = [...document.querySelectorAll("#runs tbody")].map((run) => {
+  const parts = [run.rows[0], ...run.querySelectorAll(".sought")];
+  return [run, parts.map((part) => part.textContent).join(" ").toLowerCase()];
+});
 filter.addEventListener("input", () => {
   const words = filter.value.toLowerCase().split(/\s+/);
   for (const [run, text] of texts) run.hidden = !words.every((word) => text.includes(word));

@@ -2,16 +2,18 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import hnet_cl
+from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.notes import counted, notes
-from hnet_cl.report.quantities import COMPARED, METRICS
+from hnet_cl.report.quantities import COMPARED, METRICS, Quantity
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Column, Table, cell_text, legend, measured
@@ -23,6 +25,7 @@ CAPTIONS = {
     "forgetting": "Forgetting, with its standard error over seeds",
     "accuracy_matrix": "Accuracy matrices, mean over seeds",
 }
+SOUGHT = ("overrides", "config id", "error")  # the filter's words are looked for there and in a run's first line
 LIGHT_AND_DARK = "<style>svg{color:#111}@media(prefers-color-scheme:dark){svg{color:#e4e7ea}}</style>"
 
 
@@ -84,7 +87,7 @@ def _head(titles: Sequence[str], selection: Selection) -> str:
 
 
 def _section(number: int, part: Part, interval: bool) -> str:
-    shown = "\n".join(_table(table, interval) for table in part.tables)
+    shown = "\n".join(_table(f"table-{number}-{i}", table, interval) for i, table in enumerate(part.tables))
     pictures = "\n".join(_picture(CAPTIONS[name], svg) for name, svg in part.plots.items())
     return (
         f'<section id="section-{number}"><h2>{escape(part.title)}</h2>\n<p class="quiet">{legend(interval)}</p>\n'
@@ -92,27 +95,30 @@ def _section(number: int, part: Part, interval: bool) -> str:
     )
 
 
-def _table(table: Table, interval: bool) -> str:
+def _table(anchor: str, table: Table, interval: bool) -> str:
     first, *others = table.header
     header = _header(first, "word") + "".join(_header(name) for name in others)
     rows = []
     for row, cells in table.rows:
         shown = (
-            _cell(
-                measured(row, column),
-                cell_text(found, column.quantity, interval),
-                None if found is None else found.mean,
-            )
+            _cell(measured(row, column), found, cell_text(found, column.quantity, interval))
             for found, column in zip(cells, table.columns, strict=True)
         )
-        rows.append(f'<tr><th scope="row" class="word">{escape(row.label)}</th>{"".join(shown)}</tr>')
+        rows.append(f'<tr><th scope="row" class="word">{_breakable(row.label)}</th>{"".join(shown)}</tr>')
     return (
-        f'<div class="scroll"><table><caption>{_caption(table.columns)}</caption>'
-        f"<thead><tr>{header}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
+        f'<div><h3 id="{anchor}">{_heading(table.columns)}</h3><div class="scroll" tabindex="0">'
+        f'<table aria-labelledby="{anchor}"><thead><tr>{header}</tr></thead>\n<tbody>\n'
+        + "\n".join(rows)
+        + "\n</tbody></table></div></div>"
     )
 
 
-def _caption(columns: Iterable[Column]) -> str:
+def _breakable(label: str) -> str:
+    """A label whose dotted keys may be broken after dots."""
+    return re.sub(r"\.(?=[a-z_])", ".<wbr>", escape(label))
+
+
+def _heading(columns: Iterable[Column]) -> str:
     shown = dict.fromkeys(column.quantity for column in columns)
     return ", ".join(
         f"{escape(quantity.title)} <span>{escape(quantity.described.removeprefix(quantity.title))}</span>"
@@ -124,12 +130,14 @@ def _header(name: str, kind: str = "") -> str:
     return f'<th scope="col" class="{kind}"><button type="button">{escape(name)}</button></th>'
 
 
-def _cell(runs: Sequence[Run], text: str, value: float | None) -> str:
-    if value is None:
+def _cell(runs: Sequence[Run], found: Estimate | None, text: str) -> str:
+    if found is None:
         return '<td data-value=""></td>'
     seeds = ", ".join(str(run.result.seed) for run in runs)
     mean, _, n = text.rpartition(" ")
-    return f'<td data-value="{value!r}" title="seeds {seeds}">{escape(mean)} <span class="n">{escape(n)}</span></td>'
+    return (
+        f'<td data-value="{found.mean!r}" title="seeds {seeds}">{escape(mean)} <span class="n">{escape(n)}</span></td>'
+    )
 
 
 def _picture(caption: str, svg: bytes) -> str:
@@ -157,32 +165,41 @@ def _left_out(selection: Selection) -> str:
 
 def _all_runs(runs: Sequence[Run]) -> str:
     shown = [METRICS[name] for name in COMPARED if any(name in run.metrics for run in runs)]
-    words = ("status", "benchmark", "data", "scenario", "method", "overrides")
-    header = "".join(_header(name, "word") for name in words) + "".join(
-        _header(name) for name in ("seed", *(f"{metric.title}, {metric.unit}" for metric in shown), "training, s")
-    )
-    bodies = []
-    for run in runs:
-        result = run.result
-        overrides = " ".join(one_line(override) for override in result.overrides)
-        names = [result.status, result.benchmark, result.data.name, result.scenario, result.method]
-        cells = [f'<td class="word">{escape(one_line(name))}</td>' for name in names]
-        cells.append(f'<td class="word overrides"><code>{escape(overrides)}</code></td><td>{result.seed}</td>')
-        for metric in shown:
-            value = run.metrics.get(metric.name)
-            cells.append(f"<td>{'' if value is None else metric.shown(value)}</td>")
-        seconds = run.metrics.get("train_time_s")
-        cells.append(f"<td>{'' if seconds is None else f'{seconds:.1f}'}</td>")
-        cells.append('<td><button type="button" class="more" aria-expanded="false">details</button></td>')
-        bodies.append(f"<tbody><tr>{''.join(cells)}</tr>\n{_detail(run, len(cells) + 1)}</tbody>")
+    words = ("status", "benchmark", "data", "scenario", "method", "other overrides")
+    numbers = ("seed", *(metric.title for metric in shown), "training, s")
+    header = "".join([*(_header(name, "word") for name in words), *(_header(name) for name in numbers)])
+    bodies = "\n".join(_run(run, shown) for run in runs)
+    units = ", ".join(f"{metric.title} in {metric.unit}" for metric in shown)
     return (
         '<section id="runs"><h2>All runs</h2>\n<div class="filter"><label for="filter">Filter</label>'
         '<input id="filter" type="search" placeholder="words, e.g. hnet cl1 seed=2" autocomplete="off">'
         f'<span id="shown" role="status" class="quiet">{len(runs)} of {len(runs)} runs</span></div>\n'
-        f'<div class="scroll"><table><thead><tr>{header}<th></th></tr></thead>\n'
-        + "\n".join(bodies)
-        + "\n</table></div></section>"
+        f'<p class="quiet">{escape(units)}; incomplete and failed runs: over the tasks done</p>\n'
+        f'<div class="scroll" tabindex="0"><table><thead><tr><td></td>{header}</tr></thead>\n{bodies}\n</table></div>\n'
+        "</section>"
     )
+
+
+def _run(run: Run, metrics: Sequence[Quantity]) -> str:
+    """Two lines of the table: what runs are compared by, and all the rest, which a button shows."""
+    result = run.result
+    others = [typed for key, typed in run.typed.items() if key not in ("benchmark", "scenario", "method")]
+    names = [result.benchmark, result.data.name, result.scenario, result.method]
+    numbers = [run.metrics.get(metric.name) for metric in metrics]
+    seconds = run.metrics.get("train_time_s")
+    cells = [
+        '<td><button type="button" class="more" aria-expanded="false">details</button></td>',
+        f'<td class="word{"" if result.status == "finished" else " bad"}">{result.status}</td>',
+        *(f'<td class="word">{escape(one_line(name))}</td>' for name in names),
+        f'<td class="word overrides"><code>{escape(" ".join(others))}</code></td>',
+        f"<td>{result.seed}</td>",
+        *(
+            f"<td>{'' if number is None else metric.shown(number)}</td>"
+            for metric, number in zip(metrics, numbers, strict=True)
+        ),
+        f"<td>{'' if seconds is None else f'{seconds:.1f}'}</td>",
+    ]
+    return f"<tbody><tr>{''.join(cells)}</tr>\n{_detail(run, len(cells))}</tbody>"
 
 
 def _detail(run: Run, columns: int) -> str:
@@ -192,6 +209,7 @@ def _detail(run: Run, columns: int) -> str:
     entries = {
         "command": result.command,
         "folder": str(run.folder),
+        "overrides": " ".join(result.overrides),
         "config id": result.config_id,
         "error": result.error,
         "tasks done": f"{len(result.accuracy_matrix)} of {result.num_tasks}",
@@ -204,7 +222,7 @@ def _detail(run: Run, columns: int) -> str:
         "trainable parameters": run.value("parameters.trainable"),
     }
     shown = "".join(
-        f'<dt>{escape(name)}</dt><dd class="whole"><code>{escape(one_line(value))}</code></dd>'
+        f"<dt>{escape(name)}</dt><dd{' class=sought' * (name in SOUGHT)}><code>{escape(one_line(value))}</code></dd>"
         for name, value in entries.items()
         if value
     )
