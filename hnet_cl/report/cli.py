@@ -13,7 +13,7 @@ from hnet_cl.report import notes, tables
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.quantities import COMPARED, quantities
 from hnet_cl.report.runs import Run, read_runs
-from hnet_cl.report.selection import require_key, select, where
+from hnet_cl.report.selection import require_key, require_settings, select, where
 
 EXIT_USER_ERROR = 2
 FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.latex, "csv": tables.to_csv}
@@ -46,6 +46,7 @@ def _main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
     every, unreadable = read_runs(options.folders)
     runs = where(every, options.where)
+    require_settings(options.ignore, runs, "--ignore")
     selection = select(runs, unreadable, options.ignore)
     layout = _layout(options, runs)
     wanted = quantities(options.metric, COMPARED if options.output else COMPARED[:1], selection.finished)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 CONFIDENCE = 0.95
+BISECTIONS = 60  # of an angle below pi / 2: to the last digit
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,8 @@ def t_quantile(probability: float, freedom: int) -> float:
     By bisection over the angle atan(t / sqrt(freedom)), in which the distribution is a finite sum.
     """
     low, high = 0.0, math.pi / 2
-    while low < (middle := (low + high) / 2) < high:
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
         low, high = (middle, high) if (1 + _within(middle, freedom)) / 2 < probability else (low, middle)
     return math.sqrt(freedom) * math.tan(low)
 

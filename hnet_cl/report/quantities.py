@@ -34,11 +34,11 @@ class Quantity:
         """The value in its unit, without the unit."""
         if self.unit == "points":
             return f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
-        return f"{100 * value:.2f}" if self.unit == "%" else f"{value:,.{self._decimals(value)}f}"
+        return f"{100 * value:.2f}" if self.unit == "%" else f"{value:.{self._decimals(value)}f}"
 
     def shown_width(self, value: float, of: float) -> str:
         """A standard error in the unit, as fine as the mean `of`."""
-        return f"{100 * value:.2f}" if self.unit else f"{value:,.{self._decimals(of)}f}"
+        return f"{100 * value:.2f}" if self.unit else f"{value:.{self._decimals(of)}f}"
 
     def _decimals(self, value: float) -> int:
         return next((digits for digits, bound in ((0, 1000), (1, 100), (2, 1)) if abs(value) >= bound), 4)

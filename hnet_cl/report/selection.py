@@ -102,6 +102,19 @@ def require_key(key: str, runs: Sequence[Run], option: str) -> None:
         raise UserError(f"{option} {key}: no run has this key{nearest(key, sorted(names))}")
 
 
+def require_settings(keys: Iterable[str], runs: Sequence[Run], option: str) -> None:
+    """Refuses a key that stands for nothing in the configuration of any run.
+
+    Raises:
+        UserError: with the nearest key that there is.
+    """
+    for key in keys:
+        names = {name for run in runs for name in run.settings}
+        if not any(is_below(name, [key]) for name in names):
+            groups = {name.rpartition(".")[0] for name in names} - {""}
+            raise UserError(f"{option} {key}: no run's configuration has it{nearest(key, sorted(names | groups))}")
+
+
 def _matches(value: str | None, wanted: str) -> bool:
     return value is not None and any(_same(value, one) for one in (wanted, *wanted.split(",")))
 

@@ -1,0 +1,112 @@
+"""What the figures show, that colour is never the only cue, and that nothing is cut off."""
+
+import io
+import itertools
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fake_runs import readable, square, write_run
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+
+from hnet_cl.report.figures import COLOURS, DASHES, LINES_TOGETHER, MARKERS, encoded, figures
+from hnet_cl.report.grouping import Layout, Section, sections
+
+
+def section(root: Path) -> Section:
+    (found,) = sections(readable(root), Layout(["method"], ["scenario"]))
+    return found
+
+
+@pytest.fixture
+def drawn(tmp_path: Path) -> dict[str, Figure]:
+    """hnet with ACC 0.9 and 0.7 and a lone ewc in cl1, ewc in cl2."""
+    for seed, last in ((1, 0.8), (2, 0.4)):
+        write_run(tmp_path, config="a", seed=seed, accuracy_matrix=square(last, 1.0))
+    write_run(tmp_path, config="b", method="ewc", accuracy_matrix=square(0.0, 1.0))
+    write_run(tmp_path, config="c", method="ewc", scenario="cl2", accuracy_matrix=square(0.2, 1.0))
+    return figures(section(tmp_path))
+
+
+def test_accuracy_after_each_task(drawn: dict[str, Figure]) -> None:
+    cl1, cl2 = drawn["accuracy"].axes
+    curves = {line.get_color(): line.get_ydata() for line in cl1.lines if len(line.get_xdata())}
+    assert curves[COLOURS[0]] == pytest.approx([1.0, 0.5]) and curves[COLOURS[1]] == pytest.approx([1.0, 0.8])
+    (band,) = cl1.collections  # of hnet; a single seed has none
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((0.7, 1.0))  # 0.8 - sem, with sem |0.9 - 0.7| / 2
+    assert [len(line.get_xdata()) for line in cl2.lines] == [2]
+    assert [text.get_text() for text in cl2.get_legend().get_texts()] == ["ewc", "hnet"]
+
+
+def test_bars(drawn: dict[str, Figure]) -> None:
+    cl1, cl2 = drawn["during_final"].axes
+    assert [label.get_text() for label in cl1.get_yticklabels()] == ["hnet", "ewc"]  # from the bottom
+    during, _, final, _ = cl1.containers
+    assert [bar.get_width() for bar in during] == pytest.approx([1.0, 1.0])
+    assert [bar.get_width() for bar in final] == pytest.approx([0.5, 0.8])
+    assert during[0].get_hatch() and not final[0].get_hatch()
+    assert final[0].get_y() > final[1].get_y() and during[0].get_y() > final[0].get_y()
+    assert len(cl2.containers[0]) == 1
+    forgetting = drawn["forgetting"].axes[0].containers[0]
+    assert [bar.get_width() for bar in forgetting] == pytest.approx([1.0, 0.4])
+
+
+def test_matrices_are_means(drawn: dict[str, Figure]) -> None:
+    ewc, ewc_cl2, hnet = (axes for axes in drawn["accuracy_matrix"].axes if axes.images)
+    assert hnet.get_title(loc="left") == "hnet, cl1\nACC 80.0%, n = 2"
+    values = hnet.images[0].get_array().filled(np.nan)
+    np.testing.assert_allclose(values, [[1.0, np.nan], [0.6, 1.0]])
+    assert ewc.images[0].get_clim() == (0, 1) and len(ewc_cl2.texts) == 3
+
+
+def test_one_task_has_no_forgetting(tmp_path: Path) -> None:
+    write_run(tmp_path, accuracy_matrix=[[0.5]])
+    assert figures(section(tmp_path)).keys() == {"accuracy", "during_final", "accuracy_matrix"}
+
+
+def test_lines_of_a_panel_differ_in_more_than_colour() -> None:
+    assert len(set(COLOURS)) == len(set(DASHES)) == len(set(MARKERS)) == LINES_TOGETHER
+
+
+def simulated(colour: str, matrix: list[list[float]]) -> np.ndarray:
+    """Linear RGB as someone with a colour vision deficiency sees it."""
+    rgb = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return np.clip(np.array(matrix) @ linear, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [  # Viénot, Brettel & Mollon 1999: protanopia, deuteranopia; nobody's deficiency
+        [[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]],
+        [[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]],
+        [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    ],
+)
+def test_colours_stay_apart(matrix: list[list[float]]) -> None:
+    seen = [simulated(colour, matrix) for colour in COLOURS]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 0.05
+
+
+def test_many_long_names_fit(tmp_path: Path) -> None:
+    for number in range(LINES_TOGETHER + 2):
+        overrides = [f"method.a_key_with_a_long_name={number}", "method.other=1"][: number + 1]
+        write_run(tmp_path, f"{number}", overrides=overrides, accuracy_matrix=square(*[0.5] * 12))
+    made = figures(section(tmp_path))
+    assert len(made["accuracy"].axes) == 2
+    for figure in made.values():
+        image = imread(io.BytesIO(encoded(figure, "png")))[..., :3]
+        edges = (image[0], image[-1], image[:, 0], image[:, -1])
+        assert all((edge == 1).all() for edge in edges)  # nothing is cut off at a border
+
+
+def test_svg_is_the_same_every_time_and_names_no_other_place(drawn: dict[str, Figure]) -> None:
+    first = encoded(drawn["forgetting"], "svg")
+    assert first == encoded(drawn["forgetting"], "svg")
+    root = ET.fromstring(first)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    links = [value for node in root.iter() for key, value in node.attrib.items() if key.endswith("href")]
+    assert all(link.startswith("#") for link in links)

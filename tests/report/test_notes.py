@@ -1,0 +1,36 @@
+"""What is left out is counted and named."""
+
+from pathlib import Path
+
+from fake_runs import readable, write_run
+
+from hnet_cl.report.notes import lines
+from hnet_cl.report.runs import Unreadable
+from hnet_cl.report.selection import select
+
+
+def test_every_kind(tmp_path: Path) -> None:
+    first = write_run(tmp_path)
+    copy = write_run(tmp_path / "z")
+    stopped = [
+        write_run(tmp_path, seed=2, status="running", error="interrupted by SIGTERM", accuracy_matrix=[[1.0, None]]),
+        write_run(tmp_path, seed=3, status="running", accuracy_matrix=[]),
+    ]
+    failed = write_run(tmp_path, seed=4, status="failed", error="loss is nan\n\x1b[31mat iteration 3", num_tasks=2)
+    selection = select(readable(tmp_path), [Unreadable(Path("there"), "not JSON")], ())
+    assert lines(selection) == [
+        "2 incomplete runs, not averaged:",
+        f"  {stopped[0]}: 1 of 2 tasks: interrupted by SIGTERM",
+        f"  {stopped[1]}: 0 of 2 tasks",
+        "1 failed run, not averaged:",
+        f"  {failed}: 2 of 2 tasks: loss is nan �[31mat iteration 3",
+        "1 unreadable run, not averaged:",
+        "  there: not JSON",
+        "1 repeated run, not averaged:",
+        f"  {copy}: same configuration and seed as {first}",
+    ]
+
+
+def test_nothing_to_say(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    assert lines(select(readable(tmp_path), [], ())) == []

@@ -1,0 +1,34 @@
+"""The files of a full report."""
+
+from pathlib import Path
+
+from fake_runs import readable, write_run
+
+from hnet_cl.report.grouping import Layout, sections
+from hnet_cl.report.output import write_report
+from hnet_cl.report.quantities import METRICS
+from hnet_cl.report.selection import select
+from hnet_cl.report.tables import tables
+
+USUAL = Layout(["method"], ["scenario"])
+
+
+def test_all_files(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", config="a")
+    write_run(tmp_path / "runs", config="b", data={"name": "mnist (validation)", "checksum": "c"})
+    selection = select(readable(tmp_path / "runs"), [], ())
+    found = tables(sections(selection.finished, USUAL), [METRICS["acc"], METRICS["bwt"]], USUAL)
+    folder = tmp_path / "new" / "report"
+    path = write_report(folder, found, selection, False, "command", lambda name: f"as {name}")
+    assert path == folder / "index.html" and path.read_text().count("<figure>") == 8
+    assert {file.name: file.read_text() for file in folder.glob("table.*")} == {
+        "table.txt": "as text",
+        "table.md": "as markdown",
+        "table.tex": "as latex",
+        "table.csv": "as csv",
+    }
+    names = {file.name for file in (folder / "plots").iterdir()}
+    plots = ("accuracy", "accuracy_matrix", "during_final", "forgetting")
+    starts = ("1-smnist-mnist", "2-smnist-mnist-validation")
+    assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("png", "svg")}
+    assert (folder / "plots" / "1-smnist-mnist-accuracy.png").read_bytes().startswith(b"\x89PNG")

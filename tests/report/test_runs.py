@@ -1,0 +1,148 @@
+"""Finding run folders, and the numbers and settings of a run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_runs import readable, square, write_config, write_run
+
+from hnet_cl.errors import UserError
+from hnet_cl.report.runs import read_runs, shown
+from hnet_cl.results.recorder import RunFacts, RunRecorder
+
+
+def test_runs_are_found_at_any_depth_and_once(tmp_path: Path) -> None:
+    deep = write_run(tmp_path / "a" / "b", config="one")
+    other = write_run(tmp_path, config="two")
+    (tmp_path / ".hidden").mkdir()
+    write_run(tmp_path / ".hidden", config="three")
+    runs = readable(tmp_path, tmp_path / "a", deep)
+    assert {run.folder for run in runs} == {deep, other} and len(runs) == 2
+
+
+def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
+    data = {"name": "mnist", "source": "files", "checksum": "c0ffee"}
+    facts = RunFacts("id", "smnist", "cl1", "hnet", 3, ["seed=3"], {"trainable": 7}, data, "cpu", "python -m hnet_cl")
+    recorder = RunRecorder(tmp_path / "run", facts, ["a", "b"], [0.5, 0.7])
+    recorder.row(0, [1.0, None])
+    recorder.row(1, [0.5, 1.0])
+    recorder.finish()
+    (run,) = readable(tmp_path)
+    expected = {"acc": 0.75, "during": 1.0, "bwt": -0.5, "forgetting": 0.5, "majority": 0.6, "parameters.trainable": 7}
+    assert {name: run.metrics[name] for name in expected} == pytest.approx(expected)
+    assert run.result.status == "finished"
+
+
+def test_metrics_follow_from_the_matrix_whatever_the_file_says(tmp_path: Path) -> None:
+    write_run(tmp_path, metrics={"acc": 0.1, "forgetting": None, "majority": 0.5, "novel": 0.25})
+    (run,) = readable(tmp_path)
+    assert (run.metrics["acc"], run.metrics["forgetting"]) == (0.9, pytest.approx(0.2))
+    assert run.metrics["novel"] == 0.25 and "metrics.acc" not in run.metrics
+
+
+def test_the_unreadable_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    broken = write_run(tmp_path, config="broken")
+    (broken / "result.json").write_text("{")
+    died = tmp_path / "died"
+    (died / ".hydra").mkdir(parents=True)
+    folder = tmp_path / "folder"
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / "result.json").mkdir()
+    runs, unreadable = read_runs([tmp_path])
+    assert len(runs) == 1
+    reasons = {found.folder: found.reason for found in unreadable}
+    assert reasons.keys() == {broken, died, folder}
+    assert reasons[broken].startswith("result.json: not JSON: ")
+    assert reasons[died] == "no result.json: it failed before training, or is about to begin"
+    assert reasons[folder] == "result.json: Is a directory"
+
+
+def test_a_closed_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk(root: Path, onerror: Callable[[OSError], None]) -> list[Any]:
+        onerror(PermissionError(13, "Permission denied", f"{root}/closed"))
+        return []
+
+    monkeypatch.setattr(os, "walk", walk)
+    _, (found,) = read_runs([tmp_path])
+    assert (found.folder, found.reason) == (tmp_path / "closed", "Permission denied")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("missing", "no such folder"), ("file", "not a folder"), (".", "no runs there; looked for .* result.json")],
+)
+def test_nothing_to_read(tmp_path: Path, name: str, message: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f": {message}"):
+        read_runs([tmp_path / name])
+
+
+def test_values_come_from_the_result_the_configuration_and_what_was_typed(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, overrides=["method.beta=1e-2", "+extra.key=a b\n", "~target.hidden", "seed=1"])
+    write_config(folder, "seed: 1\nmethod:\n  beta: 0.01\n  hidden: [25, 25]\n  mask: null\n  fast: true\n")
+    (run,) = readable(tmp_path)
+    assert run.value("method") == "hnet" and run.value("parameters.trainable") == "1000"
+    assert run.value("method.beta") == "0.01" and run.value("method.hidden") == "[25,25]"
+    assert run.value("method.mask") == "null" and run.value("method.fast") == "true"
+    assert run.value("extra.key") == "a b" and run.value("nowhere") is None
+    assert run.typed == {
+        "method.beta": "method.beta=1e-2",
+        "extra.key": "+extra.key=a b",
+        "target.hidden": "~target.hidden",
+    }
+    assert "seed" not in run.settings
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "a: !!python/object:os.system {}", "\x00"])
+def test_a_configuration_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    write_config(write_run(tmp_path), text)
+    (run,) = readable(tmp_path)
+    assert run.settings == {} and run.value("method.beta") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.1, "0.1"), (1e-05, "1e-05"), (1.0, "1"), (1 / 3, str(1 / 3)), (3, "3"), ("a\x1b[", "a�[")],
+)
+def test_values_as_text(value: Any, text: str) -> None:
+    assert shown(value) == text
+
+
+class TestTransfer:
+    """`transfer` compares with the one from-scratch run that fits."""
+
+    def transfer(self, root: Path) -> float | None:
+        (run,) = (run for run in readable(root) if run.result.method == "hnet")
+        return run.metrics.get("transfer")
+
+    def test_same_tasks_and_seed(self, tmp_path: Path) -> None:
+        write_run(tmp_path)  # learns both tasks to 1.0
+        write_run(tmp_path, config="s", method="scratch", accuracy_matrix=[[0.75, None], [0.75, 0.5]])
+        assert self.transfer(tmp_path) == pytest.approx(((1 - 0.75) + (1 - 0.5)) / 2)
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"status": "running"},
+            {"seed": 2},
+            {"benchmark": "pmnist"},
+            {"scenario": "cl2"},
+            {"data": {"name": "mnist", "checksum": "other"}},
+        ],
+    )
+    def test_nothing_else_will_do(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        write_run(tmp_path)
+        write_run(tmp_path, config="s", method="scratch", accuracy_matrix=square(1.0, 0.5), **changes)
+        assert self.transfer(tmp_path) is None
+
+    def test_of_several_the_one_configured_alike(self, tmp_path: Path) -> None:
+        write_run(tmp_path, overrides=["training.lr=1", "method.beta=2"])
+        scratch = {"method": "scratch"}
+        write_run(tmp_path, config="s", accuracy_matrix=square(0.5, 0.5), overrides=["training.lr=1"], **scratch)
+        write_run(tmp_path, config="t", accuracy_matrix=square(0.5, 0.25), overrides=[], **scratch)
+        assert self.transfer(tmp_path) == pytest.approx(0.25)
+        write_run(tmp_path, config="u", accuracy_matrix=square(0.5, 0.5), overrides=["training.lr=1"], **scratch)
+        assert self.transfer(tmp_path) is None
