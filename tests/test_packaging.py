@@ -57,7 +57,8 @@ def test_the_wheel_holds_package_and_conf(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for folder, pattern, inside in (("hnet_cl", "*.py", "hnet_cl"), ("conf", "*.yaml", "hnet_cl/conf")):
+    sources = [("hnet_cl", pattern, "hnet_cl") for pattern in ("*.py", "*.css", "*.js")]
+    for folder, pattern, inside in (*sources, ("conf", "*.yaml", "hnet_cl/conf")):
         files = {f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" for path in (ROOT / folder).rglob(pattern)}
         assert files and files <= names
     assert {name.partition("/")[0] for name in names} == {"hnet_cl", "hnet_cl-0.1.0.dist-info"}

@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED,
+    "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
     "memory": set(),
     "identity": set(),
     "conf_files": set(),
@@ -71,6 +72,7 @@ def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
     [
         ({"hypernet"}, {"torch"}),
         ({"targets"}, {"torch", "pydantic"}),
+        ({"report"}, {"matplotlib", "numpy", "pydantic", "yaml"}),
         ({"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}, set()),
     ],
 )
@@ -95,6 +97,11 @@ def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:
 def test_results_need_torch_only_for_tensorboard() -> None:
     users = {path.name for path in FILES if part_of(path) == "results" and "torch" in outside(path)}
     assert users <= {"tensorboard.py"}
+
+
+def test_the_report_imports_matplotlib_only_to_draw() -> None:
+    users = {path.name for path in FILES if part_of(path) == "report" and outside(path) & {"matplotlib", "numpy"}}
+    assert users == {"figures.py"}
 
 
 def test_only_the_head_map_asks_which_scenario_it_is() -> None:

@@ -25,10 +25,18 @@ class Quantity:
     unit: str
 
     @property
+    def with_unit(self) -> str:
+        """Title and unit."""
+        return self.title + self._in_unit
+
+    @property
     def described(self) -> str:
         """Title, meaning and unit."""
-        unit = f" in {self.unit}" if self.unit else ""
-        return f"{self.title} ({self.meaning}){unit}" if self.meaning else f"{self.title}{unit}"
+        return (f"{self.title} ({self.meaning})" if self.meaning else self.title) + self._in_unit
+
+    @property
+    def _in_unit(self) -> str:
+        return f" in {self.unit}" if self.unit else ""
 
     def shown(self, value: float) -> str:
         """The value in its unit, without the unit."""

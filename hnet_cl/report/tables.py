@@ -41,8 +41,8 @@ class Table:
     @property
     def title(self) -> str:
         """What the table shows, with the unit."""
-        shown = {column.quantity: None for column in self.columns}
-        names = ", ".join(quantity.described for quantity in shown)
+        shown = list(dict.fromkeys(column.quantity for column in self.columns))
+        names = shown[0].described if len(shown) == 1 else ", ".join(quantity.with_unit for quantity in shown)
         return f"{self.section.title}: {names}" if self.section.title else names
 
     @property
