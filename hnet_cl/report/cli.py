@@ -1,6 +1,7 @@
 """The command line of the report."""
 
 import argparse
+import io
 import os
 import shlex
 import sys
@@ -32,6 +33,8 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no ± still shows the numbers
     try:
         _main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

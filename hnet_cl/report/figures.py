@@ -7,6 +7,7 @@ import io
 import math
 import textwrap
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,6 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Row, Section, Values
 from hnet_cl.report.runs import Run
-from hnet_cl.results.metrics import acc
 from hnet_cl.results.plots import COLOUR_MAP, write_numbers
 
 INK = "#111111"  # text and axes, told from every other colour so that a dark page can replace it
@@ -42,6 +42,7 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "hatch.linewidth": 0.6,
+    "text.parse_math": False,  # names are names, also with $ in them
     "svg.hashsalt": "hnet_cl",  # the same figure gives the same file
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
@@ -94,12 +95,16 @@ def _curve(axes: Axes, runs: Sequence[Run], number: int) -> None:
         return
     matrices = [run.result.accuracy_matrix for run in runs]
     tasks = min(len(matrix) for matrix in matrices)
-    points = [estimate([acc(matrix[: n + 1]) or 0.0 for matrix in matrices]) for n in range(tasks)]
+    points = [estimate([_mean_so_far(matrix[n], n) for matrix in matrices]) for n in range(tasks)]
     x, mean = np.arange(1, tasks + 1), np.array([point.mean for point in points])
     axes.plot(x, mean, markevery=math.ceil(tasks / MARKERS_UP_TO), **_line(number))
     if len(runs) > 1:
         width = np.array([point.sem for point in points])
         axes.fill_between(x, mean - width, mean + width, color=COLOURS[number], alpha=0.2, linewidth=0)
+
+
+def _mean_so_far(row: Sequence[float | None], task: int) -> float:
+    return fmean(value for value in row[: task + 1] if value is not None)
 
 
 def _line(number: int) -> dict[str, Any]:
@@ -113,7 +118,8 @@ def _finish_curves(axes: Axes, column: Values) -> None:
         return
     axes.set_title(", ".join(column), loc="left")
     axes.set_xlabel("tasks learned")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.set_xlim(0.7, axes.dataLim.x1 + 0.3)
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     low, high = axes.get_ylim()

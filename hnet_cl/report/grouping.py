@@ -5,7 +5,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hnet_cl.report.runs import Run, shown
+from hnet_cl.report.runs import Run, one_line, shown
 from hnet_cl.report.selection import Identity, identity_of, is_below
 
 NOTHING = "-"  # a run that has nothing under a key
@@ -152,7 +152,7 @@ def _config_and_data(configurations: Configurations, layout: Layout) -> Names:
 
 
 def _folder(configurations: Configurations, layout: Layout) -> Names:
-    return {identity: str(runs[0].folder) for identity, runs in configurations.items()}
+    return {identity: one_line(str(runs[0].folder)) for identity, runs in configurations.items()}
 
 
 def _joined(*parts: str) -> str:

@@ -1,7 +1,6 @@
 """What is not averaged, counted and named."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
@@ -14,13 +13,16 @@ def notes(selection: Selection) -> list[Note]:
     kinds = {
         "incomplete": [(run.folder, _progress(run)) for run in selection.incomplete],
         "failed": [(run.folder, _progress(run)) for run in selection.failed],
-        "unreadable": [(found.folder, one_line(found.reason)) for found in selection.unreadable],
+        "unreadable": [(found.folder, found.reason) for found in selection.unreadable],
         "repeated": [
             (run.folder, f"same configuration and seed as {first.folder}") for run, first in selection.repeats
         ],
     }
     return [
-        (f"{counted(len(found), kind)}, not averaged", [(_path(folder), text) for folder, text in found])
+        (
+            f"{counted(len(found), kind)}, not averaged",
+            [(one_line(str(folder)), one_line(text)) for folder, text in found],
+        )
         for kind, found in kinds.items()
         if found
     ]
@@ -43,8 +45,4 @@ def lines(selection: Selection) -> list[str]:
 def _progress(run: Run) -> str:
     result = run.result
     done = f"{len(result.accuracy_matrix)} of {result.num_tasks} tasks"
-    return f"{done}: {one_line(result.error)}" if result.error else done
-
-
-def _path(folder: Path) -> str:
-    return one_line(str(folder))
+    return f"{done}: {result.error}" if result.error else done

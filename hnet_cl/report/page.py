@@ -64,7 +64,9 @@ def page(parts: Sequence[Part], selection: Selection, interval: bool, command: s
     body = [_head([part.title for part in parts], selection)]
     body += [_section(number, part, interval) for number, part in enumerate(parts)]
     body += [_left_out(selection), _all_runs(selection.runs)]
-    body.append(f"<footer>Made by <code>{escape(command)}</code>, hnet_cl {escape(hnet_cl.__version__)}</footer>")
+    body.append(
+        f"<footer>Made by <code>{escape(one_line(command))}</code>, hnet_cl {escape(hnet_cl.__version__)}</footer>"
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'

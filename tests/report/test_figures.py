@@ -103,6 +103,12 @@ def test_many_long_names_fit(tmp_path: Path) -> None:
         assert all((edge == 1).all() for edge in edges)  # nothing is cut off at a border
 
 
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    write_run(tmp_path, method="a$b$_{", overrides=["x=$\\frac"])
+    for figure in figures(section(tmp_path)).values():
+        ET.fromstring(encoded(figure, "svg"))
+
+
 def test_svg_is_the_same_every_time_and_names_no_other_place(drawn: dict[str, Figure]) -> None:
     first = encoded(drawn["forgetting"], "svg")
     assert first == encoded(drawn["forgetting"], "svg")

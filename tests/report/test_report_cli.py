@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,18 @@ def test_a_real_process_imports_nothing_heavy(root: Path) -> None:
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith(f"loss is nan\n{root}/report/index.html\n")
+
+
+def test_odd_names_and_terminals(root: Path) -> None:
+    odd = root / os.fsdecode(b"\xff")
+    write_run(odd, config="z", overrides=["a=\u2603"], accuracy_matrix=square(0.8, 1.0))
+    write_run(odd, seed=1)  # a repeat
+    command = [sys.executable, "-m", "hnet_cl.report", str(root)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"hnet, a=?              90.00 (1)" in done.stdout and b"90.00 ? 0.00 (2)" in done.stdout
+    main([str(odd), "--output", str(root / "report")])
+    assert "\ufffd" in (root / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def test_as_a_module_in_a_pipe_that_closes_early(root: Path) -> None:
