@@ -72,13 +72,17 @@ def _main(arguments: Sequence[str]) -> None:
 
 
 def _layout(options: argparse.Namespace, runs: Sequence[Run]) -> Layout:
-    rows = [key for key in ("method",) if key not in (options.columns or ())] if options.rows is None else options.rows
-    columns = [key for key in ("scenario",) if key not in rows] if options.columns is None else options.columns
+    rows = _usual("method", options.columns) if options.rows is None else options.rows
+    columns = _usual("scenario", rows) if options.columns is None else options.columns
     layout = Layout(rows, [key for key in columns if key != "metric"], options.ignore, "metric" in columns)
     for option, keys in (("--rows", layout.rows), ("--columns", layout.columns)):
         for key in keys:
             require_key(key, runs, option)
     return layout
+
+
+def _usual(key: str, taken: Sequence[str] | None) -> list[str]:
+    return [] if key in (taken or ()) else [key]
 
 
 def _parser() -> argparse.ArgumentParser:
