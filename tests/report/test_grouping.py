@@ -68,8 +68,8 @@ def test_configurations_are_told_apart_by_the_overrides_that_differ(tmp_path: Pa
 
 
 def test_an_override_that_only_some_seeds_were_typed_with_does_not_split_a_configuration(tmp_path: Path) -> None:
-    write_run(tmp_path, config="a", seed=1, overrides=[])
-    write_run(tmp_path, config="a", seed=2, overrides=["method.beta=0.01"])  # the default, typed
+    write_run(tmp_path, config="a", seed=1, overrides=["method.beta=0.01"])  # the default, typed
+    write_run(tmp_path, config="a", seed=2, overrides=[])
     write_run(tmp_path, config="b", seed=1, overrides=["method.beta=1"])
     assert only(tmp_path) == {"hnet": {"cl1": [1, 2]}, "hnet, method.beta=1": {"cl1": [1]}}
 
