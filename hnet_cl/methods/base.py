@@ -79,6 +79,10 @@ class Learner(nn.Module, ABC):
     def end_task(self) -> None:
         """Called after the last step of a task."""
 
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
+        return {}
+
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""

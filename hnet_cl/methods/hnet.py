@@ -4,57 +4,32 @@ von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.func import vmap
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
-from hnet_cl.hypernet import (
-    ExplicitRegularizer,
-    GramRegularizer,
-    Hypernetwork,
-    Interval,
-    Lookahead,
-    OutputRegularizer,
-    TargetNetwork,
-)
+from hnet_cl.hypernet import Interval, TargetNetwork
 from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.methods.inference import ByEntropy, Given, least_entropy
+from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded, stream
 
 GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
 
-REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "explicit": ExplicitRegularizer}
-
-
-class HypernetSettings(base.Settings):
-    """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`."""
-
-    task_embedding: PositiveInt
-    chunk_embedding: NonNegativeInt
-    chunk_size: PositiveInt | None
-    hidden: list[PositiveInt]
-    activation: Literal["relu", "elu", "sigmoid", "tanh"]
-
 
 class HNet(Learner):
     """The task selects the embedding; it is told at test time, or inferred (HNET+ENT)."""
 
-    class Settings(base.Settings):
-        """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks."""
+    class Settings(ProtectionSettings):
+        """`mask_heads`: the regulariser leaves out other tasks' rows of the output layer."""
 
         name: str
-        hypernet: HypernetSettings
-        beta: NonNegativeFloat
-        lookahead: bool
-        regularizer: Literal["fast", "explicit"]
-        regularized_tasks: PositiveInt | None
         mask_heads: bool
         task_inference: Annotated[Given | ByEntropy, Field(discriminator="kind")]
 
@@ -64,9 +39,9 @@ class HNet(Learner):
         self.target = TargetNetwork(module)
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
-        sizes = settings.hypernet.model_dump()
         with seeded(setup.seed, "init", "hypernetwork"):
-            self.hypernetwork = Hypernetwork(self.target.layout, self.heads.num_tasks, **sizes).to(setup.device)
+            hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
+        self.hypernetwork = hypernetwork.to(setup.device)
 
     @classmethod
     def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
@@ -82,49 +57,21 @@ class HNet(Learner):
         super().begin_task(tasks)
         task = self.latest
         self.task_buffers[task] = self.target.fresh_buffers()
-        theta = list(self.hypernetwork.theta.values())
-        # for theta and for the new embedding, which the regulariser does not touch; old embeddings are in neither
-        self.optimizers = [
-            self.setup.make_optimizer(theta),
-            self.setup.make_optimizer([self.hypernetwork.task_embeddings[task]]),
-        ]
-        self.sampling = stream(self.setup.seed, "regularized tasks", task)
-        self.regularizer: OutputRegularizer | None = None
-        self.lookahead: Lookahead | None = None
-        if task > 0 and self.settings.beta > 0:
-            self.lookahead = Lookahead(self.optimizers[0]) if self.settings.lookahead else None
-            kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
-            self.regularizer = REGULARIZERS[self.settings.regularizer](self.hypernetwork, range(task), kept)
+        kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
+        sampling = stream(self.setup.seed, "regularized tasks", task)
+        self.protected = ProtectedTraining(
+            self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
+        )
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        self.protected.zero_grad()
         logits = self._logits(self.target.train(), inputs, self.latest)
         loss = self.cross_entropy(logits, labels, self.heads.own(self.latest))
         loss.backward()
-        losses = {"loss": loss.detach()}
-        if self.regularizer is not None:
-            losses["regularizer"] = self._protect(self.regularizer)
-        for optimizer in self.optimizers:
-            optimizer.step()
-        return losses
+        return {"loss": loss.detach()} | self.protected.step()
 
-    def _protect(self, regularizer: OutputRegularizer) -> Tensor:
-        """Adds beta * dR/dtheta, taken at the candidate step, to the gradients; returns R there (paper, Eq. 2)."""
-        theta = self.hypernetwork.theta
-        point = self.lookahead.candidate() if self.lookahead else list(theta.values())
-        value = regularizer(dict(zip(theta, point, strict=True)), self._sample_tasks())
-        for parameter, gradient in zip(theta.values(), torch.autograd.grad(value, point), strict=True):
-            assert parameter.grad is not None
-            parameter.grad.add_(gradient, alpha=self.settings.beta)
-        return value.detach()
-
-    def _sample_tasks(self) -> Tensor | None:
-        """Positions of the old tasks in this step's regulariser: a uniform draw, or None for all of them."""
-        number = self.settings.regularized_tasks
-        if number is None or number >= self.latest:
-            return None
-        return torch.randperm(self.latest, generator=self.sampling)[:number].to(self.setup.device)
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        return self.protected.moving_parts()
 
     def _kept(self, task: int) -> list[Interval]:
         """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""
