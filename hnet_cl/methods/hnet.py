@@ -14,8 +14,8 @@ from torch.func import vmap
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.hypernet import Interval, TargetNetwork
-from hnet_cl.methods.base import Learner, Prediction, Setup
-from hnet_cl.methods.inference import ByEntropy, Given, least_entropy
+from hnet_cl.methods.base import Learner, Prediction, SampleReport, Setup
+from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded, stream
@@ -24,14 +24,14 @@ GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are ev
 
 
 class HNet(Learner):
-    """The task selects the embedding; it is told at test time, or inferred (HNET+ENT)."""
+    """The task selects the embedding; it is told at test time, or inferred (HNET+ENT, HNET+TIR)."""
 
     class Settings(ProtectionSettings):
         """`mask_heads`: the regulariser leaves out other tasks' rows of the output layer."""
 
         name: str
         mask_heads: bool
-        task_inference: Annotated[Given | ByEntropy, Field(discriminator="kind")]
+        task_inference: Annotated[Given | ByEntropy | ByClassifier, Field(discriminator="kind")]
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
@@ -42,6 +42,10 @@ class HNet(Learner):
         with seeded(setup.seed, "init", "hypernetwork"):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
         self.hypernetwork = hypernetwork.to(setup.device)
+        inference = settings.task_inference
+        self.task_classifier = None
+        if isinstance(inference, ByClassifier) and not self.heads.task_known:
+            self.task_classifier = task_classifier(inference, setup)
 
     @classmethod
     def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
@@ -62,16 +66,29 @@ class HNet(Learner):
         self.protected = ProtectedTraining(
             self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
         )
+        if self.task_classifier:
+            self.task_classifier.begin_task(tasks)
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         self.protected.zero_grad()
         logits = self._logits(self.target.train(), inputs, self.latest)
         loss = self.cross_entropy(logits, labels, self.heads.own(self.latest))
         loss.backward()
-        return {"loss": loss.detach()} | self.protected.step()
+        losses = {"loss": loss.detach()} | self.protected.step()
+        if self.task_classifier:
+            of_tasks = self.task_classifier.step(inputs, torch.zeros_like(labels))  # the only class of its task
+            losses |= {f"task_inference/{name}": value for name, value in of_tasks.items()}
+        return losses
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        return self.protected.moving_parts()
+        parts = self.protected.moving_parts()
+        if self.task_classifier:
+            of_tasks = self.task_classifier.moving_parts()
+            parts |= {f"task inference {name}": part for name, part in of_tasks.items()}
+        return parts
+
+    def report(self) -> SampleReport | None:
+        return self.task_classifier.report() if self.task_classifier else None
 
     def _kept(self, task: int) -> list[Interval]:
         """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""
@@ -90,6 +107,8 @@ class HNet(Learner):
 
     def _infer(self, inputs: Tensor) -> Prediction:
         """Answers with the network of the task that fits each input best, of all tasks learned so far."""
+        if self.task_classifier:
+            return self._ask(self.task_classifier.predict(inputs).output, inputs)
         inference = self.settings.task_inference
         assert isinstance(inference, ByEntropy)
         candidates = range(self.latest + 1)
@@ -98,6 +117,14 @@ class HNet(Learner):
         labels = logits[tasks, torch.arange(len(inputs), device=tasks.device)].argmax(1)
         starts = torch.tensor([self.heads.own(task).start for task in candidates], device=tasks.device)
         return Prediction(labels + starts[tasks], tasks, surest)
+
+    def _ask(self, tasks: Tensor, inputs: Tensor) -> Prediction:
+        """Answers to each input with the network of its task (b,)."""
+        output = torch.empty_like(tasks)
+        for task in tasks.unique().tolist():
+            here = tasks == task
+            output[here] = self.predict(inputs[here], task).output
+        return Prediction(output, tasks)
 
     def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
         """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.

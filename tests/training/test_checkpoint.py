@@ -29,6 +29,9 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "finetune": {"method": "finetune"},
     "finetune cl3": {"method": "finetune", "scenario": "cl3"},
     "scratch": {"method": "scratch"},
+    "hnet_r": {"method": "hnet_r", "scenario": "cl3"},
+    "hnet_tir": {"method": "hnet_tir", "scenario": "cl3"},
+    "dgr": {"method": "dgr", "scenario": "cl3"},
 }
 
 
