@@ -17,7 +17,7 @@ from hnet_cl.config import Plan, check
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
-from hnet_cl.results.plots import accuracy_heatmap, inference_heatmap, save_figure
+from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training import checkpoint
@@ -71,18 +71,13 @@ def execute(plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequ
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     recorder = RunRecorder(folder, facts, names, [task.majority for task in benchmark.tasks], progress)
     board = TensorBoardLog(folder, title, iterations, hparams(config), progress.matrix)
-    matrix = [list(row) for row in progress.matrix]
     with ExitStack() as stack:
         stack.callback(board.close)
         bar = stack.enter_context(ConsoleLog(console, names, iterations))
-        logs = (recorder, board, bar)
+        logs = (recorder, board, bar, PictureLog(folder, title, progress.matrix))
         try:
-            for row in train(learner, benchmark.tasks, plan.training, plan.seed, logs, first=len(matrix)):
-                matrix.append(row.accuracies)
+            for _ in train(learner, benchmark.tasks, plan.training, plan.seed, logs, first=len(progress.matrix)):
                 checkpoint.save(folder, owner, learner, asdict(recorder.progress(0)))
-                save_figure(accuracy_heatmap(matrix, title), folder / "accuracy_matrix.png")
-                if row.inferred:
-                    save_figure(inference_heatmap(row.inferred, title), folder / "inferred_tasks.png")
         except BaseException as error:
             recorder.fail(str(error) or type(error).__name__)
             raise

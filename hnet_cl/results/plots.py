@@ -1,7 +1,7 @@
 """Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from hnet_cl.files import write_atomically
 from hnet_cl.results.metrics import Matrix, acc, task_inference
+from hnet_cl.results.samples import sample_grid
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
 NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
@@ -92,6 +93,43 @@ def _write_numbers(axes: Axes, values: np.ndarray) -> None:
         if not np.isnan(value):
             colour = "white" if value < 0.6 else "black"
             axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=size, color=colour)
+
+
+class PictureLog:
+    """Keeps the pictures of a run folder up to date.
+
+    Args:
+        folder: the run folder.
+        title: what run this is.
+        matrix: finished rows of the accuracy matrix of a run that continues.
+    """
+
+    def __init__(self, folder: Path, title: str, matrix: Matrix) -> None:
+        self._folder = folder
+        self._title = title
+        self._matrix = list(matrix)
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Nothing to draw yet."""
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Nothing to draw: losses are TensorBoard's."""
+
+    def end_task(self, task: int) -> None:
+        """Nothing to draw before the task is evaluated."""
+
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Samples of the generator for tasks 0 to `task`: a picture for each number of tasks learned."""
+        if pictures is not None:
+            grid = sample_grid(pictures, recognised, self._title)
+            save_figure(grid, self._folder / f"samples_after_task_{task + 1:02d}.png")
+
+    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
+        self._matrix.append(accuracies)
+        save_figure(accuracy_heatmap(self._matrix, self._title), self._folder / "accuracy_matrix.png")
+        if inferred:
+            save_figure(inference_heatmap(inferred, self._title), self._folder / "inferred_tasks.png")
 
 
 def pixels(figure: Figure) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Annotated, Protocol
 
+import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -45,6 +46,9 @@ class Log(Protocol):
     def end_task(self, task: int) -> None:
         """Training of the task has ended, its evaluation begins."""
 
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Before the row of a learner with a generator: what that makes of tasks 0 to `task`, as `SampleReport`."""
+
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
 
@@ -64,6 +68,7 @@ def train(
     for latest in range(first, len(tasks)):
         learn(learner, tasks[: latest + 1], settings, seed, logs)
         row = evaluate(learner, tasks, latest, settings.eval_batch_size)
+        show_samples(learner, latest, logs)
         for log in logs:
             log.row(latest, row.accuracies, row.inferred)
         yield row
@@ -87,6 +92,15 @@ def learn(learner: Learner, tasks: Sequence[Task], settings: TrainingSettings, s
     learner.end_task()
     for log in logs:
         log.end_task(task.id)
+
+
+def show_samples(learner: Learner, latest: int, logs: Sequence[Log]) -> None:
+    """What the learner's generator, if there is one, makes of the tasks up to `latest`."""
+    report = learner.report()
+    if report is not None:
+        pictures = None if report.pictures is None else report.pictures.numpy()
+        for log in logs:
+            log.samples(latest, pictures, report.recognised, report.real)
 
 
 def finite(losses: Mapping[str, Tensor], task: Task, iteration: int) -> dict[str, float]:
