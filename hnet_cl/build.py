@@ -51,4 +51,5 @@ def build_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> Lea
         return torch.optim.Adam(parameters, lr=training.lr, betas=(training.betas[0], training.betas[1]), fused=True)
 
     heads = HeadMap(plan.scenario, benchmark.class_counts)
-    return plan.method_class(plan.method, Setup(heads, make_target, make_optimizer, plan.seed, device)).to(device)
+    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, benchmark.in_shape)
+    return plan.method_class(plan.method, setup).to(device)

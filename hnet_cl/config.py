@@ -4,7 +4,7 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import torch
 from pydantic import (
@@ -180,11 +180,10 @@ def _shown(value: Any) -> str:
 
 
 def _keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Names of the keys under `path` of nested settings."""
+    """Names of the keys under `path` of nested settings; where there are several kinds of a part, those of all."""
+    models = [model]
     for name in path:
-        field = model.model_fields.get(name)
-        kind = field.annotation if field else None
-        if not (inspect.isclass(kind) and issubclass(kind, BaseModel)):
-            return []
-        model = kind
-    return [field.alias or name for name, field in model.model_fields.items()]
+        fields = [one.model_fields[name] for one in models if name in one.model_fields]
+        kinds = [kind for field in fields for kind in get_args(field.annotation) or [field.annotation]]
+        models = [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)]
+    return list({field.alias or name: None for one in models for name, field in one.model_fields.items()})

@@ -107,6 +107,12 @@ class HeadMap:
         return outputs == self.label(labels, task)
 
 
+def separate_heads(class_counts: Sequence[int]) -> HeadMap:
+    """The map that tells every class of every task from all others, whatever the scenario of the run."""
+    settings = ScenarioSettings(name="separate", task_known=False, heads="separate", classes="separate")
+    return HeadMap(settings, class_counts)
+
+
 def gather_heads(logits: Tensor, heads: HeadMap, tasks: Sequence[int]) -> Tensor:
     """From logits (T, b, outputs) of each task's network its own head (T, b, C); -inf beyond a task's classes.
 

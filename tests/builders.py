@@ -16,6 +16,7 @@ from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.joint import Joint
+from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
 from hnet_cl.scenario import HeadMap, ScenarioSettings
@@ -28,6 +29,9 @@ RATE = 0.1
 METHODS: Mapping[str, type[Learner]] = {
     "hnet": HNet,
     "hnet_ent": HNet,
+    "hnet_tir": HNet,
+    "hnet_r": Replay,
+    "dgr": Replay,
     "finetune": Finetune,
     "scratch": Scratch,
     "joint": Joint,
@@ -43,9 +47,37 @@ HNET: dict[str, Any] = {
     "mask_heads": False,
     "task_inference": {"kind": "given"},
 }
+GENERATOR: dict[str, Any] = {
+    "encoder": [6],
+    "decoder": [5],
+    "latent": 3,
+    "pixel_noise": 0.2,
+    "judge": {"iterations": 10, "lr": 0.05},
+}
+GENERATED: dict[str, Any] = GENERATOR | {
+    "kind": "generated",
+    "condition": 3,
+    "hypernet": HNET["hypernet"],
+    "beta": 0.05,
+    "lookahead": True,
+    "regularizer": "fast",
+    "regularized_tasks": None,
+}
+PLAIN: dict[str, Any] = GENERATOR | {"kind": "plain", "reset_optimizer": False}
+REPLAY: dict[str, Any] = {
+    "reset_optimizer": True,
+    "new_weight": 0.5,
+    "targets": "soft",
+    "temperature": 2.0,
+    "new_heads": "zero_logit",
+    "generator": GENERATED,
+}
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "hnet": HNET,
     "hnet_ent": HNET | {"task_inference": {"kind": "entropy", "temperature": 1.0}},
+    "hnet_tir": HNET | {"task_inference": REPLAY | {"kind": "classifier", "targets": "hard"}},
+    "hnet_r": REPLAY,
+    "dgr": REPLAY | {"reset_optimizer": False, "new_weight": None, "new_heads": "zero_probability", "generator": PLAIN},
     "finetune": {"reset_optimizer": True},
     "scratch": {},
     "joint": {"reset_optimizer": False},
@@ -99,9 +131,11 @@ def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=RATE)
 
 
-def setup(heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam) -> Setup:
+def setup(
+    heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam, in_shape: tuple[int, ...] = (2,)
+) -> Setup:
     """What a learner of tasks with these heads is given."""
-    return Setup(heads, target, optimizer, seed, CPU)
+    return Setup(heads, target, optimizer, seed, CPU, in_shape)
 
 
 def learner(
@@ -117,6 +151,16 @@ def learner(
     kind = METHODS[method]
     settings = kind.Settings(**({"name": method} | SETTINGS[method] | changes))
     return kind(settings, setup(head_map(scenario, benchmark.class_counts), seed, target, optimizer))
+
+
+def learned(made: Learner, benchmark: Benchmark, tasks: int, steps: int = 3) -> Learner:
+    """The learner after some steps on each of the first `tasks` tasks, the whole training data at a time."""
+    for number, task in enumerate(benchmark.tasks[:tasks]):
+        made.begin_task(benchmark.tasks[: number + 1])
+        for _ in range(steps):
+            made.step(*task.train.batch(slice(None)))
+        made.end_task()
+    return made
 
 
 def begin(made: Learner, task: int) -> None:

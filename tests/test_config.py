@@ -211,6 +211,18 @@ def test_keys_of_a_part_with_several_kinds_are_named_as_typed(key: str, tag: str
     assert f".{tag}." not in complaint(config)
 
 
+@pytest.mark.parametrize(
+    ("method", "part"), [("hnet_r", "generator"), ("hnet_tir", "task_inference.generator"), ("dgr", "generator")]
+)
+def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> None:
+    config = changed(composed(f"method={method}"), f"method.{part}.latent", -1)
+    changed(config, f"method.{part}.pixel_nois", 0.1)
+    assert sorted(complaint(config).splitlines()) == [
+        f"method.{part}.latent=-1: input should be greater than 0",
+        f"method.{part}.pixel_nois: no such key; did you mean method.{part}.pixel_noise?",
+    ]
+
+
 def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
     assert config_id(composed("method.beta=1")) == config_id(composed("method.beta=1.0"))
     assert config_id(composed("method.lookahead=true")) != config_id(composed("method.lookahead=1"))
@@ -235,6 +247,36 @@ def test_presets_hold_the_papers_values_and_what_is_typed_wins(benchmark: str, c
     assert usual["method"]["beta"] == beta
     typed = composed(f"benchmark={benchmark}", "method.beta=0.7", "method.hypernet.chunk_size=99")
     assert differences(usual, typed) == {"method.beta": 0.7, "method.hypernet.chunk_size": 99}
+
+
+@pytest.mark.parametrize(
+    ("method", "benchmark", "encoder", "decoder", "beta"),
+    [
+        ("hnet_r", "smnist", [400, 400], [250, 350], 0.01),
+        ("hnet_r", "pmnist", [1000, 1000], [400, 400], 0.1),
+        ("hnet_tir", "smnist", [400, 400], [50, 150], 0.01),
+        ("hnet_tir", "pmnist", [1000, 1000], [1000, 1000], 0.1),
+        ("hnet_tir", "pmnist100", [1000, 1000], [400, 600], 0.1),
+        ("dgr", "smnist", [400, 400], [400, 400], None),
+        ("dgr", "pmnist", [1000, 1000], [1000, 1000], None),
+    ],
+)
+def test_presets_hold_the_papers_generators(
+    method: str, benchmark: str, encoder: list[int], decoder: list[int], beta: float | None
+) -> None:
+    chosen = composed(f"method={method}", f"benchmark={benchmark}", "scenario=cl3")["method"]
+    replay = chosen["task_inference"] if method == "hnet_tir" else chosen
+    generator = replay["generator"]
+    assert (generator["encoder"], generator["decoder"], generator.get("beta")) == (encoder, decoder, beta)
+    assert generator["latent"] == 100 and replay["temperature"] == 2
+    assert (replay["new_weight"], replay["targets"], replay["new_heads"], replay["reset_optimizer"]) == {
+        "hnet_r": (0.5, "soft", "zero_logit", True),
+        "hnet_tir": (0.5, "hard", "zero_logit", True),
+        "dgr": (None, "soft", "zero_probability", False),
+    }[method]
+    if method == "hnet_tir":
+        ours, usual = (composed(f"method={name}", f"benchmark={benchmark}")["method"] for name in ("hnet_tir", "hnet"))
+        assert ours["hypernet"] == usual["hypernet"] and ours["beta"] == usual["beta"]
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

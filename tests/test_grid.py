@@ -35,7 +35,7 @@ def test_grid(method: str, scenario: str) -> None:
     rows = list(train(learner, benchmark.tasks, plan.training, plan.seed, []))
     assert rows[0].accuracies[0] is not None and rows[0].accuracies[0] > 0.9, "the first task is learned anywhere"
     inferred = rows[-1].inferred
-    if method == "hnet_ent" and scenario != "cl1":
+    if method in ("hnet_ent", "hnet_tir") and scenario != "cl1":
         assert inferred is not None and [sum(counts) for counts in inferred] == [200] * 3
     else:
         assert inferred is None

@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "targets": set(),
     "benchmarks": SHARED,
     "scenario": SHARED,
-    "methods": SHARED | {"benchmarks.base", "scenario", "hypernet"},
+    "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED,
     "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},

@@ -43,13 +43,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a sequence: `id` counts from 0, `name` is for people."""
+    """One task of a sequence: `id` counts from 0, `name` is for people.
+
+    `picture` turns network inputs (b, *in_shape) into images (b, C, H, W) in 0..1 for people to see; None where
+    inputs are no images.
+    """
 
     id: int
     name: str
     train: Split
     test: Split
     num_classes: int
+    picture: Callable[[Tensor], Tensor] | None = None
 
     @property
     def majority(self) -> float:

@@ -23,6 +23,10 @@ class PermutePixels:
     def __call__(self, images: Tensor) -> Tensor:
         return scale_pixels(images.flatten(1).index_select(1, self.order).view_as(images))
 
+    def undo(self, inputs: Tensor) -> Tensor:
+        """Inputs (b, 1, H, W) to what they were before their pixels were permuted."""
+        return inputs.flatten(1).index_select(1, self.order.argsort()).view_as(inputs)
+
 
 class PermutedMNIST(Benchmark):
     """`num_tasks` ten-class tasks; inputs (1, H, H) with H = 28 + 2 * `padding`.
@@ -64,6 +68,7 @@ class PermutedMNIST(Benchmark):
                     train=Split(train, train_labels, prepare),
                     test=Split(test, test_labels, prepare),
                     num_classes=10,
+                    picture=prepare.undo,
                 )
             )
 

@@ -62,6 +62,7 @@ class SplitMNIST(Benchmark):
                     train=_select(mnist.train_images, mnist.train_labels, own, device),
                     test=_select(mnist.test_images, mnist.test_labels, own, device),
                     num_classes=len(own),
+                    picture=torch.clone,
                 )
             )
 

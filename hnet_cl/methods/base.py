@@ -1,7 +1,7 @@
 """What a learner is: it meets tasks one after another and answers for all it has met."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,7 +17,7 @@ from hnet_cl.settings import Settings
 
 @dataclass(frozen=True)
 class Setup:
-    """What every learner is given beside its own settings.
+    """What every learner is given beside its own settings; `in_shape` is that of one input.
 
     `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser.
     """
@@ -27,6 +27,7 @@ class Setup:
     make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
     seed: int
     device: torch.device
+    in_shape: tuple[int, ...]
 
     def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
         """A target network on the device, initialised from the random stream `stream`."""
@@ -40,6 +41,26 @@ class Prediction(NamedTuple):
     output: Tensor
     task: Tensor | None = None
     entropy: Tensor | None = None
+
+
+class Samples(NamedTuple):
+    """What a generator has drawn: inputs (n, *in_shape), and the tasks (n,) they were drawn for where it knows."""
+
+    inputs: Tensor
+    tasks: Tensor | None
+
+
+class SampleReport(NamedTuple):
+    """What a learner's generator makes of the T tasks so far.
+
+    `pictures` (T, n, C, H, W), on the CPU, shows samples of each task in 0..1 and NaN where there are fewer; None
+    where inputs are no images. `recognised` (T,) is the share of them that a classifier of real data recognises, and
+    `real` the share of real test images that it does.
+    """
+
+    pictures: Tensor | None
+    recognised: list[float]
+    real: float
 
 
 class Learner(nn.Module, ABC):
@@ -80,13 +101,17 @@ class Learner(nn.Module, ABC):
     def end_task(self) -> None:
         """Called after the last step of a task."""
 
+    def report(self) -> SampleReport | None:
+        """After a task: what the learner's generator makes of the tasks so far; None without a generator."""
+        return None
+
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
+        return {}
+
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
-
-    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
-        """Optimisers and random streams that steps move on and `state_dict` does not hold, by name."""
-        return {}
 
     @property
     @abstractmethod

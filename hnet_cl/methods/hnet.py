@@ -3,60 +3,35 @@
 von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks, ICLR 2020, sections 2 and 4.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import torch
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import Field
 from torch import Tensor, nn
 from torch.func import vmap
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
-from hnet_cl.hypernet import (
-    ExplicitRegularizer,
-    GramRegularizer,
-    Hypernetwork,
-    Interval,
-    Lookahead,
-    OutputRegularizer,
-    TargetNetwork,
-)
-from hnet_cl.methods.base import Learner, Prediction, Setup
-from hnet_cl.methods.inference import ByEntropy, Given, least_entropy
+from hnet_cl.hypernet import Interval, TargetNetwork
+from hnet_cl.methods.base import Learner, Prediction, SampleReport, Setup
+from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
+from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded, stream
 
 GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
 
-REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "explicit": ExplicitRegularizer}
-
-
-class HypernetSettings(base.Settings):
-    """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`."""
-
-    task_embedding: PositiveInt
-    chunk_embedding: NonNegativeInt
-    chunk_size: PositiveInt | None
-    hidden: list[PositiveInt]
-    activation: Literal["relu", "elu", "sigmoid", "tanh"]
-
 
 class HNet(Learner):
-    """The task selects the embedding; it is told at test time, or inferred (HNET+ENT)."""
+    """The task selects the embedding; it is told at test time, or inferred (HNET+ENT, HNET+TIR)."""
 
-    class Settings(base.Settings):
-        """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks."""
+    class Settings(ProtectionSettings):
+        """`mask_heads`: the regulariser leaves out other tasks' rows of the output layer."""
 
         name: str
-        hypernet: HypernetSettings
-        beta: NonNegativeFloat
-        lookahead: bool
-        regularizer: Literal["fast", "explicit"]
-        regularized_tasks: PositiveInt | None
         mask_heads: bool
-        task_inference: Annotated[Given | ByEntropy, Field(discriminator="kind")]
+        task_inference: Annotated[Given | ByEntropy | ByClassifier, Field(discriminator="kind")]
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
@@ -64,9 +39,13 @@ class HNet(Learner):
         self.target = TargetNetwork(module)
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
-        sizes = settings.hypernet.model_dump()
         with seeded(setup.seed, "init", "hypernetwork"):
-            self.hypernetwork = Hypernetwork(self.target.layout, self.heads.num_tasks, **sizes).to(setup.device)
+            hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
+        self.hypernetwork = hypernetwork.to(setup.device)
+        inference = settings.task_inference
+        self.task_classifier = None
+        if isinstance(inference, ByClassifier) and not self.heads.task_known:
+            self.task_classifier = task_classifier(inference, setup)
 
     @classmethod
     def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
@@ -82,53 +61,34 @@ class HNet(Learner):
         super().begin_task(tasks)
         task = self.latest
         self.task_buffers[task] = self.target.fresh_buffers()
-        theta = list(self.hypernetwork.theta.values())
-        # for theta and for the new embedding, which the regulariser does not touch; old embeddings are in neither
-        self.optimizers = [
-            self.setup.make_optimizer(theta),
-            self.setup.make_optimizer([self.hypernetwork.task_embeddings[task]]),
-        ]
-        self.sampling = stream(self.setup.seed, "regularized tasks", task)
-        self.regularizer: OutputRegularizer | None = None
-        self.lookahead: Lookahead | None = None
-        if task > 0 and self.settings.beta > 0:
-            self.lookahead = Lookahead(self.optimizers[0]) if self.settings.lookahead else None
-            kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
-            self.regularizer = REGULARIZERS[self.settings.regularizer](self.hypernetwork, range(task), kept)
-
-    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
-        theta, embedding = self.optimizers
-        return {"theta": theta, "embedding": embedding, "sampling": self.sampling}
+        kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
+        sampling = stream(self.setup.seed, "regularized tasks", task)
+        self.protected = ProtectedTraining(
+            self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
+        )
+        if self.task_classifier:
+            self.task_classifier.begin_task(tasks)
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
+        self.protected.zero_grad()
         logits = self._logits(self.target.train(), inputs, self.latest)
         loss = self.cross_entropy(logits, labels, self.heads.own(self.latest))
         loss.backward()
-        losses = {"loss": loss.detach()}
-        if self.regularizer is not None:
-            losses["regularizer"] = self._protect(self.regularizer)
-        for optimizer in self.optimizers:
-            optimizer.step()
+        losses = {"loss": loss.detach()} | self.protected.step()
+        if self.task_classifier:
+            of_tasks = self.task_classifier.step(inputs, torch.zeros_like(labels))  # the only class of its task
+            losses |= {f"task_inference/{name}": value for name, value in of_tasks.items()}
         return losses
 
-    def _protect(self, regularizer: OutputRegularizer) -> Tensor:
-        """Adds beta * dR/dtheta, taken at the candidate step, to the gradients; returns R there (paper, Eq. 2)."""
-        theta = self.hypernetwork.theta
-        point = self.lookahead.candidate() if self.lookahead else list(theta.values())
-        value = regularizer(dict(zip(theta, point, strict=True)), self._sample_tasks())
-        for parameter, gradient in zip(theta.values(), torch.autograd.grad(value, point), strict=True):
-            assert parameter.grad is not None
-            parameter.grad.add_(gradient, alpha=self.settings.beta)
-        return value.detach()
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        parts = self.protected.moving_parts()
+        if self.task_classifier:
+            of_tasks = self.task_classifier.moving_parts()
+            parts |= {f"task inference {name}": part for name, part in of_tasks.items()}
+        return parts
 
-    def _sample_tasks(self) -> Tensor | None:
-        """Positions of the old tasks in this step's regulariser: a uniform draw, or None for all of them."""
-        number = self.settings.regularized_tasks
-        if number is None or number >= self.latest:
-            return None
-        return torch.randperm(self.latest, generator=self.sampling)[:number].to(self.setup.device)
+    def report(self) -> SampleReport | None:
+        return self.task_classifier.report() if self.task_classifier else None
 
     def _kept(self, task: int) -> list[Interval]:
         """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""
@@ -147,6 +107,8 @@ class HNet(Learner):
 
     def _infer(self, inputs: Tensor) -> Prediction:
         """Answers with the network of the task that fits each input best, of all tasks learned so far."""
+        if self.task_classifier:
+            return self._ask(self.task_classifier.predict(inputs).output, inputs)
         inference = self.settings.task_inference
         assert isinstance(inference, ByEntropy)
         candidates = range(self.latest + 1)
@@ -155,6 +117,14 @@ class HNet(Learner):
         labels = logits[tasks, torch.arange(len(inputs), device=tasks.device)].argmax(1)
         starts = torch.tensor([self.heads.own(task).start for task in candidates], device=tasks.device)
         return Prediction(labels + starts[tasks], tasks, surest)
+
+    def _ask(self, tasks: Tensor, inputs: Tensor) -> Prediction:
+        """Answers to each input with the network of its task (b,)."""
+        output = torch.empty_like(tasks)
+        for task in tasks.unique().tolist():
+            here = tasks == task
+            output[here] = self.predict(inputs[here], task).output
+        return Prediction(output, tasks)
 
     def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
         """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.

@@ -1,5 +1,6 @@
 """Task inference: which task an input belongs to, when nobody says so. A part that methods exchange."""
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -7,12 +8,21 @@ from pydantic import PositiveFloat
 from torch import Tensor
 
 from hnet_cl import settings as base
+from hnet_cl.methods.base import Setup
+from hnet_cl.methods.replay import Replay, ReplaySettings
+from hnet_cl.scenario import separate_heads
 
 
 class Given(base.Settings):
     """The task is told; without it there is no answer."""
 
     kind: Literal["given"]
+
+
+class ByClassifier(ReplaySettings):
+    """What a classifier of tasks says, which learns with generative replay as any other (paper, HNET+TIR)."""
+
+    kind: Literal["classifier"]
 
 
 class ByEntropy(base.Settings):
@@ -39,3 +49,8 @@ def least_entropy(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     values = entropy(logits, temperature).nan_to_num(nan=torch.inf)
     least = values.min(0)
     return (values == least.values).int().argmax(0), least.values
+
+
+def task_classifier(settings: ByClassifier, setup: Setup) -> Replay:
+    """A learner for which every task is a class of its own, so that its answer to an input is the input's task."""
+    return Replay(settings, replace(setup, heads=separate_heads([1] * setup.heads.num_tasks)))

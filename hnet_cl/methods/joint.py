@@ -1,6 +1,6 @@
 """Joint training: the network keeps learning from the data of all tasks so far. The upper bound."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class Joint(Classifier):
         sizes = torch.tensor([len(task.train) for task in tasks])
         self.borders = sizes.cumsum(0)
 
-    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return {"draws": self.draws}
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """From scratch: a fresh network for each task. Nothing is forgotten and nothing transferred: the reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ class Scratch(Learner):
         super().begin_task(tasks)
         self.optimizer = self.setup.make_optimizer(self.networks[self.latest].parameters())
 
-    def moving_parts(self) -> Mapping[str, torch.optim.Optimizer | torch.Generator]:
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return {"optimizer": self.optimizer}
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:

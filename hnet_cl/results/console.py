@@ -6,6 +6,7 @@ from statistics import fmean
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 from rich import box
 from rich.columns import Columns
 from rich.console import Console, RenderableType
@@ -78,6 +79,9 @@ class ConsoleLog:
     def end_task(self, task: int) -> None:
         """Training of `task` is over; what follows until `row` is evaluation."""
         self._bar.update(self._run, detail="evaluating")
+
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Samples are no text."""
 
     def row(
         self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
@@ -167,6 +171,9 @@ def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
     ]
     if metrics["task_inference"] is not None:
         lines.append(("task inference (right task found)", _percent(metrics["task_inference"])))
+    if (recognised := metrics.get("recognised")) is not None:
+        real = _percent(metrics["recognised_real"])
+        lines.append((f"recognised samples (of real images: {real})", _percent(recognised)))
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")

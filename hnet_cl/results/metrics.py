@@ -92,7 +92,10 @@ def task_inference(inferred: Sequence[Sequence[int]]) -> float | None:
 
 
 def summary(
-    matrix: Matrix, majority: Sequence[float], inferred: Sequence[Sequence[int]] | None = None
+    matrix: Matrix,
+    majority: Sequence[float],
+    inferred: Sequence[Sequence[int]] | None = None,
+    recognised: Sequence[float] | None = None,
 ) -> dict[str, float | None]:
     """All metrics of one run, as fractions, under the keys of result.json.
 
@@ -100,10 +103,11 @@ def summary(
         matrix: accuracy matrix, as far as it is done.
         majority: (T,) per task, test accuracy of always answering its most frequent label.
         inferred: counts of inferred tasks after the last finished task, for methods that infer it.
+        recognised: mean shares of generated samples and of real images that were recognised then, for generators.
 
     Returns:
-        acc, during, bwt, forgetting, majority (mean over the finished tasks) and task_inference; None where
-        undefined.
+        acc, during, bwt, forgetting, majority (mean over the finished tasks), task_inference, recognised and
+        recognised_real; None where undefined.
     """
     finished = majority[: len(matrix)]
     return {
@@ -113,4 +117,6 @@ def summary(
         "forgetting": forgetting(matrix),
         "majority": fmean(finished) if finished else None,
         "task_inference": task_inference(inferred) if inferred else None,
+        "recognised": recognised[0] if recognised else None,
+        "recognised_real": recognised[1] if recognised else None,
     }

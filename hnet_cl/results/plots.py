@@ -13,6 +13,7 @@ from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from hnet_cl.files import write_atomically
 from hnet_cl.results.metrics import Matrix, acc, task_inference
+from hnet_cl.results.samples import sample_grid
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
 NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
@@ -116,6 +117,12 @@ class PictureLog:
 
     def end_task(self, task: int) -> None:
         """Nothing to draw before the task is evaluated."""
+
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Samples of the generator for tasks 0 to `task`: a picture for each number of tasks learned."""
+        if pictures is not None:
+            grid = sample_grid(pictures, recognised, self._title)
+            save_figure(grid, self._folder / f"samples_after_task_{task + 1:02d}.png")
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""

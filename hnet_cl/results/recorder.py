@@ -10,7 +10,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from hnet_cl.files import write_atomically
 from hnet_cl.results import metrics, provenance
@@ -54,6 +57,7 @@ class Progress:
     Attributes:
         matrix: finished rows of the accuracy matrix.
         inferred: counts of inferred tasks after the last of them.
+        recognised: shares of samples and of real images that were recognised then, for learners with a generator.
         iteration: iterations done of the task after those.
         iterations: iterations done over all tasks.
         wall_time_s: time since the start, without the time between an interruption and its continuation.
@@ -62,6 +66,7 @@ class Progress:
 
     matrix: Sequence[Sequence[float | None]] = ()
     inferred: Sequence[Sequence[int]] | None = None
+    recognised: Sequence[float] | None = None
     iteration: int = 0
     iterations: int = 0
     wall_time_s: float = 0.0
@@ -124,6 +129,7 @@ class RunRecorder:
         self._majority = list(majority)
         self._matrix = [list(row) for row in start.matrix]
         self._inferred = start.inferred
+        self._recognised = start.recognised
         self._iteration = start.iteration
         self._earlier_iterations = start.iterations - start.iteration
         self._started = time.perf_counter() - start.wall_time_s
@@ -152,6 +158,12 @@ class RunRecorder:
         self._train_time_s = self._train_time()
         self._training_since = None
 
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Shares of a generator's samples of tasks 0 to `task` that are recognised, and of real images."""
+        self._recognised = [fmean(recognised), real]
+        shares = {f"recognised/task_{number}": share for number, share in enumerate(recognised, start=1)}
+        self.losses(task, self._iteration, shares | {"recognised/real": real})
+
     def row(
         self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
     ) -> None:
@@ -174,6 +186,7 @@ class RunRecorder:
         return Progress(
             matrix=[list(row) for row in self._matrix],
             inferred=self._inferred,
+            recognised=self._recognised,
             iteration=iteration,
             iterations=self._earlier_iterations + iteration,
             wall_time_s=time.perf_counter() - self._started,
@@ -240,7 +253,7 @@ class RunRecorder:
             "tasks_done": len(self._matrix),
             "accuracy_matrix": self._matrix,
             "inferred_tasks": self._inferred,
-            "metrics": metrics.summary(self._matrix, self._majority, self._inferred),
+            "metrics": metrics.summary(self._matrix, self._majority, self._inferred, self._recognised),
             "iterations": self._earlier_iterations + self._iteration,
             "wall_time_s": round(time.perf_counter() - self._started, 3),
             "train_time_s": round(self._train_time(), 3),

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hnet_cl.results import metrics, plots
+import numpy as np
+
+from hnet_cl.results import metrics, plots, samples
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -63,6 +65,15 @@ class TensorBoardLog:
 
     def end_task(self, task: int) -> None:
         """Nothing to write before the task is evaluated."""
+
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Samples of the generator for tasks 0 to `task`, the share of each that is recognised, and of real images."""
+        shares = {f"task_{number}": share for number, share in enumerate(recognised, start=1)} | {"real": real}
+        for name, share in shares.items():
+            self._writer().add_scalar(f"recognised/{name}", share, task + 1)
+        if pictures is not None:
+            grid = plots.pixels(samples.sample_grid(pictures, recognised, self._title))
+            self._writer().add_image("samples", grid, task + 1, dataformats="HWC")
 
     def row(
         self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None

@@ -55,6 +55,9 @@ class Keeper:
         """The task's training is over; signals no longer wait."""
         self._interruption.release()
 
+    def samples(self, task: int, pictures: Any, recognised: Sequence[float], real: float) -> None:
+        """Nothing to keep: they are made anew."""
+
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Saves the learner. The other logs must have heard of the row before, so that they have it in `progress`."""
         self._checkpoints.after_task(task + 1, self._learner, self._progress(0))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any, Protocol
 
+import numpy as np
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor
 
@@ -46,6 +47,9 @@ class Log(Protocol):
 
     def end_task(self, task: int) -> None:
         """Training of the task has ended, its evaluation begins."""
+
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Before the row of a learner with a generator: what that makes of tasks 0 to `task`, as `SampleReport`."""
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
@@ -89,6 +93,7 @@ def train(
         here = start if latest == start.task else Start()
         learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
         row = evaluate(learner, tasks, latest, settings.eval_batch_size)
+        show_samples(learner, latest, logs)
         for log in logs:
             log.row(latest, row.accuracies, row.inferred)
         yield row
@@ -124,6 +129,15 @@ def learn(
     learner.end_task()
     for log in logs:
         log.end_task(task.id)
+
+
+def show_samples(learner: Learner, latest: int, logs: Sequence[Log]) -> None:
+    """What the learner's generator, if there is one, makes of the tasks up to `latest`."""
+    report = learner.report()
+    if report is not None:
+        pictures = None if report.pictures is None else report.pictures.numpy()
+        for log in logs:
+            log.samples(latest, pictures, report.recognised, report.real)
 
 
 def finite(losses: Mapping[str, Tensor], task: Task, iteration: int) -> dict[str, float]:

@@ -48,6 +48,12 @@ def test_prepare_only_moves_pixels(side: int, batch: int, seed: int) -> None:
     assert inputs.shape == images.shape and inputs.dtype == torch.float32
     restored = inputs.flatten(1)[:, permutation.argsort()]
     assert torch.equal(restored, scale_pixels(images).flatten(1))
+    assert torch.equal(PermutePixels(permutation).undo(inputs), scale_pixels(images))
+
+
+def test_pictures_of_every_task_are_the_same_digits(benchmark: PermutedMNIST) -> None:
+    pictures = [task.picture(task.test.batch(slice(0, 9))[0]) for task in benchmark.tasks if task.picture]
+    assert len(pictures) == 3 and torch.equal(pictures[0], pictures[1]) and torch.equal(pictures[0], pictures[2])
 
 
 def test_shapes_and_labels(benchmark: PermutedMNIST) -> None:

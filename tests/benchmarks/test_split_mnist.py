@@ -38,6 +38,9 @@ def test_pairs_in_the_order_of_the_paper() -> None:
     assert benchmark.class_counts == (2, 2, 2, 2, 2)
     assert benchmark.data.name == "mnist-5k"
     assert [task.id for task in benchmark.tasks] == [0, 1, 2, 3, 4]
+    inputs, _ = benchmark.tasks[2].test.batch(slice(0, 3))
+    picture = benchmark.tasks[2].picture
+    assert picture and torch.equal(picture(inputs), inputs)
 
 
 @pytest.mark.parametrize("changes", [{}, {"shuffle_digits": True}, {"num_tasks": 3, "classes_per_task": 3}])

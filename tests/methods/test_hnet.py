@@ -151,7 +151,7 @@ def test_old_and_future_embeddings_rest_exactly() -> None:
 def test_a_regulariser_exists_only_where_it_counts(beta: float, from_second: set[str]) -> None:
     made = learner("hnet", BENCHMARK, beta=beta)
     assert trained(made) == [{"loss"}, from_second, from_second]
-    assert (made.regularizer is None) == (beta == 0)
+    assert (made.protected.regularizer is None) == (beta == 0)
 
 
 def test_without_lookahead_the_first_step_of_a_task_has_no_drift() -> None:
@@ -169,12 +169,12 @@ def test_regularized_tasks_are_a_stream_of_uniform_draws() -> None:
     chosen: list[Any] = []
     for task in range(5):
         begin(made, task)
-        if made.regularizer:
-            made.regularizer = Mock(wraps=made.regularizer)
+        if made.protected.regularizer:
+            made.protected.regularizer = Mock(wraps=made.protected.regularizer)
         for _ in range(200 if task == 4 else 1):
             made.step(torch.randn(8, 2), torch.randint(2, (8,)))
-        if made.regularizer:
-            chosen += [call.args[1] for call in made.regularizer.call_args_list]
+        if made.protected.regularizer:
+            chosen += [call.args[1] for call in made.protected.regularizer.call_args_list]
     assert chosen[:2] == [None, None]  # one and two old tasks: all of them
     draws = torch.stack(chosen[3:])
     expected = stream(1, "regularized tasks", 4)

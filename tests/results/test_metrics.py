@@ -69,6 +69,8 @@ def test_summary_covers_finished_tasks_only() -> None:
             "forgetting": 0.13,
             "majority": 0.2,
             "task_inference": None,
+            "recognised": None,
+            "recognised_real": None,
         }
     )
     assert summary(HALF, [0.5, 0.5], [[3, 1], [1, 1]])["task_inference"] == 0.625

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hnet_cl.results.plots import accuracy_heatmap, pixels, save_figure
+from hnet_cl.results.plots import PictureLog, accuracy_heatmap, pixels, save_figure
 
 
 def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]]:
@@ -52,3 +52,15 @@ def test_imports_neither_pyplot_nor_torch_nor_hydra() -> None:
         "assert not {'torch', 'hydra', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_pictures_of_a_run(tmp_path: Path) -> None:
+    log = PictureLog(tmp_path, "a", matrix(2, 1))
+    log.samples(0, None, [0.5], 0.9)
+    log.samples(1, np.zeros((2, 16, 1, 4, 4)), [0.5, 0.5], 0.9)
+    log.row(1, [0.8, 0.9], [[1, 0], [0, 1]])
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "accuracy_matrix.png",
+        "inferred_tasks.png",
+        "samples_after_task_02.png",
+    }

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,21 @@ def test_a_continued_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     same = ("status", "iterations", "accuracy_matrix", "metrics", "tasks_done")
     one, other = strict(tmp_path / "broken"), strict(tmp_path / "whole")
     assert {key: one[key] for key in same} == {key: other[key] for key in same}
+
+
+def test_recognised_samples_are_metrics_and_survive(tmp_path: Path) -> None:
+    run = start(tmp_path)
+    run.begin_task(0, 0)
+    run.losses(0, 4, {"loss": 1.0})
+    run.end_task(0)
+    run.samples(0, None, [0.9], 0.95)
+    run.row(0, [0.8, None])
+    assert rows(tmp_path)[2:] == [["0", "4", "recognised/task_1", "0.9"], ["0", "4", "recognised/real", "0.95"]]
+    run.samples(1, None, [0.7, 0.8], 0.9)
+    again = start(tmp_path, Progress(**asdict(run.progress(0))))
+    again.finish()
+    metrics = strict(tmp_path)["metrics"]
+    assert metrics["recognised"] == pytest.approx(0.75) and metrics["recognised_real"] == 0.9
 
 
 def test_losses_before_a_checkpoint_survive_a_kill(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
@@ -72,6 +73,19 @@ def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
     assert steps == [5, 10, 15, 20]
     assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 9.0, 20: 0.5}
     assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+
+
+def test_samples_are_a_picture_and_a_curve_for_each_task(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    pictures = np.zeros((2, 16, 1, 4, 4))
+    log.samples(0, pictures[:1], [0.9], 0.95)
+    log.samples(1, pictures, [0.7, 0.8], 0.9)
+    log.samples(1, None, [0.7, 0.8], 0.9)
+    log.close()
+    events = read(tmp_path)
+    assert points(events, "recognised/task_1") == {1: 0.9, 2: 0.7} and points(events, "recognised/task_2") == {2: 0.8}
+    assert points(events, "recognised/real") == {1: 0.95, 2: 0.9}
+    assert [image.step for image in events.Images("samples")] == [1, 2]
 
 
 def test_closing_an_unused_log_writes_nothing(tmp_path: Path) -> None:

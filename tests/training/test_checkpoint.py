@@ -39,6 +39,9 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "ewc offline": {"method": "ewc", "online": False},
     "si": {"method": "si"},
     "scratch": {"method": "scratch"},
+    "hnet_r": {"method": "hnet_r", "scenario": "cl3"},
+    "hnet_tir": {"method": "hnet_tir", "scenario": "cl3"},
+    "dgr": {"method": "dgr", "scenario": "cl3"},
 }
 every_learner = pytest.mark.parametrize("choices", LEARNERS.values(), ids=LEARNERS.keys())
 
@@ -61,6 +64,7 @@ class Losses:
 
     def begin_task(self, task: int, iteration: int) -> None: ...
     def end_task(self, task: int) -> None: ...
+    def samples(self, task: int, pictures: Any, recognised: Any, real: float) -> None: ...
     def row(self, task: int, accuracies: Any, inferred: Any) -> None: ...
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         self.seen[task, iteration] = dict(losses)

@@ -15,7 +15,7 @@ class Oracle(Learner):
     """Answers with its input, and notes which task it was told."""
 
     def __init__(self, scenario: str) -> None:
-        super().__init__(None, Setup(head_map(scenario, (2, 2)), small_target, adam, 0, CPU))
+        super().__init__(None, Setup(head_map(scenario, (2, 2)), small_target, adam, 0, CPU, (1,)))
         self.told: list[int | None] = []
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -32,6 +32,9 @@ class Notes:
     def end_task(self, task: int) -> None:
         self.heard.append(("end", task))
 
+    def samples(self, task: int, pictures: Any, recognised: Sequence[float], real: float) -> None:
+        self.heard.append(("samples", task, pictures, len(recognised), real))
+
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         self.heard.append(("row", task, accuracies, inferred))
 
@@ -73,6 +76,16 @@ def test_listeners_hear_everything_in_order() -> None:
             ("row", task, *rows[task - 1]),
         )
     ]
+
+
+def test_samples_come_before_their_row() -> None:
+    benchmark, notes = blobs(), Notes()
+    made = learner("dgr", benchmark, "cl3")
+    list(train(made, benchmark.tasks, training(), 1, [notes]))
+    events = [event[:2] for event in notes.heard if event[0] in ("end", "samples", "row")]
+    assert events == [(name, task) for task in range(3) for name in ("end", "samples", "row")]
+    last = made.report()
+    assert last is not None and ("samples", 2, None, 3, last.real) in notes.heard
 
 
 def test_a_row_is_the_accuracy_after_its_task() -> None:

@@ -1,0 +1,121 @@
+"""A hypernetwork that learns one task after another and is held where it was on the old ones. A part of methods."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from torch import Tensor, nn
+
+from hnet_cl import settings as base
+from hnet_cl.hypernet import (
+    ExplicitRegularizer,
+    GramRegularizer,
+    Hypernetwork,
+    Interval,
+    Layout,
+    Lookahead,
+    OutputRegularizer,
+)
+
+REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "explicit": ExplicitRegularizer}
+
+
+class HypernetSettings(base.Settings):
+    """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`."""
+
+    task_embedding: PositiveInt
+    chunk_embedding: NonNegativeInt
+    chunk_size: PositiveInt | None
+    hidden: list[PositiveInt]
+    activation: Literal["relu", "elu", "sigmoid", "tanh"]
+
+
+class ProtectionSettings(base.Settings):
+    """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks."""
+
+    hypernet: HypernetSettings
+    beta: NonNegativeFloat
+    lookahead: bool
+    regularizer: Literal["fast", "explicit"]
+    regularized_tasks: PositiveInt | None
+
+    def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
+        """A hypernetwork for these weights, drawn from torch's global generator."""
+        return Hypernetwork(layout, num_tasks, **self.hypernet.model_dump())
+
+
+class ProtectedTraining:
+    """The training of one task: optimisers for theta and the new embedding, and the regulariser of the old tasks.
+
+    Old embeddings are in no optimiser, and the regulariser does not touch the new one. Nothing here is state beside
+    the `optimizers` and the stream `sampling`: the rest follows from the hypernetwork as it is at construction.
+
+    Args:
+        hypernetwork: what is trained.
+        task: the new task; all before it are old.
+        make_optimizer: builds an optimiser of given parameters.
+        sampling: draws the old tasks of each step's regulariser.
+        kept: for each old task, the intervals of its weights that count; None for all of them.
+    """
+
+    def __init__(
+        self,
+        hypernetwork: Hypernetwork,
+        task: int,
+        settings: ProtectionSettings,
+        make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
+        sampling: torch.Generator,
+        kept: Sequence[Sequence[Interval]] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.task = task
+        self.sampling = sampling
+        self.theta = hypernetwork.theta
+        self.optimizers = [
+            make_optimizer(self.theta.values()),
+            make_optimizer([hypernetwork.task_embeddings[task]]),
+        ]
+        self.device = hypernetwork.head.device
+        self.regularizer: OutputRegularizer | None = None
+        self.lookahead: Lookahead | None = None
+        if task > 0 and settings.beta > 0:
+            self.lookahead = Lookahead(self.optimizers[0]) if settings.lookahead else None
+            self.regularizer = REGULARIZERS[settings.regularizer](hypernetwork, range(task), kept)
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients of the last step."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def step(self) -> dict[str, Tensor]:
+        """The optimisers' step with the task's gradients, which are there already, and the regulariser's.
+
+        Returns the regulariser's value, where there is one.
+        """
+        losses = {} if self.regularizer is None else {"regularizer": self._protect(self.regularizer)}
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return losses
+
+    def _protect(self, regularizer: OutputRegularizer) -> Tensor:
+        """Adds beta * dR/dtheta, taken at the candidate step, to the gradients; returns R there (paper, Eq. 2)."""
+        theta = self.theta
+        point = self.lookahead.candidate() if self.lookahead else list(theta.values())
+        value = regularizer(dict(zip(theta, point, strict=True)), self._sample_tasks())
+        for parameter, gradient in zip(theta.values(), torch.autograd.grad(value, point), strict=True):
+            assert parameter.grad is not None
+            parameter.grad.add_(gradient, alpha=self.settings.beta)
+        return value.detach()
+
+    def _sample_tasks(self) -> Tensor | None:
+        """Positions of the old tasks in this step's regulariser: a uniform draw, or None for all of them."""
+        number = self.settings.regularized_tasks
+        if number is None or number >= self.task:
+            return None
+        return torch.randperm(self.task, generator=self.sampling)[:number].to(self.device)
+
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        """What steps move on beside the hypernetwork's parameters."""
+        theta, embedding = self.optimizers
+        return {"theta optimizer": theta, "embedding optimizer": embedding, "regularized tasks": self.sampling}

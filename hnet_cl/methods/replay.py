@@ -1,0 +1,127 @@
+"""Generative replay: a plain classifier that also learns from samples of what came before.
+
+HNET+R (von Oswald et al., ICLR 2020) and deep generative replay (Shin et al., NIPS 2017; with distillation van de Ven
+& Tolias 2019) are this class with different generators and settings.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Annotated, Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field, PositiveFloat
+from torch import Tensor
+
+from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.methods.base import SampleReport, Samples, Setup
+from hnet_cl.methods.classifier import Classifier
+from hnet_cl.methods.distillation import NewHeads, distillation, extend, masks, only
+from hnet_cl.methods.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
+from hnet_cl.methods.generator import Generator
+from hnet_cl.methods.judge import Judge, report
+from hnet_cl.methods.plain_decoder import PlainDecoder, PlainDecoderSettings
+from hnet_cl.methods.snapshot import Snapshot
+from hnet_cl.seeding import seeded
+from hnet_cl.targets.mlp import MLP
+
+SAMPLES = 100  # for each task, to be judged
+
+
+class ReplaySettings(base.Settings):
+    """`new_weight`: weight of the new data's loss, the replay's being the rest; None: one over the number of tasks.
+
+    `targets`: `soft` distils from the network as it was before the task, at `temperature`; what that says of the new
+    heads is `new_heads`. `hard` takes its choice, in the head of the task that a sample was drawn for if that is known.
+    """
+
+    reset_optimizer: bool
+    new_weight: Annotated[float, Field(gt=0, lt=1)] | None
+    targets: Literal["soft", "hard"]
+    temperature: PositiveFloat
+    new_heads: NewHeads
+    generator: Annotated[GeneratedDecoderSettings | PlainDecoderSettings, Field(discriminator="kind")]
+
+
+class Replay(Classifier):
+    """Classifier and generator learn in the same steps; what is replayed is from before the present task.
+
+    So a task's replay is what it would be if the generator learned the task after the classifier (official code).
+    """
+
+    class Settings(ReplaySettings, Classifier.Settings):
+        """A name beside the rest."""
+
+    settings: ReplaySettings  # type: ignore[assignment]  # the name is not read
+
+    def __init__(self, settings: Any, setup: Setup) -> None:
+        super().__init__(settings, setup)
+        self.generator = make_generator(settings.generator, setup)
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        super().begin_task(tasks)
+        self.generator.begin_task(tasks[-1])
+        self._teacher = Snapshot(self.network)
+        self._share = self.settings.new_weight or 1 / len(tasks)
+        self._replayed: Samples | None = None
+        heads, before = self.heads, self.latest - 1
+        old = range(self.latest)
+        outputs = [
+            [heads.trained(task, self.latest) for task in old],
+            [heads.trained(task, before) for task in old],
+            [heads.own(task) for task in old],
+        ]
+        self._wanted, self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
+
+    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        self._replayed = self.generator.replay(len(inputs)) if self.latest else None
+        return super().step(inputs, labels) | self.generator.step(inputs, self._replayed, self._share)
+
+    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        loss = super().loss(inputs, labels)
+        return loss if self._replayed is None else self._share * loss
+
+    def protect(self) -> dict[str, Tensor]:
+        if self._replayed is None:
+            return {}
+        loss = self.replay_loss(*self._replayed)
+        ((1 - self._share) * loss).backward()
+        return {"replay": loss.detach()}
+
+    def replay_loss(self, inputs: Tensor, tasks: Tensor | None) -> Tensor:
+        """Loss on samples (n, *in_shape) of old `tasks` (n,), each under the outputs of its task.
+
+        If the tasks are not known, samples are for all old heads: the mean over them.
+        """
+        if tasks is None:
+            wanted, had = torch.stack([self._wanted, self._had]).unique(dim=1).unsqueeze(2)  # each (heads, 1, outputs)
+            own = had
+        else:
+            wanted, had, own = self._wanted[tasks], self._had[tasks], self._own[tasks]
+        settings, teacher = self.settings, self._teacher(inputs)
+        student = only(self.network(inputs), wanted)
+        if settings.targets == "hard":
+            chosen = only(teacher, own).argmax(-1)
+            return F.cross_entropy(student.flatten(0, -2), chosen.flatten())
+        return distillation(student, extend(teacher, had, wanted, settings.new_heads), settings.temperature)
+
+    def report(self) -> SampleReport:
+        judge = Judge(self.settings.generator.judge, self.setup, self.tasks)
+        return report(self.generator.samples(SAMPLES), self.tasks, judge)
+
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        own = super().moving_parts()
+        return {**own, **{f"generator {name}": part for name, part in self.generator.moving_parts().items()}}
+
+
+def make_generator(settings: GeneratedDecoderSettings | PlainDecoderSettings, setup: Setup) -> Generator:
+    """A generator made of fully connected networks."""
+    pixels = prod(setup.in_shape)
+    with seeded(setup.seed, "init", "encoder"):
+        encoder = MLP(setup.in_shape, 2 * settings.latent, settings.encoder)
+    with seeded(setup.seed, "init", "decoder"):
+        if isinstance(settings, PlainDecoderSettings):
+            return PlainDecoder(settings, setup, encoder, MLP((settings.latent,), pixels, settings.decoder))
+        inputs = settings.latent + settings.condition
+        return GeneratedDecoder(settings, setup, encoder, MLP((inputs,), pixels, settings.decoder))
