@@ -60,6 +60,7 @@ class Progress:
         recognised: shares of samples and of real images that were recognised then, for learners with a generator.
         iteration: iterations done of the task after those.
         iterations: iterations done over all tasks.
+        losses: lines of metrics.csv below its header.
         wall_time_s: time since the start, without the time between an interruption and its continuation.
         train_time_s: the part of it spent training, without evaluation.
     """
@@ -69,6 +70,7 @@ class Progress:
     recognised: Sequence[float] | None = None
     iteration: int = 0
     iterations: int = 0
+    losses: int = 0
     wall_time_s: float = 0.0
     train_time_s: float = 0.0
 
@@ -139,7 +141,7 @@ class RunRecorder:
         self._versions = provenance.versions()
         self._git_commit = provenance.git_commit()
         folder.mkdir(parents=True, exist_ok=True)
-        self._keep_metrics_until(len(self._matrix), start.iteration)
+        self._lines = self._keep_metrics(start.losses)
         self._write_matrix()
         self._write_result("running")
 
@@ -189,6 +191,7 @@ class RunRecorder:
             recognised=self._recognised,
             iteration=iteration,
             iterations=self._earlier_iterations + iteration,
+            losses=self._lines,
             wall_time_s=time.perf_counter() - self._started,
             train_time_s=self._train_time(),
         )
@@ -216,15 +219,17 @@ class RunRecorder:
         running = 0.0 if self._training_since is None else time.perf_counter() - self._training_since
         return self._train_time_s + running
 
-    def _keep_metrics_until(self, task: int, iteration: int) -> None:
+    def _keep_metrics(self, lines: int) -> int:
+        """Cuts metrics.csv back to its first `lines` losses; returns how many there are."""
         kept: list[list[str]] = []
         path = self._folder / METRICS
-        if path.exists() and (task, iteration) > (0, 0):
+        if path.exists() and lines:
             with path.open(newline="", encoding="utf-8", errors="replace") as file:
                 # Only the line that a kill cut short can have fewer fields.
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
-            kept = [row for row in rows if (int(row[0]), int(row[1])) <= (task, iteration)]
+            kept = rows[:lines]
         write_atomically(path, _csv([COLUMNS, *kept]))
+        return len(kept)
 
     def _flush(self) -> None:
         rows, self._unwritten = self._unwritten, []
@@ -234,6 +239,7 @@ class RunRecorder:
             file.write(_csv(rows))
             file.flush()
             os.fsync(file.fileno())
+        self._lines += len(rows)
 
     def _write_matrix(self) -> None:
         write_atomically(self._folder / MATRIX, _csv([self._task_names, *self._matrix]))
