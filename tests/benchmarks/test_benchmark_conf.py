@@ -12,7 +12,7 @@ from hnet_cl.benchmarks.base import Benchmark
 
 CONF = Path(__file__).parents[2] / "conf"
 BENCHMARKS = sorted((CONF / "benchmark").glob("*.yaml"))
-TARGETS = sorted((CONF / "target").glob("mlp_*.yaml"))
+TARGETS = sorted((CONF / "target").glob("*.yaml"))
 
 
 def content(path: Path) -> dict[str, Any]:
