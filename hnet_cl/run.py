@@ -102,7 +102,7 @@ def execute(
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, overrides)
     names = [task.name for task in benchmark.tasks]
-    iterations = plan.training.iterations
+    iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     recorder = RunRecorder(folder, facts, names, [task.majority for task in benchmark.tasks], progress)
     board = TensorBoardLog(folder, title, iterations, hparams(config), progress.matrix)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from hnet_cl.errors import UserError
 from hnet_cl.seeding import stream
@@ -20,36 +20,45 @@ class Split:
 
     `images` (m, ...) may be shared between tasks; `prepare` turns a batch of them (b, ...) into network
     inputs (b, *in_shape) of type float32. `labels` (n,) are int64 in 0..C-1 *within* the task. `rows` (n,) are the
-    images that belong to the split, in the labels' order; None for all of them.
+    images that belong to the split, in the labels' order; None for all of them. `augment`, where there is one, varies
+    a batch of images that is learned from.
     """
 
     images: Tensor
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
     rows: Tensor | None = None
+    augment: Callable[[Tensor, Generator], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`."""
-        return self.prepare(self.images[index if self.rows is None else self.rows[index]]), self.labels[index]
+    def batch(self, index: Tensor | slice, draws: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`; with `draws`, augmented by them."""
+        images = self.images[index if self.rows is None else self.rows[index]]
+        if self.augment and draws is not None:
+            images = self.augment(images, draws)
+        return self.prepare(images), self.labels[index]
 
     def part(self, index: Tensor) -> "Split":
         """The examples at `index` as a split of their own, which shares the images."""
         rows = index if self.rows is None else self.rows[index]
-        return Split(self.images, self.labels[index], self.prepare, rows)
+        return replace(self, labels=self.labels[index], rows=rows)
 
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a sequence: `id` counts from 0, `name` is for people."""
+    """One task of a sequence: `id` counts from 0, `name` is for people.
+
+    `validation` are examples that the benchmark itself puts aside for choosing settings.
+    """
 
     id: int
     name: str
     train: Split
     test: Split
     num_classes: int
+    validation: Split | None = None
 
     @property
     def majority(self) -> float:
@@ -61,7 +70,8 @@ class Task:
 def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
     """The tasks with a random `share` of each one's training data in place of its test data, and less to train on.
 
-    For choosing hyperparameters without a look at test data. Which examples are held out is a stream of `seed`, the
+    For choosing hyperparameters without a look at test data. A task with validation data of its own is tested on
+    those, and `share` does not matter. Which examples are held out is a stream of `seed`, the
     same for all tasks: where they share images, none is trained on in one task and held out in another.
 
     Raises:
@@ -69,6 +79,9 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
     """
     held = []
     for task in tasks:
+        if task.validation is not None:
+            held.append(replace(task, test=task.validation))
+            continue
         size = len(task.train)
         number = round(share * size)
         if not 0 < number < size:
@@ -79,6 +92,12 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
         validation, rest = order.split([number, size - number])
         held.append(replace(task, train=task.train.part(rest), test=task.train.part(validation)))
     return held
+
+
+def shuffled(tasks: Sequence[Task], seed: int) -> list[Task]:
+    """The tasks in an order drawn from `seed`, numbered anew."""
+    order = torch.randperm(len(tasks), generator=stream(seed, "task order")).tolist()
+    return [replace(tasks[old], id=new) for new, old in enumerate(order)]
 
 
 @dataclass(frozen=True)

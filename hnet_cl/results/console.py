@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from statistics import fmean
 from types import TracebackType
 from typing import Self
@@ -35,13 +36,13 @@ class ConsoleLog:
     Args:
         console: where to write.
         task_names: (T,) names of the tasks.
-        iterations: iterations per task.
+        iterations: (T,) iterations of each task.
     """
 
-    def __init__(self, console: Console, task_names: Sequence[str], iterations: int) -> None:
+    def __init__(self, console: Console, task_names: Sequence[str], iterations: Sequence[int]) -> None:
         self._console = console
         self._task_names = task_names
-        self._iterations = iterations
+        self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._started = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -54,7 +55,7 @@ class ConsoleLog:
             disable=not console.is_interactive,
             expand=True,
         )
-        self._run = self._bar.add_task("", total=len(task_names) * iterations, detail="")
+        self._run = self._bar.add_task("", total=self._before[-1], detail="")
 
     def __enter__(self) -> Self:
         return self
@@ -66,14 +67,14 @@ class ConsoleLog:
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
-        done = task * self._iterations + iteration
+        done = self._before[task] + iteration
         self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
         self._bar.start()
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Named losses of an iteration (counted from 1 within the task)."""
         detail = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
-        self._bar.update(self._run, completed=task * self._iterations + iteration, detail=detail)
+        self._bar.update(self._run, completed=self._before[task] + iteration, detail=detail)
 
     def end_task(self, task: int) -> None:
         """Training of `task` is over; what follows until `row` is evaluation."""

@@ -1,6 +1,7 @@
 """TensorBoard events of a run: loss and accuracy curves, the accuracy heat map, and the hparams table."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ class TensorBoardLog:
     Args:
         folder: the run folder.
         title: what run this is, above the heat map.
-        iterations: iterations per task.
+        iterations: (T,) iterations of each task.
         hparams: settings for the hparams table. Lists and mappings are shown as text, None is left out.
         matrix: finished rows of the accuracy matrix of a run that continues.
     """
@@ -30,13 +31,13 @@ class TensorBoardLog:
         self,
         folder: Path,
         title: str,
-        iterations: int,
+        iterations: Sequence[int],
         hparams: Mapping[str, object],
         matrix: metrics.Matrix = (),
     ) -> None:
         self._folder = folder
         self._title = title
-        self._iterations = iterations
+        self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._hparams = hparams
         self._matrix = list(matrix)
         self._inferred: Sequence[Sequence[int]] | None = None
@@ -52,12 +53,12 @@ class TensorBoardLog:
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
-        done = task * self._iterations + iteration
+        done = self._before[task] + iteration
         self._writer(done + 1 if done else 0)
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Named losses of an iteration (counted from 1 within the task)."""
-        step = task * self._iterations + iteration
+        step = self._before[task] + iteration
         for name, value in losses.items():
             self._writer().add_scalar(f"train/{name}", value, step)
 
