@@ -150,9 +150,12 @@ def training(**changes: Any) -> TrainingSettings:
     """A short training."""
     usual: dict[str, Any] = {
         "iterations": 15,
+        "epochs": None,
         "batch_size": 8,
         "lr": LR,
+        "lr_decay": [],
         "betas": [*BETAS],
+        "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,
         "log_every": 5,

@@ -28,7 +28,9 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.settings import Settings
 from hnet_cl.suggest import nearest
 
-BENCHMARKS, SCENARIOS, METHODS = (list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method"))
+BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
+    list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
+)
 TASK_MUST_BE_KNOWN = {"hnet", "scratch"}
 
 
@@ -90,7 +92,7 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
 
 
 def test_every_group_is_in_the_help() -> None:
-    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*GROUPS, "preset"}
+    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*GROUPS, "preset", "recipe"}
 
 
 def test_every_preset_belongs_to_a_method_and_a_benchmark() -> None:
@@ -98,6 +100,22 @@ def test_every_preset_belongs_to_a_method_and_a_benchmark() -> None:
     presets = choices(conf_dir(), "preset")
     assert presets.keys() <= pairs
     assert all(presets.values())
+
+
+def test_every_recipe_belongs_to_a_benchmark_and_a_target() -> None:
+    pairs = {f"{benchmark}-{target}" for benchmark in BENCHMARKS for target in TARGETS}
+    recipes = choices(conf_dir(), "recipe")
+    assert recipes.keys() <= pairs
+    assert all(recipes.values())
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().glob("preset/*/*.yaml")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_preset_of_a_target_is_taken_with_it(path: Path) -> None:
+    method, _, benchmark = path.parent.name.partition("-")
+    alone = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(alone, dict)
+    config = composed(f"benchmark={benchmark}", f"method={method}", f"target={path.stem}")
+    assert differences(config, {**config, "method": {**config["method"], **alone["method"]}}) == {}
 
 
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:

@@ -62,9 +62,43 @@ class Task:
 
     @property
     def majority(self) -> float:
-        """Test accuracy of always answering the most frequent test label (a fraction)."""
-        counts = torch.bincount(self.test.labels, minlength=self.num_classes)
-        return counts.max().item() / len(self.test)
+        """Test accuracy (a fraction) of always answering the label that is most frequent in the data to learn from.
+
+        The test labels have no say in it: with few of them, the most frequent one is an answer nobody could know.
+        """
+        known = [self.train.labels] if self.validation is None else [self.train.labels, self.validation.labels]
+        label = torch.cat(known).bincount(minlength=self.num_classes).argmax()
+        return (self.test.labels == label).sum().item() / len(self.test)
+
+
+def independent_examples(tasks: Sequence[Task]) -> list[float]:
+    """How many independent test examples the mean accuracy over the first 1, 2, ... tasks rests on, (T,).
+
+    The mean of k accuracies on n_1, ..., n_k examples varies as one on k^2 / (1/n_1 + ... + 1/n_k) does: all of them
+    if the tasks are of one size. Tasks that are tested on the same images (permuted pixels) may fail on the same ones,
+    and count as one.
+    """
+    numbers: list[float] = []
+    tested: list[Split] = []
+    shared: list[int] = []  # tasks tested on the images of each entry of `tested`
+    for done, task in enumerate(tasks, start=1):
+        same = (i for i, other in enumerate(tested) if _same_examples(other, task.test))
+        place = next(same, len(tested))
+        if place == len(tested):
+            tested.append(task.test)
+            shared.append(0)
+        shared[place] += 1
+        variance = sum((k / done) ** 2 / len(split) for k, split in zip(shared, tested, strict=True))
+        numbers.append(1 / variance)
+    return numbers
+
+
+def _same_examples(one: Split, other: Split) -> bool:
+    if one.images is not other.images:
+        return False
+    if one.rows is None or other.rows is None:
+        return one.rows is other.rows
+    return torch.equal(one.rows, other.rows)
 
 
 def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:

@@ -161,6 +161,7 @@ def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> Rendera
 def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
     lines = [
         ("ACC (mean accuracy at the end)", _percent(metrics["acc"])),
+        ("95 % interval of ACC (from the number of test examples)", _interval(metrics)),
         ("during (mean accuracy right after learning)", _percent(metrics["during"])),
         ("BWT (backward transfer)", _points(metrics["bwt"])),
         ("forgetting (best before the end, minus end)", _points(metrics["forgetting"])),
@@ -178,6 +179,11 @@ def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
 
 def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _interval(metrics: Mapping[str, float | None]) -> str:
+    low, high = metrics["acc_low"], metrics["acc_high"]
+    return "-" if low is None or high is None else f"{100 * low:.2f} to {100 * high:.2f} %"
 
 
 def _points(fraction: float | None) -> str:

@@ -10,7 +10,7 @@ from hnet_cl.results import metrics, plots
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-SHOWN_METRICS = ("acc", "during", "bwt", "forgetting", "task_inference")
+SHOWN_METRICS = ("acc", "acc_low", "acc_high", "majority", "during", "bwt", "forgetting", "task_inference")
 
 
 class TensorBoardLog:
@@ -23,6 +23,7 @@ class TensorBoardLog:
         folder: the run folder.
         title: what run this is, above the heat map.
         iterations: (T,) iterations of each task.
+        yardstick: what the accuracies are measured against.
         hparams: settings for the hparams table. Lists and mappings are shown as text, None is left out.
         matrix: finished rows of the accuracy matrix of a run that continues.
     """
@@ -32,12 +33,14 @@ class TensorBoardLog:
         folder: Path,
         title: str,
         iterations: Sequence[int],
+        yardstick: metrics.Yardstick,
         hparams: Mapping[str, object],
         matrix: metrics.Matrix = (),
     ) -> None:
         self._folder = folder
         self._title = title
         self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
+        self._yardstick = yardstick
         self._hparams = hparams
         self._matrix = list(matrix)
         self._inferred: Sequence[Sequence[int]] | None = None
@@ -78,7 +81,7 @@ class TensorBoardLog:
                 writer.add_scalar(f"eval/task_{number}", accuracy, learned)
         for name, value in self._metrics().items():
             writer.add_scalar(f"eval/{name}", value, learned)
-        pictures = {"accuracy_matrix": plots.accuracy_heatmap(self._matrix, self._title)}
+        pictures = {"accuracy_matrix": plots.accuracy_heatmap(self._matrix, self._title, self._yardstick)}
         if inferred:
             pictures["inferred_tasks"] = plots.inference_heatmap(inferred, self._title)
         for name, figure in pictures.items():
@@ -102,7 +105,7 @@ class TensorBoardLog:
             self._open.close()
 
     def _metrics(self) -> dict[str, float]:
-        values = metrics.summary(self._matrix, (), self._inferred)
+        values = metrics.summary(self._matrix, self._yardstick, self._inferred)
         return {name: value for name in SHOWN_METRICS if (value := values[name]) is not None}
 
 
