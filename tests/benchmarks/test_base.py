@@ -51,7 +51,7 @@ def test_augmentation_needs_draws_and_goes_with_the_parts() -> None:
         assert (draws[0] > plain).all() and (draws[0] < plain + 10).all()
 
 
-def tests_of(*sizes: int) -> list[Task]:
+def sized(*sizes: int) -> list[Task]:
     return [task([0], [0] * size) for size in sizes]
 
 
@@ -60,14 +60,14 @@ def tests_of(*sizes: int) -> list[Task]:
     [((11,) * 4, [11, 22, 33, 44]), ((10_000, 1000, 1000), [10_000, 4 / (1 / 10_000 + 1 / 1000), 9 / 0.0021])],
 )
 def test_independent_examples_of_separate_tests(sizes: tuple[int, ...], expected: list[float]) -> None:
-    assert independent_examples(tests_of(*sizes)) == pytest.approx(expected)
+    assert independent_examples(sized(*sizes)) == pytest.approx(expected)
 
 
 def test_independent_examples_are_those_that_a_mean_varies_like() -> None:
     torch.manual_seed(0)
     sizes, p = (40, 10, 25), 0.7
     means = torch.stack([torch.rand(20_000, n).less(p).float().mean(1) for n in sizes]).mean(0)
-    assert p * (1 - p) / means.var().item() == pytest.approx(independent_examples(tests_of(*sizes))[-1], rel=0.03)
+    assert p * (1 - p) / means.var().item() == pytest.approx(independent_examples(sized(*sizes))[-1], rel=0.03)
 
 
 def test_images_that_tasks_share_count_once() -> None:
