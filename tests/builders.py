@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +102,14 @@ def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
 
 def setup(heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam) -> Setup:
     """What a learner of tasks with these heads is given."""
-    return Setup(heads, target, optimizer, seed, CPU)
+    noted: WeakSet[torch.optim.Optimizer] = WeakSet()
+
+    def noting(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        made: torch.optim.Optimizer = optimizer(parameters)
+        noted.add(made)
+        return made
+
+    return Setup(heads, target, noting, seed, CPU, noted)
 
 
 def learner(

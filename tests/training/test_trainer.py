@@ -1,13 +1,11 @@
 """The loop: what the learner and the listeners are told, and what a seed decides."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 import torch
-from builders import LR, METHODS, adam, blobs, learner, same_state, training
+from builders import LR, METHODS, blobs, learner, same_state, training
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -180,20 +178,12 @@ def test_the_learning_rate_decays_within_each_task() -> None:
 
 @every_method
 def test_every_optimiser_follows_the_learning_rate(method: str) -> None:
-    noted: WeakSet[torch.optim.Optimizer] = WeakSet()
-
-    def optimizer(parameters: Any) -> torch.optim.Optimizer:
-        made = adam(parameters)
-        noted.add(made)
-        return made
-
     benchmark, rates = blobs(), []
-    made = learner(method, benchmark, optimizer=optimizer)
-    made.setup = replace(made.setup, optimizers=noted)
+    made = learner(method, benchmark)
     step = made.step
 
     def recorded(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        rates.append({group["lr"] for one in noted for group in one.param_groups})
+        rates.append({group["lr"] for one in made.setup.optimizers for group in one.param_groups})
         return step(inputs, labels)
 
     made.step = recorded
