@@ -42,6 +42,7 @@ HNET: dict[str, Any] = {
     "regularizer": "fast",
     "regularized_tasks": None,
     "mask_heads": False,
+    "new_embedding": "random",
     "task_inference": {"kind": "given"},
 }
 SETTINGS: Mapping[str, dict[str, Any]] = {

@@ -56,12 +56,14 @@ class HNet(Learner):
         regularizer: Literal["fast", "explicit"]
         regularized_tasks: PositiveInt | None
         mask_heads: bool
+        new_embedding: Literal["random", "previous"]
         task_inference: Annotated[Given | ByEntropy, Field(discriminator="kind")]
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
         module = setup.new_target(self.heads.num_outputs, "target")
         self.target = TargetNetwork(module)
+        self.convolutional = any(isinstance(layer, nn.Conv2d) for layer in module.modules())
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
         sizes = settings.hypernet.model_dump()
@@ -82,6 +84,9 @@ class HNet(Learner):
         super().begin_task(tasks)
         task = self.latest
         self.task_buffers[task] = self.target.fresh_buffers()
+        if task > 0 and self.settings.new_embedding == "previous":
+            with torch.no_grad():
+                self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
         theta = list(self.hypernetwork.theta.values())
         # for theta and for the new embedding, which the regulariser does not touch; old embeddings are in neither
         self.optimizers = [
@@ -168,10 +173,12 @@ class HNet(Learner):
         """Logits (T, b, C) of each task's own head, from its own network."""
         features = self.hypernetwork.features(self.hypernetwork.embeddings(tasks))
         weights = self.hypernetwork.generate(features)
-        buffers = {
-            name: torch.stack([self.task_buffers[task][name] for task in tasks]) for name in self.task_buffers[0]
-        }
-        logits = vmap(self.target, in_dims=(0, None, 0), randomness="error")(weights, inputs, buffers)
+        buffers = [self.task_buffers[task] for task in tasks]
+        if self.convolutional:  # of several, vmap makes one with groups, which takes three times as long
+            logits = torch.stack([self.target(w, inputs, own) for w, own in zip(weights, buffers, strict=True)])
+        else:
+            stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
+            logits = vmap(self.target, in_dims=(0, None, 0), randomness="error")(weights, inputs, stacked)
         return gather_heads(logits, self.heads, tasks)
 
     def get_extra_state(self) -> dict[str, Any]:
