@@ -165,6 +165,11 @@ def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None
     assert complaint(changed(composed(), key, value)) == message
 
 
+def test_keys_that_do_not_go_together_are_named_alone() -> None:
+    message = complaint(changed(composed(), "training.epochs", 3))
+    assert message == "training: iterations=600 and epochs=3: give one of them and set the other to null"
+
+
 def test_all_mistakes_are_reported_at_once() -> None:
     config = composed("training.lr=-1", "seed=-1", "+method.betta=1", "device.threads=0")
     del config["training"]["iterations"]
