@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from weakref import WeakSet
 
 import torch
 from torch import nn
 
-from hnet_cl.benchmarks.base import Benchmark, hold_out
+from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
 from hnet_cl.config import DeviceSettings, Plan
 from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
@@ -27,8 +28,10 @@ def build_device(settings: DeviceSettings) -> torch.device:
 
 
 def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchmark:
-    """The tasks, with their data on the device; with validation data for test data where the plan says so."""
+    """The tasks, with their data on the device; in another order, and with validation data, where the plan says so."""
     benchmark = plan.benchmark_class(plan.benchmark, data_dir, device)
+    if plan.training.shuffle_tasks:
+        benchmark.tasks = shuffled(benchmark.tasks, plan.seed)
     if plan.training.validation > 0:
         benchmark.tasks = hold_out(benchmark.tasks, plan.training.validation, plan.seed)
         benchmark.data = replace(benchmark.data, name=f"{benchmark.data.name} (validation)")
@@ -48,8 +51,11 @@ def build_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> Lea
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         # fused: one pass over memory instead of ten, which is half of a step's time on a CPU
-        return torch.optim.Adam(parameters, lr=training.lr, betas=(training.betas[0], training.betas[1]), fused=True)
+        adam = torch.optim.Adam(parameters, lr=training.lr, betas=(training.betas[0], training.betas[1]), fused=True)
+        optimizers.add(adam)
+        return adam
 
+    optimizers: WeakSet[torch.optim.Optimizer] = WeakSet()
     heads = HeadMap(plan.scenario, benchmark.class_counts)
-    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, benchmark.in_shape)
+    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, benchmark.in_shape, optimizers)
     return plan.method_class(plan.method, setup).to(device)

@@ -20,6 +20,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
     text = str(error)
     if isinstance(error, UserError):
         return text
+    if ours := re.match(r"UserError raised while resolving interpolation: (.*)", text):
+        return ours[1]
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={name}: no such choice{nearest(name, error.options)}"

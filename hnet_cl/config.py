@@ -160,7 +160,10 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "extra_forbidden":
         prefix = key.removesuffix(path[-1])
         return f"{key}: no such key{nearest(key, [prefix + name for name in _keys(model, path[:-1])])}"
-    message = error["msg"][0].lower() + error["msg"][1:]
+    message = error["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them
+        return f"{key}: {message}"
     return f"{key}={_shown(error['input'])}: {message}"
 
 

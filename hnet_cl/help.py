@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hnet_cl.conf_files import choices, conf_dir, own_folders
 
-GROUPS = ("benchmark", "scenario", "method", "target", "device")
+GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device")
 
 START = """\
 hnet_cl: continual learning with hypernetworks
@@ -15,7 +15,7 @@ usage: python -m hnet_cl [CHOICE=NAME ...] [KEY=VALUE ...]
 END = """\
 Keys worth knowing (all of them: --cfg job --resolve)
   seed=N                 initialisation and order of batches
-  training.iterations=N  training steps per task
+  training.iterations=N  training steps per task (or training.epochs=N; the other must be null)
   benchmark.num_tasks=N  length of the sequence
   data_dir=DIR           where data files lie or are put
   output_dir=DIR         where run folders are put

@@ -30,5 +30,21 @@ def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:
     return values[name]
 
 
+def for_benchmark(values: DictConfig, *, _root_: DictConfig) -> Any:
+    """Of values by benchmark name, the one of the chosen benchmark.
+
+    Raises:
+        UserError: there is none for it.
+    """
+    name = _root_.benchmark.name
+    if name not in values:
+        raise UserError(
+            f"benchmark={name}: schedule=short is for {', '.join(map(str, values))} alone; use schedule=full and give "
+            "training.iterations or training.epochs yourself"
+        )
+    return values[name]
+
+
+OmegaConf.register_new_resolver("for_benchmark", for_benchmark, replace=True)
 OmegaConf.register_new_resolver("for_scenario", for_scenario, replace=True)
 OmegaConf.register_new_resolver("config_id", lambda *, _root_: config_id(plain(_root_)), replace=True)

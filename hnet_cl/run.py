@@ -13,13 +13,14 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from hnet_cl import build
-from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.config import Plan, check
 from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
+from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
@@ -102,10 +103,12 @@ def execute(
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, overrides)
     names = [task.name for task in benchmark.tasks]
-    iterations = plan.training.iterations
+    iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
-    recorder = RunRecorder(folder, facts, names, [task.majority for task in benchmark.tasks], progress)
-    board = TensorBoardLog(folder, title, iterations, hparams(config), progress.matrix)
+    tasks = benchmark.tasks
+    yardstick = Yardstick([task.majority for task in tasks], independent_examples(tasks))
+    recorder = RunRecorder(folder, facts, names, yardstick, progress)
+    board = TensorBoardLog(folder, title, iterations, yardstick, hparams(config), progress.matrix)
 
     def reached(iteration: int) -> dict[str, Any]:
         board.flush()
@@ -116,9 +119,9 @@ def execute(
         bar = stack.enter_context(ConsoleLog(console, names, iterations))
         interruption = stack.enter_context(Interruption())
         keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
-        logs = (recorder, board, bar, PictureLog(folder, title, progress.matrix), keeper)  # the keeper last
+        logs = (recorder, board, bar, PictureLog(folder, title, yardstick, progress.matrix), keeper)  # the keeper last
         with ended(recorder):
-            for _ in train(learner, benchmark.tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
+            for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
                 pass  # the logs have heard of it
             board.finish()
             recorder.finish()

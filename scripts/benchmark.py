@@ -1,6 +1,6 @@
 """Where a training step's time goes: python scripts/benchmark.py [--help]
 
-Times one step of permuted MNIST's networks on random images, all kinds side by side in one process and in turns, so
+Times one step of a benchmark's networks on random images, all kinds side by side in one process and in turns, so
 that a machine that slows down slows all of them:
 
   plain       the target network alone, unprotected (method=finetune)
@@ -9,7 +9,8 @@ that a machine that slows down slows all of them:
   lookahead   the full step as the paper has it: candidate step, then the regulariser there
   explicit    the full step with every old task's weights generated
 
-and prints medians, ratios to `plain`, and what the matrix products alone would take at the measured rate.
+and prints medians, images per second, ratios to `plain`, and what the products alone would take at the measured rate.
+With --benchmark split_cifar --sequence 6 --learned 1 6 it is Zenke's network, with --target resnet32 ResNet-32.
 """
 
 import argparse
@@ -43,24 +44,29 @@ KINDS = {
 
 
 class RandomImages(Benchmark):
-    """As many ten-class tasks as wanted, all with the same few random images of 32 x 32."""
+    """As many ten-class tasks as wanted, all with the same few random images of 32 x 32, grey or in colour."""
 
     Settings = Settings
 
-    def __init__(self, num_tasks: int, data_dir: Path, device: torch.device) -> None:
-        split = Split(torch.rand(512, 1, 32, 32, device=device), torch.randint(10, (512,), device=device), torch.clone)
+    def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None:
+        num_tasks, channels = settings
+        images = torch.rand(512, channels, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
+        split = Split(images, torch.randint(10, (512,), device=device), torch.clone)
         self.tasks = [Task(t, f"task {t + 1}", split, split, 10) for t in range(num_tasks)]
         self.data = DataIdentity("random", "generator", "")
-        self.in_shape = (1, 32, 32)
+        self.in_shape = (channels, 32, 32)
 
 
-def make_step(kind: str, benchmark: str, num_tasks: int, learned: int, device: str) -> Callable[[], Any]:
-    """A function that makes one training step on the last of `learned` tasks."""
-    overrides = [f"benchmark={benchmark}", f"benchmark.num_tasks={num_tasks}", f"device={device}", *KINDS[kind]]
+def make_step(
+    kind: str, choices: list[str], num_tasks: int, learned: int, device: str
+) -> tuple[Callable[[], Any], int]:
+    """A function that makes one training step on the last of `learned` tasks, and the number of images it takes."""
+    overrides = [*choices, f"benchmark.num_tasks={num_tasks}", f"device={device}", *KINDS[kind]]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config: Any = OmegaConf.to_container(compose("config", overrides), resolve=True)
     plan = check(config)
-    tasks = RandomImages(num_tasks, Path(), build.build_device(plan.device))
+    channels = 3 if plan.benchmark.name.startswith("split_cifar") else 1
+    tasks = RandomImages((num_tasks, channels), Path(), build.build_device(plan.device))
     learner: Learner = build.build_learner(plan, tasks, torch.device(device))
     learner.begin_task(tasks.tasks[:learned])
     inputs, labels = tasks.tasks[0].train.batch(slice(0, plan.training.batch_size))
@@ -70,7 +76,7 @@ def make_step(kind: str, benchmark: str, num_tasks: int, learned: int, device: s
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return step
+    return step, len(labels)
 
 
 def matmul_rate(device: str, seconds: float = 1.0) -> float:
@@ -113,6 +119,7 @@ def main() -> None:
     """Measures and prints one table for each sequence length and number of learned tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--benchmark", default="pmnist", help="choice whose target and hypernetwork are timed")
+    parser.add_argument("--target", help="choice of another target network than the benchmark's own")
     parser.add_argument("--sequence", type=int, default=100, help="tasks in the sequence (heads of the target)")
     parser.add_argument("--learned", type=int, nargs="+", default=[2, 10, 50, 100], help="tasks learned, T")
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
@@ -125,14 +132,16 @@ def main() -> None:
     console = Console()
     rate = matmul_rate(arguments.device)
     console.print(f"torch {torch.__version__}, {arguments.threads} threads, matrix products {rate / 1e9:.0f} GFLOP/s")
-    table = Table(title=f"{arguments.benchmark}, sequence of {arguments.sequence} tasks: median of a training step")
-    for name in ("T", "kind", "ms", "/ plain", "GFLOP", "ms of products alone"):
+    choices = [f"benchmark={arguments.benchmark}", *([f"target={arguments.target}"] if arguments.target else [])]
+    title = f"{' '.join(choices)}, sequence of {arguments.sequence} tasks: median of a training step"
+    table = Table(title=title)
+    for name in ("T", "kind", "ms", "images/s", "/ plain", "GFLOP", "ms of products alone"):
         table.add_column(name, justify="left" if name == "kind" else "right")
     for learned in arguments.learned:
-        steps = {
-            kind: make_step(kind, arguments.benchmark, arguments.sequence, learned, arguments.device)
-            for kind in arguments.kinds
+        made = {
+            kind: make_step(kind, choices, arguments.sequence, learned, arguments.device) for kind in arguments.kinds
         }
+        steps = {kind: step for kind, (step, _) in made.items()}
         medians = measure(steps, arguments.repeats, arguments.budget)
         base = medians.get("plain", float("nan"))
         for kind, seconds in medians.items():
@@ -142,6 +151,7 @@ def main() -> None:
                 str(learned),
                 kind,
                 f"{seconds * 1e3:.2f}",
+                f"{made[kind][1] / seconds:.0f}",
                 f"{ratio:.2f}",
                 f"{work / 1e9:.2f}",
                 f"{products * 1e3:.2f}",

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,7 @@ HNET: dict[str, Any] = {
     "regularizer": "fast",
     "regularized_tasks": None,
     "mask_heads": False,
+    "new_embedding": "random",
     "task_inference": {"kind": "given"},
 }
 GENERATOR: dict[str, Any] = {
@@ -135,7 +137,14 @@ def setup(
     heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam, in_shape: tuple[int, ...] = (2,)
 ) -> Setup:
     """What a learner of tasks with these heads is given."""
-    return Setup(heads, target, optimizer, seed, CPU, in_shape)
+    noted: WeakSet[torch.optim.Optimizer] = WeakSet()
+
+    def noting(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        made: torch.optim.Optimizer = optimizer(parameters)
+        noted.add(made)
+        return made
+
+    return Setup(heads, target, noting, seed, CPU, in_shape, noted)
 
 
 def learner(
@@ -194,9 +203,12 @@ def training(**changes: Any) -> TrainingSettings:
     """A short training."""
     usual: dict[str, Any] = {
         "iterations": 15,
+        "epochs": None,
         "batch_size": 8,
         "lr": LR,
+        "lr_decay": [],
         "betas": [*BETAS],
+        "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,
         "log_every": 5,

@@ -15,10 +15,12 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
 import hnet_cl
 import hnet_cl.resolvers
+from hnet_cl.complaints import explain
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import Plan, check
 from hnet_cl.errors import UserError
@@ -28,8 +30,14 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.settings import Settings
 from hnet_cl.suggest import nearest
 
-BENCHMARKS, SCENARIOS, METHODS = (list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method"))
+BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
+    list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
+)
 TASK_MUST_BE_KNOWN = {"hnet", "scratch"}
+WITH = {
+    "scenario": ["method=finetune"],
+    "schedule": ["benchmark=split_cifar"],
+}  # what goes with all of a group's choices
 
 
 @cache
@@ -81,7 +89,7 @@ def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, sc
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(), group)])
 def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     group, _, name = choice.partition("=")
-    config = composed(choice, *(["method=finetune"] if group == "scenario" else []))
+    config = composed(choice, *WITH.get(group, []))
     if choice == "device=cuda" and not torch.cuda.is_available():
         assert complaint(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
     else:
@@ -90,7 +98,7 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
 
 
 def test_every_group_is_in_the_help() -> None:
-    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*GROUPS, "preset"}
+    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*GROUPS, "preset", "recipe"}
 
 
 def test_every_preset_belongs_to_a_method_and_a_benchmark() -> None:
@@ -98,6 +106,22 @@ def test_every_preset_belongs_to_a_method_and_a_benchmark() -> None:
     presets = choices(conf_dir(), "preset")
     assert presets.keys() <= pairs
     assert all(presets.values())
+
+
+def test_every_recipe_belongs_to_a_benchmark_and_a_target() -> None:
+    pairs = {f"{benchmark}-{target}" for benchmark in BENCHMARKS for target in TARGETS}
+    recipes = choices(conf_dir(), "recipe")
+    assert recipes.keys() <= pairs
+    assert all(recipes.values())
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().glob("preset/*/*.yaml")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_every_preset_of_a_target_is_taken_with_it(path: Path) -> None:
+    method, _, benchmark = path.parent.name.partition("-")
+    alone = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(alone, dict)
+    config = composed(f"benchmark={benchmark}", f"method={method}", f"target={path.stem}")
+    assert differences(config, {**config, "method": {**config["method"], **alone["method"]}}) == {}
 
 
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
@@ -145,6 +169,27 @@ def test_every_key_is_used() -> None:
 )
 def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None:
     assert complaint(changed(composed(), key, value)) == message
+
+
+def test_keys_that_do_not_go_together_are_named_alone() -> None:
+    message = complaint(changed(composed(), "training.epochs", 3))
+    assert message == "training: iterations=600 and epochs=3: give one of them and set the other to null"
+
+
+@pytest.mark.parametrize(
+    ("choices", "line"),
+    [
+        (["schedule=short"], "benchmark=pmnist_mini: schedule=short is for split_cifar, .* alone; use schedule=full"),
+        (
+            ["method=si", "benchmark=smnist", "scenario.name=x"],
+            "scenario=x: the preset of method=si has values for cl1",
+        ),
+    ],
+)
+def test_a_choice_without_a_value_is_one_line(choices: list[str], line: str) -> None:
+    with pytest.raises(OmegaConfBaseException) as error:
+        composed(*choices)
+    assert re.match(line, explain(error.value, []))
 
 
 def test_all_mistakes_are_reported_at_once() -> None:

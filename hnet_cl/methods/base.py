@@ -19,7 +19,8 @@ from hnet_cl.settings import Settings
 class Setup:
     """What every learner is given beside its own settings; `in_shape` is that of one input.
 
-    `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser.
+    `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser and notes it in
+    `optimizers` for as long as it is used.
     """
 
     heads: HeadMap
@@ -28,6 +29,13 @@ class Setup:
     seed: int
     device: torch.device
     in_shape: tuple[int, ...]
+    optimizers: Iterable[torch.optim.Optimizer] = ()
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of all steps from now on."""
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = lr
 
     def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
         """A target network on the device, initialised from the random stream `stream`."""

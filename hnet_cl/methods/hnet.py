@@ -4,7 +4,7 @@ von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
@@ -31,12 +31,14 @@ class HNet(Learner):
 
         name: str
         mask_heads: bool
+        new_embedding: Literal["random", "previous"]
         task_inference: Annotated[Given | ByEntropy | ByClassifier, Field(discriminator="kind")]
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
         module = setup.new_target(self.heads.num_outputs, "target")
         self.target = TargetNetwork(module)
+        self.convolutional = any(isinstance(layer, nn.Conv2d) for layer in module.modules())
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
         with seeded(setup.seed, "init", "hypernetwork"):
@@ -61,6 +63,9 @@ class HNet(Learner):
         super().begin_task(tasks)
         task = self.latest
         self.task_buffers[task] = self.target.fresh_buffers()
+        if task > 0 and self.settings.new_embedding == "previous":
+            with torch.no_grad():
+                self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
         kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
         sampling = stream(self.setup.seed, "regularized tasks", task)
         self.protected = ProtectedTraining(
@@ -138,10 +143,12 @@ class HNet(Learner):
         """Logits (T, b, C) of each task's own head, from its own network."""
         features = self.hypernetwork.features(self.hypernetwork.embeddings(tasks))
         weights = self.hypernetwork.generate(features)
-        buffers = {
-            name: torch.stack([self.task_buffers[task][name] for task in tasks]) for name in self.task_buffers[0]
-        }
-        logits = vmap(self.target, in_dims=(0, None, 0), randomness="error")(weights, inputs, buffers)
+        buffers = [self.task_buffers[task] for task in tasks]
+        if self.convolutional:  # of several, vmap makes one with groups, which takes three times as long
+            logits = torch.stack([self.target(w, inputs, own) for w, own in zip(weights, buffers, strict=True)])
+        else:
+            stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
+            logits = vmap(self.target, in_dims=(0, None, 0), randomness="error")(weights, inputs, stacked)
         return gather_heads(logits, self.heads, tasks)
 
     def get_extra_state(self) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Joint(Classifier):
         for task in self.tasks:
             here = index[owner == task.id] - (self.borders[task.id] - len(task.train))
             if len(here):
-                parts.append((task, *task.train.batch(here.to(self.setup.device))))
+                parts.append((task, *task.train.batch(here.to(self.setup.device), self.draws)))
         logits = self.network(torch.cat([inputs for _, inputs, _ in parts]))
         total = logits.new_zeros(())
         for (task, _, own), part in zip(parts, logits.split([len(own) for _, _, own in parts]), strict=True):

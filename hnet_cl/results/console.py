@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from statistics import fmean
 from types import TracebackType
 from typing import Self
@@ -36,13 +37,13 @@ class ConsoleLog:
     Args:
         console: where to write.
         task_names: (T,) names of the tasks.
-        iterations: iterations per task.
+        iterations: (T,) iterations of each task.
     """
 
-    def __init__(self, console: Console, task_names: Sequence[str], iterations: int) -> None:
+    def __init__(self, console: Console, task_names: Sequence[str], iterations: Sequence[int]) -> None:
         self._console = console
         self._task_names = task_names
-        self._iterations = iterations
+        self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._started = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
@@ -55,7 +56,7 @@ class ConsoleLog:
             disable=not console.is_interactive,
             expand=True,
         )
-        self._run = self._bar.add_task("", total=len(task_names) * iterations, detail="")
+        self._run = self._bar.add_task("", total=self._before[-1], detail="")
 
     def __enter__(self) -> Self:
         return self
@@ -67,14 +68,14 @@ class ConsoleLog:
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
-        done = task * self._iterations + iteration
+        done = self._before[task] + iteration
         self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
         self._bar.start()
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Named losses of an iteration (counted from 1 within the task)."""
         detail = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
-        self._bar.update(self._run, completed=task * self._iterations + iteration, detail=detail)
+        self._bar.update(self._run, completed=self._before[task] + iteration, detail=detail)
 
     def end_task(self, task: int) -> None:
         """Training of `task` is over; what follows until `row` is evaluation."""
@@ -164,6 +165,7 @@ def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> Rendera
 def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
     lines = [
         ("ACC (mean accuracy at the end)", _percent(metrics["acc"])),
+        ("95 % interval of ACC (from the number of test examples)", _interval(metrics)),
         ("during (mean accuracy right after learning)", _percent(metrics["during"])),
         ("BWT (backward transfer)", _points(metrics["bwt"])),
         ("forgetting (best before the end, minus end)", _points(metrics["forgetting"])),
@@ -184,6 +186,11 @@ def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
 
 def _percent(fraction: float | None) -> str:
     return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def _interval(metrics: Mapping[str, float | None]) -> str:
+    low, high = metrics["acc_low"], metrics["acc_high"]
+    return "-" if low is None or high is None else f"{100 * low:.2f} to {100 * high:.2f} %"
 
 
 def _points(fraction: float | None) -> str:

@@ -9,9 +9,25 @@ named in each function.
 """
 
 from collections.abc import Sequence
-from statistics import fmean
+from dataclasses import dataclass
+from math import sqrt
+from statistics import NormalDist, fmean
 
 Matrix = Sequence[Sequence[float | None]]
+LEVEL = 0.95  # of the interval around an accuracy
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What the accuracies of a benchmark have to be measured against.
+
+    Attributes:
+        majority: (T,) per task, test accuracy of always answering its most frequent training label.
+        examples: (T,) number of independent test examples that ACC rests on after each number of tasks.
+    """
+
+    majority: Sequence[float]
+    examples: Sequence[float]
 
 
 def _seen(matrix: Matrix) -> list[list[float]]:
@@ -91,9 +107,21 @@ def task_inference(inferred: Sequence[Sequence[int]]) -> float | None:
     return fmean(shares) if shares else None
 
 
+def interval(accuracy: float, examples: float) -> tuple[float, float]:
+    """Wilson's 95 % score interval of an accuracy (a fraction) that was measured on so many independent examples.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927. It covers the chance
+    in which examples were tested, not that of training, which other seeds show.
+    """
+    z2 = NormalDist().inv_cdf((1 + LEVEL) / 2) ** 2
+    centre = (accuracy + z2 / (2 * examples)) / (1 + z2 / examples)
+    half = sqrt(z2 * (accuracy * (1 - accuracy) / examples + z2 / (4 * examples**2))) / (1 + z2 / examples)
+    return centre - half, centre + half
+
+
 def summary(
     matrix: Matrix,
-    majority: Sequence[float],
+    yardstick: Yardstick,
     inferred: Sequence[Sequence[int]] | None = None,
     recognised: Sequence[float] | None = None,
 ) -> dict[str, float | None]:
@@ -101,17 +129,21 @@ def summary(
 
     Args:
         matrix: accuracy matrix, as far as it is done.
-        majority: (T,) per task, test accuracy of always answering its most frequent label.
+        yardstick: what the benchmark's accuracies are measured against.
         inferred: counts of inferred tasks after the last finished task, for methods that infer it.
         recognised: mean shares of generated samples and of real images that were recognised then, for generators.
 
     Returns:
-        acc, during, bwt, forgetting, majority (mean over the finished tasks), task_inference, recognised and
-        recognised_real; None where undefined.
+        acc, acc_low and acc_high (its `interval`), during, bwt, forgetting, majority (mean over the finished tasks),
+        task_inference, recognised and recognised_real; None where undefined.
     """
-    finished = majority[: len(matrix)]
+    finished = yardstick.majority[: len(matrix)]
+    final = acc(matrix)
+    low, high = (None, None) if final is None else interval(final, yardstick.examples[len(matrix) - 1])
     return {
-        "acc": acc(matrix),
+        "acc": final,
+        "acc_low": low,
+        "acc_high": high,
         "during": during(matrix),
         "bwt": bwt(matrix),
         "forgetting": forgetting(matrix),

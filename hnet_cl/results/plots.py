@@ -12,21 +12,27 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 
 from hnet_cl.files import write_atomically
-from hnet_cl.results.metrics import Matrix, acc, task_inference
+from hnet_cl.results.metrics import Matrix, Yardstick, summary, task_inference
 from hnet_cl.results.samples import sample_grid
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
 NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
 
 
-def accuracy_heatmap(matrix: Matrix, title: str) -> Figure:
+def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure:
     """Heat map of an accuracy matrix: one row per finished task, one column per task, colours fixed to 0..1.
 
     Args:
         matrix: n >= 1 finished rows of T fractions, None (left blank) where not evaluated.
-        title: what run this is; ACC is added.
+        title: what run this is; ACC, its 95 % interval and the majority-class accuracy are added.
+        yardstick: what the accuracies are measured against.
     """
-    text = f"{title}\nACC {acc(matrix):.2%} after {len(matrix)} of {len(matrix[0])} tasks"
+    found = summary(matrix, yardstick)
+    within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
+    text = (
+        f"{title}\nACC {found['acc']:.2%} {within} after {len(matrix)} of {len(matrix[0])} tasks"
+        f"\nmajority class {found['majority']:.2%}"
+    )
     return _heatmap(matrix, text, ("accuracy on task", "after learning task"))
 
 
@@ -62,7 +68,7 @@ def inference_heatmap(inferred: Sequence[Sequence[int]], title: str) -> Figure:
 
 def _canvas(side: float) -> tuple[Figure, Axes, Axes]:
     """A figure, axes for a square of `side` inches and axes for its colour bar; margins never change."""
-    left, right, bottom, top = 0.7, 0.95, 0.6, 0.65
+    left, right, bottom, top = 0.7, 0.95, 0.6, 0.8
     width, height = left + side + right, bottom + side + top
     figure = Figure(figsize=(width, height), dpi=150)
     square = figure.add_axes((left / width, bottom / height, side / width, side / height))
@@ -101,12 +107,14 @@ class PictureLog:
     Args:
         folder: the run folder.
         title: what run this is.
+        yardstick: what the accuracies are measured against.
         matrix: finished rows of the accuracy matrix of a run that continues.
     """
 
-    def __init__(self, folder: Path, title: str, matrix: Matrix) -> None:
+    def __init__(self, folder: Path, title: str, yardstick: Yardstick, matrix: Matrix) -> None:
         self._folder = folder
         self._title = title
+        self._yardstick = yardstick
         self._matrix = list(matrix)
 
     def begin_task(self, task: int, iteration: int) -> None:
@@ -127,7 +135,7 @@ class PictureLog:
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
         self._matrix.append(accuracies)
-        save_figure(accuracy_heatmap(self._matrix, self._title), self._folder / "accuracy_matrix.png")
+        save_figure(accuracy_heatmap(self._matrix, self._title, self._yardstick), self._folder / "accuracy_matrix.png")
         if inferred:
             save_figure(inference_heatmap(inferred, self._title), self._folder / "inferred_tasks.png")
 

@@ -109,7 +109,7 @@ class RunRecorder:
         folder: the run folder; made if missing.
         facts: what is known at the start.
         task_names: (T,) names of the tasks, the header of accuracy_matrix.csv.
-        majority: (T,) majority-class accuracy of each task.
+        yardstick: what the accuracies are measured against.
         start: where an interrupted run continues (see `progress`); metrics.csv is cut back to it.
 
     Raises:
@@ -121,14 +121,14 @@ class RunRecorder:
         folder: Path,
         facts: RunFacts,
         task_names: Sequence[str],
-        majority: Sequence[float],
+        yardstick: metrics.Yardstick,
         start: Progress | None = None,
     ) -> None:
         start = start or Progress()
         self._folder = folder
         self._facts = facts
         self._task_names = list(task_names)
-        self._majority = list(majority)
+        self._yardstick = yardstick
         self._matrix = [list(row) for row in start.matrix]
         self._inferred = start.inferred
         self._recognised = start.recognised
@@ -259,7 +259,7 @@ class RunRecorder:
             "tasks_done": len(self._matrix),
             "accuracy_matrix": self._matrix,
             "inferred_tasks": self._inferred,
-            "metrics": metrics.summary(self._matrix, self._majority, self._inferred, self._recognised),
+            "metrics": metrics.summary(self._matrix, self._yardstick, self._inferred, self._recognised),
             "iterations": self._earlier_iterations + self._iteration,
             "wall_time_s": round(time.perf_counter() - self._started, 3),
             "train_time_s": round(self._train_time(), 3),

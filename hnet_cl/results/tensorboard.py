@@ -1,6 +1,7 @@
 """TensorBoard events of a run: loss and accuracy curves, the accuracy heat map, and the hparams table."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from hnet_cl.results import metrics, plots, samples
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-SHOWN_METRICS = ("acc", "during", "bwt", "forgetting", "task_inference")
+SHOWN_METRICS = ("acc", "acc_low", "acc_high", "majority", "during", "bwt", "forgetting", "task_inference")
 
 
 class TensorBoardLog:
@@ -23,7 +24,8 @@ class TensorBoardLog:
     Args:
         folder: the run folder.
         title: what run this is, above the heat map.
-        iterations: iterations per task.
+        iterations: (T,) iterations of each task.
+        yardstick: what the accuracies are measured against.
         hparams: settings for the hparams table. Lists and mappings are shown as text, None is left out.
         matrix: finished rows of the accuracy matrix of a run that continues.
     """
@@ -32,13 +34,15 @@ class TensorBoardLog:
         self,
         folder: Path,
         title: str,
-        iterations: int,
+        iterations: Sequence[int],
+        yardstick: metrics.Yardstick,
         hparams: Mapping[str, object],
         matrix: metrics.Matrix = (),
     ) -> None:
         self._folder = folder
         self._title = title
-        self._iterations = iterations
+        self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
+        self._yardstick = yardstick
         self._hparams = hparams
         self._matrix = list(matrix)
         self._inferred: Sequence[Sequence[int]] | None = None
@@ -54,12 +58,12 @@ class TensorBoardLog:
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
-        done = task * self._iterations + iteration
+        done = self._before[task] + iteration
         self._writer(done + 1 if done else 0)
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Named losses of an iteration (counted from 1 within the task)."""
-        step = task * self._iterations + iteration
+        step = self._before[task] + iteration
         for name, value in losses.items():
             self._writer().add_scalar(f"train/{name}", value, step)
 
@@ -88,7 +92,7 @@ class TensorBoardLog:
                 writer.add_scalar(f"eval/task_{number}", accuracy, learned)
         for name, value in self._metrics().items():
             writer.add_scalar(f"eval/{name}", value, learned)
-        pictures = {"accuracy_matrix": plots.accuracy_heatmap(self._matrix, self._title)}
+        pictures = {"accuracy_matrix": plots.accuracy_heatmap(self._matrix, self._title, self._yardstick)}
         if inferred:
             pictures["inferred_tasks"] = plots.inference_heatmap(inferred, self._title)
         for name, figure in pictures.items():
@@ -112,7 +116,7 @@ class TensorBoardLog:
             self._open.close()
 
     def _metrics(self) -> dict[str, float]:
-        values = metrics.summary(self._matrix, (), self._inferred)
+        values = metrics.summary(self._matrix, self._yardstick, self._inferred)
         return {name: value for name in SHOWN_METRICS if (value := values[name]) is not None}
 
 

@@ -19,7 +19,7 @@ class Keeper:
         checkpoints: where states go.
         learner: the one that is trained.
         interval: seconds between two checkpoints in the middle of a task.
-        iterations: iterations per task.
+        iterations: (T,) iterations of each task.
         interruption: the signals, entered already.
         progress: tells the run's own progress, given the iterations done of the task.
     """
@@ -29,7 +29,7 @@ class Keeper:
         checkpoints: Checkpoints,
         learner: Learner,
         interval: float,
-        iterations: int,
+        iterations: Sequence[int],
         interruption: Interruption,
         progress: Callable[[int], Mapping[str, Any]],
     ) -> None:
@@ -70,7 +70,7 @@ class Keeper:
             OSError: a checkpoint cannot be written.
         """
         due = time.monotonic() - self._saved >= self._interval
-        if due or self._interruption.pending or iteration == self._iterations:
+        if due or self._interruption.pending or iteration == self._iterations[self._task]:
             self._checkpoints.in_task(self._task, iteration, state(), self._progress(iteration))
             self._saved = time.monotonic()
         if self._interruption.pending:

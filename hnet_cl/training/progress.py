@@ -18,9 +18,10 @@ class TaskInProgress:
     methods are for use inside the `seeded` block of the steps.
     """
 
-    def __init__(self, learner: Learner, batches: BatchStream) -> None:
+    def __init__(self, learner: Learner, batches: BatchStream, draws: Generator) -> None:
         self._learner = learner
         self._batches = batches
+        self._draws = draws  # of augmentation
 
     def state(self) -> dict[str, Any]:
         """A nested mapping of tensors and numbers. Tensors are the live ones, so write it before the next step."""
@@ -31,6 +32,7 @@ class TaskInProgress:
                 for name, part in self._learner.moving_parts().items()
             },
             "batches": self._batches.state(),
+            "augmentation": self._draws.get_state(),
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state() if torch.cuda.is_available() else None,
         }
@@ -45,6 +47,7 @@ class TaskInProgress:
             else:
                 part.load_state_dict(saved)
         self._batches.restore(state["batches"])
+        self._draws.set_state(state["augmentation"])
         torch.set_rng_state(state["torch"])
         if torch.cuda.is_available() and state["cuda"] is not None:
             torch.cuda.set_rng_state(state["cuda"])

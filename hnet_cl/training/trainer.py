@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
-from typing import Annotated, Any, Protocol
+from math import ceil, isfinite
+from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
@@ -22,18 +22,46 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(Settings):
-    """`iterations` per task; `lr` and `betas` are Adam's; `log_every` counts iterations.
+    """Each task is learned for `iterations` steps or for `epochs` sweeps over its own data.
 
-    `validation` is the share of each task's training data that takes the place of its test data; 0 for a real test.
+    `lr` and `betas` are Adam's. `lr_decay` are pairs of a share of a task's steps and the factor of `lr` from there on.
+    `shuffle_tasks` draws the order of the tasks from the run's seed. `validation` is the share of each task's training
+    data that takes the place of its test data; 0 for a real test. `log_every` counts iterations.
     """
 
-    iterations: PositiveInt
+    iterations: PositiveInt | None
+    epochs: PositiveInt | None
     batch_size: PositiveInt
     lr: PositiveFloat
+    lr_decay: list[Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]]
     betas: Annotated[list[Decay], Field(min_length=2, max_length=2)]
+    shuffle_tasks: bool
     validation: Annotated[float, Field(ge=0, lt=1)]
     eval_batch_size: PositiveInt
     log_every: PositiveInt
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.iterations is None) == (self.epochs is None):
+            raise ValueError(
+                f"iterations={self.iterations} and epochs={self.epochs}: give one of them and set the other to null"
+            )
+        return self
+
+    def steps(self, task: Task) -> int:
+        """Iterations that learn the task."""
+        if self.iterations is not None:
+            return self.iterations
+        assert self.epochs is not None
+        return self.epochs * ceil(len(task.train) / self.batch_size)
+
+    def lr_at(self, iteration: int, steps: int) -> float:
+        """The learning rate of an iteration (counted from 1) of a task that takes `steps`."""
+        factor = 1.0
+        for share, later in self.lr_decay:
+            if iteration > round(share * steps):
+                factor = later
+        return self.lr * factor
 
 
 class Log(Protocol):
@@ -111,17 +139,20 @@ def learn(
     """The training iterations of the last of `tasks` that are not done yet."""
     task = tasks[-1]
     batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
+    draws = stream(seed, "augmentation", task.id)
     device = task.train.labels.device
+    steps = settings.steps(task)
     learner.begin_task(tasks)
-    progress = TaskInProgress(learner, batches)
+    progress = TaskInProgress(learner, batches, draws)
     with seeded(seed, "steps", task.id):  # what modules draw without asking, as dropout does
         if start.state is not None:
             progress.restore(start.state)
         for log in logs:
             log.begin_task(task.id, start.iteration)
-        for iteration in range(start.iteration + 1, settings.iterations + 1):
-            losses = learner.step(*task.train.batch(batches.next().to(device)))
-            if iteration % settings.log_every == 0 or iteration == settings.iterations:
+        for iteration in range(start.iteration + 1, steps + 1):
+            learner.setup.set_lr(settings.lr_at(iteration, steps))
+            losses = learner.step(*task.train.batch(batches.next().to(device), draws))
+            if iteration % settings.log_every == 0 or iteration == steps:
                 numbers = finite(losses, task, iteration)
                 for log in logs:
                     log.losses(task.id, iteration, numbers)

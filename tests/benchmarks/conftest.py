@@ -36,3 +36,22 @@ def full_data() -> Path:
     if "HNET_CL_DATA" not in os.environ or not (folder / "MNIST" / "raw" / "t10k-labels-idx1-ubyte").exists():
         pytest.skip("HNET_CL_DATA names no folder with MNIST/raw")
     return folder
+
+
+@pytest.fixture(scope="session")
+def full_cifar() -> Path:
+    """The folder with the real CIFAR-10 and CIFAR-100, where HNET_CL_DATA names one."""
+    folder = Path(os.environ.get("HNET_CL_DATA", ""))
+    if "HNET_CL_DATA" not in os.environ or not (folder / "cifar-100-python" / "test").exists():
+        pytest.skip("HNET_CL_DATA names no folder with cifar-10-batches-py and cifar-100-python")
+    return folder
+
+
+@pytest.fixture
+def full_celeba(tmp_path: Path) -> Path:
+    """A folder with links to the real faces and lists of F-CelebA, where HNET_CL_DATA names them."""
+    folder = Path(os.environ.get("HNET_CL_DATA", "")) / "celeba"
+    if "HNET_CL_DATA" not in os.environ or not list(folder.glob("all_data_iid_*.json")):
+        pytest.skip("HNET_CL_DATA names no folder with celeba and the lists of F-CelebA")
+    (tmp_path / "celeba").symlink_to(folder.resolve())
+    return tmp_path

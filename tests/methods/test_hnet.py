@@ -147,6 +147,17 @@ def test_old_and_future_embeddings_rest_exactly() -> None:
     assert torch.equal(now[0], after_first) and torch.equal(now[2], before[2])
 
 
+@pytest.mark.parametrize(("new_embedding", "same"), [("random", False), ("previous", True)])
+def test_where_a_new_embedding_starts(new_embedding: str, same: bool) -> None:
+    made = learner("hnet", BENCHMARK, new_embedding=new_embedding)
+    trained(made, tasks=1)
+    begin(made, 1)
+    first, second, third = made.hypernetwork.task_embeddings
+    assert torch.equal(first, second) == same and not torch.equal(second, third)
+    made.step(torch.randn(8, 2), torch.randint(2, (8,)))
+    assert not torch.equal(first, second)
+
+
 @pytest.mark.parametrize(("beta", "from_second"), [(0.0, {"loss"}), (0.1, {"loss", "regularizer"})])
 def test_a_regulariser_exists_only_where_it_counts(beta: float, from_second: set[str]) -> None:
     made = learner("hnet", BENCHMARK, beta=beta)

@@ -1,15 +1,18 @@
 """Task inference by entropy."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
-from builders import blobs, learner
+from builders import blobs, learner, small_target
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from hnet_cl.methods import hnet
 from hnet_cl.methods.inference import entropy, least_entropy
+from hnet_cl.targets.mlp import MLP
 
 LOGITS = st.lists(st.floats(-20, 20), min_size=1, max_size=6)
 
@@ -45,13 +48,19 @@ def trained(scenario: str, number: int = 3, **changes: object):  # type: ignore[
     return benchmark, method
 
 
+def convolutional(num_outputs: int) -> nn.Module:
+    """Two numbers as an image of two pixels."""
+    return nn.Sequential(nn.Unflatten(1, (1, 1, 2)), nn.Conv2d(1, 5, 1), nn.Tanh(), MLP((5, 1, 2), num_outputs, [5]))
+
+
 @pytest.mark.parametrize("scenario", ["cl2", "cl2 separate", "cl3"])
 @pytest.mark.parametrize("group", [1, 10**9])
+@pytest.mark.parametrize("target", [small_target, convolutional])
 def test_predict_is_the_surest_network_of_a_plain_loop(
-    scenario: str, group: int, monkeypatch: pytest.MonkeyPatch
+    target: Callable[[int], nn.Module], scenario: str, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hnet, "GROUP_NUMBERS", group)
-    benchmark, method = trained(scenario)
+    benchmark, method = trained(scenario, target=target)
     inputs, _ = benchmark.tasks[1].test.batch(slice(None))
     answer = method.predict(inputs)
     with torch.no_grad():

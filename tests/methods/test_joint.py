@@ -17,8 +17,8 @@ def watch(task: Task, listen: Callable[[int, Tensor, Tensor, Tensor], None]) -> 
     """Tells `listen` of the examples that are taken from a task: its number, their indices, inputs and labels."""
     given = task.train.batch
 
-    def batch(index: Tensor) -> tuple[Tensor, Tensor]:
-        inputs, labels = given(index)
+    def batch(index: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        inputs, labels = given(index, draws)
         listen(task.id, index, inputs, labels)
         return inputs, labels
 

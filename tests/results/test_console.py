@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from hnet_cl.results.console import ConsoleLog, print_summary
-from hnet_cl.results.metrics import summary
+from hnet_cl.results.metrics import Yardstick, summary
 
 
 def console(terminal: bool = False, width: int = 80) -> Console:
@@ -36,7 +36,7 @@ def learn(log: ConsoleLog, task: int, tasks: int, first: int = 0) -> None:
 
 def test_plain_lines_without_a_terminal() -> None:
     out = console()
-    with ConsoleLog(out, ["zeros [0/1]", "ones"], iterations=10) as log:
+    with ConsoleLog(out, ["zeros [0/1]", "ones"], iterations=[10] * 2) as log:
         learn(log, 0, 2, first=4)
         learn(log, 1, 2)
     lines = text(out).splitlines()
@@ -47,19 +47,19 @@ def test_plain_lines_without_a_terminal() -> None:
 
 def test_bar_on_a_terminal() -> None:
     out = console(terminal=True, width=100)
-    with ConsoleLog(out, ["a", "b"], iterations=10) as log:
+    with ConsoleLog(out, ["a", "b"], iterations=[10, 30]) as log:
         learn(log, 0, 2)
         log.begin_task(1, 5)
         log.losses(1, 6, {"loss": 0.25})
         log._bar.refresh()
-        assert "task 2/2" in text(out) and "80%" in text(out) and "loss 0.25" in text(out)
+        assert "task 2/2" in text(out) and "40%" in text(out) and "loss 0.25" in text(out)
         assert "it/s" in text(out)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_the_cursor_comes_back(error: type[BaseException]) -> None:
     out = console(terminal=True)
-    with pytest.raises(error), ConsoleLog(out, ["a"], iterations=10) as log:
+    with pytest.raises(error), ConsoleLog(out, ["a"], iterations=[10]) as log:
         log.begin_task(0, 0)
         raise error
     assert text(out).count("\x1b[?25l") == text(out).count("\x1b[?25h") == 1
@@ -67,7 +67,7 @@ def test_the_cursor_comes_back(error: type[BaseException]) -> None:
 
 def test_closing_before_the_start_and_twice() -> None:
     out = console(terminal=True)
-    log = ConsoleLog(out, ["a"], iterations=10)
+    log = ConsoleLog(out, ["a"], iterations=[10])
     log.close()
     log.close()
     assert text(out) == ""
@@ -75,10 +75,16 @@ def test_closing_before_the_start_and_twice() -> None:
 
 def test_whole_matrix_when_it_fits() -> None:
     out = console()
-    print_summary(matrix(10), summary(matrix(10), [0.1135] * 10), [str(i) for i in range(10)], "mnist", out)
+    print_summary(
+        matrix(10),
+        summary(matrix(10), Yardstick([0.1135] * 10, [10_000] * 10)),
+        [str(i) for i in range(10)],
+        "mnist",
+        out,
+    )
     shown = text(out)
     assert "after task" in shown and "…" not in shown and "Warning" not in shown
-    for expected in ("97.1", "97.55 %", "98.00 %", "-0.50 points", "+0.50 points", "11.35 %"):
+    for expected in ("97.1", "97.55 %", "98.00 %", "-0.50 points", "+0.50 points", "11.35 %", "97.23 to 97.84 %"):
         assert expected in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
 
@@ -87,7 +93,7 @@ def test_whole_matrix_when_it_fits() -> None:
 def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
     out = console(width=width)
     names = [f"split {i}/{i + 1}" for i in range(tasks)]
-    print_summary(matrix(tasks), summary(matrix(tasks), [0.5] * tasks), names, "mnist", out)
+    print_summary(matrix(tasks), summary(matrix(tasks), Yardstick([0.5] * tasks, [100] * tasks)), names, "mnist", out)
     shown = text(out)
     assert "after task" not in shown and "during" in shown and "…" not in shown
     assert all(name in shown for name in names)
@@ -96,7 +102,7 @@ def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
 
 def test_one_task_inferred_tasks_and_the_warning() -> None:
     out = console(width=200)
-    print_summary([[0.9]], summary([[0.9]], [0.5], [[3, 1], [0, 0]]), ["a"], "mnist-5k", out)
+    print_summary([[0.9]], summary([[0.9]], Yardstick([0.5], [100]), [[3, 1], [0, 0]]), ["a"], "mnist-5k", out)
     shown = text(out)
     assert shown.count("needs two tasks") == 2 and "75.00 %" in shown
     assert "not comparable with published ones" in shown
@@ -104,7 +110,7 @@ def test_one_task_inferred_tasks_and_the_warning() -> None:
 
 def test_the_data_are_named() -> None:
     out = console(width=80)
-    print_summary([[0.9]], summary([[0.9]], [0.5]), ["a"], "mnist (validation)", out)
+    print_summary([[0.9]], summary([[0.9]], Yardstick([0.5], [100])), ["a"], "mnist (validation)", out)
     assert "Accuracy on each task in % (data: mnist (validation))" in text(out)
     assert "not comparable" not in text(out)
 
@@ -112,7 +118,7 @@ def test_the_data_are_named() -> None:
 def test_a_real_terminal_and_a_pipe() -> None:
     code = (
         "from rich.console import Console; from hnet_cl.results.console import ConsoleLog\n"
-        "with ConsoleLog(Console(), ['a'], 10) as log:\n"
+        "with ConsoleLog(Console(), ['a'], [10]) as log:\n"
         "    log.begin_task(0, 0); log.losses(0, 10, {'loss': 1.0}); log.end_task(0); log.row(0, [0.5])\n"
     )
     environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE")}

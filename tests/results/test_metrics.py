@@ -1,13 +1,24 @@
 """Metrics against closed forms worked out by hand, and the identities between them."""
 
 import math
+import random as chance
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.results.metrics import acc, bwt, during, forgetting, summary, task_inference, transfer
+from hnet_cl.results.metrics import (
+    Yardstick,
+    acc,
+    bwt,
+    during,
+    forgetting,
+    interval,
+    summary,
+    task_inference,
+    transfer,
+)
 
 HALF = [[0.8, None], [0.6, 0.9]]
 
@@ -26,6 +37,11 @@ def matrices(draw: st.DrawFn, smallest: int = 1) -> list[list[float | None]]:
     done = draw(st.integers(smallest, tasks))
     fraction = st.floats(0, 1)
     return [[draw(fraction) if j <= i else None for j in range(tasks)] for i in range(done)]
+
+
+def even(tasks: int) -> Yardstick:
+    """Two classes of equal size, a hundred test examples a task."""
+    return Yardstick([0.5] * tasks, [100.0 * (task + 1) for task in range(tasks)])
 
 
 def test_two_tasks_by_hand() -> None:
@@ -60,10 +76,12 @@ def test_transfer_compares_diagonals_over_tasks_both_have() -> None:
 
 
 def test_summary_covers_finished_tasks_only() -> None:
-    done = summary(RECOVERING[:2], majority=[0.1, 0.3, 0.9, 0.9])
+    done = summary(RECOVERING[:2], Yardstick([0.1, 0.3, 0.9, 0.9], [50, 100, 150, 200]))
     assert done == pytest.approx(
         {
             "acc": 0.8,
+            "acc_low": 0.711,  # Wilson's interval of 80 of 100
+            "acc_high": 0.867,
             "during": 0.865,
             "bwt": -0.13,
             "forgetting": 0.13,
@@ -71,15 +89,35 @@ def test_summary_covers_finished_tasks_only() -> None:
             "task_inference": None,
             "recognised": None,
             "recognised_real": None,
-        }
+        },
+        abs=5e-4,
     )
-    assert summary(HALF, [0.5, 0.5], [[3, 1], [1, 1]])["task_inference"] == 0.625
+    assert summary(HALF, even(2), [[3, 1], [1, 1]])["task_inference"] == 0.625
+
+
+@pytest.mark.parametrize(
+    ("right", "examples", "low", "high"),
+    [(67, 110, 0.5157, 0.6951), (0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (50, 100, 0.4038, 0.5962)],
+)
+def test_wilsons_interval(right: int, examples: int, low: float, high: float) -> None:
+    found = interval(right / examples, examples)
+    assert found == pytest.approx((low, high), abs=5e-5)
+    for bound in found:  # where a test of that accuracy would just not reject what was seen
+        assert abs(bound - right / examples) == pytest.approx(1.959964 * math.sqrt(bound * (1 - bound) / examples))
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    draws = chance.Random(0)
+    for truth in (0.6, 0.95):
+        seen = [sum(draws.random() < truth for _ in range(110)) / 110 for _ in range(2000)]
+        covered = [low <= truth <= high for low, high in (interval(accuracy, 110) for accuracy in seen)]
+        assert sum(covered) / len(covered) == pytest.approx(0.95, abs=0.02)
 
 
 def test_task_inference_is_the_mean_share_over_tested_tasks() -> None:
     assert task_inference([[3, 1, 0], [4, 4, 0], [0, 0, 0]]) == 0.625
     assert task_inference([[0, 0], [0, 0]]) is None
-    assert set(summary([], [0.5]).values()) == {None}
+    assert set(summary([], even(1)).values()) == {None}
 
 
 def test_a_missing_accuracy_is_an_error() -> None:
@@ -103,13 +141,13 @@ def test_forgetting_is_at_least_the_loss_since_learning(matrix: list[list[float 
 def test_an_unfinished_run_is_the_shorter_run(matrix: list[list[float | None]]) -> None:
     n = len(matrix)
     square = [row[:n] for row in matrix]
-    assert summary(matrix, [0.5] * 6) == summary(square, [0.5] * n)
+    assert summary(matrix, even(6)) == summary(square, even(n))
 
 
 @given(matrices())
 def test_entries_of_unlearned_tasks_are_never_read(matrix: list[list[float | None]]) -> None:
     filled = [[math.nan if j > i else value for j, value in enumerate(row)] for i, row in enumerate(matrix)]
-    assert summary(filled, [0.5] * 6) == summary(matrix, [0.5] * 6)
+    assert summary(filled, even(6)) == summary(matrix, even(6))
 
 
 @given(matrices(), st.randoms(use_true_random=False))

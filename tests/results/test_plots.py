@@ -7,7 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.plots import PictureLog, accuracy_heatmap, pixels, save_figure
+
+
+def yardstick(tasks: int) -> Yardstick:
+    return Yardstick([0.6] * tasks, [100] * tasks)
 
 
 def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]]:
@@ -16,7 +21,7 @@ def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]
 
 @pytest.mark.parametrize(("tasks", "done"), [(1, 1), (2, 1), (5, 5), (20, 3), (21, 3), (100, 100), (501, 2)])
 def test_numbers_labels_and_blanks(tasks: int, done: int) -> None:
-    figure = accuracy_heatmap(matrix(tasks, done), "pmnist · cl1 · hnet · mnist")
+    figure = accuracy_heatmap(matrix(tasks, done), "pmnist · cl1 · hnet · mnist", yardstick(tasks))
     axes = figure.axes[0]
     image = axes.images[0]
     assert image.get_clim() == (0, 1)
@@ -25,6 +30,7 @@ def test_numbers_labels_and_blanks(tasks: int, done: int) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("accuracy on task", "after learning task")
     title = axes.get_title(loc="left")
     assert "pmnist · cl1 · hnet · mnist" in title and "ACC 90.00%" in title and f"{done} of {tasks}" in title
+    assert "(95 %: 82.6 to 94.5)" in title and "majority class 60.00%" in title
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert labels[0] == "1" and len(labels) <= 21
     assert max(figure.get_size_inches()) < 10
@@ -32,7 +38,7 @@ def test_numbers_labels_and_blanks(tasks: int, done: int) -> None:
 
 def test_text_lies_within_the_figure() -> None:
     for tasks in (2, 20, 100):
-        figure = accuracy_heatmap(matrix(tasks, tasks), "split_cifar100 · cl3 · hnet_tir · mnist-5k")
+        figure = accuracy_heatmap(matrix(tasks, tasks), "split_cifar100 · cl3 · hnet_tir · mnist-5k", yardstick(tasks))
         image = pixels(figure)
         assert image.dtype == np.uint8 and image.shape[2] == 3
         edges = (image[0], image[-1], image[:, 0], image[:, -1])
@@ -41,7 +47,7 @@ def test_text_lies_within_the_figure() -> None:
 
 def test_the_file_is_a_png_and_alone(tmp_path: Path) -> None:
     path = tmp_path / "accuracy_matrix.png"
-    save_figure(accuracy_heatmap(matrix(3, 2), "a"), path)
+    save_figure(accuracy_heatmap(matrix(3, 2), "a", yardstick(3)), path)
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in tmp_path.iterdir()] == ["accuracy_matrix.png"]
 

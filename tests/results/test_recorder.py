@@ -11,6 +11,7 @@ import pytest
 
 from hnet_cl import files
 from hnet_cl.results import provenance, recorder
+from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 
 FACTS = RunFacts(
@@ -31,7 +32,7 @@ command"""
 
 
 def start(folder: Path, progress: Progress | None = None) -> RunRecorder:
-    return RunRecorder(folder, FACTS, ["ones, twos", "threes"], [0.5, 0.7], progress)
+    return RunRecorder(folder, FACTS, ["ones, twos", "threes"], Yardstick([0.5, 0.7], [40, 80]), progress)
 
 
 def learn(run: RunRecorder, task: int, row: list[float | None], first: int = 1) -> None:

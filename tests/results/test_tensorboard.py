@@ -9,6 +9,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
+from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.tensorboard import TensorBoardLog
 
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
@@ -16,7 +17,9 @@ HPARAMS = {"method": "hnet", "seed": 3, "lr": 0.001, "beta": None, "widths": [10
 
 
 def open_log(folder: Path, done: int = 0) -> TensorBoardLog:
-    return TensorBoardLog(folder, "pmnist · cl1 · hnet", iterations=10, hparams=HPARAMS, matrix=MATRIX[:done])
+    return TensorBoardLog(
+        folder, "pmnist · cl1 · hnet", [10, 10], Yardstick([0.5, 0.5], [50, 100]), HPARAMS, matrix=MATRIX[:done]
+    )
 
 
 def learn(log: TensorBoardLog, task: int, first: int = 0, last: int = 10, loss: float = 1.0) -> None:

@@ -4,20 +4,28 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from builders import begin, blobs, learner, same_state, training
-from torch import nn
+from torch import Tensor, nn
 
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints
 from hnet_cl.training.trainer import Start, train
 
+
+def noisy(images: Tensor, draws: torch.Generator) -> Tensor:
+    """An augmentation."""
+    return images + 0.1 * torch.randn(images.shape, generator=draws)
+
+
 BENCHMARK = blobs()
+BENCHMARK.tasks = [replace(task, train=replace(task.train, augment=noisy)) for task in BENCHMARK.tasks]
 
 
 def normalized(num_outputs: int) -> nn.Module:
@@ -91,7 +99,7 @@ def test_continued_in_mid_task_equals_uninterrupted(
     choices: dict[str, Any], place: tuple[int, int], tmp_path: Path
 ) -> None:
     whole, expected, losses = make(**choices), Losses(), Losses()
-    settings = training(log_every=1)
+    settings = training(log_every=1, lr_decay=[[0.5, 0.1]])
     rows = list(train(whole, BENCHMARK.tasks, settings, 1, [expected]))
     store, dying = Checkpoints(tmp_path, "abc"), make(**choices)
     with pytest.raises(Stop):

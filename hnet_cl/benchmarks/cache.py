@@ -1,0 +1,42 @@
+"""Decoded data, kept so that the next run need not decode them again."""
+
+import logging
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hnet_cl.benchmarks.fingerprint import fingerprint
+from hnet_cl.files import replace_file
+
+FOLDER = "hnet_cl_cache"
+
+_log = logging.getLogger(__name__)
+
+
+def cached(data_dir: Path, name: str, key: str, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """What `make` returns, from `data_dir`/hnet_cl_cache/`name`-`key`.pt if it was kept there.
+
+    `key` is a checksum of everything that `make` depends on. A file that is damaged counts as missing. Where nothing
+    can be written, a warning says so and nothing is kept.
+    """
+    path = data_dir / FOLDER / f"{name}-{key}.pt"
+    try:
+        kept = torch.load(path, weights_only=True)
+        if fingerprint(*kept["tensors"]) == kept["fingerprint"]:
+            return tuple(kept["tensors"])
+        _log.warning("%s is damaged and made anew", path)
+    except FileNotFoundError:
+        pass
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError) as error:
+        _log.warning("%s is damaged (%s) and made anew", path, str(error).splitlines()[0] if str(error) else error)
+    tensors = make()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(path) as part:
+            torch.save({"tensors": list(tensors), "fingerprint": fingerprint(*tensors)}, part)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): the next run decodes its images again", path, error.strerror)
+    return tensors

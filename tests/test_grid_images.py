@@ -1,0 +1,99 @@
+"""Every method in every scenario on small image files, with batch normalisation and with dropout."""
+
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from tiny_images import TEST_LIST, TRAIN_LIST, write_celeba, write_cifar, write_lists
+from torch import Tensor
+
+import hnet_cl.resolvers  # noqa: F401  (presets ask for its resolvers)
+from hnet_cl import build
+from hnet_cl.conf_files import choices, conf_dir
+from hnet_cl.config import check
+from hnet_cl.methods.base import Learner
+from hnet_cl.training.evaluation import Row
+from hnet_cl.training.trainer import train
+
+METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
+NEED_THE_TASK = {"hnet", "scratch"}
+RUNNABLE = [pair for pair in product(METHODS, SCENARIOS) if pair[0] not in NEED_THE_TASK or pair[1] == "cl1"]
+LEARNED = 6  # steps
+RESNET = ["target=resnet32", "target.blocks=1", "target.channels=[4,4,8,8]", "benchmark.augment=flip_and_crop"]
+ZENKE = ["target=zenke", "training.lr=1e-3"]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """CIFAR and F-CelebA of a few images each."""
+    folder = tmp_path_factory.mktemp("data")
+    write_cifar(folder, classes=10)
+    write_lists(write_celeba(folder, 40, [1]), ["0", "1"], 10, 5)
+    return folder
+
+
+def learn(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
+    usual = ["device.threads=1", "training.epochs=null", f"training.iterations={LEARNED}", "training.batch_size=8"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config: Any = OmegaConf.to_container(compose("config", [*usual, *overrides]), resolve=True)
+    plan = check(config)
+    benchmark = build.build_benchmark(plan, data_dir, torch.device("cpu"))
+    learner = build.build_learner(plan, benchmark, torch.device("cpu"))
+    return learner, list(train(learner, benchmark.tasks, plan.training, plan.seed, []))
+
+
+def cifar(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
+    return learn(data_dir, "benchmark=split_cifar", "benchmark.verify=none", "benchmark.num_tasks=2", *overrides)
+
+
+@pytest.mark.parametrize(("method", "scenario"), RUNNABLE)
+def test_batch_normalisation(method: str, scenario: str, data_dir: Path) -> None:
+    learner, rows = cifar(data_dir, f"method={method}", f"scenario={scenario}", *RESNET)
+    check_rows(rows, method, scenario)
+    if method.startswith("hnet"):
+        statistics: list[dict[str, Tensor]] = [learner.get_extra_state()["task_buffers"][task] for task in range(2)]
+        assert [int(own["norm.num_batches_tracked"]) for own in statistics] == [LEARNED, LEARNED]
+        assert not torch.equal(statistics[0]["norm.running_mean"], statistics[1]["norm.running_mean"])
+
+
+@pytest.mark.parametrize(("method", "scenario"), [("hnet_ent", "cl3"), ("ewc", "cl1")])
+def test_dropout(method: str, scenario: str, data_dir: Path) -> None:
+    _, rows = cifar(data_dir, f"method={method}", f"scenario={scenario}", *ZENKE)
+    check_rows(rows, method, scenario)
+
+
+def test_both_regularisers_agree_with_masked_heads(data_dir: Path) -> None:
+    usual = ["method=hnet", "method.beta=1.0", *RESNET]
+    choices = ([], ["method.regularizer=explicit"], ["method.mask_heads=false"])
+    fast, explicit, unmasked = (cifar(data_dir, *usual, *choice)[0] for choice in choices)
+    assert 100 * distance(fast, explicit) < distance(fast, unmasked)
+
+
+def distance(one: Learner, other: Learner) -> float:
+    """Mean difference of two learners' parameters."""
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return torch.cat([(ours - theirs).detach().abs().flatten() for ours, theirs in pairs]).mean().item()
+
+
+@pytest.mark.parametrize(("scenario", "target"), [("cl1", "convnet"), ("cl2", "convnet"), ("cl3", "mlp_100")])
+def test_faces(scenario: str, target: str, data_dir: Path) -> None:
+    lists = [f"benchmark.train_list={TRAIN_LIST}", f"benchmark.test_list={TEST_LIST}", "benchmark.num_tasks=2"]
+    choice = ["benchmark=f_celeba", "method=hnet_ent", f"scenario={scenario}", f"target={target}"]
+    _, rows = learn(data_dir, *choice, *lists, "benchmark.size=16", "benchmark.validation_per_task=2")
+    check_rows(rows, "hnet_ent", scenario)
+
+
+def check_rows(rows: list[Row], method: str, scenario: str) -> None:
+    """Every learned task was tested on all its examples, and its task inferred where it was not told."""
+    for latest, row in enumerate(rows):
+        assert [entry is None for entry in row.accuracies] == [task > latest for task in range(2)]
+        assert all(0 <= entry <= 1 for entry in row.accuracies if entry is not None)
+    counts = rows[-1].inferred
+    if method == "hnet_ent" and scenario != "cl1":
+        assert counts is not None and [sum(own) > 0 for own in counts] == [True, True]
+    else:
+        assert counts is None
