@@ -22,6 +22,11 @@ from hnet_cl.training.trainer import train
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
 NEED_THE_TASK = {"hnet", "scratch"}
 RUNNABLE = [pair for pair in product(METHODS, SCENARIOS) if pair[0] not in NEED_THE_TASK or pair[1] == "cl1"]
+GENERATORS = {
+    "hnet_r": ["method.generator"],
+    "dgr": ["method.generator"],
+    "hnet_tir": ["method.task_inference.generator"],
+}
 LEARNED = 6  # steps
 RESNET = ["target=resnet32", "target.blocks=1", "target.channels=[4,4,8,8]", "benchmark.augment=flip_and_crop"]
 ZENKE = ["target=zenke", "training.lr=1e-3"]
@@ -52,9 +57,10 @@ def cifar(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
 
 @pytest.mark.parametrize(("method", "scenario"), RUNNABLE)
 def test_batch_normalisation(method: str, scenario: str, data_dir: Path) -> None:
-    learner, rows = cifar(data_dir, f"method={method}", f"scenario={scenario}", *RESNET)
+    noise = [f"{key}.pixel_noise=0.3" for key in GENERATORS.get(method, [])]  # the pixels are not in 0..1
+    learner, rows = cifar(data_dir, f"method={method}", f"scenario={scenario}", *RESNET, *noise)
     check_rows(rows, method, scenario)
-    if method.startswith("hnet"):
+    if method in ("hnet", "hnet_ent", "hnet_tir"):
         statistics: list[dict[str, Tensor]] = [learner.get_extra_state()["task_buffers"][task] for task in range(2)]
         assert [int(own["norm.num_batches_tracked"]) for own in statistics] == [LEARNED, LEARNED]
         assert not torch.equal(statistics[0]["norm.running_mean"], statistics[1]["norm.running_mean"])
@@ -93,7 +99,7 @@ def check_rows(rows: list[Row], method: str, scenario: str) -> None:
         assert [entry is None for entry in row.accuracies] == [task > latest for task in range(2)]
         assert all(0 <= entry <= 1 for entry in row.accuracies if entry is not None)
     counts = rows[-1].inferred
-    if method == "hnet_ent" and scenario != "cl1":
+    if method in ("hnet_ent", "hnet_tir") and scenario != "cl1":
         assert counts is not None and [sum(own) > 0 for own in counts] == [True, True]
     else:
         assert counts is None

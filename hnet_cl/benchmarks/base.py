@@ -59,8 +59,8 @@ class Task:
     train: Split
     test: Split
     num_classes: int
-    picture: Callable[[Tensor], Tensor] | None = None
     validation: Split | None = None
+    picture: Callable[[Tensor], Tensor] | None = None
 
     @property
     def majority(self) -> float:

@@ -136,6 +136,8 @@ def test_a_real_terminal_and_a_pipe() -> None:
 def test_summary_names_recognised_samples_where_there_are_any() -> None:
     for recognised, shown in (([0.75, 0.9], True), (None, False)):
         out = console()
-        print_summary(matrix(2), summary(matrix(2), [0.5, 0.5], None, recognised), ["a", "b"], "mnist", out)
+        print_summary(
+            matrix(2), summary(matrix(2), Yardstick([0.5, 0.5], [100, 100]), None, recognised), ["a", "b"], "mnist", out
+        )
         assert ("recognised samples (of real images: 90.00 %)" in text(out)) == shown
         assert ("75.00 %" in text(out)) == shown

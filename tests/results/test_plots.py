@@ -61,7 +61,7 @@ def test_imports_neither_pyplot_nor_torch_nor_hydra() -> None:
 
 
 def test_pictures_of_a_run(tmp_path: Path) -> None:
-    log = PictureLog(tmp_path, "a", matrix(2, 1))
+    log = PictureLog(tmp_path, "a", yardstick(2), matrix(2, 1))
     log.samples(0, None, [0.5], 0.9)
     log.samples(1, np.zeros((2, 16, 1, 4, 4)), [0.5, 0.5], 0.9)
     log.row(1, [0.8, 0.9], [[1, 0], [0, 1]])
