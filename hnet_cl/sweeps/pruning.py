@@ -38,6 +38,9 @@ class TrialReport:
     def end_task(self, task: int) -> None:
         """Nothing to tell yet."""
 
+    def samples(self, task: int, pictures: Any, recognised: Sequence[float], real: float) -> None:
+        """Nothing to tell yet."""
+
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """The metric after this task.
 

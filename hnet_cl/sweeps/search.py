@@ -118,8 +118,7 @@ class OptunaSweeper(Sweeper):
         error = outcome.error if outcome.status == "failed" else None
         if outcome.status == "finished" and value is None:
             error = f"{metric} is not defined for this run"
-        trial.set_user_attr("metrics", dict(outcome.metrics))
-        study.tell(trial, value, error)
+        study.tell(trial, value, error, outcome.metrics)
         print(f"trial {trial.number}: {error or outcome.error or f'{metric} {value:.4f}'}", flush=True)
 
 

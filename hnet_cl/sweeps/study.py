@@ -1,5 +1,6 @@
 """A search's trials in a database: shared by processes, and complete however often they are killed."""
 
+import contextlib
 import threading
 import time
 import warnings
@@ -147,12 +148,19 @@ class SharedStudy:
         """Trials that run now, in whatever process."""
         return len(self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
 
-    def tell(self, trial: Trial, value: float | None, error: str | None = None) -> None:
-        """How a trial ended: with a value, by an error, or pruned if there is neither."""
-        if error:
-            trial.set_user_attr(ERROR, error)
+    def tell(
+        self, trial: Trial, value: float | None, error: str | None = None, metrics: Mapping[str, Any] | None = None
+    ) -> None:
+        """How a trial ended: with a value, by an error, or pruned if there is neither.
+
+        Not heard for a trial that others took for dead, as that of a machine that slept: its values run again.
+        """
         ended = TrialState.FAIL if error else TrialState.PRUNED if value is None else None
-        self.study.tell(trial, value, state=ended, skip_if_finished=True)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            trial.set_user_attr("metrics", dict(metrics or {}))
+            if error:
+                trial.set_user_attr(ERROR, error)
+            self.study.tell(trial, value, state=ended, skip_if_finished=True)
 
     @contextmanager
     def alive(self, trials: Sequence[Trial]) -> Iterator[None]:

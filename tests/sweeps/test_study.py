@@ -114,6 +114,18 @@ def test_a_living_trial_is_nobody_elses(join: Joins, database: Path) -> None:
     assert run(join(num_trials=2)) == []
 
 
+def test_a_trial_that_was_taken_for_dead_is_not_heard(join: Joins, database: Path) -> None:
+    slept = join(num_trials=1)
+    ((trial, values),) = slept.ask(1)
+    kill(database)
+    ((again, same),) = join(num_trials=1).ask(1)
+    slept.tell(trial, 0.9, None, {"acc": 0.9})
+    assert same == values
+    slept.tell(again, 0.9, None, {"acc": 0.9})
+    assert [(kept.state.name, kept.value) for kept in slept.study.trials] == [("FAIL", None), ("COMPLETE", 0.9)]
+    assert slept.study.trials[1].user_attrs["metrics"] == {"acc": 0.9}
+
+
 def test_failed_trials_count_until_the_next_start(join: Joins) -> None:
     one = join(num_trials=2)
     (failed, values), (good, _) = one.ask(2)
