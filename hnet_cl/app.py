@@ -1,5 +1,6 @@
 """The command line: help, composition by Hydra, and errors as one line each. Imports nothing heavy."""
 
+import logging
 import os
 import re
 import sys
@@ -18,12 +19,16 @@ from yaml import YAMLError
 
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import Interrupted, UserError
+from hnet_cl.errors import BusyError, Interrupted, UserError
 from hnet_cl.help import help_text
 from hnet_cl.resolvers import plain
+from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
 
+EXIT_FAILED_JOBS = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+
+log = logging.getLogger("hnet_cl")
 
 
 def main() -> None:
@@ -33,8 +38,12 @@ def main() -> None:
         print(help_text(arguments))
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing them
+    if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
+        _register_sweepers()
     try:
         _run()
+    except SweepError:
+        raise SystemExit(EXIT_FAILED_JOBS) from None
     except KeyboardInterrupt:
         _continues("interrupted", EXIT_INTERRUPTED)
     except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -43,6 +52,14 @@ def main() -> None:
         if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
             raise
         _stop(error)
+
+
+def _register_sweepers() -> None:
+    from hnet_cl.sweeps.grid import GridSweeper
+    from hnet_cl.sweeps.plugin import register
+    from hnet_cl.sweeps.search import OptunaSweeper
+
+    register(GridSweeper, OptunaSweeper)
 
 
 def _flags_last(arguments: list[str]) -> list[str]:
@@ -80,16 +97,26 @@ class CheckFirst(Callback):
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def _run(config: DictConfig) -> dict[str, float | None]:
     """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers."""
+    from hnet_cl.results.failure import record_failure
     from hnet_cl.run import run
+    from hnet_cl.sweeps.pruning import listeners
 
     job = HydraConfig.get()
+    folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
     try:
-        metrics = run(plain(config), Path(job.runtime.output_dir), list(job.overrides.task))["metrics"]
-        return dict(metrics)
+        return dict(run(plain(config), folder, overrides, listeners(job.sweeper, folder))["metrics"])
     except Interrupted as error:
         _continues(str(error), error.exit_code)
-    except (UserError, OSError) as error:
+    except PrunedError:
+        raise
+    except Exception as error:
+        mendable = isinstance(error, UserError | OSError)
+        line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
+        if not isinstance(error, BusyError):
+            record_failure(folder, plain(config), overrides, line)
         if job.mode == RunMode.MULTIRUN:
-            print(f"hnet_cl: failed: {explain(error, [])} ({job.runtime.output_dir})", file=sys.stderr)
-            raise  # the other jobs of a sweep go on
-        _stop(error)
+            log.error("failed: %s (%s)", line, folder, exc_info=not mendable)
+            raise JobError(line) from None  # the other jobs of a sweep go on
+        if mendable:
+            _stop(error)
+        raise

@@ -48,7 +48,7 @@ def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for overrides in (rest, []):
             try:
-                return list(_keys(compose("config", overrides)))
+                return list(_keys(compose("config", overrides, return_hydra_config=unknown.startswith("hydra."))))
             except (HydraException, OmegaConfBaseException):
                 continue
     return []

@@ -7,6 +7,10 @@ class UserError(Exception):
     """A mistake the user can mend. The message is one line: key, value, what is allowed, what to do."""
 
 
+class BusyError(UserError):
+    """Another process works on the same run folder, so what stands there is its business."""
+
+
 class Interrupted(BaseException):
     """The run was asked to end by a signal. No Exception: nobody but the command line should catch it."""
 

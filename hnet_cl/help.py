@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from hnet_cl.conf_files import choices, conf_dir, own_folders
 
-GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device")
+GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device", "hydra/sweeper", "hydra/launcher")
 
 START = """\
 hnet_cl: continual learning with hypernetworks
@@ -26,7 +26,7 @@ Examples
   python -m hnet_cl
       a hypernetwork learns five permuted-digit tasks in less than a minute
   python -m hnet_cl benchmark=smnist method=hnet,finetune,scratch seed=1,2,3 -m
-      nine runs: three methods with three seeds each on split MNIST
+      nine runs: three methods with three seeds each on split MNIST; hydra/launcher=local runs them side by side
   python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.beta=0.05 --cfg job --resolve
       print the complete configuration of a run instead of running it
 

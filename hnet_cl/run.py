@@ -15,7 +15,7 @@ from rich.console import Console
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import Interrupted, UserError
+from hnet_cl.errors import BusyError, Interrupted
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
@@ -27,11 +27,15 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import Checkpoints
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
-from hnet_cl.training.trainer import train
+from hnet_cl.training.trainer import Log, train
 
 
-def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
+def run(
+    config: Mapping[str, Any], folder: Path, overrides: Sequence[str], listeners: Sequence[Log] = ()
+) -> dict[str, Any]:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
+
+    `listeners` hear of the training after all that always does.
 
     Returns the contents of result.json. A finished run is only shown again; an interrupted one continues where
     its last checkpoint was made. From the first step on, an error is recorded in result.json before it is raised.
@@ -46,7 +50,7 @@ def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> di
         console.print(f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again.")
     else:
         with alone(folder):
-            done = finished(config, folder) or execute(plan, config, folder, overrides, console)
+            done = finished(config, folder) or execute(plan, config, folder, overrides, console, listeners)
     names = [f"task {number + 1}" for number in range(done["num_tasks"])]
     print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
     print(folder)
@@ -64,13 +68,13 @@ def alone(folder: Path) -> Iterator[None]:
     """Inside, no other process works on the run folder. The lock ends with the process, however that ends.
 
     Raises:
-        UserError: another one does at the moment.
+        BusyError: another one does at the moment.
     """
     lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserError(f"{folder}: another process is working on this run; wait for it, or end it") from None
+        raise BusyError(f"{folder}: another process is working on this run; wait for it, or end it") from None
     try:
         remove_parts(folder)
         yield
@@ -86,7 +90,12 @@ def clear(folder: Path) -> None:
 
 
 def execute(
-    plan: Plan, config: Mapping[str, Any], folder: Path, overrides: Sequence[str], console: Console
+    plan: Plan,
+    config: Mapping[str, Any],
+    folder: Path,
+    overrides: Sequence[str],
+    console: Console,
+    listeners: Sequence[Log],
 ) -> dict[str, Any]:
     """Builds, trains and records; returns the contents of result.json."""
     device = build.build_device(plan.device)
@@ -119,7 +128,8 @@ def execute(
         bar = stack.enter_context(ConsoleLog(console, names, iterations))
         interruption = stack.enter_context(Interruption())
         keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
-        logs = (recorder, board, bar, PictureLog(folder, title, yardstick, progress.matrix), keeper)  # the keeper last
+        pictures = PictureLog(folder, title, yardstick, progress.matrix)
+        logs: list[Log] = [recorder, board, bar, pictures, keeper, *listeners]  # the keeper after all it keeps
         with ended(recorder):
             for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
                 pass  # the logs have heard of it

@@ -127,14 +127,40 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.Co
 
 
 class TestSweep:
+    REASON = "seed=-1: input should be greater than or equal to 0"
+
     def test_failing_jobs_stop_no_others(self, sweep: Any) -> None:
         folder, process = sweep
         found = {(path.parts[-4], path.parts[-2]) for path in folder.rglob("result.json")}
-        assert found == {(f"toy-cl1-{method}", f"seed={seed}") for method in ("hnet", "finetune") for seed in (1, 2)}
-        assert {result_of(path.parent)["status"] for path in folder.rglob("result.json")} == {"finished"}
-        assert process.returncode == 2
-        assert "seed=-1: input should be greater than or equal to 0" in process.stderr
-        assert "Traceback" not in process.stderr
+        assert found == {
+            (f"toy-cl1-{method}", f"seed={seed}") for method in ("hnet", "finetune") for seed in (-1, 1, 2)
+        }
+        for path in folder.rglob("result.json"):
+            result = result_of(path.parent)
+            expected = ("failed", self.REASON) if result["seed"] == -1 else ("finished", None)
+            assert (result["status"], result["error"]) == expected
+        log = next(folder.rglob("seed=-1")) / "hnet_cl.log"
+        assert f"failed: {self.REASON}" in log.read_text()
+        assert "Traceback" not in process.stderr + log.read_text()
+
+    def test_the_end_says_what_failed(self, sweep: Any) -> None:
+        folder, process = sweep
+        assert process.returncode == 1
+        lines = process.stderr.strip().splitlines()
+        assert lines[0] == "6 jobs: 4 finished, 2 failed"
+        for start, method in ((1, "hnet"), (4, "finetune")):
+            assert lines[start] == f"failed: {' '.join(SMALL)} output_dir={folder} method={method} seed=-1"
+            assert lines[start + 1] == f"  {self.REASON}"
+            assert Path(lines[start + 2].strip()) in folder.glob(f"toy-cl1-{method}/*/seed=-1")
+        assert lines[7:] == ["The same command again runs only what is missing or failed."]
+
+    def test_the_same_command_runs_only_what_failed(self, sweep: Any) -> None:
+        folder, _ = sweep
+        again = hnet_cl("-m", *SMALL, f"output_dir={folder}", "method=hnet,finetune", "seed=-1,1,2")
+        assert again.returncode == 1
+        assert "6 jobs: 4 finished earlier, 2 failed" in again.stderr
+        launched = re.findall(r"#\d : .*(method=\w+ seed=\S+)", again.stdout)
+        assert launched == ["method=hnet seed=-1", "method=finetune seed=-1"]
 
     def test_the_seed_alone_decides_the_numbers(self, sweep: Any, done: Any) -> None:
         folder, _ = sweep
@@ -169,6 +195,23 @@ class TestMistakes:
             (["target._target_=hnet_cl.methods.base.Learner"], ["target._target_=hnet_cl.methods.base.Learner: "]),
             (["seed"], ["seed: cannot be read as KEY=VALUE"]),
             (["seed=1,2"], ["Ambiguous value for argument 'seed=1,2'"]),
+            (["-m", "seed=1,2", "metod=si"], ["metod: no such key; did you mean method?"]),
+            (["-m", "seed=interval(1,2)"], ["seed=interval(1,2): a grid has no intervals; give values, as seed=1,2, "]),
+            (
+                ["-m", "hydra.sweeper.max_batch=1"],
+                ["hydra.sweeper.max_batch: no such key; did you mean hydra.sweeper."],
+            ),
+            (
+                ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=0", "hydra.sweeper.pruning.warmup_tasks=x"],
+                [
+                    "hydra.sweeper.n_trials=0: input should be greater than 0",
+                    "hydra.sweeper.pruning.warmup_tasks=x: input should be a valid integer",
+                ],
+            ),
+            (
+                ["-m", "hydra/sweeper=optuna", "hydra.sweeper.metric=ac"],
+                ["hydra.sweeper.metric=ac: no such metric; did you"],
+            ),
         ],
         ids=lambda value: value[0] if isinstance(value[0], str) else None,
     )

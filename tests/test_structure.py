@@ -9,6 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "hnet_cl"
 FILES = sorted(SOURCE.rglob("*.py"))
+SWEEPS = {path.relative_to(SOURCE).as_posix() for path in FILES if "sweeps" in path.parts}
 
 SHARED = {"errors", "files", "settings", "seeding", "suggest"}  # leaves that know nothing of the house
 MAY_IMPORT = {
@@ -18,7 +19,8 @@ MAY_IMPORT = {
     "scenario": SHARED,
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
-    "results": SHARED,
+    "results": SHARED | {"identity"},
+    "sweeps": SHARED | {"complaints", "conf_files", "identity", "resolvers", "results"},
     "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
     "memory": set(),
     "identity": set(),
@@ -29,7 +31,7 @@ MAY_IMPORT = {
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},
-    "app": SHARED | {"complaints", "conf_files", "config", "help", "resolvers", "run"},
+    "app": SHARED | {"complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"},
     "__main__": {"app"},
     "__init__": set(),
 } | {leaf: set() for leaf in SHARED}
@@ -83,8 +85,12 @@ def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("hydra", {"app.py", "complaints.py"}),
-        ("omegaconf", {"app.py", "complaints.py", "resolvers.py"}),
+        ("hydra", {"app.py", "complaints.py", *SWEEPS}),
+        ("omegaconf", {"app.py", "complaints.py", "resolvers.py", *SWEEPS}),
+        ("hydra_plugins", {"sweeps/submitit.py", "sweeps/ray.py"}),
+        ("ray", {"sweeps/ray.py"}),
+        ("submitit", {"sweeps/submitit.py"}),
+        ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py"}),
         ("torchvision", {"benchmarks/_torchvision.py"}),
         ("tensorboard", {"results/tensorboard.py"}),
     ],

@@ -32,7 +32,7 @@ class Result(BaseModel):
     method: str
     seed: int
     overrides: list[str]
-    num_tasks: Annotated[int, Field(ge=1)]
+    num_tasks: Count  # 0: it failed before it had any
     accuracy_matrix: list[list[Fraction | None]]
     inferred_tasks: list[list[Count]] | None = None
     metrics: dict[str, float | None]

@@ -1,0 +1,63 @@
+"""What a run leaves behind that failed before it could record anything itself."""
+
+import contextlib
+import json
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hnet_cl.files import write_atomically
+from hnet_cl.identity import config_id
+from hnet_cl.results import metrics, provenance
+from hnet_cl.results.recorder import RESULT, read_result
+
+
+def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:
+    """Says in result.json that the run failed, and why, so that whoever counts runs counts this one.
+
+    Results of an earlier part of the run stay, and a finished run stays finished: what failed then is only its
+    repetition. Does not raise OSError, as there is an error to be told already.
+
+    Args:
+        folder: the run folder; made if missing.
+        config: the resolved configuration.
+        overrides: the command line's overrides, as typed.
+        error: the reason in one line.
+    """
+    result = read_result(folder) or _nothing_done(config, overrides)
+    if result["status"] == "finished":
+        return
+    text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / RESULT, text + "\n")
+
+
+def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The keys of result.json for a run without a single result; unknown is what only a benchmark could tell."""
+    names = {group: config[group].get("name") for group in ("benchmark", "scenario", "method")}
+    return {
+        "status": "failed",
+        "error": None,
+        "config_id": config_id(config),
+        **names,
+        "seed": config["seed"],
+        "overrides": list(overrides),
+        "num_tasks": 0,
+        "tasks_done": 0,
+        "accuracy_matrix": [],
+        "inferred_tasks": None,
+        "metrics": metrics.summary([], []),
+        "iterations": 0,
+        "wall_time_s": 0.0,
+        "train_time_s": 0.0,
+        "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+        "parameters": None,
+        "data": dict.fromkeys(("name", "source", "checksum"), "unknown"),
+        "device": None,
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+        "command": shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
+    }

@@ -1,0 +1,17 @@
+"""How jobs and sweeps can end other than well."""
+
+
+class JobError(Exception):
+    """Why a job failed, in one line: all that goes from the job's process to the sweep's."""
+
+
+class DeadError(JobError):
+    """The job's process died, so that it could not even record its failure."""
+
+
+class PrunedError(Exception):
+    """A search saw no hope in this job and stopped it."""
+
+
+class SweepError(Exception):
+    """Some jobs of a sweep failed; the sweep has said which."""

@@ -1,0 +1,74 @@
+"""The default sweeper: every combination of the given values."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from hnet_cl.errors import UserError
+from hnet_cl.sweeps.jobs import Outcome, compose, finish
+from hnet_cl.sweeps.launchers import make_launcher
+from hnet_cl.sweeps.summary import conclude
+
+
+class GridSweeper(Sweeper):
+    """Hydra's basic sweeper, but that no failed job hides or ends another and nothing is run twice.
+
+    Args:
+        max_batch_size: jobs that the launcher gets at a time; None for all.
+        params: overrides by key, as if typed.
+    """
+
+    def __init__(self, max_batch_size: int | None, params: Mapping[str, str]) -> None:
+        self._max_batch_size = max_batch_size
+        self._params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Called by Hydra.
+
+        Raises:
+            UserError: the launcher is not installed.
+        """
+        self._loader, self._config = hydra_context.config_loader, config
+        self._launcher = make_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> list[Outcome]:
+        """Runs all jobs that are not finished yet and prints what became of each.
+
+        Raises:
+            UserError, HydraException: an override is wrong; nothing has run.
+            SweepError: jobs failed.
+        """
+        params = [f"{key}={value}" for key, value in self._params.items()]
+        overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
+        _no_intervals(overrides)
+        batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
+        start_folder(self._config)
+        numbered = enumerate(combination for batch in batches for combination in batch)
+        jobs = iter([compose(self._loader, self._config, combination, number) for number, combination in numbered])
+        outcomes: list[Outcome] = []
+        for batch in batches:
+            outcomes += finish([next(jobs) for _ in batch], self._launcher, first=len(outcomes))
+        conclude(outcomes)
+        return outcomes
+
+
+def start_folder(config: DictConfig) -> None:
+    """Makes the folder of all runs and keeps the sweep's configuration in it, as Hydra's own sweepers do."""
+    folder = Path(config.hydra.sweep.dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, folder / "multirun.yaml")
+
+
+def _no_intervals(overrides: Sequence[Override]) -> None:
+    for override in overrides:
+        if override.is_interval_sweep():
+            raise UserError(
+                f"{override.input_line}: a grid has no intervals; give values, as {override.key_or_group}=1,2, or "
+                "search the interval with hydra/sweeper=optuna"
+            )

@@ -1,0 +1,51 @@
+"""From the configuration to a launcher, or to the name of the package that is missing."""
+
+import importlib.util
+
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from hnet_cl.errors import UserError
+from hnet_cl.sweeps.plugin import PREFIX, register
+
+JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
+# Per `_target_` of conf/hydra/launcher: the module it needs, and the extra of pyproject.toml that installs it.
+NEEDED = {
+    JOBLIB: ("hydra_joblib_launcher", "joblib"),
+    f"{PREFIX}SlurmLauncher": ("hydra_submitit_launcher", "slurm"),
+    f"{PREFIX}LocalLauncher": ("hydra_submitit_launcher", "slurm"),
+    f"{PREFIX}RayLauncher": ("hydra_ray_launcher", "ray"),
+}
+
+
+def make_launcher(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Launcher:
+    """The launcher that the configuration names.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    target = config.hydra.launcher._target_
+    module, extra = NEEDED.get(target, ("", ""))
+    if module and not _installed(module):
+        choice = config.hydra.runtime.choices["hydra/launcher"]
+        raise UserError(f"hydra/launcher={choice}: is not installed; pip install 'hnet-cl[{extra}]'")
+    if extra == "slurm":
+        from hnet_cl.sweeps.submitit import LocalLauncher, SlurmLauncher
+
+        register(LocalLauncher, SlurmLauncher)
+    if extra == "ray":
+        from hnet_cl.sweeps.ray import RayLauncher
+
+        register(RayLauncher)
+    return Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task_function, config=config
+    )
+
+
+def _installed(plugin: str) -> bool:
+    try:
+        return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
+    except ModuleNotFoundError:  # there is no plugin at all
+        return False

@@ -1,0 +1,57 @@
+"""The settings of a search, checked."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
+
+from hnet_cl.errors import UserError
+from hnet_cl.results.metrics import summary
+from hnet_cl.settings import Settings
+from hnet_cl.suggest import nearest
+
+
+class PruningSettings(Settings):
+    """When a trial may be stopped: see conf/hydra/sweeper/optuna.yaml."""
+
+    startup_trials: NonNegativeInt
+    warmup_tasks: NonNegativeInt
+
+
+class SearchSettings(Settings):
+    """conf/hydra/sweeper/optuna.yaml says what they mean."""
+
+    metric: str
+    direction: Literal["maximize", "minimize"]
+    n_trials: PositiveInt
+    batch: PositiveInt
+    seed: NonNegativeInt
+    startup_trials: NonNegativeInt
+    pruning: PruningSettings | None
+    heartbeat: PositiveInt
+    storage: Annotated[str, Field(min_length=1)]
+    study_name: str | None
+    params: Mapping[str, Any]
+
+
+def check_search(sweeper: DictConfig) -> SearchSettings:
+    """The settings in a sweeper's configuration.
+
+    Raises:
+        UserError: with one line for every mistake.
+    """
+    values: Any = OmegaConf.to_container(sweeper, resolve=True)
+    try:
+        settings = SearchSettings(**{key: value for key, value in values.items() if key not in ("_target_", "trial")})
+    except ValidationError as error:
+        raise UserError("\n".join(map(_line, error.errors()))) from error
+    metrics = list(summary([], []))
+    if settings.metric not in metrics:
+        raise UserError(f"hydra.sweeper.metric={settings.metric}: no such metric{nearest(settings.metric, metrics)}")
+    return settings
+
+
+def _line(error: Any) -> str:
+    key, message = ".".join(map(str, error["loc"])), error["msg"]
+    return f"hydra.sweeper.{key}={error['input']}: {message[0].lower()}{message[1:]}"

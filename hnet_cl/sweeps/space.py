@@ -1,0 +1,62 @@
+"""What a search varies, read from Hydra's override syntax."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import Trial
+
+from hnet_cl.errors import UserError
+
+
+def search_space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:
+    """A distribution for each override that gives more than one value; keys keep a leading + or ++.
+
+    interval(a, b) is continuous, or whole numbers as int(interval(a, b)); tag(log, ...) makes it logarithmic;
+    range(a, b, step) ends before b; choices are texts, as they would be typed.
+
+    Raises:
+        UserError: there is none, or Optuna refuses one.
+    """
+    swept = [override for override in overrides if override.is_sweep_override()]
+    if not swept:
+        raise UserError(
+            "hydra/sweeper=optuna: nothing to search; give an interval or choices, as "
+            "'method.beta=tag(log,interval(0.001,1))'"
+        )
+    return {override.get_key_element(): _distribution(override) for override in swept}
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    value: Any = override.value()
+    try:
+        if isinstance(value, IntervalSweep):
+            return _numbers(value.start, value.end, log="log" in value.tags)
+        if isinstance(value, RangeSweep):
+            values = sorted(value.range())
+            return _numbers(values[0], values[-1], step=abs(value.step))
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except (ValueError, IndexError) as error:
+        raise UserError(f"{override.input_line}: cannot be searched ({error})") from error
+
+
+def _numbers(low: Any, high: Any, **more: Any) -> BaseDistribution:
+    whole = isinstance(low, int) and isinstance(high, int)
+    return IntDistribution(low, high, **more) if whole else FloatDistribution(low, high, **more)
+
+
+def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> list[str]:
+    """Draws a value for each key, as overrides."""
+    return [f"{key}={_draw(trial, key, kind)}" for key, kind in space.items()]
+
+
+def _draw(trial: Trial, key: str, kind: BaseDistribution) -> Any:
+    match kind:
+        case IntDistribution():
+            return trial.suggest_int(key, kind.low, kind.high, step=kind.step, log=kind.log)
+        case FloatDistribution():
+            return trial.suggest_float(key, kind.low, kind.high, step=kind.step, log=kind.log)
+        case CategoricalDistribution():
+            return trial.suggest_categorical(key, kind.choices)
+    raise TypeError(kind)

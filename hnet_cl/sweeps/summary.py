@@ -1,0 +1,42 @@
+"""What a sweep says at its end."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from hnet_cl.sweeps.errors import SweepError
+from hnet_cl.sweeps.jobs import Outcome
+
+ORDER = ("finished", "finished earlier", "pruned", "failed")
+
+
+def conclude(outcomes: Sequence[Outcome]) -> None:
+    """Prints what became of the jobs, if there were any: the failed ones with overrides, error and folder.
+
+    Raises:
+        SweepError: there are failed ones.
+    """
+    if not outcomes:
+        return
+    sys.stdout.flush()
+    failed = any(outcome.status == "failed" for outcome in outcomes)
+    print(f"\n{summary(outcomes)}", file=sys.stderr if failed else sys.stdout)
+    if failed:
+        raise SweepError
+
+
+def summary(outcomes: Sequence[Outcome]) -> str:
+    """One line of counts, then three for each failed job, then what to do about them."""
+    counts = Counter("finished earlier" if outcome.earlier else outcome.status for outcome in outcomes)
+    numbers = ", ".join(f"{count} {what}" for what in ORDER if (count := counts[what]))
+    lines = [f"{len(outcomes)} jobs: {numbers}"]
+    for outcome in outcomes:
+        if outcome.status == "failed":
+            lines += [
+                f"failed: {' '.join(outcome.overrides)}",
+                *(f"  {line}" for line in outcome.error.splitlines()),
+                f"  {outcome.folder or 'no folder'}",
+            ]
+    if counts["failed"]:
+        lines.append("The same command again runs only what is missing or failed.")
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""What a run that failed early leaves behind, and what it leaves alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_cli import KEYS
+
+from hnet_cl.report.result import parse
+from hnet_cl.results.failure import record_failure
+from hnet_cl.results.recorder import read_result
+
+CONFIG: dict[str, Any] = {
+    "benchmark": {"name": "smnist"},
+    "scenario": {"name": "cl2"},
+    "method": {"name": "hnet"},
+    "seed": 3,
+}
+
+
+def test_a_run_without_results_is_a_result_with_every_key(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "seed=3"
+    record_failure(folder, CONFIG, ["seed=3"], "no data")
+    result = read_result(folder)
+    assert result and result.keys() == KEYS
+    assert (result["status"], result["error"], result["tasks_done"]) == ("failed", "no data", 0)
+    assert [result[key] for key in ("benchmark", "scenario", "method", "seed")] == ["smnist", "cl2", "hnet", 3]
+    assert result["overrides"] == ["seed=3"] and result["accuracy_matrix"] == []
+    assert set(result["metrics"].values()) == {None}
+    known, _ = parse((folder / "result.json").read_bytes())  # what compares runs can read it
+    assert (known.num_tasks, known.data.name) == (0, "unknown")
+
+
+@pytest.mark.parametrize(("before", "after"), [("running", "failed"), ("failed", "failed"), ("finished", "finished")])
+def test_earlier_results_stay(before: str, after: str, tmp_path: Path) -> None:
+    earlier = {"status": before, "error": None, "tasks_done": 2, "accuracy_matrix": [[0.5, None], [0.25, 0.75]]}
+    (tmp_path / "result.json").write_text(json.dumps(earlier))
+    record_failure(tmp_path, CONFIG, [], "diverged")
+    error = "diverged" if after == "failed" else None
+    assert read_result(tmp_path) == earlier | {"status": after, "error": error}
+
+
+def test_a_folder_that_cannot_be_written_hides_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    record_failure(tmp_path / "file" / "seed=3", CONFIG, [], "no data")
+    assert list(tmp_path.iterdir()) == [tmp_path / "file"]

@@ -1,0 +1,140 @@
+"""How jobs come to their end whatever their launcher does."""
+
+import json
+from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobReturn, JobStatus
+
+from hnet_cl.results.recorder import read_result
+from hnet_cl.sweeps.errors import DeadError, JobError, PrunedError
+from hnet_cl.sweeps.jobs import Job, Outcome, finish
+
+CONFIG: dict[str, Any] = {"benchmark": {"name": "toy"}, "scenario": {"name": "cl1"}, "method": {"name": "si"}}
+
+
+class Launcher:
+    """Calls a function for each job; a BrokenProcessPool that it raises ends all jobs of the launch."""
+
+    def __init__(self, work: Callable[[Path], Any]) -> None:
+        self.work = work
+        self.launches: list[list[str]] = []
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        parser = OverridesParser.create()
+        folders = [Path(str(parser.parse_override(overrides[-1]).value())) for overrides in job_overrides]
+        self.launches.append([folder.name for folder in folders])
+        return [self.job(folder) for folder in folders]
+
+    def job(self, folder: Path) -> JobReturn:
+        done = JobReturn()
+        done.status = JobStatus.COMPLETED
+        try:
+            done.return_value = self.work(folder)
+        except (JobError, PrunedError) as error:
+            done.status = JobStatus.FAILED
+            done.return_value = error
+        return done
+
+
+def job(folder: Path, fresh: bool = False) -> Job:
+    return Job([f"name={folder.name}"], [], folder, str(folder), CONFIG | {"seed": 1, "fresh": fresh})
+
+
+def write(folder: Path, status: str, acc: float | None = None) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "result.json").write_text(json.dumps({"status": status, "error": None, "metrics": {"acc": acc}}))
+
+
+def told(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    return [(outcome.status, outcome.error) for outcome in outcomes]
+
+
+def test_every_job_has_its_outcome(tmp_path: Path) -> None:
+    ends = {"a": None, "b": JobError("no data"), "c": PrunedError("hopeless"), "d": DeadError("out of memory")}
+
+    def work(folder: Path) -> dict[str, float]:
+        if error := ends[folder.name]:
+            raise error
+        return {"acc": 0.5}
+
+    contradictory = Outcome(["x"], None, "failed", {}, "contradiction")
+    outcomes = finish(
+        [job(tmp_path / "a"), contradictory, *(job(tmp_path / name) for name in "bcd")], Launcher(work), 0
+    )
+    assert told(outcomes) == [
+        ("finished", ""),
+        ("failed", "contradiction"),
+        ("failed", "no data"),
+        ("pruned", "hopeless"),
+        ("failed", "out of memory"),
+    ]
+    assert outcomes[0].metrics == {"acc": 0.5}
+    died = read_result(tmp_path / "d")
+    assert died and (died["status"], died["error"]) == ("failed", "out of memory")
+
+
+def test_what_is_finished_or_given_twice_is_not_launched(tmp_path: Path) -> None:
+    for name in ("done", "again"):
+        write(tmp_path / name, "finished", 0.25)
+    write(tmp_path / "failed", "failed")
+    launcher = Launcher(lambda folder: {"acc": 0.5})
+    names = ["done", "new", "failed", "new"]
+    outcomes = finish([*(job(tmp_path / name) for name in names), job(tmp_path / "again", fresh=True)], launcher, 0)
+    assert launcher.launches == [["new", "failed", "again"]]
+    assert [(outcome.metrics["acc"], outcome.earlier) for outcome in outcomes] == [
+        (0.25, True),
+        (0.5, False),
+        (0.5, False),
+        (0.5, False),
+        (0.5, False),
+    ]
+
+
+def test_a_dead_pool_is_made_anew_until_only_the_deadly_job_has_failed(tmp_path: Path) -> None:
+    """Jobs run in the order a, b, c, d, e; c ends the pool when b is in the middle, as if they ran side by side."""
+    launcher: Launcher
+
+    def work(folder: Path) -> dict[str, float]:
+        side_by_side = len(launcher.launches[-1]) > 1
+        if folder.name == "b" and side_by_side:
+            write(folder, "running")
+            return {}  # never seen: the pool ends
+        if folder.name == "c":
+            write(folder, "running")
+            raise BrokenProcessPool(
+                "A worker was terminated.\n\nThe exit codes of the workers are {SIGKILL(-9)}\nMore."
+            )
+        write(folder, "finished", 0.5)
+        return {"acc": 0.5}
+
+    launcher = Launcher(work)
+    outcomes = finish([job(tmp_path / name) for name in "abcde"], launcher, 0)
+    assert launcher.launches == [["a", "b", "c", "d", "e"], ["d", "e"], ["b"], ["c"]]
+    assert [outcome.status for outcome in outcomes] == ["finished", "finished", "failed", "finished", "finished"]
+    why = "its process died (The exit codes of the workers are {SIGKILL(-9)}); was there memory enough?"
+    result = read_result(tmp_path / "c")
+    assert result and (result["status"], result["error"], outcomes[2].error) == ("failed", why, why)
+
+
+def test_a_launcher_that_fails_says_why_for_what_it_did_not_finish(tmp_path: Path) -> None:
+    def work(folder: Path) -> Any:
+        if folder.name == "b":
+            raise RuntimeError("no sbatch\nhere")
+        write(folder, "finished", 0.5)
+
+    launcher = Launcher(work)
+    outcomes = finish([job(tmp_path / name) for name in "ab"], launcher, 0)
+    assert told(outcomes) == [("finished", ""), ("failed", "the launcher failed (RuntimeError: no sbatch here)")]
+    assert len(launcher.launches) == 1
+
+
+@pytest.mark.parametrize("name", ["seed=1", "it's", "a,b", "back\\slash", "${x}"])
+def test_any_folder_can_be_said_in_an_override(name: str, tmp_path: Path) -> None:
+    override = job(tmp_path / name).launched_as()[-1]
+    parsed = OverridesParser.create().parse_override(override)
+    assert (parsed.get_key_element(), parsed.value()) == ("hydra.sweep.subdir", str(tmp_path / name))

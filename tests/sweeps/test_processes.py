@@ -1,0 +1,146 @@
+"""Sweeps as a user meets them: processes of their own, some of which die."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from processes import hnet_cl, result_of, start
+
+pytestmark = pytest.mark.slow
+
+SMALL = ("benchmark=toy", "benchmark.spread=0.6", "method=finetune", "training.iterations=20")
+DEADLY = """
+import os, signal
+from hnet_cl.methods.finetune import Finetune
+
+class Deadly(Finetune):
+    class Settings(Finetune.Settings):
+        dies: bool
+
+    def begin_task(self, tasks):
+        super().begin_task(tasks)
+        if self.settings.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+DEADLY_YAML = """\
+# Kills its process
+defaults: [finetune, _self_]
+_target_: deadly.Deadly
+name: deadly
+dies: false
+"""
+
+
+@pytest.fixture
+def deadly(tmp_path: Path) -> Path:
+    """A folder with a method that can kill its process."""
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "deadly.py").write_text(DEADLY)
+    (tmp_path / "conf" / "method" / "deadly.yaml").write_text(DEADLY_YAML)
+    return tmp_path
+
+
+def without_thread_settings() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if not key.endswith("_NUM_THREADS")}
+
+
+@pytest.mark.parametrize(("launcher", "threads"), [("local", (os.cpu_count() or 1) // 2 or 1), ("slurm_local", None)])
+def test_one_killed_process_costs_one_job(launcher: str, threads: int | None, deadly: Path) -> None:
+    outputs = deadly / "outputs"
+    command = [sys.executable, "-m", "hnet_cl", f"--config-dir={deadly / 'conf'}", "-m", *SMALL, "method=deadly"]
+    sweep = ["method.dies=true,false", "seed=1,-1", "device.threads=null", f"output_dir={outputs}"]
+    more = [f"hydra/launcher={launcher}", *(["hydra.launcher.n_jobs=2"] if threads else [])]
+    paths = os.pathsep.join([str(deadly), os.environ.get("PYTHONPATH", "")])
+    environment = without_thread_settings() | {"PYTHONPATH": paths}
+    done = subprocess.run([*command, *sweep, *more], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 1, done.stderr
+    assert "4 jobs: 1 finished, 3 failed\n" in done.stderr
+    assert done.stderr.count("\n  its process died (") == 1
+    assert done.stderr.count("\n  seed=-1: input should be greater than or equal to 0\n") == 2
+    results = [result_of(path.parent) for path in outputs.rglob("result.json")]
+    assert len(results) == 4
+    finished = [result for result in results if result["status"] == "finished"]
+    assert [result["seed"] for result in finished] == [1]
+    if threads:
+        assert {result["device"] for result in finished} == {f"cpu, {threads} threads"}
+
+
+SEARCH = (
+    *(*SMALL, "-m", "hydra/sweeper=optuna", "hydra.sweeper.heartbeat=1", "hydra.sweeper.pruning=null"),
+    *("training.validation=0.25", "training.lr=tag(log,interval(0.0001,0.1))"),
+)
+
+
+def trials(outputs: Path) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{outputs / 'search.db'}").trials
+
+
+def launched(out: str) -> list[str]:
+    return re.findall(r"#\d+ : .*(training\.lr=\S+)", out)
+
+
+def test_a_killed_search_runs_exactly_the_rest(tmp_path: Path) -> None:
+    command = (*SEARCH, "hydra.sweeper.n_trials=4", f"output_dir={tmp_path}")
+    killed = start(*command)
+    until = time.monotonic() + 200
+    while len({path.parent for path in tmp_path.rglob("after-*.pt")}) < 2:  # in the second trial
+        assert killed.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+    os.kill(killed.pid, signal.SIGKILL)
+    out, _ = killed.communicate()
+    first, second = launched(out)
+    done = hnet_cl(*command)
+    assert done.returncode == 0, done.stderr
+    assert second in launched(done.stdout) and first not in launched(done.stdout)
+    found = trials(tmp_path)
+    states = [trial.state.name for trial in found]
+    assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
+    assert len({trial.user_attrs["folder"] for trial in found}) == 4, "the dead trial's folder is found again"
+    best = max((trial for trial in found if trial.value is not None), key=lambda trial: (trial.value, -trial.number))
+    assert f"best trial: {best.number} with acc {best.value:.4f}\n" in done.stdout
+    again = next(line for line in done.stdout.splitlines() if line.startswith("  python -m hnet_cl"))
+    assert (
+        f"training.lr={best.params['training.lr']}" in again and "validation" not in again and "-m hydra" not in again
+    )
+    nothing_left = hnet_cl(*command)
+    assert nothing_left.stdout.strip() in done.stdout and nothing_left.returncode == 0
+
+
+def test_two_processes_share_a_search_and_its_failures(tmp_path: Path) -> None:
+    choices = "seed=choice(1,2,-1)"
+    command = (*SEARCH, choices, "hydra.sweeper.n_trials=6", f"output_dir={tmp_path}", "hydra.sweeper.batch=2")
+    processes = [start(*command) for _ in range(2)]
+    for process in processes:
+        process.communicate(timeout=300)
+    found = [trial for trial in trials(tmp_path) if "surplus" not in trial.user_attrs]
+    assert len(found) == 6
+    failed = [trial for trial in found if trial.state.name == "FAIL"]
+    assert 0 < len(failed) < 6 and {trial.params["seed"] for trial in failed} == {"-1"}
+    assert 1 in {process.returncode for process in processes}
+    assert {trial.user_attrs["error"] for trial in failed} == {"seed=-1: input should be greater than or equal to 0"}
+    assert all("metrics" in trial.user_attrs for trial in found)
+
+
+def test_a_hopeless_trial_is_stopped_and_can_be_finished_alone(tmp_path: Path) -> None:
+    pruning = ("hydra.sweeper.pruning={startup_trials:1,warmup_tasks:0}", "hydra.sweeper.n_trials=2")
+    hopeless = ("training.lr=choice(0.05,1e-09)", "hydra.sweeper.seed=3")
+    command = [override for override in SEARCH if not override.startswith(("training.lr", "hydra.sweeper.pruning"))]
+    done = hnet_cl(*command, *pruning, *hopeless, f"output_dir={tmp_path}")
+    found = trials(tmp_path)
+    assert [trial.state.name for trial in found] == ["COMPLETE", "PRUNED"], done.stdout + done.stderr
+    assert done.returncode == 0 and "2 jobs: 1 finished, 1 pruned" in done.stdout
+    result = json.loads(Path(found[1].user_attrs["folder"], "result.json").read_text())
+    assert (result["status"], result["tasks_done"]) == ("failed", 1)
+    assert re.fullmatch(r"pruned by the search after task 1: acc 0\.\d{4} so far", result["error"])
+    assert not [override for override in result["overrides"] if override.startswith(("hydra", "trial"))]
+    alone = hnet_cl(*result["overrides"])
+    assert alone.returncode == 0, alone.stderr
+    after = result_of(Path(found[1].user_attrs["folder"]))
+    assert (after["status"], after["error"], after["tasks_done"]) == ("finished", None, 3)

@@ -1,0 +1,40 @@
+"""What a sweep says at its end, word for word."""
+
+from pathlib import Path
+
+import pytest
+
+from hnet_cl.sweeps.errors import SweepError
+from hnet_cl.sweeps.jobs import Outcome
+from hnet_cl.sweeps.summary import conclude, summary
+
+DONE = Outcome(["seed=1"], Path("runs/seed=1"), "finished", {"acc": 0.9})
+EARLIER = Outcome(["seed=2"], Path("runs/seed=2"), "finished", {"acc": 0.8}, earlier=True)
+PRUNED = Outcome(["seed=3"], Path("runs/seed=3"), "pruned", {}, "pruned by the search")
+FAILED = Outcome(["seed=-1", "method=si"], Path("runs/seed=-1"), "failed", {}, "seed=-1: too small\nmethod=si: no")
+NOWHERE = Outcome(["seed=x"], None, "failed", {}, "contradiction")
+
+
+def test_counts_and_failures() -> None:
+    assert summary([DONE, FAILED, EARLIER, PRUNED, DONE, NOWHERE]).splitlines() == [
+        "6 jobs: 2 finished, 1 finished earlier, 1 pruned, 2 failed",
+        "failed: seed=-1 method=si",
+        "  seed=-1: too small",
+        "  method=si: no",
+        "  runs/seed=-1",
+        "failed: seed=x",
+        "  contradiction",
+        "  no folder",
+        "The same command again runs only what is missing or failed.",
+    ]
+
+
+def test_failures_end_the_sweep_with_an_error_and_nothing_else_does(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude([])
+    assert capsys.readouterr() == ("", "")
+    conclude([DONE, PRUNED, EARLIER])
+    assert capsys.readouterr() == ("\n3 jobs: 1 finished, 1 finished earlier, 1 pruned\n", "")
+    with pytest.raises(SweepError):
+        conclude([DONE, FAILED])
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("\n2 jobs: 1 finished, 1 failed\nfailed: seed=-1 method=si\n")
