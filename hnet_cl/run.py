@@ -90,7 +90,7 @@ def execute(
     """Builds, trains and records; returns the contents of result.json."""
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
-    learner = build.build_learner(plan, benchmark, device)
+    learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner=f"{identity} on {benchmark.data.name} {benchmark.data.checksum}")
     if config["fresh"]:

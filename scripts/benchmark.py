@@ -61,7 +61,7 @@ def make_step(kind: str, benchmark: str, num_tasks: int, learned: int, device: s
         config: Any = OmegaConf.to_container(compose("config", overrides), resolve=True)
     plan = check(config)
     tasks = RandomImages(num_tasks, Path(), build.build_device(plan.device))
-    learner: Learner = build.build_learner(plan, tasks, torch.device(device))
+    learner: Learner = build.build_learner(plan, tasks.in_shape, tasks.class_counts, torch.device(device))
     learner.begin_task(tasks.tasks[:learned])
     inputs, labels = tasks.tasks[0].train.batch(slice(0, plan.training.batch_size))
 
