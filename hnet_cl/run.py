@@ -156,6 +156,8 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
             "compression_ratio": trainable / learner.target_size,
         },
         data=asdict(benchmark.data),
+        in_shape=benchmark.in_shape,
+        tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
         command=shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
     )

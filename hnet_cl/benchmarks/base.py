@@ -43,10 +43,10 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a sequence: `id` counts from 0, `name` is for people.
+    """One task of a sequence: `id` counts from 0; `name` and `class_names` (C,) are for people.
 
-    `picture` turns network inputs (b, *in_shape) into images (b, C, H, W) in 0..1 for people to see; None where
-    inputs are no images.
+    Classes without names are called by their labels. `picture` turns network inputs (b, *in_shape) into images
+    (b, C, H, W) in 0..1 for people to see; None where inputs are no images.
     """
 
     id: int
@@ -55,6 +55,12 @@ class Task:
     test: Split
     num_classes: int
     picture: Callable[[Tensor], Tensor] | None = None
+    class_names: Sequence[str] | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """(C,) what to call the classes."""
+        return list(self.class_names or map(str, range(self.num_classes)))
 
     @property
     def majority(self) -> float:
@@ -95,6 +101,21 @@ class DataIdentity:
     checksum: str
 
 
+@dataclass(frozen=True)
+class ImageKind:
+    """A kind of images that become network inputs.
+
+    `encode` turns them, uint8 (b, `channels`, `height`, `width`) on the CPU with one channel (grey) or three (RGB),
+    into inputs float32 (b, *in_shape). `of_task`: how it does so depends on the task.
+    """
+
+    channels: int
+    height: int
+    width: int
+    encode: Callable[[Tensor], Tensor]
+    of_task: bool = False
+
+
 class Benchmark(ABC):
     """A sequence of tasks. Subclasses set `tasks`, `data` and `in_shape` in their constructor.
 
@@ -111,6 +132,15 @@ class Benchmark(ABC):
 
     @abstractmethod
     def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None: ...
+
+    @classmethod
+    def image_kinds(cls, settings: Any, task: int | None) -> Sequence[ImageKind]:
+        """Images of which a trained network can be asked; of several of a size the first counts.
+
+        They become the same inputs as the benchmark's own, from its `settings` alone. `task` is None where it is not
+        told. Without this method, only ready network inputs can be classified.
+        """
+        return ()
 
     @property
     def class_counts(self) -> tuple[int, ...]:
