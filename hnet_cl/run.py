@@ -23,7 +23,7 @@ from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
-from hnet_cl.training.checkpoint import Checkpoints
+from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.trainer import train
@@ -71,7 +71,8 @@ def alone(folder: Path) -> Iterator[None]:
     except Timeout:
         raise UserError(f"{folder}: another process is working on this run; wait for it, or end it") from None
     try:
-        remove_parts(folder)
+        for place in (folder, folder / FOLDER):
+            remove_parts(place)
         yield
     finally:
         lock.release()
@@ -92,7 +93,7 @@ def execute(
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
     identity = config_id(config)
-    checkpoints = Checkpoints(folder, owner=f"{identity} on {benchmark.data.name} {benchmark.data.checksum}")
+    checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"]:
         clear(folder)
         checkpoints.clear()
