@@ -1,6 +1,6 @@
 """From checked settings to the objects of a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from weakref import WeakSet
@@ -38,16 +38,16 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
     return benchmark
 
 
-def build_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
-    """The learner of a benchmark's tasks in the plan's scenario.
+def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Learner:
+    """The learner, in the plan's scenario, of tasks with these numbers of classes and inputs of this shape.
 
     Raises:
-        UserError: scenario, method or target network do not fit the benchmark's tasks.
+        UserError: scenario, method or target network do not fit such tasks.
     """
     training = plan.training
 
     def make_target(num_outputs: int) -> nn.Module:
-        return plan.target_class(in_shape=benchmark.in_shape, num_outputs=num_outputs, **plan.target)
+        return plan.target_class(in_shape=in_shape, num_outputs=num_outputs, **plan.target)
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         # fused: one pass over memory instead of ten, which is half of a step's time on a CPU
@@ -56,6 +56,6 @@ def build_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> Lea
         return adam
 
     optimizers: WeakSet[torch.optim.Optimizer] = WeakSet()
-    heads = HeadMap(plan.scenario, benchmark.class_counts)
-    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, benchmark.in_shape, optimizers)
+    heads = HeadMap(plan.scenario, class_counts)
+    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers)
     return plan.method_class(plan.method, setup).to(device)

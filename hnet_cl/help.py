@@ -30,7 +30,8 @@ Examples
   python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.beta=0.05 --cfg job --resolve
       print the complete configuration of a run instead of running it
 
-More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)"""
+More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)
+A finished run classifies your images: python -m hnet_cl.predict --help"""
 
 
 def help_text(arguments: Sequence[str]) -> str:

@@ -1,8 +1,11 @@
 """What the yaml files can ask for in ${...} beyond OmegaConf's own resolvers; importing this makes it known."""
 
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from hnet_cl.errors import UserError
 from hnet_cl.identity import config_id
@@ -13,6 +16,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
     own = OmegaConf.create({key: config._get_node(key) for key in config if key != "hydra"})
     resolved: Any = OmegaConf.to_container(own, resolve=True)
     return resolved
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The resolved configuration that Hydra left in a run folder.
+
+    Raises:
+        UserError: the file cannot be read, or holds something else.
+    """
+    try:
+        config = OmegaConf.load(path)
+        if not isinstance(config, DictConfig):
+            raise ValueError("it is a list")
+        return plain(config)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(f"{path}: cannot be read as a configuration ({str(error).splitlines()[0]})") from error
 
 
 def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:

@@ -24,7 +24,7 @@ from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
-from hnet_cl.training.checkpoint import Checkpoints
+from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.trainer import Log, train
@@ -76,7 +76,8 @@ def alone(folder: Path) -> Iterator[None]:
     except Timeout:
         raise BusyError(f"{folder}: another process is working on this run; wait for it, or end it") from None
     try:
-        remove_parts(folder)
+        for place in (folder, folder / FOLDER):
+            remove_parts(place)
         yield
     finally:
         lock.release()
@@ -100,9 +101,9 @@ def execute(
     """Builds, trains and records; returns the contents of result.json."""
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
-    learner = build.build_learner(plan, benchmark, device)
+    learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
     identity = config_id(config)
-    checkpoints = Checkpoints(folder, owner=f"{identity} on {benchmark.data.name} {benchmark.data.checksum}")
+    checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"]:
         clear(folder)
         checkpoints.clear()
@@ -169,6 +170,8 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
             "compression_ratio": trainable / learner.target_size,
         },
         data=asdict(benchmark.data),
+        in_shape=benchmark.in_shape,
+        tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
         command=shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
     )

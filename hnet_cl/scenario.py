@@ -50,6 +50,7 @@ class HeadMap:
     def __init__(self, settings: ScenarioSettings, class_counts: Sequence[int]) -> None:
         self.name = settings.name
         self.task_known = settings.task_known
+        self.separate = settings.heads == "separate"
         self._same_classes = settings.classes == "shared"
         if self._same_classes and len(set(class_counts)) > 1:
             raise UserError(
@@ -60,7 +61,7 @@ class HeadMap:
         start = 0
         for count in class_counts:
             self._own.append(slice(start, start + count))
-            if settings.heads == "separate":
+            if self.separate:
                 start += count
 
     @property
@@ -72,6 +73,11 @@ class HeadMap:
     def num_outputs(self) -> int:
         """Number of outputs of a network that serves all tasks."""
         return self._own[-1].stop
+
+    @property
+    def widest(self) -> int:
+        """The largest number of classes of a task."""
+        return max(own.stop - own.start for own in self._own)
 
     def own(self, task: int) -> slice:
         """The outputs of the task's own head."""
@@ -92,6 +98,10 @@ class HeadMap:
     def read(self, task: int | None, latest: int) -> slice:
         """Outputs among which a shared network chooses: of the told `task`, else those trained up to `latest`."""
         return self.trained(latest) if task is None else self.own(task)
+
+    def tasks_of(self, output: int) -> list[int]:
+        """Tasks to whose head an output belongs: one, or all that share it."""
+        return [task for task, own in enumerate(self._own) if own.start <= output < own.stop]
 
     def label(self, labels: Tensor, task: int) -> Tensor:
         """Labels within the task (0..C-1) to output indices."""
@@ -118,8 +128,7 @@ def gather_heads(logits: Tensor, heads: HeadMap, tasks: Sequence[int]) -> Tensor
 
     C is the largest number of classes of all tasks, also of those not asked for.
     """
-    widest = max(heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks))
-    own = logits.new_full((*logits.shape[:2], widest), -torch.inf)
+    own = logits.new_full((*logits.shape[:2], heads.widest), -torch.inf)
     for i, task in enumerate(tasks):
         head = heads.own(task)
         own[i, :, : head.stop - head.start] = logits[i, :, head]

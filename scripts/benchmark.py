@@ -67,7 +67,7 @@ def make_step(
     plan = check(config)
     channels = 3 if plan.benchmark.name.startswith("split_cifar") else 1
     tasks = RandomImages((num_tasks, channels), Path(), build.build_device(plan.device))
-    learner: Learner = build.build_learner(plan, tasks, torch.device(device))
+    learner: Learner = build.build_learner(plan, tasks.in_shape, tasks.class_counts, torch.device(device))
     learner.begin_task(tasks.tasks[:learned])
     inputs, labels = tasks.tasks[0].train.batch(slice(0, plan.training.batch_size))
 

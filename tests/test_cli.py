@@ -29,7 +29,7 @@ KEYS = {
         "train_time_s",
         "peak_memory_mb",
     ),
-    *("parameters", "data", "device", "versions", "git_commit", "command"),
+    *("parameters", "data", "in_shape", "tasks", "device", "versions", "git_commit", "command"),
 }
 
 
@@ -66,6 +66,8 @@ class TestRun:
         parameters = result["parameters"]
         assert parameters["compression_ratio"] == parameters["trainable"] / parameters["target"]
         assert parameters["target"] == (2 * 10 + 10) + (10 * 10 + 10) + (10 * 6 + 6)
+        assert result["in_shape"] == [2]
+        assert result["tasks"] == [{"name": f"blobs {task}", "classes": ["0", "1"]} for task in range(3)]
         assert result["data"].keys() == {"name", "source", "checksum"}
         assert result["versions"]["torch"] == torch.__version__
         assert result["command"].startswith("python -m hnet_cl benchmark=toy ")

@@ -31,7 +31,7 @@ def test_grid(method: str, scenario: str) -> None:
         return
     plan = check(config)
     benchmark = build.build_benchmark(plan, Path("unused"), torch.device("cpu"))
-    learner = build.build_learner(plan, benchmark, torch.device("cpu"))
+    learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, torch.device("cpu"))
     rows = list(train(learner, benchmark.tasks, plan.training, plan.seed, []))
     assert rows[0].accuracies[0] is not None and rows[0].accuracies[0] > 0.9, "the first task is learned anywhere"
     inferred = rows[-1].inferred

@@ -47,7 +47,7 @@ def learn(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
         config: Any = OmegaConf.to_container(compose("config", [*usual, *overrides]), resolve=True)
     plan = check(config)
     benchmark = build.build_benchmark(plan, data_dir, torch.device("cpu"))
-    learner = build.build_learner(plan, benchmark, torch.device("cpu"))
+    learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, torch.device("cpu"))
     return learner, list(train(learner, benchmark.tasks, plan.training, plan.seed, []))
 
 

@@ -72,6 +72,15 @@ def test_a_run_does_not_continue_on_other_data(config: dict[str, Any], tmp_path:
             run(config, tmp_path, [])
 
 
+def test_what_a_kill_left_half_written_is_removed(config: dict[str, Any], tmp_path: Path) -> None:
+    parts = [tmp_path / ".result.part-abc.json", tmp_path / "checkpoint" / ".after-1-tasks.part-abc.pt"]
+    for part in parts:
+        part.parent.mkdir(exist_ok=True)
+        part.touch()
+    run(config, tmp_path, [])
+    assert not any(part.exists() for part in parts)
+
+
 def test_validation_is_named_in_the_results(config: dict[str, Any], tmp_path: Path) -> None:
     run(changed(config, "training.validation", 0.25), tmp_path, [])
     result = read_result(tmp_path)

@@ -27,6 +27,9 @@ def test_outputs(
     assert [heads.seen(task) for task in range(3)] == seen
     assert [heads.trained(task) for task in range(3)] == trained
     for task in range(3):
+        assert [output for output in range(num_outputs) if task in heads.tasks_of(output)] == list(
+            range(own[task].start, own[task].stop)
+        )
         labels = torch.arange(counts[task])
         assert heads.label(labels, task).tolist() == list(range(own[task].start, own[task].stop))
 

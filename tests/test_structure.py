@@ -28,6 +28,9 @@ MAY_IMPORT = {
     "config": SHARED | {"benchmarks.base", "methods.base", "scenario", "training"},
     "build": SHARED | {"benchmarks.base", "methods.base", "scenario", "config", "memory"},
     "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
+    "predict": SHARED
+    | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}
+    | {"results.recorder", "training.checkpoint"},
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},

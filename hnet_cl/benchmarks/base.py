@@ -48,10 +48,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a sequence: `id` counts from 0, `name` is for people.
+    """One task of a sequence: `id` counts from 0; `name` and `class_names` (C,) are for people.
 
-    `picture` turns network inputs (b, *in_shape) into images (b, C, H, W) in 0..1 for people to see; None where
-    inputs are no images. `validation` are examples that the benchmark itself puts aside for choosing settings.
+    Classes without names are called by their labels. `picture` turns network inputs (b, *in_shape) into images
+    (b, C, H, W) in 0..1 for people to see; None where inputs are no images. `validation` are examples that the
+    benchmark itself puts aside for choosing settings.
     """
 
     id: int
@@ -61,6 +62,12 @@ class Task:
     num_classes: int
     validation: Split | None = None
     picture: Callable[[Tensor], Tensor] | None = None
+    class_names: Sequence[str] | None = None
+
+    @property
+    def classes(self) -> list[str]:
+        """(C,) what to call the classes."""
+        return list(self.class_names or map(str, range(self.num_classes)))
 
     @property
     def majority(self) -> float:
@@ -132,8 +139,13 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
 
 def shuffled(tasks: Sequence[Task], seed: int) -> list[Task]:
     """The tasks in an order drawn from `seed`, numbered anew."""
-    order = torch.randperm(len(tasks), generator=stream(seed, "task order")).tolist()
-    return [replace(tasks[old], id=new) for new, old in enumerate(order)]
+    return [replace(tasks[old], id=new) for new, old in enumerate(shuffled_order(len(tasks), seed))]
+
+
+def shuffled_order(number: int, seed: int) -> list[int]:
+    """For each of `number` tasks as they are learned, its place in the benchmark."""
+    order: list[int] = torch.randperm(number, generator=stream(seed, "task order")).tolist()
+    return order
 
 
 @dataclass(frozen=True)
@@ -143,6 +155,21 @@ class DataIdentity:
     name: str
     source: str
     checksum: str
+
+
+@dataclass(frozen=True)
+class ImageKind:
+    """A kind of images that become network inputs.
+
+    `encode` turns them, uint8 (b, `channels`, `height`, `width`) on the CPU with one channel (grey) or three (RGB),
+    into inputs float32 (b, *in_shape). `of_task`: how it does so depends on the task.
+    """
+
+    channels: int
+    height: int
+    width: int
+    encode: Callable[[Tensor], Tensor]
+    of_task: bool = False
 
 
 class Benchmark(ABC):
@@ -161,6 +188,15 @@ class Benchmark(ABC):
 
     @abstractmethod
     def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None: ...
+
+    @classmethod
+    def image_kinds(cls, settings: Any, task: int | None) -> Sequence[ImageKind]:
+        """Images of which a trained network can be asked; of several of a size the first counts.
+
+        They become the same inputs as the benchmark's own, from its `settings` alone. `task` is None where it is not
+        told. Without this method, only ready network inputs can be classified.
+        """
+        return ()
 
     @property
     def class_counts(self) -> tuple[int, ...]:

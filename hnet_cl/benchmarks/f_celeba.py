@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from hnet_cl import settings as base
-from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
+from hnet_cl.benchmarks.base import Benchmark, DataIdentity, ImageKind, Split, Task
 from hnet_cl.benchmarks.celeba import Labelled, Share, drawn, listed, load_images
 from hnet_cl.benchmarks.fingerprint import fingerprint
 from hnet_cl.benchmarks.images import AUGMENTATIONS, Augmentation, Normalize
@@ -79,7 +79,13 @@ class FCelebA(Benchmark):
             test=self._split(share.test),
             num_classes=2,
             validation=train.part(validation_rows) if aside else None,
+            class_names=["not smiling", "smiling"],
         )
+
+    @classmethod
+    def image_kinds(cls, settings: Settings, task: int | None) -> Sequence[ImageKind]:
+        """Faces, already of the size that is learned from."""
+        return [ImageKind(3, settings.size, settings.size, Normalize.of(MEAN, STD, torch.device("cpu")))]
 
     def _split(self, pairs: Sequence[Labelled]) -> Split:
         device = self._images.device

@@ -1,5 +1,6 @@
 """Permuted MNIST: in every task the same digits, with pixels in an order of its own."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from hnet_cl import settings as base
-from hnet_cl.benchmarks.base import Benchmark, Split, Task
+from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.benchmarks.mnist import Source, load_mnist, scale_pixels
 from hnet_cl.seeding import stream
 
@@ -50,21 +51,19 @@ class PermutedMNIST(Benchmark):
     def __init__(self, settings: Settings, data_dir: Path, device: torch.device) -> None:
         mnist = load_mnist(settings.source, data_dir)
         self.data = mnist.identity
-        size = 28 + 2 * settings.padding
+        size = _size(settings)
         self.in_shape = (1, size, size)
         train, test = (
-            pad(images.to(device).unsqueeze(1), [settings.padding] * 4)
-            for images in (mnist.train_images, mnist.test_images)
+            _padded(images.to(device).unsqueeze(1), settings) for images in (mnist.train_images, mnist.test_images)
         )
         train_labels, test_labels = mnist.train_labels.to(device), mnist.test_labels.to(device)
         self.tasks = []
         for task in range(settings.num_tasks):
-            permuted = task > 0 or settings.permute_first
-            prepare = PermutePixels(_order(task, size * size, permuted, settings.seed).to(device))
+            prepare = PermutePixels(_order(task, settings).to(device))
             self.tasks.append(
                 Task(
                     id=task,
-                    name=f"permutation {task}" if permuted else "not permuted",
+                    name=f"permutation {task}" if _is_permuted(task, settings) else "not permuted",
                     train=Split(train, train_labels, prepare),
                     test=Split(test, test_labels, prepare),
                     num_classes=10,
@@ -72,8 +71,34 @@ class PermutedMNIST(Benchmark):
                 )
             )
 
+    @classmethod
+    def image_kinds(cls, settings: Settings, task: int | None) -> Sequence[ImageKind]:
+        """Digits, whose pixels are put into the task's order if it is told; and images that are permuted already.
 
-def _order(task: int, pixels: int, permuted: bool, seed: int) -> Tensor:
-    if not permuted:
+        Without padding both are of one size: they are taken for digits if the task is told, else for permuted ones.
+        """
+        size = _size(settings)
+        permuted = ImageKind(1, size, size, scale_pixels)
+        if task is None:
+            return [permuted]
+        prepare = PermutePixels(_order(task, settings))
+        return [ImageKind(1, 28, 28, lambda images: prepare(_padded(images, settings)), of_task=True), permuted]
+
+
+def _size(settings: PermutedMNIST.Settings) -> int:
+    return 28 + 2 * settings.padding
+
+
+def _padded(images: Tensor, settings: PermutedMNIST.Settings) -> Tensor:
+    return pad(images, [settings.padding] * 4)
+
+
+def _is_permuted(task: int, settings: PermutedMNIST.Settings) -> bool:
+    return task > 0 or settings.permute_first
+
+
+def _order(task: int, settings: PermutedMNIST.Settings) -> Tensor:
+    pixels = _size(settings) ** 2
+    if not _is_permuted(task, settings):
         return torch.arange(pixels)
-    return torch.randperm(pixels, generator=stream(seed, "permutation", task))
+    return torch.randperm(pixels, generator=stream(settings.seed, "permutation", task))

@@ -1,5 +1,6 @@
 """Split CIFAR: in every task other classes of CIFAR-10 or CIFAR-100."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +9,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor
 
 from hnet_cl import settings as base
-from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
+from hnet_cl.benchmarks.base import Benchmark, DataIdentity, ImageKind, Split, Task
 from hnet_cl.benchmarks.cifar import CIFAR10, CIFAR100, CifarData, Verify, load_cifar
 from hnet_cl.benchmarks.images import AUGMENTATIONS, Augmentation, Normalize
 from hnet_cl.errors import UserError
@@ -41,7 +42,7 @@ class SplitCIFAR(Benchmark):
     def __init__(self, settings: Settings, data_dir: Path, device: torch.device) -> None:
         self.in_shape = (3, 32, 32)
         self._settings = settings
-        self._prepare = Normalize.of(*(IMAGENET if settings.normalize else AS_THEY_ARE), device)
+        self._prepare = _normalize(settings, device)
         self.tasks: list[Task] = []
         loaded = [load_cifar(SETS[name], data_dir, settings.verify) for name in settings.classes_from]
         for data in loaded:
@@ -73,8 +74,18 @@ class SplitCIFAR(Benchmark):
                 train=Split(train, labels, self._prepare, rows, augment),
                 test=Split(test, test_labels, self._prepare, test_rows),
                 num_classes=size,
+                class_names=[f"{data.identity.name.partition(' ')[0]} {number}" for number in own.tolist()],
             )
             self.tasks.append(task)
+
+    @classmethod
+    def image_kinds(cls, settings: Settings, task: int | None) -> Sequence[ImageKind]:
+        """Images of CIFAR's size."""
+        return [ImageKind(3, 32, 32, _normalize(settings, torch.device("cpu")))]
+
+
+def _normalize(settings: SplitCIFAR.Settings, device: torch.device) -> Normalize:
+    return Normalize.of(*(IMAGENET if settings.normalize else AS_THEY_ARE), device)
 
 
 def _select(labels: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,5 +1,6 @@
 """Split MNIST: in every task other digits."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -8,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hnet_cl import settings as base
-from hnet_cl.benchmarks.base import Benchmark, Split, Task
+from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.benchmarks.mnist import Source, load_mnist, scale_pixels
 from hnet_cl.seeding import stream
 
@@ -63,8 +64,14 @@ class SplitMNIST(Benchmark):
                     test=_select(mnist.test_images, mnist.test_labels, own, device),
                     num_classes=len(own),
                     picture=torch.clone,
+                    class_names=[str(digit) for digit in own.tolist()],
                 )
             )
+
+    @classmethod
+    def image_kinds(cls, settings: Settings, task: int | None) -> Sequence[ImageKind]:
+        """Digits."""
+        return [ImageKind(1, 28, 28, scale_pixels)]
 
 
 def _select(images: Tensor, labels: Tensor, own: Tensor, device: torch.device) -> Split:

@@ -44,11 +44,23 @@ class Setup:
 
 
 class Prediction(NamedTuple):
-    """Per input: the chosen output (b,) and, where the method infers the task, that task (b,) and its entropy (b,)."""
+    """Per input: the chosen output (b,) and, where the method infers the task, that task (b,) and its entropy (b,).
+
+    `logits` (b, n) are those of the outputs that could be chosen, -inf for none; None where a method has no such thing.
+    """
 
     output: Tensor
     task: Tensor | None = None
     entropy: Tensor | None = None
+    logits: Tensor | None = None
+
+    @property
+    def confidence(self) -> Tensor | None:
+        """The softmax probability (b,) of the chosen output among those that could be chosen.
+
+        Computed only here, so that evaluation, which does not ask for it, pays nothing.
+        """
+        return None if self.logits is None else self.logits.softmax(1).amax(1)
 
 
 class Samples(NamedTuple):
@@ -120,6 +132,11 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
+
+    @property
+    def asks_task(self) -> bool:
+        """Whether `predict` makes anything of the task it is told."""
+        return True
 
     @property
     @abstractmethod

@@ -36,6 +36,10 @@ class Classifier(Learner):
         return None
 
     @property
+    def asks_task(self) -> bool:
+        return self.heads.separate
+
+    @property
     def target_size(self) -> int:
         return sum(parameter.numel() for parameter in self.network.parameters())
 
@@ -79,7 +83,8 @@ class Classifier(Learner):
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         outputs = self.heads.read(task, self.latest)
         self.network.eval()
-        return Prediction(self.network(inputs)[:, outputs].argmax(1) + outputs.start)
+        logits = self.network(inputs)[:, outputs]
+        return Prediction(logits.argmax(1) + outputs.start, logits=logits)
 
     def get_extra_state(self) -> dict[str, Any]:
         kept = None if self.optimizer is None else self.optimizer.state_dict()

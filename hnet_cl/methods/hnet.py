@@ -108,7 +108,7 @@ class HNet(Learner):
         if task is None:
             return self._infer(inputs)
         logits = self._logits(self.target, inputs, task)[:, self.heads.own(task)]
-        return Prediction(self.heads.label(logits.argmax(1), task))
+        return Prediction(self.heads.label(logits.argmax(1), task), logits=logits)
 
     def _infer(self, inputs: Tensor) -> Prediction:
         """Answers with the network of the task that fits each input best, of all tasks learned so far."""
@@ -119,17 +119,20 @@ class HNet(Learner):
         candidates = range(self.latest + 1)
         logits = torch.cat([self._own_logits(inputs, part) for part in self._groups(candidates, len(inputs))])
         tasks, surest = least_entropy(logits, inference.temperature)
-        labels = logits[tasks, torch.arange(len(inputs), device=tasks.device)].argmax(1)
+        chosen = logits[tasks, torch.arange(len(inputs), device=tasks.device)]
         starts = torch.tensor([self.heads.own(task).start for task in candidates], device=tasks.device)
-        return Prediction(labels + starts[tasks], tasks, surest)
+        return Prediction(chosen.argmax(1) + starts[tasks], tasks, surest, chosen)
 
     def _ask(self, tasks: Tensor, inputs: Tensor) -> Prediction:
         """Answers to each input with the network of its task (b,)."""
         output = torch.empty_like(tasks)
+        chosen = inputs.new_full((len(inputs), self.heads.widest), -torch.inf)
         for task in tasks.unique().tolist():
-            here = tasks == task
-            output[here] = self.predict(inputs[here], task).output
-        return Prediction(output, tasks)
+            here, own = tasks == task, self.heads.own(task)
+            logits = self._logits(self.target, inputs[here], task)[:, own]
+            output[here] = self.heads.label(logits.argmax(1), task)
+            chosen[here, : own.stop - own.start] = logits
+        return Prediction(output, tasks, logits=chosen)
 
     def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
         """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.

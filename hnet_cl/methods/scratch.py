@@ -51,4 +51,5 @@ class Scratch(Learner):
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         assert task is not None
-        return Prediction(self.heads.label(self.networks[task].eval()(inputs).argmax(1), task))
+        logits = self.networks[task].eval()(inputs)
+        return Prediction(self.heads.label(logits.argmax(1), task), logits=logits)

@@ -49,7 +49,7 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         "tasks_done": 0,
         "accuracy_matrix": [],
         "inferred_tasks": None,
-        "metrics": metrics.summary([], []),
+        "metrics": metrics.summary([], metrics.Yardstick([], [])),
         "iterations": 0,
         "wall_time_s": 0.0,
         "train_time_s": 0.0,

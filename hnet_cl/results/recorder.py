@@ -34,6 +34,8 @@ class RunFacts:
         overrides: the command line's overrides, as typed.
         parameters: numbers of weights `trainable` and `target`, and their `compression_ratio`.
         data: `name`, `source` and `checksum` of the data.
+        in_shape: shape of one network input.
+        tasks: `name` of each task and names of its `classes`, in the labels' order.
         device: where it runs, e.g. cpu.
         command: the whole command line.
     """
@@ -46,6 +48,8 @@ class RunFacts:
     overrides: Sequence[str]
     parameters: Mapping[str, float]
     data: Mapping[str, str]
+    in_shape: Sequence[int]
+    tasks: Sequence[Mapping[str, Any]]
     device: str
     command: str
 
@@ -266,6 +270,8 @@ class RunRecorder:
             "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
             "parameters": facts.parameters,
             "data": facts.data,
+            "in_shape": facts.in_shape,
+            "tasks": facts.tasks,
             "device": facts.device,
             "versions": self._versions,
             "git_commit": self._git_commit,

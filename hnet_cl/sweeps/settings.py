@@ -7,7 +7,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from hnet_cl.errors import UserError
-from hnet_cl.results.metrics import summary
+from hnet_cl.results.metrics import Yardstick, summary
 from hnet_cl.settings import Settings
 from hnet_cl.suggest import nearest
 
@@ -46,7 +46,7 @@ def check_search(sweeper: DictConfig) -> SearchSettings:
         settings = SearchSettings(**{key: value for key, value in values.items() if key not in ("_target_", "trial")})
     except ValidationError as error:
         raise UserError("\n".join(map(_line, error.errors()))) from error
-    metrics = list(summary([], []))
+    metrics = list(summary([], Yardstick([], [])))
     if settings.metric not in metrics:
         raise UserError(f"hydra.sweeper.metric={settings.metric}: no such metric{nearest(settings.metric, metrics)}")
     return settings

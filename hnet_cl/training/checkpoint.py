@@ -19,7 +19,7 @@ from typing import Any, Self
 import torch
 
 from hnet_cl.errors import UserError
-from hnet_cl.files import remove_parts, write_atomically
+from hnet_cl.files import write_atomically
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.trainer import Start
 
@@ -67,12 +67,17 @@ class Restored:
     problems: list[str]
 
 
+def owner(config_id: str, data: Mapping[str, str]) -> str:
+    """Configuration and data, by their `name` and `checksum`, that the states of a run belong to."""
+    return f"{config_id} on {data['name']} {data['checksum']}"
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
         run_folder: they lie in a folder `checkpoint` there, made when needed.
-        owner: configuration and data that the states belong to.
+        owner: what the states belong to, as the function `owner` says it.
     """
 
     def __init__(self, run_folder: Path, owner: str) -> None:
@@ -102,7 +107,6 @@ class Checkpoints:
         Raises:
             UserError: there are checkpoints, but none of them can be used.
         """
-        remove_parts(self.folder)
         problems: list[str] = []
         files = self._files()
         for file in files:

@@ -66,6 +66,7 @@ def test_shapes_and_labels(benchmark: PermutedMNIST) -> None:
         assert inputs.shape == (3, 1, 32, 32) and inputs.dtype == torch.float32
         assert labels.tolist() == [0, 1, 9]
         assert task.majority == pytest.approx(0.1)
+        assert task.classes == list("0123456789")
     assert [task.name for task in benchmark.tasks] == ["not permuted", "permutation 1", "permutation 2"]
 
 
@@ -119,6 +120,25 @@ def test_no_padding() -> None:
     benchmark = make(padding=0, num_tasks=2)
     assert benchmark.in_shape == (1, 28, 28)
     assert benchmark.tasks[1].test.batch(slice(0, 2))[0].shape == (2, 1, 28, 28)
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+def test_digits_become_the_inputs_of_their_task(padding: int) -> None:
+    settings = PermutedMNIST.Settings(**(SETTINGS | {"padding": padding}))
+    digits = load_mnist("embedded", Path("unused")).test_images.unsqueeze(1)
+    for task in make(padding=padding).tasks:
+        kind, _ = PermutedMNIST.image_kinds(settings, task.id)
+        assert (kind.channels, kind.height, kind.width, kind.of_task) == (1, 28, 28, True)
+        assert torch.equal(kind.encode(digits), task.test.batch(slice(0, 1000))[0])
+
+
+def test_images_that_are_permuted_already_stay_as_they_are(benchmark: PermutedMNIST) -> None:
+    settings = PermutedMNIST.Settings(**SETTINGS)
+    images = torch.randint(256, (5, 1, 32, 32), dtype=torch.uint8)
+    (_, told), (untold,) = (PermutedMNIST.image_kinds(settings, task) for task in (1, None))
+    for kind in (told, untold):
+        assert (kind.height, kind.width, kind.of_task) == (32, 32, False)
+        assert torch.equal(kind.encode(images), images / 255)
 
 
 def test_full_mnist(full_data: Path) -> None:

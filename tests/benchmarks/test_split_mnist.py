@@ -59,6 +59,7 @@ def test_labels_count_from_zero_in_the_order_of_the_digits(changes: dict[str, An
                 assert torch.equal(inputs[own == label], expected)
             assert len(split) == sum(int((labels == digit).sum()) for digit in digits)
         assert task.num_classes == len(digits)
+        assert task.classes == [str(digit) for digit in digits]
 
 
 @given(num_tasks=st.integers(1, 5), classes=st.integers(2, 10), seed=st.integers(0, 10_000))
@@ -69,6 +70,14 @@ def test_settings_allow_exactly_what_ten_digits_allow(num_tasks: int, classes: i
     else:
         with pytest.raises(ValidationError, match=f"num_tasks={num_tasks} times classes_per_task={classes} is"):
             SplitMNIST.Settings(**values)
+
+
+def test_digits_become_inputs() -> None:
+    benchmark = make(shuffle_digits=True)
+    (kind,) = SplitMNIST.image_kinds(SplitMNIST.Settings(**SETTINGS), 3)
+    assert (kind.channels, kind.height, kind.width, kind.of_task) == (1, 28, 28, False)
+    test = benchmark.tasks[3].test
+    assert torch.equal(kind.encode(test.images.unsqueeze(1)), test.batch(slice(0, len(test)))[0])
 
 
 def test_shuffled_digits_are_all_digits_and_follow_the_seed() -> None:

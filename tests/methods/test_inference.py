@@ -66,7 +66,7 @@ def test_predict_is_the_surest_network_of_a_plain_loop(
     with torch.no_grad():
         of_tasks = [method.target(method.hypernetwork(t), inputs)[:, method.heads.own(t)] for t in range(3)]
     assert len(set(answer.task.tolist())) > 1
-    for i, (output, task, value) in enumerate(zip(*answer, strict=True)):
+    for i, (output, task, value) in enumerate(zip(*answer[:3], strict=True)):
         p = [logits[i].softmax(0) for logits in of_tasks]
         direct = torch.stack([-(q * q.log()).sum() for q in p])
         assert direct.argmin() == task

@@ -23,12 +23,14 @@ FACTS = RunFacts(
     overrides=["benchmark.num_tasks=2"],
     parameters={"trainable": 10, "target": 20, "compression_ratio": 0.5},
     data={"name": "mnist", "source": "files", "checksum": "sha256:00"},
+    in_shape=[1, 28, 28],
+    tasks=[{"name": "ones, twos", "classes": ["1", "2"]}, {"name": "threes", "classes": ["3"]}],
     device="cpu",
     command="python -m hnet_cl benchmark.num_tasks=2",
 )
 KEYS = """status error config_id benchmark scenario method seed overrides num_tasks tasks_done accuracy_matrix
-inferred_tasks metrics iterations wall_time_s train_time_s peak_memory_mb parameters data device versions git_commit
-command"""
+inferred_tasks metrics iterations wall_time_s train_time_s peak_memory_mb parameters data in_shape tasks device versions
+git_commit command"""
 
 
 def start(folder: Path, progress: Progress | None = None) -> RunRecorder:
@@ -74,6 +76,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert result["accuracy_matrix"] == [[0.8, None], [0.6, 0.9]]
     assert result["metrics"]["majority"] == pytest.approx(0.6)
     assert result["parameters"] == FACTS.parameters and result["data"] == FACTS.data
+    assert result["in_shape"] == FACTS.in_shape and result["tasks"] == FACTS.tasks
     assert 0 <= result["train_time_s"] <= result["wall_time_s"] < 60
     assert 10 < result["peak_memory_mb"] < 100_000
     assert result["versions"]["torch"] and result["versions"]["hnet_cl"]

@@ -1,0 +1,1 @@
+"""What a finished run has learned, put to use: `python -m hnet_cl.predict`."""

@@ -1,0 +1,102 @@
+"""From options to CSV: inputs in, answers out in the same order, and never much more than a batch in memory."""
+
+import csv
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+import torch
+from torch import Tensor
+
+from hnet_cl.files import replace_file
+from hnet_cl.predict.cli import Options
+from hnet_cl.predict.inputs import Form, Inputs, Problem, read
+from hnet_cl.predict.trained import Trained, load
+
+COLUMNS = ("file", "label", "task", "confidence")
+
+
+def classify(options: Options) -> int:
+    """Classifies all inputs; returns how many could not be used, after a line on standard error for each.
+
+    Raises:
+        UserError: the run cannot be used, or not so.
+        OSError: the answers cannot be written; an earlier file is then as it was.
+    """
+    trained = load(options.run, options.device)
+    told = trained.told(options.task)
+    size = options.batch_size or trained.plan.training.eval_batch_size
+    form = Form(trained.in_shape, trained.image_kinds(told), trained.image_kinds(0) if told is None else ())
+    usable = _Usable(part for path in options.inputs for part in read(path, form, size))
+    number = 0
+    with _opened(options.output) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for batch in _batches(usable, size):
+            columns = answer(trained, told, batch)
+            if not number:
+                writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+            number += len(batch.names)
+        if not number:
+            writer.writerow(COLUMNS)
+    if options.output:
+        print(f"{options.output}: {number} answers")
+    return usable.problems
+
+
+def answer(trained: Trained, told: int | None, batch: Inputs) -> dict[str, Sequence[str]]:
+    """The columns of the CSV for a batch."""
+    with torch.no_grad():
+        prediction = trained.learner.predict(batch.values.to(trained.device), told)
+    tasks = [told] * len(batch.names) if prediction.task is None else prediction.task.tolist()
+    meant = [trained.meaning(output, task) for output, task in zip(prediction.output.tolist(), tasks, strict=True)]
+    labels, owners = zip(*meant, strict=True)
+    sure = prediction.confidence
+    values = (batch.names, labels, owners, [""] * len(labels) if sure is None else _written(sure))
+    columns = dict(zip(COLUMNS, values, strict=True))
+    return columns if prediction.entropy is None else columns | {"entropy": _written(prediction.entropy)}
+
+
+def _written(values: Tensor) -> list[str]:
+    return [f"{value:.6f}" for value in values.tolist()]
+
+
+class _Usable:
+    """The inputs among what was read. Prints a line for each problem and counts them."""
+
+    def __init__(self, found: Iterable[Inputs | Problem]) -> None:
+        self._found = found
+        self.problems = 0
+
+    def __iter__(self) -> Iterator[Inputs]:
+        for part in self._found:
+            if isinstance(part, Inputs):
+                yield part
+            else:
+                self.problems += 1
+                print(f"hnet_cl.predict: {part.name}: {part.reason}", file=sys.stderr)
+
+
+def _batches(parts: Iterable[Inputs], size: int) -> Iterator[Inputs]:
+    """The same inputs, in parts of `size` as far as that does not cut one of `parts`, which are no larger."""
+    names: list[str] = []
+    values: list[Tensor] = []
+    for part in parts:
+        if values and len(names) + len(part.names) > size:
+            yield Inputs(names, torch.cat(values))
+            names, values = [], []
+        names.extend(part.names)
+        values.append(part.values)
+    if values:
+        yield Inputs(names, torch.cat(values))
+
+
+@contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+        return
+    with replace_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        yield file

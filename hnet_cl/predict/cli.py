@@ -1,0 +1,137 @@
+"""The command line. Imports nothing heavy before the words on it are understood."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hnet_cl.errors import UserError
+from hnet_cl.suggest import nearest
+
+EXIT_UNUSABLE = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+KEYS = ("run", "input", "task", "output", "batch_size", "device")
+EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
+HELP = f"""\
+hnet_cl.predict: a finished run classifies images
+
+usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
+
+  run=FOLDER      a run folder, or the result.json in it; the data that the run learned from are not needed
+  input=PATH      what to classify; may be given several times, or as PATH,PATH
+                    a PNG or JPEG file, or a folder of them (sorted by name, no folders inside it)
+                    a .npy file, or a .pt file of one tensor: images uint8 (n, height, width), also with 1 or 3
+                    channels after n or at the end, or network inputs as floating-point numbers (n, ...)
+  task=NUMBER     the task to answer for, from 1; needed where the scenario tells it, else it is inferred
+  output=FILE     write the CSV there instead of printing it
+  batch_size=N    inputs at a time (default: the run's training.eval_batch_size); changes no result
+  device=NAME     cpu (default) or cuda, whatever the run used
+
+Columns: file (FILE[i] for entry i of an array), label, task, confidence (the softmax probability of the label among
+those that were possible) and, where the task is inferred by it, entropy (in nats). The task is the one told or
+inferred, or else the one that the label belongs to.
+
+Images must have the right size. Where networks see grey images, colours become grey (luma of ITU-R 601), and the
+other way round the channels become equal. Of permuted MNIST, a digit of 28 x 28 pixels is put into the order of the
+told task; without task=NUMBER, images must have their pixels permuted already.
+
+Exit code: 0; 1 if some inputs could not be used (a line each, the rest goes on); 2 if nothing could be done.
+
+Examples
+  {EXAMPLE}
+  python -m hnet_cl.predict run=outputs/smnist-cl3-hnet_ent/1a2b3c4d/seed=1 input=a.png,b.png output=answers.csv"""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the words say; `task` counts from 1, and without `batch_size` the run's own is taken."""
+
+    run: Path
+    inputs: Sequence[Path]
+    task: int | None
+    output: Path | None
+    batch_size: int | None
+    device: str
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs what the command line says; HELP tells the exit codes."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if "--help" in arguments or "-h" in arguments:
+        print(HELP)
+        return
+    try:
+        options = parse(arguments)
+        from hnet_cl.predict.classify import classify  # torch takes seconds
+
+        unusable = classify(options)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
+    except KeyboardInterrupt:
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except (UserError, OSError) as error:
+        print(f"hnet_cl.predict: {error}", file=sys.stderr)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    if unusable:
+        raise SystemExit(EXIT_UNUSABLE)
+
+
+def parse(words: Sequence[str]) -> Options:
+    """The options that key=value words give.
+
+    Raises:
+        UserError: a word, key or value is wrong, or one is missing.
+    """
+    given: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"{word}: cannot be read as KEY=VALUE; for example: {EXAMPLE}")
+        if key not in KEYS:
+            raise UserError(f"{key}: no such key{nearest(key, KEYS)}")
+        if key in given and key != "input":
+            raise UserError(f"{key}: is given twice")
+        given.setdefault(key, []).append(value)
+    for key in ("run", "input"):
+        if not any(given.get(key, [])):
+            raise UserError(f"{key}: is missing; for example: {EXAMPLE}")
+    values = {key: found[0] for key, found in given.items()}
+    device = values.get("device", "cpu")
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device={device}: give cpu or cuda")
+    return Options(
+        run=Path(values["run"]),
+        inputs=[path for text in given["input"] for path in _paths(text)],
+        task=_positive("task", values),
+        output=_output(values),
+        batch_size=_positive("batch_size", values),
+        device=device,
+    )
+
+
+def _paths(text: str) -> list[Path]:
+    """One path or several with commas between them; a path that exists may have commas itself."""
+    return [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",") if part]
+
+
+def _positive(key: str, values: Mapping[str, str]) -> int | None:
+    if key not in values:
+        return None
+    text = values[key]
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise UserError(f"{key}={text}: give a whole number from 1 on")
+    return int(text)
+
+
+def _output(values: Mapping[str, str]) -> Path | None:
+    if "output" not in values:
+        return None
+    path = Path(values["output"])
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"output={path}: give the name of a file in a folder that exists")
+    return path

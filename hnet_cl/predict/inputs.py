@@ -1,0 +1,190 @@
+"""Files as network inputs, some at a time, in order. What cannot be used is told in their place."""
+
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hnet_cl.benchmarks.base import ImageKind
+
+IMAGES = (".png", ".jpg", ".jpeg")
+TENSORS = (".pt", ".pth")
+ARRAYS = (".npy", *TENSORS)
+GREY_MODES = ("1", "L", "LA", "La")
+LUMA = (19595, 38470, 7471)  # shares of red, green and blue in grey, of 65536 (ITU-R 601, rounded as Pillow does)
+
+
+class Inputs(NamedTuple):
+    """Network inputs float32 (n, *in_shape) and what to call them."""
+
+    names: list[str]
+    values: Tensor
+
+
+class Problem(NamedTuple):
+    """What cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+class _UnusableError(Exception):
+    """Why something cannot be used."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What can be used: numbers (n, *in_shape), images of these `kinds`; `if_told`: those if the task were told."""
+
+    in_shape: tuple[int, ...]
+    kinds: Sequence[ImageKind]
+    if_told: Sequence[ImageKind]
+
+    @property
+    def expected(self) -> str:
+        """What can be used, for people."""
+        sizes = dict.fromkeys(f"images of {kind.height} x {kind.width} pixels" for kind in self.kinds)
+        shape = ", ".join(["n", *map(str, self.in_shape)])
+        return " or ".join([*sizes, f"floating-point numbers of shape ({shape}) in a .npy or .pt file"])
+
+    def kind(self, height: int, width: int) -> ImageKind:
+        """The kind of images of that size.
+
+        Raises:
+            _UnusableError: there is none.
+        """
+        for kind in self.kinds:
+            if (kind.height, kind.width) == (height, width):
+                return kind
+        hint = (
+            "; such images need task=NUMBER" if (height, width) in {(k.height, k.width) for k in self.if_told} else ""
+        )
+        raise _UnusableError(f"has {height} x {width} pixels (height x width), expected {self.expected}{hint}")
+
+    def from_images(self, images: Tensor) -> Tensor:
+        """Inputs from images uint8 (n, channels, height, width) with one channel or three."""
+        kind = self.kind(*images.shape[2:])
+        return kind.encode(_with_channels(images, kind.channels))
+
+    def from_array(self, array: Tensor) -> Tensor:
+        """Inputs from images uint8, with channels at any place or without, or from floating-point numbers."""
+        if array.is_floating_point() and array.shape[1:] == self.in_shape:
+            return array.float()
+        if array.dtype == torch.uint8 and array.dim() == 3:
+            return self.from_images(array.unsqueeze(1))
+        if array.dtype == torch.uint8 and array.dim() == 4 and array.shape[3] in (1, 3):
+            return self.from_images(array.permute(0, 3, 1, 2))
+        if array.dtype == torch.uint8 and array.dim() == 4 and array.shape[1] in (1, 3):
+            return self.from_images(array)
+        kind = str(array.dtype).removeprefix("torch.")
+        raise _UnusableError(f"holds {kind} of shape {tuple(array.shape)}, expected {self.expected}")
+
+
+def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
+    """What a file, or the images in a folder, hold: at most `size` inputs at a time. Raises nothing of its own."""
+    name = _printable(path)
+    try:
+        if path.is_dir():
+            files = sorted(entry.name for entry in os.scandir(path) if entry.name.lower().endswith(IMAGES))
+            if not files:
+                raise _UnusableError("is a folder without PNG or JPEG files")
+            for file in files:
+                yield _one_image(path / file, form)
+        elif path.suffix.lower() in ARRAYS:
+            yield from _parts(name, _array(path, form), form, size)
+        else:
+            yield _one_image(path, form)
+    except OSError as error:
+        yield Problem(name, f"cannot be read ({error.strerror or error})")
+    except _UnusableError as error:
+        yield Problem(name, str(error))
+
+
+def _printable(path: Path) -> str:
+    """The path, also if its name is not text."""
+    return str(path).encode(errors="backslashreplace").decode()
+
+
+def _one_image(path: Path, form: Form) -> Inputs | Problem:
+    name = _printable(path)
+    try:
+        return Inputs([name], form.from_images(_decode(path, form)))
+    except _UnusableError as error:
+        return Problem(name, str(error))
+
+
+def _decode(path: Path, form: Form) -> Tensor:
+    """An image file as uint8 (1, 1 or 3, height, width)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=("PNG", "JPEG")) as image:
+                form.kind(image.height, image.width)  # before anything is decoded
+                return _pixels(image)
+    except _UnusableError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise _UnusableError(f"has too many pixels, expected {form.expected}") from None
+    except Image.UnidentifiedImageError:
+        raise _UnusableError(f"is no PNG or JPEG image, expected {form.expected}") from None
+    except Exception as error:  # whatever a damaged file leads a decoder to
+        if isinstance(error, OSError) and error.strerror:
+            raise _UnusableError(f"cannot be read ({error.strerror})") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise _UnusableError(f"is damaged or cut short ({reason})") from error
+
+
+def _pixels(image: Image.Image) -> Tensor:
+    if image.mode.startswith(("I", "F")):
+        raise _UnusableError(f"has pixels of more than 8 bits (mode {image.mode}), expected 8")
+    if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
+        raise _UnusableError("has transparent pixels, expected none")
+    pixels = torch.from_numpy(np.array(image.convert("L" if image.mode in GREY_MODES else "RGB")))
+    return pixels.view(1, image.height, image.width, -1).permute(0, 3, 1, 2)
+
+
+def _with_channels(images: Tensor, channels: int) -> Tensor:
+    """Images uint8 (n, 1 or 3, h, w) with as many `channels`."""
+    if images.shape[1] == channels:
+        return images
+    if channels == 3:
+        return images.expand(-1, 3, -1, -1)
+    shares = torch.tensor(LUMA).view(3, 1, 1)
+    return ((images * shares).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+
+
+def _array(path: Path, form: Form) -> Tensor:
+    """The array in a .npy file, or the tensor in a .pt file; it stays on the disk where the format allows that."""
+    path.open("rb").close()  # raises what has nothing to do with the content
+    try:
+        if path.suffix.lower() in TENSORS:
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        else:  # "c": private to this process; no Python objects are read
+            found = torch.from_numpy(np.lib.format.open_memmap(path, mode="c"))
+    except Exception as error:  # whatever a damaged or foreign file leads a reader to
+        raise _UnusableError(f"is damaged, or holds something else than numbers, expected {form.expected}") from error
+    if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_meta:
+        raise _UnusableError(f"holds something else than one dense tensor, expected {form.expected}")
+    if not found.dim() or not found.numel():
+        raise _UnusableError(f"holds no inputs, expected {form.expected}")
+    return found.detach()
+
+
+def _parts(name: str, array: Tensor, form: Form, size: int) -> Iterator[Inputs | Problem]:
+    for start in range(0, len(array), size):
+        values = form.from_array(array[start : start + size])
+        names = [f"{name}[{start + i}]" for i in range(len(values))]
+        finite = values.isfinite().flatten(1).all(1).tolist()
+        if all(finite):
+            yield Inputs(names, values)
+            continue
+        for called, value, good in zip(names, values.split(1), finite, strict=True):
+            yield Inputs([called], value) if good else Problem(called, "has numbers that are NaN or infinite")

@@ -1,0 +1,131 @@
+"""A finished run that can be asked: its learner from its folder alone, without the data it learned from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from hnet_cl.benchmarks.base import ImageKind, shuffled_order
+from hnet_cl.build import build_device, build_learner
+from hnet_cl.config import Plan, check
+from hnet_cl.errors import UserError
+from hnet_cl.identity import config_id
+from hnet_cl.methods.base import Learner
+from hnet_cl.resolvers import read_config
+from hnet_cl.results.recorder import RESULT, read_result
+from hnet_cl.training.checkpoint import Checkpoints, owner
+
+CONFIG = Path(".hydra", "config.yaml")
+AGAIN = "run its command again with fresh=true"
+
+
+class _Task(BaseModel):
+    name: str
+    classes: list[str]
+
+
+class _Facts(BaseModel):
+    """What result.json says of the learner and its data."""
+
+    data: dict[str, str]
+    in_shape: tuple[int, ...]
+    tasks: list[_Task]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A learner after all its tasks; `in_shape` is that of one input, `classes` (T, C) are the classes' names."""
+
+    plan: Plan
+    learner: Learner
+    device: torch.device
+    in_shape: tuple[int, ...]
+    classes: Sequence[Sequence[str]]
+
+    def image_kinds(self, task: int | None) -> Sequence[ImageKind]:
+        """Images that become inputs, for a told `task` or none."""
+        if task is not None and self.plan.training.shuffle_tasks:
+            task = shuffled_order(len(self.classes), self.plan.seed)[task]
+        return self.plan.benchmark_class.image_kinds(self.plan.benchmark, task)
+
+    def told(self, number: int | None) -> int | None:
+        """The task, from 0, that the learner is told, if the user gives `number`, from 1, or none.
+
+        Raises:
+            UserError: there is no such task; it must be given; or it would not be looked at.
+        """
+        count, scenario = len(self.classes), self.plan.scenario.name
+        if number is None:
+            if self.learner.heads.task_known:
+                raise UserError(f"task: is missing; scenario={scenario} tells the task, so give one of 1 to {count}")
+            return None
+        if not 1 <= number <= count:
+            raise UserError(f"task={number}: this run has learned tasks 1 to {count}")
+        if not self.learner.asks_task and not any(kind.of_task for kind in self.image_kinds(number - 1)):
+            raise UserError(
+                f"task={number}: method={self.plan.method.name} with scenario={scenario} gives the same answers "
+                "whatever the task; leave it out"
+            )
+        return number - 1
+
+    def meaning(self, output: int, task: int | None) -> tuple[str, str]:
+        """The class that an output stands for, and the task from 1: the one told or inferred, or that of the output.
+
+        Where several tasks share the output, the class is that of all of them, with slashes between, and the task "".
+        """
+        heads = self.learner.heads
+        tasks = heads.tasks_of(output) if task is None else [task]
+        names = dict.fromkeys(self.classes[task][output - heads.own(task).start] for task in tasks)
+        return "/".join(names), str(tasks[0] + 1) if len(tasks) == 1 else ""
+
+
+def load(run: Path, device: str) -> Trained:
+    """The learner of a finished run, by its folder or its result.json, on the device `cpu` or `cuda`.
+
+    Raises:
+        UserError: it is no run folder, or not of a finished run, or its files do not belong together or are damaged.
+    """
+    folder = run.parent if run.name == RESULT else run
+    facts = _facts(folder)
+    config = read_config(folder / CONFIG)
+    try:
+        _plan(config, "cpu")
+    except UserError as error:
+        raise UserError("\n".join(f"{folder / CONFIG}: {line}" for line in str(error).splitlines())) from error
+    plan = _plan(config, device)
+    where = build_device(plan.device)
+    learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
+    restored = Checkpoints(folder, owner(config_id(config), facts.data)).restore(learner)
+    if restored.start.task < len(facts.tasks):
+        raise UserError(f"{folder}: the checkpoint of the finished run is missing or damaged; {AGAIN}")
+    return Trained(plan, learner, where, facts.in_shape, [task.classes for task in facts.tasks])
+
+
+def _plan(config: Mapping[str, Any], device: str) -> Plan:
+    """The configuration on another device."""
+    return check({**config, "device": {**(config.get("device") or {}), "type": device}})
+
+
+def _facts(folder: Path) -> _Facts:
+    result = read_result(folder)
+    if result is None:
+        raise UserError(
+            f"run={folder}: is no run folder, as it holds no {RESULT}; give a folder like "
+            "outputs/smnist-cl1-hnet/1a2b3c4d/seed=1, which a run prints at its end"
+        )
+    if result.get("status") != "finished":
+        progress = f"{result.get('tasks_done')} of {result.get('num_tasks')} tasks learned"
+        raise UserError(
+            f"run={folder}: this run is not finished (status {result.get('status')}, {progress}); "
+            f"finish it with: {result.get('command')}"
+        )
+    try:
+        return _Facts.model_validate(result)
+    except ValidationError as error:
+        key = ".".join(map(str, error.errors()[0]["loc"]))
+        raise UserError(
+            f"{folder / RESULT}: {key} is missing or wrong, as an older version wrote it; {AGAIN}"
+        ) from error

@@ -1,0 +1,451 @@
+"""`python -m hnet_cl.predict`: a run folder and some files in, answers and clear lines out."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
+from torch import Tensor
+
+from hnet_cl import build
+from hnet_cl.benchmarks import permuted_mnist, split_mnist
+from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.benchmarks.mnist import load_mnist
+from hnet_cl.conf_files import conf_dir
+from hnet_cl.config import check
+from hnet_cl.predict import classify, inputs
+from hnet_cl.predict.cli import main
+from hnet_cl.predict.inputs import Form, Inputs
+from hnet_cl.resolvers import plain
+from hnet_cl.run import run
+
+SMALL = (
+    *("benchmark.num_tasks=2", "training.iterations=100", "training.lr=0.003", "device.threads=1"),
+    *("method.hypernet.hidden=[8]", "method.hypernet.chunk_size=500"),
+)
+RUNS = {
+    "told": ("benchmark=smnist", "benchmark.source=embedded", "method=hnet", *SMALL),
+    "inferred": ("benchmark=pmnist_mini", "benchmark.padding=2", "method=hnet_ent", "scenario=cl3", *SMALL),
+    "shared": ("benchmark=smnist", "benchmark.source=embedded", "method=finetune", "scenario=cl2", *SMALL[:-2]),
+    "all heads": ("benchmark=toy", "method=joint", "scenario=cl3", *SMALL[:-2]),
+}
+
+
+class Run(NamedTuple):
+    """A finished run, and what it learned from."""
+
+    folder: Path
+    benchmark: Benchmark
+    last_row: list[float]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
+    made = {}
+    for name, overrides in RUNS.items():
+        folder = tmp_path_factory.mktemp("runs") / "seed=1"
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            config = compose("config", list(overrides))
+        (folder / ".hydra").mkdir(parents=True)
+        OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+        result = run(plain(config), folder, [])
+        benchmark = build.build_benchmark(check(plain(config)), Path("unused"), torch.device("cpu"))
+        made[name] = Run(folder, benchmark, result["accuracy_matrix"][-1])
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _settings_of_torch() -> Iterator[None]:
+    yield
+    torch.set_flush_denormal(False)
+
+
+@pytest.fixture
+def told(runs: dict[str, Run], tmp_path: Path) -> Path:
+    """A copy of the run folder that may be spoiled."""
+    return shutil.copytree(runs["told"].folder, tmp_path / "run")
+
+
+class Said(NamedTuple):
+    code: int
+    rows: list[dict[str, str]]
+    lines: list[str]
+
+
+@pytest.fixture
+def predict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Calls the program where no data set can be read; exit code, rows of the CSV and lines of standard error."""
+
+    def no_data(*_: Any) -> None:
+        raise AssertionError("data are read")
+
+    def call(*words: str) -> Said:
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            for module in (split_mnist, permuted_mnist):
+                patch.setattr(module, "load_mnist", no_data)
+            try:
+                main(words)
+                code = 0
+            except SystemExit as end:
+                code = int(end.code or 0)
+        out, err = capsys.readouterr()
+        assert all(line.startswith("hnet_cl.predict: ") for line in err.splitlines())
+        lines = [line.removeprefix("hnet_cl.predict: ") for line in err.splitlines()]
+        return Said(code, list(csv.DictReader(out.splitlines())), lines)
+
+    return call
+
+
+def network_inputs(benchmark: Benchmark, task: int) -> tuple[np.ndarray, list[str]]:
+    """All of a task's test inputs and the names of their classes."""
+    values, labels = benchmark.tasks[task].test.batch(slice(None))
+    return values.numpy(), [benchmark.tasks[task].classes[label] for label in labels]
+
+
+def digits() -> Tensor:
+    """Two images of each of 0 to 3, uint8 (8, 28, 28)."""
+    return load_mnist("embedded", Path("unused")).test_images[[0, 1, 100, 101, 200, 201, 300, 301]]
+
+
+def save_pngs(folder: Path, images: Tensor) -> Path:
+    folder.mkdir()
+    for number, image in enumerate(images):
+        Image.fromarray(image.numpy()).save(folder / f"{number:03}.png")
+    return folder
+
+
+def answers(said: Said) -> list[tuple[str, ...]]:
+    """The rows without the names."""
+    assert (said.code, said.lines) == (0, [])
+    return [tuple(row.values())[1:] for row in said.rows]
+
+
+class TestAgreesWithTheRun:
+    """Shares of right answers are exactly those in result.json."""
+
+    @pytest.mark.parametrize(("name", "give"), [("told", True), ("inferred", False), ("all heads", False)])
+    def test_on_network_inputs(self, name: str, give: bool, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder, benchmark, last_row = runs[name]
+        for task in range(2):
+            values, names = network_inputs(benchmark, task)
+            np.save(tmp_path / "test.npy", values)
+            said = predict(f"run={folder}", f"input={tmp_path / 'test.npy'}", *[f"task={task + 1}"] * give)
+            assert (said.code, said.lines) == (0, [])
+            assert [row["file"] for row in said.rows] == [f"{tmp_path / 'test.npy'}[{i}]" for i in range(len(names))]
+            wanted = [(name, str(task + 1)) for name in names]
+            right = [(row["label"], row["task"]) == pair for row, pair in zip(said.rows, wanted, strict=True)]
+            assert sum(right) / len(right) == last_row[task]
+            assert last_row[task] > 0
+            assert all(0 < float(row["confidence"]) <= 1 for row in said.rows)
+            assert all(float(row["entropy"]) >= 0 for row in said.rows) if name == "inferred" else True
+            assert ("entropy" in said.rows[0]) == (name == "inferred")
+
+    def test_on_png_files(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder, benchmark, last_row = runs["told"]
+        names = network_inputs(benchmark, 1)[1]
+        pngs = save_pngs(tmp_path / "pngs", benchmark.tasks[1].test.images)
+        said = predict(f"run={folder / 'result.json'}", f"input={pngs}", "task=2", "batch_size=64")
+        assert [row["file"] for row in said.rows] == [f"{pngs}/{number:03}.png" for number in range(200)]
+        right = [row["label"] == name for row, name in zip(said.rows, names, strict=True)]
+        assert sum(right) / 200 == last_row[1]
+
+    def test_on_images_permuted_already(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder, benchmark, last_row = runs["inferred"]
+        values, names = network_inputs(benchmark, 1)
+        np.save(tmp_path / "images.npy", (values * 255).round().astype(np.uint8)[:, 0])
+        said = predict(f"run={folder}", f"input={tmp_path / 'images.npy'}")
+        right = [(row["label"], row["task"]) == (name, "2") for row, name in zip(said.rows, names, strict=True)]
+        assert sum(right) / 1000 == last_row[1]
+
+    def test_on_classes_that_share_an_output(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder, benchmark, last_row = runs["shared"]
+        values, names = network_inputs(benchmark, 1)
+        torch.save(torch.from_numpy(values), tmp_path / "test.pt")
+        said = predict(f"run={folder}", f"input={tmp_path / 'test.pt'}")
+        assert {(row["label"], row["task"]) for row in said.rows} <= {("0/2", ""), ("1/3", "")}
+        right = [name in row["label"] for row, name in zip(said.rows, names, strict=True)]
+        assert sum(right) / 200 == last_row[1]
+
+
+class TestWaysToGiveImages:
+    def test_all_give_the_same_answers(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder = runs["told"].folder
+        images = digits()
+        colour = images.unsqueeze(3).expand(-1, -1, -1, 3).contiguous()
+        for name, array in {"grey": images, "last": images.unsqueeze(3), "colour": colour}.items():
+            np.save(tmp_path / f"{name}.npy", array.numpy())
+        torch.save(images.unsqueeze(1), tmp_path / "first.pt")
+        torch.save((images.unsqueeze(1) / 255).double(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+        pngs = [save_pngs(tmp_path / "grey", images), save_pngs(tmp_path / "colour", colour)]
+        expected = answers(predict(f"run={folder}", f"input={tmp_path / 'grey.npy'}", "task=1"))
+        assert len(expected) == 8
+        for path in (*(tmp_path / name for name in ("last.npy", "colour.npy", "first.pt", "old.pt")), *pngs):
+            assert answers(predict(f"run={folder}", f"input={path}", "task=1", "batch_size=3")) == expected
+
+    def test_order_is_that_of_the_inputs(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        pngs = save_pngs(tmp_path / "pngs", digits())
+        np.save(tmp_path / "a.npy", digits().numpy())
+        one = [f"{pngs}/{number:03}.png" for number in (5, 0, 3)]
+        words = (f"input={one[0]},{tmp_path / 'a.npy'}", f"input={one[1]}", f"input={one[2]}")
+        said = predict(f"run={runs['told'].folder}", *words, "task=1", "batch_size=4")
+        array = [f"{tmp_path / 'a.npy'}[{i}]" for i in range(8)]
+        assert [row["file"] for row in said.rows] == [one[0], *array, one[1], one[2]]
+        by_name = dict(zip([row["file"] for row in said.rows], answers(said), strict=True))
+        assert [by_name[array[i]] for i in (5, 0, 3)] == [by_name[name] for name in one]
+
+    def test_digits_of_permuted_mnist_need_the_task(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder, benchmark, _ = runs["inferred"]
+        pngs = save_pngs(tmp_path / "pngs", digits()[:1])
+        np.save(tmp_path / "inputs.npy", benchmark.tasks[1].test.batch(slice(0, 1))[0].numpy())
+        given = [predict(f"run={folder}", f"input={path}", "task=2") for path in (pngs, tmp_path / "inputs.npy")]
+        assert answers(given[0]) == answers(given[1])
+        said = predict(f"run={folder}", f"input={pngs}")
+        assert (said.code, said.rows) == (1, [])
+        (line,) = said.lines
+        assert line.startswith(
+            f"{pngs}/000.png: has 28 x 28 pixels (height x width), expected images of 32 x 32 pixels"
+        )
+        assert line.endswith("; such images need task=NUMBER")
+
+    def test_a_told_task_keeps_the_answer_in_its_head(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        folder, benchmark, _ = runs["all heads"]
+        np.save(tmp_path / "points.npy", network_inputs(benchmark, 1)[0])
+        words = (f"run={folder}", f"input={tmp_path / 'points.npy'}")
+        assert "2" in {row["task"] for row in predict(*words).rows}
+        assert {row["task"] for row in predict(*words, "task=1").rows} == {"1"}
+
+    def test_output_goes_to_a_file(self, runs: Any, predict: Any, tmp_path: Path) -> None:
+        pngs = save_pngs(tmp_path / "pngs", digits())
+        words = (f"run={runs['told'].folder}", f"input={pngs}", "task=1")
+        printed = predict(*words)
+        assert predict(*words, f"output={tmp_path / 'answers.csv'}").code == 0
+        assert list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines())) == printed.rows
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_become_grey_as_pillow_makes_them(mode: str, tmp_path: Path) -> None:
+    colours = torch.randint(256, (28, 28, 3), dtype=torch.uint8).numpy()
+    image = Image.fromarray(colours).convert(mode)
+    image.save(tmp_path / "image.png")
+    (kind,) = split_mnist.SplitMNIST.image_kinds(None, None)  # type: ignore[arg-type]
+    (found,) = inputs.read(tmp_path / "image.png", Form((1, 28, 28), [kind], ()), 10)
+    assert isinstance(found, Inputs)
+    expected = np.array(image.convert("RGB").convert("L"))
+    assert np.array_equal((found.values * 255).round().numpy()[0, 0], expected)
+
+
+def test_batches_are_no_larger_than_asked_for() -> None:
+    sizes = [3, 1, 4, 4, 2, 1, 1]
+    parts = [Inputs([f"{i}[{j}]" for j in range(n)], torch.full((n, 2), float(i))) for i, n in enumerate(sizes)]
+    names = [name for part in parts for name in part.names]
+    batches = list(classify._batches(iter(parts), 4))
+    assert [len(batch.names) for batch in batches] == [4, 4, 4, 4]
+    assert [name for batch in batches for name in batch.names] == names
+    for name, value in zip(names, torch.cat([batch.values for batch in batches]), strict=True):
+        assert value.tolist() == [float(name[0])] * 2
+
+
+class Code:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def spoil(folder: Path) -> dict[str, str]:
+    """Files that cannot be used, and what their lines must say."""
+    folder.mkdir()
+    whole = folder / "whole.png"
+    Image.fromarray(digits()[0].numpy()).save(whole)
+    (folder / "cut.png").write_bytes(whole.read_bytes()[:150])
+    whole.unlink()
+    (folder / "text.png").write_text("no image")
+    Image.new("L", (20, 30)).save(folder / "small.jpg")
+    Image.new("I;16", (28, 28)).save(folder / "deep.png")
+    Image.new("RGBA", (28, 28), (255, 255, 255, 100)).save(folder / "clear.png")
+    Image.new("L", (30, 30)).save(folder / "huge.png")
+    (folder / "folder.png").mkdir()
+    (folder / "none").mkdir()
+    arrays = {
+        "object": np.array([Code(folder / "made")], dtype=object),
+        "int": np.zeros((2, 28, 28), dtype=np.int64),
+        "shape": np.zeros((2, 28, 28), dtype=np.float32),
+        "empty": np.zeros((0, 28, 28), dtype=np.uint8),
+        "number": np.float32(1),
+        "wide": np.zeros((2, 28, 30), dtype=np.uint8),
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=True)
+    (folder / "cut.npy").write_bytes((folder / "int.npy").read_bytes()[:1000])
+    nan = torch.full((1, 1, 28, 28), torch.nan)
+    torch.save(nan, folder / "nan.pt")
+    torch.save(Code(folder / "made"), folder / "code.pt")
+    torch.save({"images": nan}, folder / "dict.pt")
+    (folder / "text.pt").write_text("no tensor")
+    return {
+        "cut.png": "is damaged or cut short (",
+        "text.png": "is no PNG or JPEG image, expected images of 28 x 28 pixels or floating-point numbers",
+        "small.jpg": "has 30 x 20 pixels (height x width), expected images of 28 x 28 pixels or ",
+        "deep.png": "has pixels of more than 8 bits",
+        "clear.png": "has transparent pixels",
+        "huge.png": "has too many pixels, expected images of 28 x 28",
+        "folder.png": "is a folder without PNG or JPEG files",
+        "none": "is a folder without PNG or JPEG files",
+        "missing.png": "cannot be read (No such file or directory)",
+        "missing.npy": "cannot be read (No such file or directory)",
+        "object.npy": "is damaged, or holds something else than numbers, expected ",
+        "int.npy": "holds int64 of shape (2, 28, 28), expected images of 28 x 28 pixels or floating-point numbers of ",
+        "shape.npy": "holds float32 of shape (2, 28, 28), expected ",
+        "empty.npy": "holds no inputs",
+        "number.npy": "holds no inputs",
+        "wide.npy": "has 28 x 30 pixels (height x width), expected ",
+        "cut.npy": "is damaged, or holds something else than numbers",
+        "nan.pt": "has numbers that are NaN or infinite",
+        "code.pt": "is damaged, or holds something else than numbers",
+        "dict.pt": "holds something else than one dense tensor",
+        "text.pt": "is damaged, or holds something else than numbers",
+    }
+
+
+def test_what_cannot_be_used_is_a_line_each_and_the_rest_goes_on(
+    runs: Any, predict: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 800)
+    bad, good = tmp_path / "bad", save_pngs(tmp_path / "good", digits())
+    expected = spoil(bad)
+    words = [f"input={path}" for name in expected for path in (bad / name, good / "000.png")]
+    said = predict(f"run={runs['told'].folder}", *words, "task=1")
+    assert said.code == 1
+    assert len({tuple(row.values()) for row in said.rows}) == 1 and len(said.rows) == len(expected)
+    assert len(said.lines) == len(expected)
+    for line, (name, reason) in zip(said.lines, expected.items(), strict=True):
+        path, _, text = line.partition(": ")
+        assert path.removesuffix("[0]") == str(bad / name)
+        assert text.startswith(reason), line
+    assert not (bad / "made").exists(), "code in a file was run"
+
+
+def test_a_folder_with_spoiled_images_goes_on(runs: Any, predict: Any, tmp_path: Path) -> None:
+    images = save_pngs(tmp_path / "images", digits())
+    (images / "003.png").write_bytes((images / "003.png").read_bytes()[:-40])
+    (images / "notes.txt").write_text("is not looked at")
+    (images / "005.png").write_text("no image")
+    said = predict(f"run={runs['told'].folder}", f"input={images}", "task=1")
+    assert said.code == 1
+    assert [Path(row["file"]).stem for row in said.rows] == ["000", "001", "002", "004", "006", "007"]
+    assert [Path(line.partition(": ")[0]).stem for line in said.lines] == ["003", "005"]
+
+
+def test_points_are_no_images(runs: Any, predict: Any, tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "image.png")
+    said = predict(f"run={runs['all heads'].folder}", f"input={tmp_path / 'image.png'}")
+    (line,) = said.lines
+    expected = "floating-point numbers of shape (n, 2) in a .npy or .pt file"
+    assert line.endswith(f"image.png: has 28 x 28 pixels (height x width), expected {expected}")
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            ((), "run: is missing; for example: python -m hnet_cl.predict run="),
+            (("run=RUN",), "input: is missing; for example: python -m hnet_cl.predict run="),
+            (("run=RUN", "input="), "input: is missing"),
+            (("run=RUN", "input=x", "tsk=1"), "tsk: no such key; did you mean task?"),
+            (("run=RUN", "input=x", "task=1", "task=2"), "task: is given twice"),
+            (("run=RUN", "x.png"), "x.png: cannot be read as KEY=VALUE"),
+            (("run=RUN", "input=x", "task=first"), "task=first: give a whole number from 1 on"),
+            (("run=RUN", "input=x", "batch_size=0"), "batch_size=0: give a whole number from 1 on"),
+            (("run=RUN", "input=x", "device=tpu"), "device=tpu: give cpu or cuda"),
+            (("run=RUN", "input=x", "output=RUN"), "output=RUN: give the name of a file in a folder that exists"),
+            (("run=RUN", "input=x"), "task: is missing; scenario=cl1 tells the task, so give one of 1 to 2"),
+            (("run=RUN", "input=x", "task=3"), "task=3: this run has learned tasks 1 to 2"),
+            (("run=RUN/checkpoint", "input=x"), "run=RUN/checkpoint: is no run folder, as it holds no result.json; "),
+        ],
+    )
+    def test_are_one_line(self, words: tuple[str, ...], line: str, runs: Any, predict: Any) -> None:
+        folder = str(runs["told"].folder)
+        said = predict(*(word.replace("RUN", folder) for word in words))
+        assert (said.code, said.rows, len(said.lines)) == (2, [], 1)
+        assert said.lines[0].startswith(line.replace("RUN", folder))
+
+    @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    def test_no_gpu(self, runs: Any, predict: Any) -> None:
+        said = predict(f"run={runs['told'].folder}", "input=x", "task=1", "device=cuda")
+        assert said.code == 2 and said.lines[0].startswith("device=cuda: torch finds no GPU here; use device=cpu")
+
+    def test_a_task_that_changes_nothing(self, runs: Any, predict: Any) -> None:
+        said = predict(f"run={runs['shared'].folder}", "input=x", "task=1")
+        assert said.code == 2
+        assert said.lines == [
+            "task=1: method=finetune with scenario=cl2 gives the same answers whatever the task; leave it out"
+        ]
+
+    def refused(self, predict: Any, folder: Path) -> str:
+        said = predict(f"run={folder}", "input=x", "task=1")
+        assert (said.code, len(said.lines)) == (2, 1)
+        line: str = said.lines[0]
+        return line
+
+    @pytest.mark.parametrize("status", ["running", "failed"])
+    def test_a_run_that_is_not_finished(self, status: str, told: Path, predict: Any) -> None:
+        result = json.loads((told / "result.json").read_text())
+        result |= {"status": status, "tasks_done": 1, "command": "python -m hnet_cl benchmark=smnist"}
+        (told / "result.json").write_text(json.dumps(result))
+        assert self.refused(predict, told) == (
+            f"run={told}: this run is not finished (status {status}, 1 of 2 tasks learned); "
+            "finish it with: python -m hnet_cl benchmark=smnist"
+        )
+
+    def test_an_older_result(self, told: Path, predict: Any) -> None:
+        result = json.loads((told / "result.json").read_text())
+        del result["tasks"]
+        (told / "result.json").write_text(json.dumps(result))
+        assert self.refused(predict, told).startswith(f"{told / 'result.json'}: tasks is missing or wrong")
+
+    def test_a_damaged_checkpoint(self, told: Path, predict: Any) -> None:
+        (checkpoint,) = (told / "checkpoint").iterdir()
+        checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
+        line = self.refused(predict, told)
+        assert line.startswith(f"{checkpoint}: checkpoint cannot be used (its content does not match the digest")
+        checkpoint.unlink()
+        assert "checkpoint of the finished run is missing" in self.refused(predict, told)
+
+    def test_a_configuration_that_is_not_the_runs(self, told: Path, predict: Any) -> None:
+        config = told / ".hydra" / "config.yaml"
+        text = config.read_text()
+        config.write_text(text.replace("iterations: 100", "iterations: 101"))
+        assert "it is of configuration" in self.refused(predict, told)
+        config.write_text(text.replace("lr: 0.003", "lr: -0.003"))
+        assert self.refused(predict, told).startswith(f"{config}: training.lr=-0.003: ")
+        for spoiled in ("- a list", "a: [", "a: ${b}", text[: text.index("device:") + 7]):
+            config.write_text(spoiled)
+            assert self.refused(predict, told).startswith(f"{config}: ")
+        config.unlink()
+        assert "No such file" in self.refused(predict, told)
+
+
+def test_as_a_process(runs: Any, tmp_path: Path) -> None:
+    images = save_pngs(tmp_path / "images", digits()[:2])
+    (images / "009.png").write_text("no image")
+    words = (f"run={runs['told'].folder}", f"input={images}", "task=1")
+    command = [sys.executable, "-m", "hnet_cl.predict", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "file,label,task,confidence" and len(done.stdout.splitlines()) == 3
+    assert len(done.stderr.splitlines()) == 1 and "009.png: is no PNG or JPEG image" in done.stderr
