@@ -56,6 +56,8 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
         "parameters": None,
         "data": dict.fromkeys(("name", "source", "checksum"), "unknown"),
+        "in_shape": [],
+        "tasks": [],
         "device": None,
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),

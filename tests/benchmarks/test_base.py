@@ -4,7 +4,7 @@ import pytest
 import torch
 from builders import blobs
 
-from hnet_cl.benchmarks.base import Split, Task, hold_out, independent_examples, shuffled
+from hnet_cl.benchmarks.base import Split, Task, hold_out, independent_examples, shuffled, shuffled_order
 
 
 def split(labels: list[int], images: torch.Tensor | None = None, rows: torch.Tensor | None = None) -> Split:
@@ -30,6 +30,7 @@ def test_shuffled_tasks_are_the_same_tasks_numbered_anew() -> None:
     assert [task.id for task in one] == list(range(6))
     by_name = {task.name: task for task in tasks}
     assert all(task.train is by_name[task.name].train for task in one)
+    assert [tasks[old].name for old in shuffled_order(6, 1)] == names[0]
 
 
 def test_validation_data_of_the_benchmark_itself_are_taken() -> None:

@@ -225,3 +225,12 @@ def test_the_published_tasks(full_celeba: Path) -> None:
     majority = sum(task.majority for task in benchmark.tasks) / 10
     assert majority == pytest.approx(0.618, abs=5e-4)
     assert independent_examples(benchmark.tasks)[-1] == pytest.approx(110)
+
+
+def test_faces_become_the_inputs_of_the_task(data_dir: Path) -> None:
+    task = make(data_dir).tasks[1]
+    (kind,) = FCelebA.image_kinds(FCelebA.Settings(**SETTINGS), None)
+    assert (kind.channels, kind.height, kind.width, kind.of_task) == (3, 8, 8, False)
+    assert task.test.rows is not None
+    assert torch.equal(kind.encode(task.test.images[task.test.rows]), task.test.batch(slice(None))[0])
+    assert task.classes == ["not smiling", "smiling"]

@@ -101,3 +101,13 @@ def test_the_papers_six_tasks(full_cifar: Path) -> None:
     assert [len(task.train) for task in benchmark.tasks] == [50_000] + [5000] * 5
     assert [len(task.test) for task in benchmark.tasks] == [10_000] + [1000] * 5
     assert [task.majority for task in benchmark.tasks] == pytest.approx([0.1] * 6)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_images_become_the_inputs_of_the_task(normalize: bool, data_dir: Path) -> None:
+    task = make(data_dir, normalize=normalize).tasks[2]
+    (kind,) = SplitCIFAR.image_kinds(SplitCIFAR.Settings(**(SETTINGS | {"normalize": normalize})), None)
+    assert (kind.channels, kind.height, kind.width, kind.of_task) == (3, 32, 32, False)
+    assert task.test.rows is not None
+    assert torch.equal(kind.encode(task.test.images[task.test.rows]), task.test.batch(slice(None))[0])
+    assert task.classes == [f"cifar100 {number}" for number in range(10, 20)]

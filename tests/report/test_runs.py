@@ -10,6 +10,7 @@ from fake_runs import readable, square, write_config, write_run
 
 from hnet_cl.errors import UserError
 from hnet_cl.report.runs import read_runs, shown
+from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.recorder import RunFacts, RunRecorder
 
 
@@ -24,8 +25,10 @@ def test_runs_are_found_at_any_depth_and_once(tmp_path: Path) -> None:
 
 def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
     data = {"name": "mnist", "source": "files", "checksum": "c0ffee"}
-    facts = RunFacts("id", "smnist", "cl1", "hnet", 3, ["seed=3"], {"trainable": 7}, data, "cpu", "python -m hnet_cl")
-    recorder = RunRecorder(tmp_path / "run", facts, ["a", "b"], [0.5, 0.7])
+    about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": []}
+    where = {"device": "cpu", "command": "python -m hnet_cl"}
+    facts = RunFacts("id", "smnist", "cl1", "hnet", 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
+    recorder = RunRecorder(tmp_path / "run", facts, ["a", "b"], Yardstick([0.5, 0.7], [100, 100]))
     recorder.row(0, [1.0, None])
     recorder.row(1, [0.5, 1.0])
     recorder.finish()
