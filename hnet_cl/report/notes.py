@@ -44,5 +44,5 @@ def lines(selection: Selection) -> list[str]:
 
 def _progress(run: Run) -> str:
     result = run.result
-    done = f"{len(result.accuracy_matrix)} of {result.num_tasks} tasks"
+    done = f"{len(result.accuracy_matrix)} of {result.num_tasks} tasks" if result.num_tasks else "before its first task"
     return f"{done}: {result.error}" if result.error else done

@@ -31,6 +31,11 @@ def test_every_kind(tmp_path: Path) -> None:
     ]
 
 
+def test_a_run_that_failed_before_it_knew_its_tasks(tmp_path: Path) -> None:
+    failed = write_run(tmp_path, status="failed", error="no data", num_tasks=0, accuracy_matrix=[])
+    assert lines(select(readable(tmp_path), [], ()))[1] == f"  {failed}: before its first task: no data"
+
+
 def test_nothing_to_say(tmp_path: Path) -> None:
     write_run(tmp_path)
     assert lines(select(readable(tmp_path), [], ())) == []
