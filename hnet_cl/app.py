@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -40,18 +41,25 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing them
     if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
         _register_sweepers()
+        signal.signal(signal.SIGTERM, _interrupt)  # else the jobs of a pool of processes would go on without a head
     try:
         _run()
     except SweepError:
         raise SystemExit(EXIT_FAILED_JOBS) from None
     except KeyboardInterrupt:
         _continues("interrupted", EXIT_INTERRUPTED)
+    except Interrupted as error:
+        _continues(str(error), error.exit_code)
     except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
         _stop(error)
     except ValueError as error:  # what Hydra raises for a few mistyped choices
         if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
             raise
         _stop(error)
+
+
+def _interrupt(signum: int, _: object) -> NoReturn:
+    raise Interrupted(signum)
 
 
 def _register_sweepers() -> None:
@@ -105,8 +113,6 @@ def _run(config: DictConfig) -> dict[str, float | None]:
     folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
     try:
         return dict(run(plain(config), folder, overrides, listeners(job.sweeper, folder))["metrics"])
-    except Interrupted as error:
-        _continues(str(error), error.exit_code)
     except PrunedError:
         raise
     except Exception as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from filelock import FileLock
 from processes import hnet_cl, result_of, start
 
 pytestmark = pytest.mark.slow
@@ -144,3 +145,20 @@ def test_a_hopeless_trial_is_stopped_and_can_be_finished_alone(tmp_path: Path) -
     assert alone.returncode == 0, alone.stderr
     after = result_of(Path(found[1].user_attrs["folder"]))
     assert (after["status"], after["error"], after["tasks_done"]) == ("finished", None, 3)
+
+
+def test_sigterm_ends_the_sweep_and_the_processes_of_its_pool(tmp_path: Path) -> None:
+    outputs = tmp_path / "outputs"
+    long = ("benchmark=toy", "method=finetune", "training.iterations=1000000", "checkpoint_every=0.5")
+    process = start("-m", *long, "seed=1,2", "hydra/launcher=local", "hydra.launcher.n_jobs=2", f"output_dir={outputs}")
+    until = time.monotonic() + 120
+    while len(list(outputs.rglob("checkpoint/[!.]*.pt"))) < 2:
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.1)
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert err.endswith("hnet_cl: interrupted by SIGTERM; the same command continues this run\n")
+    for result in outputs.rglob("result.json"):  # nobody holds the runs any more
+        with FileLock(result.parent / ".lock", timeout=10):
+            assert json.loads(result.read_text())["status"] == "running"
