@@ -57,7 +57,7 @@ def read_sprites(pictures: Sequence[Path], labels: Path) -> Part:
             if path == labels:
                 own = torch.tensor(json.loads(path.read_bytes()))
             else:
-                with Image.open(path) as picture:
+                with Image.open(path, formats=("PNG",)) as picture:
                     parts.append(torch.from_numpy(np.array(picture.convert("RGB"))).view(-1, SIDE, SIDE, 3))
         except (OSError, ValueError, TypeError, RuntimeError) as error:
             raise ValueError(f"{path.name}: {error}") from error
@@ -103,22 +103,30 @@ class _Dtype:
         """Byte order and the like mean nothing for bytes."""
 
 
-def _from_buffer(buffer: Any, dtype: _Dtype, shape: tuple[int, ...], order: str) -> _Array:
-    """An array in the form of pickle protocol 5."""
-    array = _Array()
-    array.__setstate__((1, shape, dtype, order not in ("C", b"C"), bytes(buffer)))
-    return array
+class _FromBuffer:
+    """An array in the form of pickle protocol 5. No function, whose attributes a pickle could set."""
+
+    __slots__ = ()
+
+    def __call__(self, buffer: Any, dtype: _Dtype, shape: tuple[int, ...], order: str) -> _Array:
+        array = _Array()
+        array.__setstate__((1, shape, dtype, order not in ("C", b"C"), bytes(buffer)))
+        return array
 
 
-def _encode(text: str, encoding: str) -> bytes:
+class _Encode:
     """Bytes in the form that Python 3 gives them in pickle protocol 2."""
-    return text.encode("latin1" if encoding == "latin1" else "ascii")
+
+    __slots__ = ()
+
+    def __call__(self, text: str, encoding: str) -> bytes:
+        return text.encode("latin1" if encoding == "latin1" else "ascii")
 
 
 _ADMITTED: dict[tuple[str, str], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy", "ndarray"): _Array,
     ("numpy", "dtype"): _Dtype,
-    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
-    ("_codecs", "encode"): _encode,
+    ("numpy.core.numeric", "_frombuffer"): _FromBuffer(),
+    ("_codecs", "encode"): _Encode(),
 }

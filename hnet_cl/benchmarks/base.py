@@ -123,7 +123,7 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
     held = []
     for task in tasks:
         if task.validation is not None:
-            held.append(replace(task, test=task.validation))
+            held.append(replace(task, test=task.validation, validation=None))
             continue
         size = len(task.train)
         number = round(share * size)

@@ -180,7 +180,7 @@ def load_images(folder: Path, data_dir: Path, names: Sequence[str], size: int) -
 
 def _decode(path: Path, raw: bytes, size: int) -> Tensor:
     try:
-        with Image.open(io.BytesIO(raw)) as image:
+        with Image.open(io.BytesIO(raw), formats=("JPEG", "PNG")) as image:
             small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "it is no image" if isinstance(error, Image.UnidentifiedImageError) else str(error)

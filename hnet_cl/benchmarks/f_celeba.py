@@ -79,6 +79,7 @@ class FCelebA(Benchmark):
             test=self._split(share.test),
             num_classes=2,
             validation=train.part(validation_rows) if aside else None,
+            picture=self._prepare.undo,
             class_names=["not smiling", "smiling"],
         )
 

@@ -32,6 +32,10 @@ class Normalize:
         inputs = images.to(torch.float32, memory_format=torch.channels_last)
         return inputs.div_(255).sub_(self.mean).div_(self.std)
 
+    def undo(self, inputs: Tensor) -> Tensor:
+        """Inputs (b, 3, h, w), or samples of them, as images in 0..1."""
+        return (inputs * self.std + self.mean).clamp(0, 1)
+
 
 def flip(images: Tensor, draws: Generator) -> Tensor:
     """Each of the images (b, 3, h, w) mirrored left to right, or not, with equal chance."""

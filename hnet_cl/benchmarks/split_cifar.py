@@ -74,6 +74,7 @@ class SplitCIFAR(Benchmark):
                 train=Split(train, labels, self._prepare, rows, augment),
                 test=Split(test, test_labels, self._prepare, test_rows),
                 num_classes=size,
+                picture=self._prepare.undo,
                 class_names=[f"{data.identity.name.partition(' ')[0]} {number}" for number in own.tolist()],
             )
             self.tasks.append(task)

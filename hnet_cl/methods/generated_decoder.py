@@ -45,7 +45,8 @@ class GeneratedDecoder(Generator):
         num_tasks = setup.heads.num_tasks
         if 0 < settings.condition < num_tasks:
             raise UserError(
-                f"generator.condition={settings.condition}: cannot tell {num_tasks} tasks apart; give at least that "
+                f"method.generator.condition={settings.condition} (hnet_tir: "
+                f"method.task_inference.generator.condition): cannot tell {num_tasks} tasks apart; give at least that "
                 "number, or 0 for none"
             )
         self.decoder = TargetNetwork(decoder)

@@ -13,7 +13,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import SampleReport, Samples, Setup
 from hnet_cl.methods.joint import Joint
 from hnet_cl.scenario import separate_heads
-from hnet_cl.seeding import derive_seed
+from hnet_cl.seeding import derive_seed, seeded
 
 SURE = 0.5  # a class is recognised that is more probable than all others together
 BATCH = 128  # examples per step of its training
@@ -54,8 +54,9 @@ class Judge:
         self.learner = Joint(Joint.Settings(name="judge", reset_optimizer=False), own)
         self.learner.begin_task(tasks)
         batch = tasks[-1].train.batch(slice(0, BATCH))  # joint training draws its own and keeps to this one's size
-        for _ in range(settings.iterations):
-            self.learner.step(*batch)
+        with seeded(own.seed, "steps"):  # what modules draw without asking, as dropout does
+            for _ in range(settings.iterations):
+                self.learner.step(*batch)
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Verdict:

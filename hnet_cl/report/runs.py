@@ -157,8 +157,8 @@ def _run_folders(roots: Sequence[Path], unreadable: list[Unreadable]) -> list[Pa
 def with_scratch(runs: Sequence[Run]) -> list[Run]:
     """The same runs, each knowing the finished from-scratch run to compare it with, if there is exactly one.
 
-    It has the same benchmark, data, scenario and seed; among several it is the one with the same overrides, those
-    of the method aside.
+    It has the same benchmark with the same settings, data, scenario and seed; among several it is the one with the same
+    overrides, those of the method aside.
     """
     scratch: dict[tuple[object, ...], list[Run]] = {}
     for run in runs:
@@ -169,7 +169,12 @@ def with_scratch(runs: Sequence[Run]) -> list[Run]:
 
 def _tasks_of(run: Run) -> tuple[object, ...]:
     result = run.result
-    return (result.benchmark, result.data.name, result.data.checksum, result.scenario, result.seed)
+    typed = frozenset(
+        override
+        for key, override in run.typed.items()
+        if key.startswith("benchmark.") or key == "training.shuffle_tasks"
+    )
+    return (result.benchmark, result.data.name, result.data.checksum, result.scenario, result.seed, typed)
 
 
 def _counterpart(run: Run, candidates: Sequence[Run]) -> Result | None:

@@ -27,7 +27,7 @@ def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[
         error: the reason in one line.
     """
     result = read_result(folder) or _nothing_done(config, overrides)
-    if result["status"] == "finished":
+    if result.get("status") == "finished":
         return
     text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
     with contextlib.suppress(OSError):

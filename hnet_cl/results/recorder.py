@@ -135,7 +135,7 @@ class RunRecorder:
         self._yardstick = yardstick
         self._matrix = [list(row) for row in start.matrix]
         self._inferred = start.inferred
-        self._recognised = start.recognised
+        self._recognised = self._recognised_next = start.recognised
         self._iteration = start.iteration
         self._earlier_iterations = start.iterations - start.iteration
         self._started = time.perf_counter() - start.wall_time_s
@@ -166,7 +166,7 @@ class RunRecorder:
 
     def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
         """Shares of a generator's samples of tasks 0 to `task` that are recognised, and of real images."""
-        self._recognised = [fmean(recognised), real]
+        self._recognised_next = [fmean(recognised), real]
         shares = {f"recognised/task_{number}": share for number, share in enumerate(recognised, start=1)}
         self.losses(task, self._iteration, shares | {"recognised/real": real})
 
@@ -176,6 +176,7 @@ class RunRecorder:
         """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
         self._matrix.append(list(accuracies))
         self._inferred = inferred
+        self._recognised = self._recognised_next
         self._earlier_iterations += self._iteration
         self._iteration = 0
         self._flush()

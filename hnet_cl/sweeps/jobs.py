@@ -111,7 +111,7 @@ def _earlier(job: Job) -> Outcome | None:
 def _result(job: Job, since: float) -> dict[str, Any] | None:
     """The result of a job that has finished, not before `since`."""
     result = read_result(job.folder)
-    finished = result and result["status"] == "finished" and _touched(job, since)
+    finished = result and result.get("status") == "finished" and _touched(job, since)
     return result if finished else None
 
 

@@ -70,9 +70,10 @@ class Keeper:
             OSError: a checkpoint cannot be written.
         """
         due = time.monotonic() - self._saved >= self._interval
-        if due or self._interruption.pending or iteration == self._iterations[self._task]:
+        asked = self._interruption.pending  # read once: what is asked for later is answered at the next pause
+        if due or asked or iteration == self._iterations[self._task]:
             self._checkpoints.in_task(self._task, iteration, state(), self._progress(iteration))
             self._saved = time.monotonic()
-        if self._interruption.pending:
+        if asked:
             self._interruption.release()
             self._interruption.hold()

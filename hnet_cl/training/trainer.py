@@ -48,6 +48,13 @@ class TrainingSettings(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _decay_in_order(self) -> Self:
+        shares = [share for share, _ in self.lr_decay]
+        if shares != sorted(set(shares)) or any(share >= 1 for share in shares):
+            raise ValueError(f"lr_decay={self.lr_decay}: give pairs [share, factor] with ascending shares below 1")
+        return self
+
     def steps(self, task: Task) -> int:
         """Iterations that learn the task."""
         if self.iterations is not None:

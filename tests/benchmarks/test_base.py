@@ -37,6 +37,7 @@ def test_validation_data_of_the_benchmark_itself_are_taken() -> None:
     given = task([0, 1, 1], [0], validation=[1, 2])
     (held,) = hold_out([given], share=0.1, seed=1)
     assert held.test is given.validation and held.train is given.train
+    assert held.majority == 0.5, "from the training labels alone"
 
 
 def test_augmentation_needs_draws_and_goes_with_the_parts() -> None:

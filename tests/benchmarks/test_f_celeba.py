@@ -234,3 +234,6 @@ def test_faces_become_the_inputs_of_the_task(data_dir: Path) -> None:
     assert task.test.rows is not None
     assert torch.equal(kind.encode(task.test.images[task.test.rows]), task.test.batch(slice(None))[0])
     assert task.classes == ["not smiling", "smiling"]
+    assert task.picture is not None
+    shown = task.picture(task.test.batch(slice(None))[0]) * 255
+    assert torch.allclose(shown, task.test.images[task.test.rows].float(), atol=1e-3)

@@ -111,3 +111,6 @@ def test_images_become_the_inputs_of_the_task(normalize: bool, data_dir: Path) -
     assert task.test.rows is not None
     assert torch.equal(kind.encode(task.test.images[task.test.rows]), task.test.batch(slice(None))[0])
     assert task.classes == [f"cifar100 {number}" for number in range(10, 20)]
+    assert task.picture is not None
+    shown = task.picture(task.test.batch(slice(None))[0]) * 255
+    assert torch.allclose(shown, task.test.images[task.test.rows].float(), atol=1e-3)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from builders import blobs, head_map, setup
-from torch import Tensor
+from builders import blobs, head_map, setup, small_target
+from torch import Tensor, nn
 
 from hnet_cl.methods import judge as module
 from hnet_cl.methods.base import Samples
@@ -16,8 +16,8 @@ BENCHMARK = blobs(num_tasks=3, spread=0.02)
 TASKS = BENCHMARK.tasks
 
 
-def trained(iterations: int = 300, seed: int = 1) -> Judge:
-    given = setup(head_map("cl2", BENCHMARK.class_counts), seed, in_shape=(2,))
+def trained(iterations: int = 300, seed: int = 1, target: Any = small_target) -> Judge:
+    given = setup(head_map("cl2", BENCHMARK.class_counts), seed, target, in_shape=(2,))
     return Judge(JudgeSettings(iterations=iterations, lr=0.03), given, TASKS)
 
 
@@ -29,8 +29,14 @@ def test_it_knows_real_images_of_every_task_and_is_unsure_without_training() -> 
     assert not trained(iterations=1)(TASKS[0].test.images).sure.any(), "no class of six has most of the probability"
 
 
+def forgetful(num_outputs: int) -> nn.Module:
+    """A target with randomness of its own."""
+    return nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Dropout(0.5), nn.Linear(5, num_outputs))
+
+
 def test_a_seed_decides_it() -> None:
-    one, same, other = (trained(30, seed).learner.network(TASKS[0].test.images) for seed in (1, 1, 2))
+    judges = (trained(30, seed, forgetful).learner.network.eval() for seed in (1, 1, 2))
+    one, same, other = (network(TASKS[0].test.images) for network in judges)
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 

@@ -134,6 +134,8 @@ class TestTransfer:
             {"benchmark": "pmnist"},
             {"scenario": "cl2"},
             {"data": {"name": "mnist", "checksum": "other"}},
+            {"overrides": ["benchmark.seed=3"]},
+            {"overrides": ["training.shuffle_tasks=true"]},
         ],
     )
     def test_nothing_else_will_do(self, tmp_path: Path, changes: dict[str, Any]) -> None:

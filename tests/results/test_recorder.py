@@ -148,6 +148,10 @@ def test_recognised_samples_are_metrics_and_survive(tmp_path: Path) -> None:
     run.row(0, [0.8, None])
     assert rows(tmp_path)[2:] == [["0", "4", "recognised/task_1", "0.9"], ["0", "4", "recognised/real", "0.95"]]
     run.samples(1, None, [0.7, 0.8], 0.9)
+    run.progress(4)
+    run.fail("between samples and row")
+    assert strict(tmp_path)["metrics"]["recognised"] == 0.9, "what was recognised after the last finished task"
+    run.row(1, [0.6, 0.9])
     again = start(tmp_path, Progress(**asdict(run.progress(0))))
     again.finish()
     metrics = strict(tmp_path)["metrics"]

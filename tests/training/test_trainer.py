@@ -204,6 +204,12 @@ def test_every_optimiser_follows_the_learning_rate(method: str) -> None:
     assert rates == [{LR}, {LR}, {LR * 0.1}, {LR * 0.1}] * 3
 
 
+@pytest.mark.parametrize("pairs", [[[0.8, 0.01], [0.4, 0.1]], [[0.5, 0.1], [0.5, 0.2]], [[1.0, 0.1]], [[3.0, 5.0]]])
+def test_a_decay_out_of_order_is_refused(pairs: list[list[float]]) -> None:
+    with pytest.raises(ValidationError, match="ascending shares below 1"):
+        training(lr_decay=pairs)
+
+
 @every_method
 def test_a_seed_decides_everything(method: str) -> None:
     results = []
