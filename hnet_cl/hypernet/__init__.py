@@ -2,12 +2,13 @@
 
 from hnet_cl.hypernet.gram import GramRegularizer
 from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
-from hnet_cl.hypernet.lookahead import Lookahead
+from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
 from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork
 
 __all__ = [
     "ACTIVATIONS",
+    "Distance",
     "ExplicitRegularizer",
     "GramRegularizer",
     "Hypernetwork",
@@ -15,5 +16,6 @@ __all__ = [
     "Layout",
     "Lookahead",
     "OutputRegularizer",
+    "Standstill",
     "TargetNetwork",
 ]

@@ -18,15 +18,17 @@ more. The columns are cut into segments at each such border. Pairs (t, k) whose 
 for all segments; the few others are added to the segments where they do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
+from hnet_cl.hypernet.lookahead import Distance
+from hnet_cl.hypernet.products import products_of_rows
 from hnet_cl.hypernet.regularizer import OutputRegularizer
 from hnet_cl.hypernet.target import Interval
 
@@ -90,7 +92,7 @@ class GramRegularizer(OutputRegularizer):
             Segment(
                 slice(start, stop),
                 torch.tensor(pairs, dtype=torch.long, device=anchor.device),
-                anchor[:, start:stop] @ anchor[:, start:stop].T,
+                products_of_rows(anchor[:, start:stop], anchor[:, start:stop]),
             )
             for start, stop, pairs in zip(borders, borders[1:], counting, strict=False)
         ]
@@ -101,7 +103,55 @@ class GramRegularizer(OutputRegularizer):
         total: Tensor = _GramSum.apply(features, theta["head"], self, chosen)
         return total / len(chosen)
 
-    def places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def distances(self) -> Mapping[str, Distance]:
+        half = len(self.factor) // 2
+        return {"head": Distance(self.factor[half:], self.factor[:half])}
+
+    def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
+        chosen = self._all if chosen is None else chosen
+        rest = [name for name in point if name not in self.distances]
+        features = self.hypernetwork.features(self.embeddings[chosen], point)
+        with torch.no_grad():
+            sums = self.sums(features, chosen)
+            self.add_head_gradient(sums.moments, 2 * weight / len(chosen), gradients["head"])
+        more = torch.autograd.grad(features, [point[name] for name in rest], sums.grad_features)
+        torch._foreach_add_([gradients[name] for name in rest], more, alpha=2 * weight / len(chosen))
+        return sums.total / len(chosen)
+
+    def sums(self, features: Tensor, chosen: Tensor) -> "Sums":
+        """The sum of squares at features (B, K, H+1) of the chosen tasks and `factor`, and what gradients need."""
+        factor, half = self.factor, features.shape[2]
+        every = torch.cat([features, features - self.anchor_features[chosen]], dim=2)
+        place, here = self._places(chosen)
+        chunk = self.partial[here, 1]
+        partial = every.new_zeros(len(self.partial), 2 * half)
+        partial[here] = every[place, chunk]
+        z = (every * self.whole[chosen, :, None]).flatten(0, 1)
+        moment = z.T @ z
+        total = features.new_zeros(())
+        gram_sum = torch.zeros_like(moment)
+        grad_partial = torch.zeros_like(partial)
+        moments = []
+        for segment in self.segments:
+            gram = _gram(factor[:, segment.columns], segment.anchor_gram)
+            some = partial[segment.partial]
+            moments.append(torch.addmm(moment, some.T, some))
+            total += torch.dot(gram.flatten(), moments[-1].flatten())
+            gram_sum += gram
+            grad_partial[segment.partial] += some @ gram
+        grad_z = (z @ gram_sum).view_as(every)
+        grad_z.index_put_((place, chunk), grad_partial[here], accumulate=True)
+        # psi stands in z twice, as psi and in psi - psi*
+        return Sums(total, grad_z[..., :half] + grad_z[..., half:], moments)
+
+    def add_head_gradient(self, moments: Sequence[Tensor], scale: Tensor | float, gradient: Tensor) -> None:
+        """Adds scale * sum(z z^T) M, of which only the first half of the rows is wanted, to `gradient` (H+1, C)."""
+        half = len(gradient)
+        for segment, moment in zip(self.segments, moments, strict=True):
+            gradient[:, segment.columns].addmm_(scale * moment[:half], self.factor[:, segment.columns])
+
+    def _places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
         """For partial pairs whose task is chosen: the task's position in `chosen`, and which pairs these are."""
         return self._all_places if chosen is self._all else self._find(chosen)
 
@@ -113,53 +163,37 @@ class GramRegularizer(OutputRegularizer):
         return place[here], here
 
 
+class Sums(NamedTuple):
+    """sum over pairs of ||M^T z||^2, half its gradient (B, K, H+1) with respect to psi, and sum(z z^T) by segment."""
+
+    total: Tensor
+    grad_features: Tensor
+    moments: list[Tensor]
+
+
 class _GramSum(torch.autograd.Function):
-    """sum over pairs of ||M^T z||^2 with its closed-form gradients: 2 sum(z z^T) M and 2 M M^T z."""
+    """`GramRegularizer.sums` with its closed-form gradients: 2 sum(z z^T) M and 2 M M^T z."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, head: Tensor, owner: GramRegularizer, chosen: Tensor) -> Tensor:
-        factor = owner.factor
-        half = len(head)
-        torch.sub(head, factor[half:], out=factor[:half])
-        every = torch.cat([features, features - owner.anchor_features[chosen]], dim=2)
-        place, here = owner.places(chosen)
-        chunk = owner.partial[here, 1]
-        partial = every.new_zeros(len(owner.partial), 2 * half)
-        partial[here] = every[place, chunk]
-        z = (every * owner.whole[chosen, :, None]).flatten(0, 1)
-        moment = z.T @ z
-        total = features.new_zeros(())
-        gram_sum = torch.zeros_like(moment)
-        grad_partial = torch.zeros_like(partial)
-        ctx.moments = []
-        for segment in owner.segments:
-            gram = _gram(factor[:, segment.columns], segment.anchor_gram)
-            some = partial[segment.partial]
-            ctx.moments.append(torch.addmm(moment, some.T, some))
-            total += (gram * ctx.moments[-1]).sum()
-            gram_sum += gram
-            grad_partial[segment.partial] += some @ gram
-        grad_z = (z @ gram_sum).view_as(every)
-        grad_z.index_put_((place, chunk), grad_partial[here], accumulate=True)
-        ctx.segments = owner.segments
-        # psi stands in z twice, as psi and in psi - psi*
-        ctx.save_for_backward(factor, grad_z[..., :half] + grad_z[..., half:])
-        return total
+        torch.sub(head, owner.distances["head"].origin, out=owner.distances["head"].out)
+        sums = owner.sums(features, chosen)
+        ctx.owner, ctx.moments = owner, sums.moments
+        ctx.save_for_backward(owner.factor, sums.grad_features)
+        return sums.total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        factor, grad_features = ctx.saved_tensors
-        half = len(factor) // 2
-        grad_head = factor.new_empty(half, factor.shape[1])
-        for segment, moment in zip(ctx.segments, ctx.moments, strict=True):
-            torch.mm(2 * grad * moment[:half], factor[:, segment.columns], out=grad_head[:, segment.columns])
+        factor, grad_features = ctx.saved_tensors  # asked for here, so that autograd sees a factor that has changed
+        grad_head = factor.new_zeros(len(factor) // 2, factor.shape[1])
+        ctx.owner.add_head_gradient(ctx.moments, 2 * grad, grad_head)
         return 2 * grad * grad_features, grad_head, None, None
 
 
 def _gram(factor: Tensor, anchor_gram: Tensor) -> Tensor:
     """M M^T (2H+2, 2H+2); the block A* A*^T is known, so only the rows that changed are multiplied."""
     half = len(anchor_gram)
-    changed = factor[:half] @ factor.T
+    changed = products_of_rows(factor[:half], factor)
     lower = torch.cat([changed[:, half:].T, anchor_gram], dim=1)
     return torch.cat([changed, lower])

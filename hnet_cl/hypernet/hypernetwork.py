@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hnet_cl.hypernet.products import products_of_rows
 from hnet_cl.hypernet.target import Layout
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -151,8 +152,8 @@ class _Blocks(torch.autograd.Function):
         rest = grad[:, whole * size :]  # (B, columns of the last block that count)
         grad_head = features[:, :whole].flatten(0, 1).T @ blocks
         grad_features = torch.empty_like(features)
-        grad_features[:, :whole] = (blocks @ head.T).view_as(features[:, :whole])
+        grad_features[:, :whole] = products_of_rows(blocks, head).view_as(features[:, :whole])
         if used := rest.shape[1]:
             grad_head[:, :used].addmm_(features[:, whole].T, rest)
-            grad_features[:, whole] = rest @ head[:, :used].T
+            grad_features[:, whole] = products_of_rows(rest, head[:, :used])
         return grad_features, grad_head, None

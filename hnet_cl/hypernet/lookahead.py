@@ -1,10 +1,18 @@
 """The candidate step of an optimiser: where it would go, without going there."""
 
 import copy
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+
+class Distance(NamedTuple):
+    """Where to write a parameter's difference from `origin`; both have the parameter's shape."""
+
+    origin: Tensor
+    out: Tensor
 
 
 class Lookahead:
@@ -13,42 +21,82 @@ class Lookahead:
     The paper's regulariser (Eq. 2) is evaluated there. The step is made by a twin of the optimiser on copies of
     its parameters and state, so any optimiser works whose `step` needs no closure, and the original's parameters
     and state stay untouched. dTheta is a constant: no gradient flows through it.
+
+    Args:
+        optimizer: whose step it is.
+        distances: parameters of which not the value but the distance from somewhere is wanted, which the twin then
+            steps on at once. Only for steps that do not depend on where they start.
+
+    Raises:
+        ValueError: `distances` with an optimiser that has weight decay, whose steps depend on the parameters.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, distances: Mapping[torch.nn.Parameter, Distance] | None = None
+    ) -> None:
         self._optimizer = optimizer
-        self._pairs = [
-            (parameter, parameter.detach().clone().requires_grad_())
-            for group in optimizer.param_groups
-            for parameter in group["params"]
-        ]
-        twins = dict(self._pairs)
+        self._held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._distances = distances or {}
+        if self._distances and any(group.get("weight_decay") for group in optimizer.param_groups):
+            raise ValueError("with weight decay a step depends on where it starts: leave `distances` out")
+        twin_of = {parameter: self._new_twin(parameter) for parameter in self._held}
+        self._twins = list(twin_of.values())
         same_kind: Any = type(optimizer)
         self._twin: torch.optim.Optimizer = same_kind(
-            [{**group, "params": [twins[p] for p in group["params"]]} for group in optimizer.param_groups]
+            [{**group, "params": [twin_of[p] for p in group["params"]]} for group in optimizer.param_groups]
         )
 
+    def _new_twin(self, parameter: torch.nn.Parameter) -> Tensor:
+        distance = self._distances.get(parameter)
+        return (parameter.detach().clone() if distance is None else distance.out.detach()).requires_grad_()
+
     @torch.no_grad()
-    def candidate(self) -> list[Tensor]:
+    def candidate(self) -> Sequence[Tensor]:
         """Leaf tensors with the values of theta + dTheta, in the optimiser's order; valid until the next call."""
         for group, twin_group in zip(self._optimizer.param_groups, self._twin.param_groups, strict=True):
             twin_group.update({key: value for key, value in group.items() if key != "params"})
-        for parameter, twin in self._pairs:
-            twin.copy_(parameter)
+        sources, copies = [], []
+        for parameter, twin in zip(self._held, self._twins, strict=True):
             twin.grad = parameter.grad
-            self._copy_state(parameter, twin)
+            if distance := self._distances.get(parameter):
+                torch.sub(parameter, distance.origin, out=twin)
+            else:
+                sources.append(parameter)
+                copies.append(twin)
+            for source, copied in self._copy_state(parameter, twin):
+                sources.append(source)
+                copies.append(copied)
+        torch._foreach_copy_(copies, sources)
         self._twin.step()
-        for _, twin in self._pairs:
+        for twin in self._twins:
             twin.grad = None
-        return [twin for _, twin in self._pairs]
+        return self._twins
 
-    def _copy_state(self, parameter: Tensor, twin: Tensor) -> None:
+    def _copy_state(self, parameter: Tensor, twin: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Pairs of state tensors, of which the second is to become a copy of the first; all else is copied here."""
         state, copied = self._optimizer.state.get(parameter), self._twin.state[twin]
         if not state:
             del self._twin.state[twin]  # the optimiser has not stepped yet: the twin starts from nothing too
             return
         for key, value in state.items():
             if isinstance(value, Tensor) and isinstance(copied.get(key), Tensor):
-                copied[key].copy_(value)
+                yield value, copied[key]
             else:
                 copied[key] = copy.deepcopy(value)
+
+
+class Standstill:
+    """The candidate of no step at all: theta as it is, with the same `distances` as `Lookahead`."""
+
+    def __init__(
+        self, parameters: Sequence[torch.nn.Parameter], distances: Mapping[torch.nn.Parameter, Distance]
+    ) -> None:
+        self._parameters = parameters
+        self._distances = distances
+
+    @torch.no_grad()
+    def candidate(self) -> Sequence[Tensor]:
+        """The parameters themselves, and differences where these are wanted; valid until the next call."""
+        for parameter, distance in self._distances.items():
+            torch.sub(parameter, distance.origin, out=distance.out)
+        return [self._distances[p].out if p in self._distances else p for p in self._parameters]

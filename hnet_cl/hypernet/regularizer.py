@@ -7,12 +7,13 @@ norm is the plain sum of squares over generated weights). Both classes below com
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
+from hnet_cl.hypernet.lookahead import Distance
 from hnet_cl.hypernet.target import Interval
 
 
@@ -43,6 +44,22 @@ class OutputRegularizer(ABC):
     @abstractmethod
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
         """R(theta), a scalar; with `chosen` (distinct positions in `tasks`, int64) the mean over those only."""
+
+    @property
+    def distances(self) -> Mapping[str, Distance]:
+        """Parameters for which `add_gradients` wants the distance from the origin, written there, not the value."""
+        return {}
+
+    def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
+        """Adds weight * dR/dtheta at `point` to `gradients`, by name and in place; returns R, detached.
+
+        What `__call__` and `backward` do, without the memory traffic of gradients of their own: for training loops.
+        `point` is theta, save for `distances`.
+        """
+        value = self(point, chosen)
+        more = torch.autograd.grad(value, list(point.values()))
+        torch._foreach_add_([gradients[name] for name in point], more, alpha=weight)
+        return value.detach()
 
 
 class ExplicitRegularizer(OutputRegularizer):

@@ -16,6 +16,7 @@ from hnet_cl.hypernet import (
     Layout,
     Lookahead,
     OutputRegularizer,
+    Standstill,
 )
 
 REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "explicit": ExplicitRegularizer}
@@ -78,10 +79,14 @@ class ProtectedTraining:
         ]
         self.device = hypernetwork.head.device
         self.regularizer: OutputRegularizer | None = None
-        self.lookahead: Lookahead | None = None
         if task > 0 and settings.beta > 0:
-            self.lookahead = Lookahead(self.optimizers[0]) if settings.lookahead else None
             self.regularizer = REGULARIZERS[settings.regularizer](hypernetwork, range(task), kept)
+            distances = {self.theta[name]: distance for name, distance in self.regularizer.distances.items()}
+            self.candidate: Callable[[], Sequence[Tensor]] = (
+                Lookahead(self.optimizers[0], distances).candidate
+                if settings.lookahead
+                else Standstill(list(self.theta.values()), distances).candidate
+            )
 
     def zero_grad(self) -> None:
         """Forgets the gradients of the last step."""
@@ -100,13 +105,9 @@ class ProtectedTraining:
 
     def _protect(self, regularizer: OutputRegularizer) -> Tensor:
         """Adds beta * dR/dtheta, taken at the candidate step, to the gradients; returns R there (paper, Eq. 2)."""
-        theta = self.theta
-        point = self.lookahead.candidate() if self.lookahead else list(theta.values())
-        value = regularizer(dict(zip(theta, point, strict=True)), self._sample_tasks())
-        for parameter, gradient in zip(theta.values(), torch.autograd.grad(value, point), strict=True):
-            assert parameter.grad is not None
-            parameter.grad.add_(gradient, alpha=self.settings.beta)
-        return value.detach()
+        point = dict(zip(self.theta, self.candidate(), strict=True))
+        gradients = {name: parameter.grad for name, parameter in self.theta.items() if parameter.grad is not None}
+        return regularizer.add_gradients(point, gradients, self.settings.beta, self._sample_tasks())
 
     def _sample_tasks(self) -> Tensor | None:
         """Positions of the old tasks in this step's regulariser: a uniform draw, or None for all of them."""

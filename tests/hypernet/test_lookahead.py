@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from hnet_cl.hypernet import Lookahead
+from hnet_cl.hypernet import Distance, Lookahead, Standstill
 
 Make = Callable[[Iterable[Any]], optim.Optimizer]
 
@@ -128,3 +128,37 @@ def test_candidates_are_leaves_from_which_no_gradient_flows_to_the_parameters() 
     sum((tensor**2).sum() for tensor in candidate).backward()  # type: ignore[union-attr]
     torch.testing.assert_close([tensor.grad for tensor in candidate], [2 * tensor.detach() for tensor in candidate])
     assert same([p.grad for p in held], before)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_distances_are_what_the_candidate_is_away_from_the_origin(fused: bool) -> None:
+    held = parameters()
+    optimizer = optim.Adam(held, lr=0.01, fused=fused)
+    out = torch.empty_like(held[0])
+    lookahead = Lookahead(optimizer, {held[0]: Distance(torch.ones_like(held[0]), out)})
+    for _ in range(3):
+        draw_gradients(held)
+        first, *others = lookahead.candidate()
+        assert first.data_ptr() == out.data_ptr() and first.is_leaf
+        distance, others = out.clone(), [tensor.detach().clone() for tensor in others]
+        optimizer.step()
+        torch.testing.assert_close(distance, held[0].detach() - 1, rtol=0, atol=1e-6)
+        assert same(others, [p.detach() for p in held[1:]])
+
+
+def test_distances_with_weight_decay_are_refused() -> None:
+    held = parameters()
+    optimizer = optim.Adam(held, weight_decay=0.1)
+    with pytest.raises(ValueError, match="weight decay"):
+        Lookahead(optimizer, {held[0]: Distance(torch.zeros_like(held[0]), torch.empty_like(held[0]))})
+
+
+def test_standstill_gives_theta_and_its_distances() -> None:
+    held = parameters()
+    out = torch.empty_like(held[1])
+    here = Standstill(held, {held[1]: Distance(torch.full_like(held[1], 2.0), out)})
+    with torch.no_grad():
+        held[1].add_(0.5)
+    candidate = here.candidate()
+    assert candidate[0] is held[0] and candidate[1] is out
+    assert torch.equal(out, held[1].detach() - 2)

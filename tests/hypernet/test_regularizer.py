@@ -214,6 +214,24 @@ def test_a_second_value_before_the_first_gradient_is_an_error_not_a_wrong_gradie
 
 
 @BOTH
+@pytest.mark.parametrize("chosen", [None, [2, 0]])
+@pytest.mark.parametrize("kept", [None, [[(2, 18)], [(0, 20)], [(4, 8)]]])
+def test_gradients_are_added_as_backward_would(
+    kind: type[OutputRegularizer], kept: Kept, chosen: list[int] | None
+) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3).double()
+    regularizer, theta = kind(hypernetwork, range(3), kept), moved(hypernetwork.theta, 0.3)
+    positions = None if chosen is None else torch.tensor(chosen)
+    value, *gradients = value_and_gradients(regularizer, theta, positions)
+    point = dict(theta)
+    for name, distance in regularizer.distances.items():
+        point[name] = torch.sub(theta[name].detach(), distance.origin, out=distance.out)
+    sums = {name: torch.ones_like(tensor) for name, tensor in theta.items()}
+    assert regularizer.add_gradients(point, sums, 0.25, positions).item() == pytest.approx(value.item(), rel=1e-12)
+    torch.testing.assert_close(list(sums.values()), [1 + 0.25 * g for g in gradients], rtol=1e-10, atol=1e-12)
+
+
+@BOTH
 def test_a_regulariser_without_old_tasks_is_refused(kind: type[OutputRegularizer]) -> None:
     with pytest.raises(ValueError, match="at least one old task"):
         kind(hypernetwork_of(vector(20), 1), [])

@@ -185,7 +185,7 @@ def test_regularized_tasks_are_a_stream_of_uniform_draws() -> None:
         for _ in range(200 if task == 4 else 1):
             made.step(torch.randn(8, 2), torch.randint(2, (8,)))
         if made.protected.regularizer:
-            chosen += [call.args[1] for call in made.protected.regularizer.call_args_list]
+            chosen += [call.args[3] for call in made.protected.regularizer.add_gradients.call_args_list]
     assert chosen[:2] == [None, None]  # one and two old tasks: all of them
     draws = torch.stack(chosen[3:])
     expected = stream(1, "regularized tasks", 4)

@@ -1,0 +1,13 @@
+"""Products of long rows against the plain product."""
+
+import pytest
+import torch
+
+from hnet_cl.hypernet.products import PIECE, products_of_rows
+
+
+@pytest.mark.parametrize("length", [1, PIECE, 2 * PIECE, 3 * PIECE + 1, 5 * PIECE - 1])
+@pytest.mark.parametrize("columns", [slice(None), slice(3, -5)])
+def test_equals_the_product(length: int, columns: slice) -> None:
+    left, right = torch.randn(3, length + 8).double()[:, columns], torch.randn(4, length + 8).double()[:, columns]
+    torch.testing.assert_close(products_of_rows(left, right), left @ right.T, rtol=1e-12, atol=1e-10)
