@@ -36,7 +36,7 @@ class QuadraticPenalty(nn.Module):
         for weight, anchor, importance, gradient in zip(weights, self.anchor, self.importance, gradients, strict=True):
             drift = weight - anchor
             pull = importance * drift
-            value += c * (pull * drift).sum()
+            value += c * torch.dot(pull.flatten(), drift.flatten())
             gradient.add_(pull, alpha=2 * c)
         return value
 
