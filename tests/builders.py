@@ -45,6 +45,7 @@ HNET: dict[str, Any] = {
     "lookahead": True,
     "regularizer": "fast",
     "regularized_tasks": None,
+    "regularized_blocks": None,
     "mask_heads": False,
     "new_embedding": "random",
     "task_inference": {"kind": "given"},
@@ -64,6 +65,7 @@ GENERATED: dict[str, Any] = GENERATOR | {
     "lookahead": True,
     "regularizer": "fast",
     "regularized_tasks": None,
+    "regularized_blocks": None,
 }
 PLAIN: dict[str, Any] = GENERATOR | {"kind": "plain", "reset_optimizer": False}
 REPLAY: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """Task-conditioned hypernetworks for any `nn.Module`. Needs torch alone; see the README for an example."""
 
+from hnet_cl.hypernet.blocks import BlockRegularizer
 from hnet_cl.hypernet.gram import GramRegularizer
 from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
 from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
@@ -8,6 +9,7 @@ from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork
 
 __all__ = [
     "ACTIVATIONS",
+    "BlockRegularizer",
     "Distance",
     "ExplicitRegularizer",
     "GramRegularizer",

@@ -110,11 +110,21 @@ class Hypernetwork(nn.Module):
         size = embeddings.shape[1]
         if not len(self.trunk):
             both = len(embeddings), len(chunks), -1
-            phi = torch.cat([embeddings[:, None].expand(both), chunks.expand(both)], dim=2)
-            return F.pad(phi, (0, 1), value=1)
+            return F.pad(torch.cat([embeddings[:, None].expand(both), chunks.expand(both)], dim=2), (0, 1), value=1)
         weight = theta["trunk.0.weight"]
         of_tasks = F.linear(embeddings, weight[:, :size], theta["trunk.0.bias"])  # (B, H0)
-        phi = of_tasks[:, None] + F.linear(chunks, weight[:, size:])  # (B, K, H0)
+        return self._from_first_layer(of_tasks[:, None] + F.linear(chunks, weight[:, size:]), theta)
+
+    def features_of_pairs(self, embeddings: Tensor, chunks: Tensor, theta: Theta | None = None) -> Tensor:
+        """psi (n, H+1) for n pairs of a task embedding (n, E) and the number of a chunk (n,)."""
+        theta = self.theta if theta is None else theta
+        codes = torch.cat([embeddings, theta["chunk_embeddings"][chunks]], dim=1)
+        if not len(self.trunk):
+            return F.pad(codes, (0, 1), value=1)
+        return self._from_first_layer(F.linear(codes, theta["trunk.0.weight"], theta["trunk.0.bias"]), theta)
+
+    def _from_first_layer(self, phi: Tensor, theta: Theta) -> Tensor:
+        """psi (..., H+1) from what the first hidden layer has (..., H0) before its activation."""
         for i in range(1, len(self.trunk)):
             phi = F.linear(self.activation(phi), theta[f"trunk.{i}.weight"], theta[f"trunk.{i}.bias"])
         return F.pad(self.activation(phi), (0, 1), value=1)

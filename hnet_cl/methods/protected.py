@@ -1,14 +1,15 @@
 """A hypernetwork that learns one task after another and is held where it was on the old ones. A part of methods."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hnet_cl import settings as base
 from hnet_cl.hypernet import (
+    BlockRegularizer,
     ExplicitRegularizer,
     GramRegularizer,
     Hypernetwork,
@@ -33,13 +34,34 @@ class HypernetSettings(base.Settings):
 
 
 class ProtectionSettings(base.Settings):
-    """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks."""
+    """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks.
+
+    `regularized_blocks` generated blocks of old tasks stand for all where there are more.
+    """
 
     hypernet: HypernetSettings
     beta: NonNegativeFloat
     lookahead: bool
     regularizer: Literal["fast", "explicit"]
     regularized_tasks: PositiveInt | None
+    regularized_blocks: PositiveInt | None
+
+    @model_validator(mode="after")
+    def _one_sample(self) -> Self:
+        if self.regularized_blocks is not None and (self.regularized_tasks is not None or self.regularizer != "fast"):
+            raise ValueError(
+                f"regularized_blocks={self.regularized_blocks} needs regularizer=fast and regularized_tasks=null: it "
+                "is another way to draw"
+            )
+        return self
+
+    def make_regularizer(
+        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None
+    ) -> OutputRegularizer:
+        """The regulariser of old tasks; by blocks only where these are fewer than there are."""
+        if self.regularized_blocks is not None and self.regularized_blocks < len(tasks) * hypernetwork.num_chunks:
+            return BlockRegularizer(hypernetwork, tasks, kept)
+        return REGULARIZERS[self.regularizer](hypernetwork, tasks, kept)
 
     def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
         """A hypernetwork for these weights, drawn from torch's global generator."""
@@ -56,7 +78,7 @@ class ProtectedTraining:
         hypernetwork: what is trained.
         task: the new task; all before it are old.
         make_optimizer: builds an optimiser of given parameters.
-        sampling: draws the old tasks of each step's regulariser.
+        sampling: draws the old tasks, or their blocks, of each step's regulariser.
         kept: for each old task, the intervals of its weights that count; None for all of them.
     """
 
@@ -80,7 +102,7 @@ class ProtectedTraining:
         self.device = hypernetwork.head.device
         self.regularizer: OutputRegularizer | None = None
         if task > 0 and settings.beta > 0:
-            self.regularizer = REGULARIZERS[settings.regularizer](hypernetwork, range(task), kept)
+            self.regularizer = settings.make_regularizer(hypernetwork, range(task), kept)
             distances = {self.theta[name]: distance for name, distance in self.regularizer.distances.items()}
             self.candidate: Callable[[], Sequence[Tensor]] = (
                 Lookahead(self.optimizers[0], distances).candidate
@@ -107,14 +129,20 @@ class ProtectedTraining:
         """Adds beta * dR/dtheta, taken at the candidate step, to the gradients; returns R there (paper, Eq. 2)."""
         point = dict(zip(self.theta, self.candidate(), strict=True))
         gradients = {name: parameter.grad for name, parameter in self.theta.items() if parameter.grad is not None}
-        return regularizer.add_gradients(point, gradients, self.settings.beta, self._sample_tasks())
+        return regularizer.add_gradients(point, gradients, self.settings.beta, self._sample(regularizer))
 
-    def _sample_tasks(self) -> Tensor | None:
-        """Positions of the old tasks in this step's regulariser: a uniform draw, or None for all of them."""
-        number = self.settings.regularized_tasks
-        if number is None or number >= self.task:
-            return None
-        return torch.randperm(self.task, generator=self.sampling)[:number].to(self.device)
+    def _sample(self, regularizer: OutputRegularizer) -> Tensor | None:
+        """What stands for all old tasks in this step's regulariser, drawn uniformly; None for all of them."""
+        if isinstance(regularizer, BlockRegularizer):
+            number = self.settings.regularized_blocks
+            assert number is not None
+            draw = torch.randint(regularizer.number, (number,), generator=self.sampling)
+        else:
+            number = self.settings.regularized_tasks
+            if number is None or number >= self.task:
+                return None
+            draw = torch.randperm(self.task, generator=self.sampling)[:number]
+        return draw.to(self.device)
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """What steps move on beside the hypernetwork's parameters."""

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hnet_cl.hypernet import (
     ACTIVATIONS,
+    BlockRegularizer,
     ExplicitRegularizer,
     GramRegularizer,
     Hypernetwork,
@@ -26,6 +27,7 @@ from hnet_cl.hypernet.regularizer import merge_intervals
 from hnet_cl.targets.mlp import MLP
 
 BOTH = pytest.mark.parametrize("kind", [GramRegularizer, ExplicitRegularizer])
+ALL = pytest.mark.parametrize("kind", [GramRegularizer, ExplicitRegularizer, BlockRegularizer])
 Kept = Sequence[Sequence[Interval]] | None
 
 
@@ -134,7 +136,7 @@ def test_fast_equals_explicit_with_masked_heads(chunk_size: int | None) -> None:
     assert ours[0] < 0.9 * GramRegularizer(hypernetwork, range(3))(theta)  # the mask does leave something out
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("kept", [None, [[(0, 4), (15, 20)], [(3, 9), (5, 12)]]])
 def test_value_is_the_sum_over_weights_divided_by_the_number_of_tasks(
     kind: type[OutputRegularizer], kept: Kept
@@ -150,16 +152,16 @@ def test_value_is_the_sum_over_weights_divided_by_the_number_of_tasks(
     assert kind(hypernetwork, (2, 0), kept)(theta).item() == pytest.approx(expected, rel=1e-5)
 
 
-@BOTH
+@ALL
 def test_zero_with_zero_gradient_where_it_was_made(kind: type[OutputRegularizer]) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3)
     at_anchor = value_and_gradients(kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0), None)
     largest = max(part.abs().max().item() for part in at_anchor)
     # the explicit form has its targets from the same products, but perhaps not of the same shape
-    assert largest == 0 if kind is GramRegularizer else largest < 1e-5
+    assert largest < 1e-5 if kind is ExplicitRegularizer else largest == 0
 
 
-@BOTH
+@ALL
 def test_theta_star_is_frozen_when_it_is_made(kind: type[OutputRegularizer]) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3)
     regularizer, theta = kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0.3)
@@ -170,7 +172,7 @@ def test_theta_star_is_frozen_when_it_is_made(kind: type[OutputRegularizer]) -> 
     torch.testing.assert_close(value_and_gradients(regularizer, theta, None), before, rtol=0, atol=0)
 
 
-@BOTH
+@ALL
 def test_no_gradient_reaches_old_embeddings(kind: type[OutputRegularizer]) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3)
     regularizer = kind(hypernetwork, range(2))
@@ -213,7 +215,7 @@ def test_a_second_value_before_the_first_gradient_is_an_error_not_a_wrong_gradie
         first.backward()
 
 
-@BOTH
+@ALL
 @pytest.mark.parametrize("chosen", [None, [2, 0]])
 @pytest.mark.parametrize("kept", [None, [[(2, 18)], [(0, 20)], [(4, 8)]]])
 def test_gradients_are_added_as_backward_would(
@@ -231,7 +233,33 @@ def test_gradients_are_added_as_backward_would(
     torch.testing.assert_close(list(sums.values()), [1 + 0.25 * g for g in gradients], rtol=1e-10, atol=1e-12)
 
 
-@BOTH
+@given(cases(smallest=1, shortest=1))
+@settings(max_examples=50, deadline=None)
+def test_all_blocks_equal_all_tasks(case: Case) -> None:
+    torch.manual_seed(case.seed)
+    hypernetwork = hypernetwork_of(vector(case.total), case.tasks, case.hidden, case.chunk_size).double()
+    theta = moved(hypernetwork.theta, 0.3)
+    pair = [kind(hypernetwork, range(case.tasks), case.kept) for kind in (BlockRegularizer, ExplicitRegularizer)]
+    blocks, explicit = (value_and_gradients(regularizer, theta, None) for regularizer in pair)
+    assert_equal((blocks, explicit), 1e-10)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_sampling_blocks_is_unbiased(number: int) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 2).double()  # three blocks of seven, of the last one six count
+    regularizer, theta = (
+        BlockRegularizer(hypernetwork, range(2), [[(2, 18)], [(0, 20)]]),
+        moved(hypernetwork.theta, 0.3),
+    )
+    assert regularizer.number == 6
+    every = itertools.product(range(6), repeat=number)  # with replacement
+    draws = [value_and_gradients(regularizer, theta, torch.tensor(pairs)) for pairs in every]
+    mean = tuple(sum(parts) / len(draws) for parts in zip(*draws, strict=True))
+    torch.testing.assert_close(mean, value_and_gradients(regularizer, theta, None), rtol=1e-10, atol=1e-12)
+    assert not torch.allclose(draws[0][0], draws[1][0])
+
+
+@ALL
 def test_a_regulariser_without_old_tasks_is_refused(kind: type[OutputRegularizer]) -> None:
     with pytest.raises(ValueError, match="at least one old task"):
         kind(hypernetwork_of(vector(20), 1), [])

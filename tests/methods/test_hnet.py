@@ -11,6 +11,7 @@ from builders import BETAS, LR, begin, blobs, learner, written_out
 from torch import Tensor, nn
 
 from hnet_cl.errors import UserError
+from hnet_cl.hypernet import BlockRegularizer, GramRegularizer
 from hnet_cl.methods.hnet import HNet, output_layer
 from hnet_cl.seeding import stream
 
@@ -156,6 +157,32 @@ def test_where_a_new_embedding_starts(new_embedding: str, same: bool) -> None:
     assert torch.equal(first, second) == same and not torch.equal(second, third)
     made.step(torch.randn(8, 2), torch.randint(2, (8,)))
     assert not torch.equal(first, second)
+
+
+def test_regularized_blocks_are_a_stream_of_uniform_draws_once_there_are_more() -> None:
+    made = learner("hnet", BENCHMARK, regularized_blocks=5)
+    trained(made, tasks=1)
+    begin(made, 1)
+    chunks = made.hypernetwork.num_chunks
+    assert chunks <= 5 and isinstance(made.protected.regularizer, GramRegularizer)
+    trained(made, tasks=2)
+    begin(made, 2)
+    assert isinstance(made.protected.regularizer, BlockRegularizer)
+    made.protected.regularizer = spy = Mock(wraps=made.protected.regularizer, spec=BlockRegularizer)
+    spy.number = 2 * chunks
+    for _ in range(200):
+        made.step(torch.randn(8, 2), torch.randint(2, (8,)))
+    draws = [call.args[3] for call in spy.add_gradients.call_args_list]
+    expected = stream(1, "regularized tasks", 2)
+    assert torch.equal(
+        torch.stack(draws), torch.stack([torch.randint(2 * chunks, (5,), generator=expected) for _ in draws])
+    )
+
+
+@pytest.mark.parametrize("other", [{"regularizer": "explicit"}, {"regularized_tasks": 1}])
+def test_two_ways_to_draw_at_once_are_refused(other: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="regularized_blocks=5 needs regularizer=fast"):
+        learner("hnet", BENCHMARK, regularized_blocks=5, **other)
 
 
 @pytest.mark.parametrize(("beta", "from_second"), [(0.0, {"loss"}), (0.1, {"loss", "regularizer"})])

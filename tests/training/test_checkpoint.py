@@ -37,6 +37,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "hnet": {"method": "hnet"},
     "hnet explicit": {"method": "hnet", "regularizer": "explicit"},
     "hnet sampling tasks": {"method": "hnet", "regularized_tasks": 1},
+    "hnet sampling blocks": {"method": "hnet", "regularized_blocks": 2},
     "hnet with buffers": {"method": "hnet", "target": normalized},
     "hnet_ent cl3": {"method": "hnet_ent", "scenario": "cl3"},
     "finetune": {"method": "finetune"},
