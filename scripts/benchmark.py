@@ -1,21 +1,24 @@
-"""Where a training step's time goes: python scripts/benchmark.py [--help]
+"""How fast training and evaluation are: python scripts/benchmark.py [--write docs/performance.md] [--help]
 
-Times one step of a benchmark's networks on random images, all kinds side by side in one process and in turns, so
-that a machine that slows down slows all of them:
+Times training steps of the benchmarks' own networks on random images, all kinds in one process and in turns of a few
+steps, so that a machine that slows down slows all of them:
 
   plain       the target network alone, unprotected (method=finetune)
   generated   the same target with generated weights, beta = 0
   fast        with the regulariser by Gram matrices, without lookahead
   lookahead   the full step as the paper has it: candidate step, then the regulariser there
+  blocks      the full step with 64 generated blocks of old tasks drawn for the regulariser
   explicit    the full step with every old task's weights generated
 
-and prints medians, images per second, ratios to `plain`, and what the products alone would take at the measured rate.
-With --benchmark split_cifar --sequence 6 --learned 1 6 it is Zenke's network, with --target resnet32 ResNet-32.
+and gives medians, images per second, ratios to `plain`, and what the products alone would take at the measured rate.
+Then: the regulariser's memory, the evaluation of ten tasks, and the share of a run that is spent in training steps.
 """
 
 import argparse
+import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,59 +27,122 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from rich.console import Console
-from rich.table import Table
+from rich.markdown import Markdown
 from torch.utils.flop_counter import FlopCounterMode
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
+from hnet_cl.benchmarks.permuted_mnist import PermutePixels
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import check
+from hnet_cl.hypernet import GramRegularizer
 from hnet_cl.methods.base import Learner
 from hnet_cl.settings import Settings
+from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.trainer import Start, go_on, learn
 
 KINDS = {
     "plain": ["method=finetune"],
     "generated": ["method.beta=0", "method.lookahead=false"],
     "fast": ["method.lookahead=false"],
     "lookahead": [],
+    "blocks": ["method.regularized_blocks=64"],
     "explicit": ["method.regularizer=explicit"],
+}
+TURN = 6  # steps of one kind before it is the next one's turn; the first is not counted: its data are in no cache
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Kinds of training steps to compare, on the last of `learned` tasks in a sequence of `num_tasks`."""
+
+    title: str
+    choices: Sequence[str]
+    num_tasks: int
+    learned: Sequence[int]
+    kinds: Sequence[str]
+
+
+COMPARISONS = {
+    "p10": Comparison("Permuted MNIST, 10 tasks", ["benchmark=pmnist"], 10, [10], [k for k in KINDS if k != "blocks"]),
+    "long": Comparison(
+        "The same hypernetwork for 100 tasks", ["benchmark=pmnist"], 100, [2, 100], [k for k in KINDS if k != "blocks"]
+    ),
+    "p100": Comparison(
+        "Permuted MNIST, 100 tasks, with the hypernetwork that the official code has for it",
+        ["benchmark=pmnist100"],
+        100,
+        [100],
+        ["plain", "generated", "lookahead", "blocks"],
+    ),
+    "zenke": Comparison(
+        "Split CIFAR, Zenke's network", ["benchmark=split_cifar"], 6, [6], ["plain", "generated", "lookahead"]
+    ),
+    "resnet32": Comparison(
+        "Split CIFAR, ResNet-32",
+        ["benchmark=split_cifar", "target=resnet32"],
+        6,
+        [6],
+        ["plain", "generated", "lookahead"],
+    ),
 }
 
 
 class RandomImages(Benchmark):
-    """As many ten-class tasks as wanted, all with the same few random images of 32 x 32, grey or in colour."""
+    """As many ten-class tasks as wanted with random images of 32 x 32: grey and permuted, or in colour."""
 
     Settings = Settings
 
     def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None:
         num_tasks, channels = settings
-        images = torch.rand(512, channels, 32, 32, device=device).contiguous(memory_format=torch.channels_last)
-        split = Split(images, torch.randint(10, (512,), device=device), torch.clone)
-        self.tasks = [Task(t, f"task {t + 1}", split, split, 10) for t in range(num_tasks)]
-        self.data = DataIdentity("random", "generator", "")
         self.in_shape = (channels, 32, 32)
+        images = torch.randint(256, (60_000 if channels == 1 else 512, *self.in_shape), dtype=torch.uint8)
+        labels = torch.randint(10, (len(images),), device=device)
+        order = torch.randperm(32 * 32, device=device) if channels == 1 else torch.arange(32 * 32, device=device)
+        prepare = PermutePixels(order) if channels == 1 else _colours
+        images = images.to(device)
+        train, test = (Split(images[:n], labels[:n], prepare) for n in (len(images), 10_000))
+        self.tasks = [Task(t, f"task {t + 1}", train, test, 10) for t in range(num_tasks)]
+        self.data = DataIdentity("random", "generator", "")
 
 
-def make_step(
-    kind: str, choices: list[str], num_tasks: int, learned: int, device: str
-) -> tuple[Callable[[], Any], int]:
-    """A function that makes one training step on the last of `learned` tasks, and the number of images it takes."""
-    overrides = [*choices, f"benchmark.num_tasks={num_tasks}", f"device={device}", *KINDS[kind]]
+def _colours(images: torch.Tensor) -> torch.Tensor:
+    return (images / 255).contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A learner in the middle of the last of `tasks`."""
+
+    learner: Learner
+    tasks: Sequence[Task]
+    plan: Any
+
+    def step(self) -> Callable[[], Any]:
+        """A function that makes a training step on the same batch each time."""
+        inputs, labels = self.tasks[0].train.batch(slice(0, self.plan.training.batch_size))
+
+        def step() -> None:
+            self.learner.step(inputs, labels)
+            if inputs.is_cuda:
+                torch.cuda.synchronize()
+
+        return step
+
+
+def make(kind: str, comparison: Comparison, learned: int, arguments: argparse.Namespace) -> Made:
+    """A learner of the kind in the last of `learned` tasks; it has not learned the others, but that takes no time."""
+    machine = [f"device={arguments.device}", f"device.threads={arguments.threads}"]
+    overrides = [*comparison.choices, f"benchmark.num_tasks={comparison.num_tasks}", *machine, *KINDS[kind]]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config: Any = OmegaConf.to_container(compose("config", overrides), resolve=True)
     plan = check(config)
     channels = 3 if plan.benchmark.name.startswith("split_cifar") else 1
-    tasks = RandomImages((num_tasks, channels), Path(), build.build_device(plan.device))
-    learner: Learner = build.build_learner(plan, tasks.in_shape, tasks.class_counts, torch.device(device))
-    learner.begin_task(tasks.tasks[:learned])
-    inputs, labels = tasks.tasks[0].train.batch(slice(0, plan.training.batch_size))
-
-    def step() -> None:
-        learner.step(inputs, labels)
-        if device == "cuda":
-            torch.cuda.synchronize()
-
-    return step, len(labels)
+    device = build.build_device(plan.device)
+    data = RandomImages((comparison.num_tasks, channels), Path(), device)
+    learner: Learner = build.build_learner(plan, data.in_shape, data.class_counts, device)
+    learner.begin_task(data.tasks[:learned])
+    return Made(learner, data.tasks[:learned], plan)
 
 
 def matmul_rate(device: str, seconds: float = 1.0) -> float:
@@ -92,72 +158,139 @@ def matmul_rate(device: str, seconds: float = 1.0) -> float:
     return 2 * 128 * 1000 * 1000 / best
 
 
-def flops(step: Callable[[], Any]) -> float:
-    """FLOPs of the matrix products of one step."""
+def flops(action: Callable[[], Any]) -> float:
+    """FLOPs of the matrix products and convolutions of something."""
     with FlopCounterMode(display=False) as counter:
-        step()
+        action()
     return counter.get_total_flops()
 
 
-def measure(steps: dict[str, Callable[[], Any]], repeats: int, budget: float) -> dict[str, float]:
-    """Median seconds of each step. They take turns; slow ones stop once they have used `budget` seconds."""
+def seconds_of(action: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    action()
+    return time.perf_counter() - start
+
+
+def measure(steps: Mapping[str, Callable[[], Any]], turns: int, budget: float) -> dict[str, float]:
+    """Median seconds of each step. Each has its turn, `turns` times; slow ones stop after `budget` seconds."""
     times: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        for _ in range(3):
-            step()
-    for _ in range(repeats):
+    for _ in range(turns):
         for name, step in steps.items():
-            if sum(times[name]) > budget:
-                continue
-            start = time.perf_counter()
-            step()
-            times[name].append(time.perf_counter() - start)
+            if sum(times[name]) < budget:
+                times[name] += [seconds_of(step) for _ in range(TURN)][1:]
     return {name: median(values) for name, values in times.items()}
 
 
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table in Markdown."""
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(row) + " |"
+
+
+def compare(comparison: Comparison, rate: float, arguments: argparse.Namespace) -> Iterator[str]:
+    """A table of steps."""
+    rows = []
+    for learned in comparison.learned:
+        made = {kind: make(kind, comparison, learned, arguments) for kind in comparison.kinds}
+        steps = {kind: one.step() for kind, one in made.items()}
+        medians = measure(steps, arguments.turns, arguments.budget)
+        for kind, taken in medians.items():
+            work, size = flops(steps[kind]), made[kind].plan.training.batch_size
+            ratio, products = taken / medians["plain"], work / rate * 1e3
+            row = f"{taken * 1e3:.1f}", f"{size / taken:.0f}", f"{ratio:.2f}", f"{work / 1e9:.2f}", f"{products:.1f}"
+            rows.append((str(learned), kind, *row))
+    yield f"## {comparison.title}\n"
+    yield from table(("T", "step", "ms", "images/s", "/ plain", "GFLOP", "ms of products alone"), rows)
+
+
+def memory(arguments: argparse.Namespace) -> Iterator[str]:
+    """What the regulariser keeps, for two and for a hundred tasks."""
+    yield "## Memory of the regulariser\n"
+    rows = []
+    for learned in (2, 100):
+        learner = make("lookahead", COMPARISONS["long"], learned, arguments).learner
+        regularizer: GramRegularizer = learner.protected.regularizer  # type: ignore[assignment, union-attr]
+        tensors = [value for value in vars(regularizer).values() if isinstance(value, torch.Tensor)]
+        tensors += [segment.anchor_gram for segment in regularizer.segments]
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
+        rows.append((str(learned), f"{size:.1f}", f"{learner.target_size * (learned - 1) * 4 / 1e6:.0f}"))
+    yield from table(("T", "MB kept", "MB of all old tasks' weights"), rows)
+
+
+def whole_run(rate: float, arguments: argparse.Namespace) -> Iterator[str]:
+    """The evaluation of ten tasks, and the share of the tenth task's time that is spent in training steps."""
+    made = make("lookahead", COMPARISONS["p10"], 10, arguments)
+    learner, training = made.learner, made.plan.training
+    for number in range(len(made.tasks)):
+        learner.begin_task(made.tasks[: number + 1])
+    test = lambda: evaluate(learner, made.tasks, 9, training.eval_batch_size)  # noqa: E731
+    evaluation, work = min(seconds_of(test) for _ in range(3)), flops(test)
+    steps, inside, plain_step = 300, 0.0, learner.step
+
+    def timed(inputs: torch.Tensor, labels: torch.Tensor) -> Any:
+        nonlocal inside
+        start = time.perf_counter()
+        losses = plain_step(inputs, labels)
+        inside += time.perf_counter() - start
+        return losses
+
+    learner.step = timed  # type: ignore[method-assign]
+    short = training.model_copy(update={"iterations": steps})
+    around = seconds_of(lambda: learn(learner, made.tasks, short, 1, [], Start(), go_on)) - inside
+    share = inside / (inside + around + evaluation * steps / training.iterations)
+    yield "## Evaluation, and a whole run\n"
+    yield f"Ten tasks of 10,000 images are evaluated in {evaluation:.1f} s; their products alone would take"
+    yield f"{work / rate:.1f} s ({evaluation * rate / work:.2f} times that). Of the time of the tenth task, with its"
+    yield f"{training.iterations:,} steps, the drawing of batches and the evaluation after it, {share:.1%} is spent"
+    yield "in training steps."
+
+
+def machine(rate: float, arguments: argparse.Namespace) -> Iterator[str]:
+    """Where the figures come from."""
+    cores = Path("/proc/cpuinfo")
+    lines = cores.read_text().splitlines() if cores.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = torch.cuda.get_device_name() if arguments.device == "cuda" else (names or [platform.processor()])[0]
+    yield "# Performance\n"
+    yield "Made by `python scripts/benchmark.py --write docs/performance.md`; what the steps are stands in that script."
+    yield f"Machine: {name}, {arguments.threads} threads, {rate / 1e9:.0f} GFLOP/s in float32 products of"
+    yield f"(128, 1000) x (1000, 1000); torch {torch.__version__}. Ratios are what counts."
+
+
+def sections(arguments: argparse.Namespace) -> Iterator[Iterator[str]]:
+    """What was asked for, one section at a time."""
+    rate = matmul_rate(arguments.device)
+    yield machine(rate, arguments)
+    for name, comparison in COMPARISONS.items():
+        if name in arguments.only:
+            yield compare(comparison, rate, arguments)
+    if "memory" in arguments.only:
+        yield memory(arguments)
+    if "run" in arguments.only:
+        yield whole_run(rate, arguments)
+
+
 def main() -> None:
-    """Measures and prints one table for each sequence length and number of learned tasks."""
+    """Measures and prints, and writes the page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--benchmark", default="pmnist", help="choice whose target and hypernetwork are timed")
-    parser.add_argument("--target", help="choice of another target network than the benchmark's own")
-    parser.add_argument("--sequence", type=int, default=100, help="tasks in the sequence (heads of the target)")
-    parser.add_argument("--learned", type=int, nargs="+", default=[2, 10, 50, 100], help="tasks learned, T")
-    parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
-    parser.add_argument("--repeats", type=int, default=60, help="steps of each kind")
+    names = [*COMPARISONS, "memory", "run"]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="sections")
+    parser.add_argument("--turns", type=int, default=10, help=f"of {TURN} steps, for each kind")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds at most for each kind")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page there")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    console = Console()
-    rate = matmul_rate(arguments.device)
-    console.print(f"torch {torch.__version__}, {arguments.threads} threads, matrix products {rate / 1e9:.0f} GFLOP/s")
-    choices = [f"benchmark={arguments.benchmark}", *([f"target={arguments.target}"] if arguments.target else [])]
-    title = f"{' '.join(choices)}, sequence of {arguments.sequence} tasks: median of a training step"
-    table = Table(title=title)
-    for name in ("T", "kind", "ms", "images/s", "/ plain", "GFLOP", "ms of products alone"):
-        table.add_column(name, justify="left" if name == "kind" else "right")
-    for learned in arguments.learned:
-        made = {
-            kind: make_step(kind, choices, arguments.sequence, learned, arguments.device) for kind in arguments.kinds
-        }
-        steps = {kind: step for kind, (step, _) in made.items()}
-        medians = measure(steps, arguments.repeats, arguments.budget)
-        base = medians.get("plain", float("nan"))
-        for kind, seconds in medians.items():
-            work = flops(steps[kind])
-            ratio, products = seconds / base, work / rate
-            table.add_row(
-                str(learned),
-                kind,
-                f"{seconds * 1e3:.2f}",
-                f"{made[kind][1] / seconds:.0f}",
-                f"{ratio:.2f}",
-                f"{work / 1e9:.2f}",
-                f"{products * 1e3:.2f}",
-            )
-        table.add_section()
-    console.print(table)
+    console, page = Console(), []
+    for section in sections(arguments):
+        page.append("\n".join(section))
+        console.print(Markdown(page[-1]))
+    if arguments.write:
+        arguments.write.parent.mkdir(exist_ok=True)
+        arguments.write.write_text("\n\n".join(page) + "\n")
 
 
 if __name__ == "__main__":
