@@ -26,5 +26,5 @@ class MLP(nn.Module):
         """Inputs (b, *in_shape) to logits (b, num_outputs)."""
         x = x.flatten(1)
         for layer in self.layers[:-1]:
-            x = layer(x).relu()
+            x = layer(x).relu_()
         return self.layers[-1](x)
