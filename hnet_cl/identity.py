@@ -2,17 +2,37 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Which repetition it is, where it stands on disk and how it is started; the rest says what is computed.
-NOT_COMPUTED = ("seed", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir", "hydra")
+# Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
+# is computed.
+NOT_COMPUTED = (
+    "seed",
+    "fresh",
+    "debug",
+    "checkpoint_every",
+    "data_dir",
+    "output_dir",
+    "hydra",
+    "training.eval_batch_size",
+)
 
 
 def config_id(config: Mapping[str, Any]) -> str:
     """Eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk."""
-    computed = _numbers_alike({key: value for key, value in config.items() if key not in NOT_COMPUTED})
+    computed = _numbers_alike(_without(config, NOT_COMPUTED))
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The configuration without some keys, which may be dotted."""
+    inner = {key: [k.removeprefix(f"{key}.") for k in keys if k.startswith(f"{key}.")] for key in config}
+    return {
+        key: _without(value, inner[key]) if inner[key] and isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in keys
+    }
 
 
 def _numbers_alike(value: Any) -> Any:

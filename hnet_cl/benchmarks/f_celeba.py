@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, NonNegativeInt, PositiveInt
+from torch import Tensor
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, DataIdentity, ImageKind, Split, Task
@@ -51,9 +52,8 @@ class FCelebA(Benchmark):
         shares = self._shares(folder)
         names = sorted({name for share in shares for name, _ in (*share.train, *share.test)})
         pixels = load_images(folder, data_dir, names, settings.size)
-        labels = torch.tensor([label for share in shares for _, label in (*share.train, *share.test)])
-        self.data = DataIdentity(NAMES[settings.partition], "files", fingerprint(pixels, labels))
         self._row = {name: row for row, name in enumerate(names)}
+        self.data = DataIdentity(NAMES[settings.partition], "files", fingerprint(pixels, self._assignment(shares)))
         self._images = pixels.to(device)
         self._prepare = Normalize.of(MEAN, STD, device)
         self.tasks = [self._task(number, share) for number, share in enumerate(shares)]
@@ -64,6 +64,16 @@ class FCelebA(Benchmark):
             return listed(folder, settings.train_list, settings.test_list, settings.num_tasks)
         sizes = settings.train_per_task, settings.test_per_task
         return drawn(folder, settings.partition == "identity", sizes, settings.num_tasks, settings.seed)
+
+    def _assignment(self, shares: Sequence[Share]) -> Tensor:
+        """Which images are whose, with which label, to learn from and to test with: (4, number)."""
+        rows = [
+            (task, self._row[name], label, part)
+            for task, share in enumerate(shares)
+            for part, pairs in enumerate((share.train, share.test))
+            for name, label in pairs
+        ]
+        return torch.tensor(rows).T
 
     def _task(self, number: int, share: Share) -> Task:
         size, aside = len(share.train), self._settings.validation_per_task

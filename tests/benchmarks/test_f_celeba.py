@@ -79,6 +79,17 @@ def test_users_of_the_lists_in_the_order_of_their_names(data_dir: Path) -> None:
     assert independent_examples(benchmark.tasks) == pytest.approx([3, 6, 9])
 
 
+def test_the_checksum_says_which_images_are_whose(data_dir: Path) -> None:
+    before = make(data_dir).data
+    assert make(data_dir).data == before
+    lists = json.loads((data_dir / "celeba" / TRAIN_LIST).read_text())
+    first, second = (lists["user_data"][user] for user in ("0", "1"))
+    for key in ("x", "y"):
+        first[key][0], second[key][0] = second[key][0], first[key][0]
+    (data_dir / "celeba" / TRAIN_LIST).write_text(json.dumps(lists))
+    assert make(data_dir).data.checksum != before.checksum
+
+
 def test_which_images_are_for_validation_follows_the_seed(data_dir: Path) -> None:
     one, same, other = ([task["validation"] for task in numbers(make(data_dir, seed=seed))] for seed in (1, 1, 2))
     assert one == same != other
