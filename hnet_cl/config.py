@@ -163,15 +163,18 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them
-        return f"{key}: {message}"
+        return f"{'.'.join(_path(error['loc'], config, of_part=True))}: {message}"
     return f"{key}={_shown(error['input'])}: {message}"
 
 
-def _path(location: Sequence[Any], config: Any) -> list[str]:
-    """Keys from pydantic's location, which also names which kind of a part with several kinds it checked."""
+def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[str]:
+    """Keys from pydantic's location, which also names which kind of a part with several kinds it checked.
+
+    The last one may be a key that is not there, unless the location is `of_part`, a part that is.
+    """
     path, node = [], config
     for part in location:
-        is_key = not isinstance(node, Mapping) or part in node or part == location[-1]
+        is_key = not isinstance(node, Mapping) or part in node or (part == location[-1] and not of_part)
         if is_key:
             path.append(str(part))
             node = node[part] if isinstance(node, Mapping) and part in node else None

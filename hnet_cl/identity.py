@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 # Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
@@ -21,18 +21,23 @@ NOT_COMPUTED = (
 
 def config_id(config: Mapping[str, Any]) -> str:
     """Eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk."""
-    computed = _numbers_alike(_without(config, NOT_COMPUTED))
+    computed = _numbers_alike(without(config, NOT_COMPUTED))
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+def without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """The configuration without some keys, which may be dotted."""
     inner = {key: [k.removeprefix(f"{key}.") for k in keys if k.startswith(f"{key}.")] for key in config}
     return {
-        key: _without(value, inner[key]) if inner[key] and isinstance(value, Mapping) else value
+        key: without(value, inner[key]) if inner[key] and isinstance(value, Mapping) else value
         for key, value in config.items()
         if key not in keys
     }
+
+
+def is_below(key: str, parents: Iterable[str]) -> bool:
+    """Whether a dotted key is one of `parents` or inside of one."""
+    return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 
 def _numbers_alike(value: Any) -> Any:

@@ -269,6 +269,15 @@ def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> N
     ]
 
 
+@pytest.mark.parametrize(
+    ("method", "part"), [("hnet", ""), ("hnet_r", ".generator"), ("hnet_tir", ".task_inference.generator")]
+)
+def test_keys_that_do_not_go_together_are_blamed_on_their_part(method: str, part: str) -> None:
+    config = changed(composed(f"method={method}"), f"method{part}.regularized_blocks", 4)
+    message = complaint(changed(config, f"method{part}.regularizer", "explicit"))
+    assert message.startswith(f"method{part}: regularized_blocks=4 needs regularizer=fast")
+
+
 def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
     assert config_id(composed("method.beta=1")) == config_id(composed("method.beta=1.0"))
     assert config_id(composed("method.lookahead=true")) != config_id(composed("method.lookahead=1"))

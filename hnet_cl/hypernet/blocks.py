@@ -6,8 +6,8 @@ uniformly, with replacement,
     R' = K/n * sum over the pairs || block_tk - block_tk* ||^2
 
 has R as its expectation, gradients included, at a cost that depends neither on T nor on K. A block's drift is written
-as in `hnet_cl.hypernet.gram`, M^T z with M = [A - A*; A*] and z = [psi; psi - psi*], so that it is exact in float32
-and theta* costs one more copy of the last layer and no generated weights.
+as in `hnet_cl.hypernet.gram`, M^T z with M = [A - A*; A*] and z = [psi; psi - psi*], so that it is exact in float32.
+What is kept is a copy of theta*, no generated weights; psi* is computed anew for the pairs of each step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,16 +31,15 @@ class BlockRegularizer(OutputRegularizer):
         super().__init__(hypernetwork, tasks, kept)
         self.number = len(tasks) * hypernetwork.num_chunks
         self._all = torch.arange(self.number, device=self.embeddings.device)
-        with torch.no_grad():
-            self.anchor_features = self._features(hypernetwork.theta, self._all)  # psi* (T K, H+1)
-            anchor = hypernetwork.head.detach()
-            self.factor = torch.cat([torch.zeros_like(anchor), anchor])  # M; its first half changes at each call
+        anchor = {name: parameter.detach() for name, parameter in hypernetwork.theta.items()}
+        self.factor = torch.cat([torch.zeros_like(anchor["head"]), anchor["head"]])  # M; its first half changes
+        self.anchor = {name: value.clone() for name, value in anchor.items() if name != "head"}
         self._mark_columns()
 
     def _mark_columns(self) -> None:
         """Which columns of a block count, for the pairs where not all do: the cut last chunk, masked heads."""
         size, chunks = self.hypernetwork.block_size, self.hypernetwork.num_chunks
-        masks: dict[tuple[tuple[int, int], ...], int] = {((0, size),): 0}
+        masks: dict[tuple[Interval, ...], int] = {((0, size),): 0}
         mask_of = []
         for intervals in self.kept:
             for first in range(0, chunks * size, size):
@@ -48,10 +47,10 @@ class BlockRegularizer(OutputRegularizer):
                 counting = tuple(span for span in spans if span[0] < span[1])
                 mask_of.append(masks.setdefault(counting, len(masks)))
         device = self.embeddings.device
-        self.masks = torch.zeros(len(masks), size, device=device, dtype=self.factor.dtype)
+        self.masks = torch.zeros(len(masks), size, device=device, dtype=torch.bool)
         for spans_of_mask, row in masks.items():
             for start, stop in spans_of_mask:
-                self.masks[row, start:stop] = 1
+                self.masks[row, start:stop] = True
         self.mask_of = torch.tensor(mask_of, device=device)
 
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
@@ -67,6 +66,7 @@ class BlockRegularizer(OutputRegularizer):
         return {"head": Distance(self.factor[half:], self.factor[:half])}
 
     def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
+        self._require_distances(point)
         chosen = self._all if chosen is None else chosen
         scale = self._weight(chosen)
         features = self._features(point, chosen)
@@ -83,7 +83,9 @@ class BlockRegularizer(OutputRegularizer):
 
     def _pairs(self, features: Tensor, chosen: Tensor) -> Tensor:
         """z (n, 2H+2)."""
-        return torch.cat([features, features - self.anchor_features[chosen]], dim=1)
+        with torch.no_grad():
+            before = self._features(self.anchor, chosen)
+        return torch.cat([features, features - before], dim=1)
 
     def _masked(self, blocks: Tensor, chosen: Tensor) -> Tensor:
         """Blocks (n, C) with zeros where a weight does not count."""

@@ -43,7 +43,10 @@ class Segment:
 
 
 class GramRegularizer(OutputRegularizer):
-    """R by Gram matrices. See the module's text; `ExplicitRegularizer` is the same thing spelled out."""
+    """R by Gram matrices. See the module's text; `ExplicitRegularizer` is the same thing spelled out.
+
+    `chosen` are distinct positions in `tasks`, and R the mean over those. A call, too, writes to `distances`.
+    """
 
     def __init__(
         self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
@@ -109,6 +112,7 @@ class GramRegularizer(OutputRegularizer):
         return {"head": Distance(self.factor[half:], self.factor[:half])}
 
     def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
+        self._require_distances(point)
         chosen = self._all if chosen is None else chosen
         rest = [name for name in point if name not in self.distances]
         features = self.hypernetwork.features(self.embeddings[chosen], point)

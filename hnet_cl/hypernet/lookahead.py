@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+# Their steps do not depend on where they start, without weight decay.
+START_FREE = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.SGD)
+
 
 class Distance(NamedTuple):
     """Where to write a parameter's difference from `origin`; both have the parameter's shape."""
@@ -24,11 +27,8 @@ class Lookahead:
 
     Args:
         optimizer: whose step it is.
-        distances: parameters of which not the value but the distance from somewhere is wanted, which the twin then
-            steps on at once. Only for steps that do not depend on where they start.
-
-    Raises:
-        ValueError: `distances` with an optimiser that has weight decay, whose steps depend on the parameters.
+        distances: parameters of which not the value but the distance from somewhere is wanted. Where a step does not
+            depend on where it starts, the twin makes it on the distance at once, which saves a copy.
     """
 
     def __init__(
@@ -36,9 +36,9 @@ class Lookahead:
     ) -> None:
         self._optimizer = optimizer
         self._held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._distances = distances or {}
-        if self._distances and any(group.get("weight_decay") for group in optimizer.param_groups):
-            raise ValueError("with weight decay a step depends on where it starts: leave `distances` out")
+        self._distances = dict(distances or {})
+        decays = any(group.get("weight_decay") for group in optimizer.param_groups)
+        self._at_once = self._distances if type(optimizer) in START_FREE and not decays else {}
         twin_of = {parameter: self._new_twin(parameter) for parameter in self._held}
         self._twins = list(twin_of.values())
         same_kind: Any = type(optimizer)
@@ -47,18 +47,21 @@ class Lookahead:
         )
 
     def _new_twin(self, parameter: torch.nn.Parameter) -> Tensor:
-        distance = self._distances.get(parameter)
+        distance = self._at_once.get(parameter)
         return (parameter.detach().clone() if distance is None else distance.out.detach()).requires_grad_()
 
     @torch.no_grad()
-    def candidate(self) -> Sequence[Tensor]:
-        """Leaf tensors with the values of theta + dTheta, in the optimiser's order; valid until the next call."""
+    def candidate(self) -> list[Tensor]:
+        """Leaf tensors with the values of theta + dTheta, in the optimiser's order; valid until the next call.
+
+        Those with a distance hold that, and are valid for as long as nobody else writes to its `out`.
+        """
         for group, twin_group in zip(self._optimizer.param_groups, self._twin.param_groups, strict=True):
             twin_group.update({key: value for key, value in group.items() if key != "params"})
         sources, copies = [], []
         for parameter, twin in zip(self._held, self._twins, strict=True):
             twin.grad = parameter.grad
-            if distance := self._distances.get(parameter):
+            if distance := self._at_once.get(parameter):
                 torch.sub(parameter, distance.origin, out=twin)
             else:
                 sources.append(parameter)
@@ -66,11 +69,18 @@ class Lookahead:
             for source, copied in self._copy_state(parameter, twin):
                 sources.append(source)
                 copies.append(copied)
-        torch._foreach_copy_(copies, sources)
+        if sources:
+            torch._foreach_copy_(copies, sources)
         self._twin.step()
         for twin in self._twins:
             twin.grad = None
-        return self._twins
+        return [self._wanted(parameter, twin) for parameter, twin in zip(self._held, self._twins, strict=True)]
+
+    def _wanted(self, parameter: torch.nn.Parameter, twin: Tensor) -> Tensor:
+        distance = self._distances.get(parameter)
+        if distance is None or parameter in self._at_once:
+            return twin
+        return torch.sub(twin, distance.origin, out=distance.out)
 
     def _copy_state(self, parameter: Tensor, twin: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """Pairs of state tensors, of which the second is to become a copy of the first; all else is copied here."""

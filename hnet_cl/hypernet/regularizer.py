@@ -3,7 +3,8 @@
     R(theta) = 1/n * sum over n old tasks t of || h(e_t, theta) - h(e_t, theta*) ||^2
 
 with theta* the hypernetwork as it was when the regulariser was made (von Oswald et al., ICLR 2020, Eq. 2; the
-norm is the plain sum of squares over generated weights). Both classes below compute the same number.
+norm is the plain sum of squares over generated weights). The class below is the reference; `GramRegularizer` computes
+the same number, `BlockRegularizer` estimates it.
 """
 
 from abc import ABC, abstractmethod
@@ -43,7 +44,7 @@ class OutputRegularizer(ABC):
 
     @abstractmethod
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        """R(theta), a scalar; with `chosen` (distinct positions in `tasks`, int64) the mean over those only."""
+        """R(theta), a scalar; with `chosen` (int64) an estimate from a part of it, which subclasses name."""
 
     @property
     def distances(self) -> Mapping[str, Distance]:
@@ -54,16 +55,30 @@ class OutputRegularizer(ABC):
         """Adds weight * dR/dtheta at `point` to `gradients`, by name and in place; returns R, detached.
 
         What `__call__` and `backward` do, without the memory traffic of gradients of their own: for training loops.
-        `point` is theta, save for `distances`.
+        `point` is theta, save for `distances`, as `Lookahead` and `Standstill` have it when these are given to them.
+
+        Raises:
+            ValueError: `point` does not hold the distances.
         """
         value = self(point, chosen)
         more = torch.autograd.grad(value, list(point.values()))
         torch._foreach_add_([gradients[name] for name in point], more, alpha=weight)
         return value.detach()
 
+    def _require_distances(self, point: Theta) -> None:
+        for name, distance in self.distances.items():
+            if point[name].data_ptr() != distance.out.data_ptr():
+                raise ValueError(
+                    f"add_gradients takes {name!r} as its distance from the anchor: give this regulariser's "
+                    "`distances` to Lookahead or Standstill, or use the regulariser's value and autograd"
+                )
+
 
 class ExplicitRegularizer(OutputRegularizer):
-    """The sum as it is written: generates every old task's weights. O(T N) time and memory; the reference."""
+    """The sum as it is written: generates every old task's weights, one task at a time. The reference.
+
+    `chosen` are distinct positions in `tasks`, and R the mean over those. O(T N) time and memory.
+    """
 
     def __init__(
         self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None

@@ -128,7 +128,10 @@ class ProtectedTraining:
     def _protect(self, regularizer: OutputRegularizer) -> Tensor:
         """Adds beta * dR/dtheta, taken at the candidate step, to the gradients; returns R there (paper, Eq. 2)."""
         point = dict(zip(self.theta, self.candidate(), strict=True))
-        gradients = {name: parameter.grad for name, parameter in self.theta.items() if parameter.grad is not None}
+        gradients = {}
+        for name, parameter in self.theta.items():
+            assert parameter.grad is not None
+            gradients[name] = parameter.grad
         return regularizer.add_gradients(point, gradients, self.settings.beta, self._sample(regularizer))
 
     def _sample(self, regularizer: OutputRegularizer) -> Tensor | None:

@@ -12,7 +12,7 @@ from typing import Any
 from yaml import YAMLError, load
 
 from hnet_cl.errors import UserError
-from hnet_cl.identity import NOT_COMPUTED
+from hnet_cl.identity import NOT_COMPUTED, is_below, without
 from hnet_cl.report.result import Result, flatten, parse
 from hnet_cl.results import metrics
 
@@ -46,7 +46,7 @@ class Run:
         """Overrides as typed, by key; only those that say what is computed."""
         pairs = (override.partition("=") for override in self.result.overrides)
         keyed = {key.lstrip("+~"): one_line(f"{key}{equals}{value}") for key, equals, value in pairs}
-        return {key: override for key, override in keyed.items() if key.partition(".")[0] not in NOT_COMPUTED}
+        return {key: override for key, override in keyed.items() if not is_below(key, NOT_COMPUTED)}
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -57,7 +57,7 @@ class Run:
             return {}
         if not isinstance(config, dict):
             return {}
-        return flatten({key: value for key, value in config.items() if key not in NOT_COMPUTED})
+        return flatten(without(config, NOT_COMPUTED))
 
     @cached_property
     def metrics(self) -> dict[str, float]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hnet_cl.errors import UserError
+from hnet_cl.identity import is_below
 from hnet_cl.report.runs import Run, Unreadable
 from hnet_cl.suggest import nearest
 
@@ -64,11 +65,6 @@ def identity_of(ignored: Iterable[str]) -> Callable[[Run], Identity]:
         return (*data, *kept)
 
     return identity
-
-
-def is_below(key: str, parents: Iterable[str]) -> bool:
-    """Whether a dotted key is one of `parents` or inside of one."""
-    return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 
 def where(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:

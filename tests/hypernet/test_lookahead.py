@@ -146,11 +146,18 @@ def test_distances_are_what_the_candidate_is_away_from_the_origin(fused: bool) -
         assert same(others, [p.detach() for p in held[1:]])
 
 
-def test_distances_with_weight_decay_are_refused() -> None:
+@every_optimizer
+def test_distances_for_any_optimizer(make: Make) -> None:
     held = parameters()
-    optimizer = optim.Adam(held, weight_decay=0.1)
-    with pytest.raises(ValueError, match="weight decay"):
-        Lookahead(optimizer, {held[0]: Distance(torch.zeros_like(held[0]), torch.empty_like(held[0]))})
+    optimizer = make(held)
+    distances = {p: Distance(torch.full_like(p, 0.3), torch.empty_like(p)) for p in held}
+    lookahead = Lookahead(optimizer, distances)
+    for _ in range(3):
+        draw_gradients(held)
+        found = [tensor.detach().clone() for tensor in lookahead.candidate()]
+        assert same(found, [distance.out for distance in distances.values()])
+        optimizer.step()
+        torch.testing.assert_close(found, [p.detach() - 0.3 for p in held], rtol=0, atol=1e-6)
 
 
 def test_standstill_gives_theta_and_its_distances() -> None:

@@ -259,6 +259,16 @@ def test_sampling_blocks_is_unbiased(number: int) -> None:
     assert not torch.allclose(draws[0][0], draws[1][0])
 
 
+@pytest.mark.parametrize("kind", [GramRegularizer, BlockRegularizer])
+def test_a_point_without_distances_is_refused(kind: type[OutputRegularizer]) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    regularizer, theta = kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0.3)
+    gradients = {name: torch.zeros_like(tensor) for name, tensor in theta.items()}
+    with pytest.raises(ValueError, match="give this regulariser's `distances` to Lookahead"):
+        regularizer.add_gradients(theta, gradients, 0.1)
+    assert not any(gradient.any() for gradient in gradients.values())
+
+
 @ALL
 def test_a_regulariser_without_old_tasks_is_refused(kind: type[OutputRegularizer]) -> None:
     with pytest.raises(ValueError, match="at least one old task"):

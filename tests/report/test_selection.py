@@ -6,7 +6,8 @@ import pytest
 from fake_runs import readable, write_config, write_run
 
 from hnet_cl.errors import UserError
-from hnet_cl.report.selection import identity_of, is_below, require_key, select, where
+from hnet_cl.identity import is_below
+from hnet_cl.report.selection import identity_of, require_key, select, where
 
 
 def test_only_finished_runs_are_averaged(tmp_path: Path) -> None:
@@ -43,6 +44,15 @@ def test_ignored_keys_join_what_differs_in_them_only(tmp_path: Path) -> None:
     selection = select(runs, [], ["device"])
     assert [run.result.config_id for run, _ in selection.repeats] == ["c"]
     assert unknown in {run.folder for run in selection.finished}
+
+
+def test_what_is_not_computed_separates_no_runs(tmp_path: Path) -> None:
+    for seed, batch in ((1, 2000), (2, 5000)):
+        folder = write_run(tmp_path, seed=seed)
+        write_config(folder, f"seed: {seed}\ntraining:\n  eval_batch_size: {batch}\n  lr: 0.1\n")
+    runs = readable(tmp_path)
+    assert [run.settings for run in runs] == [{"training.lr": 0.1}] * 2
+    assert len({identity_of(["device"])(run) for run in runs}) == 1
 
 
 def test_nothing_joins_different_methods_or_data(tmp_path: Path) -> None:
