@@ -5,81 +5,67 @@ uniformly, with replacement,
 
     R' = K/n * sum over the pairs || block_tk - block_tk* ||^2
 
-has R as its expectation, gradients included, at a cost that depends neither on T nor on K. A block's drift is written
-as in `hnet_cl.hypernet.gram`, M^T z with M = [A - A*; A*] and z = [psi; psi - psi*], so that it is exact in float32.
-What is kept is a copy of theta*, no generated weights; psi* is computed anew for the pairs of each step.
+has R as its expectation, gradients included, at a cost that depends neither on T nor on K. What is kept is a copy of
+theta*, no generated weights; psi* is computed anew for the pairs of each step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from hnet_cl.hypernet.anchored import AnchoredRegularizer, gradient_of_psi, spans_of_blocks
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.lookahead import Distance
 from hnet_cl.hypernet.products import products_of_rows
-from hnet_cl.hypernet.regularizer import OutputRegularizer
 from hnet_cl.hypernet.target import Interval
 
 
-class BlockRegularizer(OutputRegularizer):
+class BlockRegularizer(AnchoredRegularizer):
     """R' for the pairs that are `chosen`, numbered t * K + k, t being the position in `tasks`; R without a choice."""
 
     def __init__(
         self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
     ) -> None:
         super().__init__(hypernetwork, tasks, kept)
-        self.number = len(tasks) * hypernetwork.num_chunks
-        self._all = torch.arange(self.number, device=self.embeddings.device)
-        anchor = {name: parameter.detach() for name, parameter in hypernetwork.theta.items()}
-        self.factor = torch.cat([torch.zeros_like(anchor["head"]), anchor["head"]])  # M; its first half changes
-        self.anchor = {name: value.clone() for name, value in anchor.items() if name != "head"}
+        self.anchor = {n: p.detach().clone() for n, p in hypernetwork.theta.items() if n not in self.distances}
         self._mark_columns()
 
     def _mark_columns(self) -> None:
-        """Which columns of a block count, for the pairs where not all do: the cut last chunk, masked heads."""
-        size, chunks = self.hypernetwork.block_size, self.hypernetwork.num_chunks
-        masks: dict[tuple[Interval, ...], int] = {((0, size),): 0}
-        mask_of = []
-        for intervals in self.kept:
-            for first in range(0, chunks * size, size):
-                spans = ((max(start - first, 0), min(stop - first, size)) for start, stop in intervals)
-                counting = tuple(span for span in spans if span[0] < span[1])
-                mask_of.append(masks.setdefault(counting, len(masks)))
-        device = self.embeddings.device
-        self.masks = torch.zeros(len(masks), size, device=device, dtype=torch.bool)
-        for spans_of_mask, row in masks.items():
-            for start, stop in spans_of_mask:
+        """Which columns of a block count: a row of `masks` for each of the few ways in which blocks are cut."""
+        size, device = self.hypernetwork.block_size, self.embeddings.device
+        rows: dict[tuple[Interval, ...], int] = {(): 0}
+        mask_of = torch.zeros(len(self.kept), self.hypernetwork.num_chunks, dtype=torch.long)
+        for pair, spans in spans_of_blocks(self.kept, size).items():
+            mask_of[pair] = rows.setdefault(tuple(spans), len(rows))
+        self.masks = torch.zeros(len(rows), size, device=device, dtype=torch.bool)
+        for cut, row in rows.items():
+            for start, stop in cut:
                 self.masks[row, start:stop] = True
-        self.mask_of = torch.tensor(mask_of, device=device)
+        self.mask_of = mask_of.flatten().to(device)
 
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
         chosen = self._all if chosen is None else chosen
         origin = self.distances["head"].origin
         z = self._pairs(self._features(theta, chosen), chosen)
         drift = self._masked(z @ torch.cat([theta["head"] - origin, origin]), chosen)
-        return drift.square().sum() * self._weight(chosen)
+        return drift.square().sum() * self._scale(chosen)
 
     @property
-    def distances(self) -> Mapping[str, Distance]:
-        half = len(self.factor) // 2
-        return {"head": Distance(self.factor[half:], self.factor[:half])}
+    def number(self) -> int:
+        return len(self.embeddings) * self.hypernetwork.num_chunks
 
-    def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
-        self._require_distances(point)
-        chosen = self._all if chosen is None else chosen
-        scale = self._weight(chosen)
-        features = self._features(point, chosen)
-        rest = [name for name in point if name not in self.distances]
-        with torch.no_grad():
-            drift = self._masked(self._pairs(features, chosen) @ self.factor, chosen)
-            gradients["head"].addmm_(features.T, drift, alpha=2 * weight * scale)
-            grad_z = products_of_rows(drift, self.factor)
-            # psi stands in z twice, as psi and in psi - psi*
-            grad_features = grad_z[:, : features.shape[1]] + grad_z[:, features.shape[1] :]
-        more = torch.autograd.grad(features, [point[name] for name in rest], grad_features)
-        torch._foreach_add_([gradients[name] for name in rest], more, alpha=2 * weight * scale)
-        return drift.square().sum() * scale
+    def draw(self, number: int | None, generator: torch.Generator) -> Tensor | None:
+        """As the base class has it, of pairs instead of tasks and with replacement."""
+        if number is None:
+            return None
+        return torch.randint(self.number, (number,), generator=generator).to(self.embeddings.device)
+
+    def _add_head_gradient(
+        self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        drift = self._masked(self._pairs(features, chosen) @ self.factor, chosen)
+        gradient.addmm_(features.T, drift, alpha=weight)
+        return drift.square().sum(), gradient_of_psi(products_of_rows(drift, self.factor))
 
     def _pairs(self, features: Tensor, chosen: Tensor) -> Tensor:
         """z (n, 2H+2)."""
@@ -96,5 +82,5 @@ class BlockRegularizer(OutputRegularizer):
         tasks = torch.div(chosen, chunks, rounding_mode="floor")
         return self.hypernetwork.features_of_pairs(self.embeddings[tasks], chosen % chunks, theta)
 
-    def _weight(self, chosen: Tensor) -> float:
+    def _scale(self, chosen: Tensor) -> float:
         return self.hypernetwork.num_chunks / len(chosen)

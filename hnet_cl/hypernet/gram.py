@@ -1,24 +1,18 @@
 """The output regulariser without generating a single old weight: same value, same gradients, cost free of T.
 
-The last layer of the hypernetwork is linear in psi = [phi; 1]: block k of task t is A^T psi_tk, with A (H+1, C) its
-weights and biases. With * for the values at the time of construction,
-
-    block - block* = (A - A*)^T psi + A*^T (psi - psi*) = M^T z      M = [A - A*; A*]  (2H+2, C)
-                                                                     z = [psi; psi - psi*]  (2H+2,)
-
-and the sum of squares over all tasks and chunks is an inner product of two small matrices:
+With M (2H+2, C) and z_tk (2H+2,) as in `hnet_cl.hypernet.anchored`, where block k of task t drifts by M^T z_tk, the
+sum of squares over all tasks and chunks is an inner product of two small matrices:
 
     sum_tk || M^T z_tk ||^2 = < M M^T, sum_tk z_tk z_tk^T >          both (2H+2, 2H+2)
 
-That is O(C H^2 + T K H^2) instead of O(T K C H) time, and O(C H) instead of O(T K C) memory. It is exact in
-float32 because only small differences are multiplied: expanding ||A^T psi - A*^T psi*||^2 would cancel.
+That is O(C H^2 + T K H^2) instead of O(T K C H) time, and O(C H + T K H) instead of O(T K C) memory.
 
 Not every column of M counts for every z: the last chunk has surplus columns, and masked output heads leave out
 more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block counts are summed once
 for all segments; the few others are added to the segments where they do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -26,10 +20,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from hnet_cl.hypernet.anchored import AnchoredRegularizer, gradient_of_psi, spans_of_blocks
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.lookahead import Distance
 from hnet_cl.hypernet.products import products_of_rows
-from hnet_cl.hypernet.regularizer import OutputRegularizer
 from hnet_cl.hypernet.target import Interval
 
 
@@ -42,7 +35,7 @@ class Segment:
     anchor_gram: Tensor  # (H+1, H+1), A* A*^T over `columns`
 
 
-class GramRegularizer(OutputRegularizer):
+class GramRegularizer(AnchoredRegularizer):
     """R by Gram matrices. See the module's text; `ExplicitRegularizer` is the same thing spelled out.
 
     `chosen` are distinct positions in `tasks`, and R the mean over those. A call, too, writes to `distances`.
@@ -54,22 +47,13 @@ class GramRegularizer(OutputRegularizer):
         super().__init__(hypernetwork, tasks, kept)
         with torch.no_grad():
             self.anchor_features = hypernetwork.features(self.embeddings)  # psi* (T, K, H+1)
-            anchor = hypernetwork.head.detach()
-            self.factor = torch.cat([torch.zeros_like(anchor), anchor])  # M; its first half changes at each call
         self._sort_pairs()
-        self._all = torch.arange(len(tasks), device=self.embeddings.device)
         self._all_places = self._find(self._all)  # once: looking for them waits for a GPU
 
     def _sort_pairs(self) -> None:
         """Finds the (task, chunk) pairs that count whole, those that count in part, and the segments."""
         size, device = self.hypernetwork.block_size, self.embeddings.device
-        spans: dict[tuple[int, int], list[Interval]] = {}
-        for task, intervals in enumerate(self.kept):
-            for start, stop in intervals:
-                for chunk in range(start // size, -(-stop // size)):
-                    first = chunk * size
-                    span = max(start - first, 0), min(stop - first, size)
-                    spans.setdefault((task, chunk), []).append(span)
+        spans = spans_of_blocks(self.kept, size)
         partial = [pair for pair, parts in spans.items() if parts != [(0, size)]]
         whole = torch.zeros(self.anchor_features.shape[:2], dtype=torch.bool)
         for pair in spans:
@@ -102,26 +86,25 @@ class GramRegularizer(OutputRegularizer):
 
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
         chosen = self._all if chosen is None else chosen
-        features = self.hypernetwork.features(self.embeddings[chosen], theta)
-        total: Tensor = _GramSum.apply(features, theta["head"], self, chosen)
-        return total / len(chosen)
+        total: Tensor = _GramSum.apply(self._features(theta, chosen), theta["head"], self, chosen)
+        return total * self._scale(chosen)
 
     @property
-    def distances(self) -> Mapping[str, Distance]:
-        half = len(self.factor) // 2
-        return {"head": Distance(self.factor[half:], self.factor[:half])}
+    def number(self) -> int:
+        return len(self.embeddings)
 
-    def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
-        self._require_distances(point)
-        chosen = self._all if chosen is None else chosen
-        rest = [name for name in point if name not in self.distances]
-        features = self.hypernetwork.features(self.embeddings[chosen], point)
-        with torch.no_grad():
-            sums = self.sums(features, chosen)
-            self.add_head_gradient(sums.moments, 2 * weight / len(chosen), gradients["head"])
-        more = torch.autograd.grad(features, [point[name] for name in rest], sums.grad_features)
-        torch._foreach_add_([gradients[name] for name in rest], more, alpha=2 * weight / len(chosen))
-        return sums.total / len(chosen)
+    def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
+        return self.hypernetwork.features(self.embeddings[chosen], theta)
+
+    def _scale(self, chosen: Tensor) -> float:
+        return 1 / len(chosen)
+
+    def _add_head_gradient(
+        self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        sums = self.sums(features, chosen)
+        self.multiply(sums.moments, weight, gradient)
+        return sums.total, sums.grad_features
 
     def sums(self, features: Tensor, chosen: Tensor) -> "Sums":
         """The sum of squares at features (B, K, H+1) of the chosen tasks and `factor`, and what gradients need."""
@@ -146,10 +129,9 @@ class GramRegularizer(OutputRegularizer):
             grad_partial[segment.partial] += some @ gram
         grad_z = (z @ gram_sum).view_as(every)
         grad_z.index_put_((place, chunk), grad_partial[here], accumulate=True)
-        # psi stands in z twice, as psi and in psi - psi*
-        return Sums(total, grad_z[..., :half] + grad_z[..., half:], moments)
+        return Sums(total, gradient_of_psi(grad_z), moments)
 
-    def add_head_gradient(self, moments: Sequence[Tensor], scale: Tensor | float, gradient: Tensor) -> None:
+    def multiply(self, moments: Sequence[Tensor], scale: Tensor | float, gradient: Tensor) -> None:
         """Adds scale * sum(z z^T) M, of which only the first half of the rows is wanted, to `gradient` (H+1, C)."""
         half = len(gradient)
         for segment, moment in zip(self.segments, moments, strict=True):
@@ -191,7 +173,7 @@ class _GramSum(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         factor, grad_features = ctx.saved_tensors  # asked for here, so that autograd sees a factor that has changed
         grad_head = factor.new_zeros(len(factor) // 2, factor.shape[1])
-        ctx.owner.add_head_gradient(ctx.moments, 2 * grad, grad_head)
+        ctx.owner.multiply(ctx.moments, 2 * grad, grad_head)
         return 2 * grad * grad_features, grad_head, None, None
 
 

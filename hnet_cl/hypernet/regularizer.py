@@ -46,6 +46,13 @@ class OutputRegularizer(ABC):
     def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
         """R(theta), a scalar; with `chosen` (int64) an estimate from a part of it, which subclasses name."""
 
+    def draw(self, number: int | None, generator: torch.Generator) -> Tensor | None:
+        """What to choose for an estimate from `number` of the old tasks, drawn uniformly; None if these are all."""
+        tasks = len(self.embeddings)
+        if number is None or number >= tasks:
+            return None
+        return torch.randperm(tasks, generator=generator)[:number].to(self.embeddings.device)
+
     @property
     def distances(self) -> Mapping[str, Distance]:
         """Parameters for which `add_gradients` wants the distance from the origin, written there, not the value."""
@@ -64,14 +71,6 @@ class OutputRegularizer(ABC):
         more = torch.autograd.grad(value, list(point.values()))
         torch._foreach_add_([gradients[name] for name in point], more, alpha=weight)
         return value.detach()
-
-    def _require_distances(self, point: Theta) -> None:
-        for name, distance in self.distances.items():
-            if point[name].data_ptr() != distance.out.data_ptr():
-                raise ValueError(
-                    f"add_gradients takes {name!r} as its distance from the anchor: give this regulariser's "
-                    "`distances` to Lookahead or Standstill, or use the regulariser's value and autograd"
-                )
 
 
 class ExplicitRegularizer(OutputRegularizer):

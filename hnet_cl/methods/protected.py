@@ -99,7 +99,6 @@ class ProtectedTraining:
             make_optimizer(self.theta.values()),
             make_optimizer([hypernetwork.task_embeddings[task]]),
         ]
-        self.device = hypernetwork.head.device
         self.regularizer: OutputRegularizer | None = None
         if task > 0 and settings.beta > 0:
             self.regularizer = settings.make_regularizer(hypernetwork, range(task), kept)
@@ -132,20 +131,8 @@ class ProtectedTraining:
         for name, parameter in self.theta.items():
             assert parameter.grad is not None
             gradients[name] = parameter.grad
-        return regularizer.add_gradients(point, gradients, self.settings.beta, self._sample(regularizer))
-
-    def _sample(self, regularizer: OutputRegularizer) -> Tensor | None:
-        """What stands for all old tasks in this step's regulariser, drawn uniformly; None for all of them."""
-        if isinstance(regularizer, BlockRegularizer):
-            number = self.settings.regularized_blocks
-            assert number is not None
-            draw = torch.randint(regularizer.number, (number,), generator=self.sampling)
-        else:
-            number = self.settings.regularized_tasks
-            if number is None or number >= self.task:
-                return None
-            draw = torch.randperm(self.task, generator=self.sampling)[:number]
-        return draw.to(self.device)
+        chosen = regularizer.draw(self.settings.regularized_blocks or self.settings.regularized_tasks, self.sampling)
+        return regularizer.add_gradients(point, gradients, self.settings.beta, chosen)
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """What steps move on beside the hypernetwork's parameters."""
