@@ -29,10 +29,14 @@ from hnet_cl.training.trainer import TrainingSettings
 
 
 class DeviceSettings(Settings):
-    """`threads` of torch on the processor; None leaves the number to torch."""
+    """`threads` of torch on the processor; None leaves the number to torch.
+
+    `precision`: what the factors of products and convolutions are rounded to.
+    """
 
     type: Literal["cpu", "cuda"]
     threads: PositiveInt | None
+    precision: Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

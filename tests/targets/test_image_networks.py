@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.targets.convnet import ConvNet
+from hnet_cl.targets.convolutional import BFloat16, is_convolutional
+from hnet_cl.targets.mlp import MLP
 from hnet_cl.targets.resnet import ResNet
 from hnet_cl.targets.zenke import ZenkeNet
 
@@ -121,3 +123,38 @@ def test_batch_normalisation_uses_and_moves_the_statistics_it_is_given() -> None
     with_own = target.train(False)(weights, images, own)
     assert torch.allclose(with_own, module.eval()(images), atol=1e-5)
     assert not torch.allclose(with_own, target(weights, images, other), atol=1e-2)
+
+
+@pytest.mark.parametrize("make", [zenke, resnet, convnet])
+def test_in_bfloat16_only_what_is_between_weights_and_outputs(make: Callable[[], nn.Module]) -> None:
+    torch.manual_seed(0)
+    network = make().eval()
+    images = torch.rand(8, *SHAPE)
+    inner = []
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(lambda _layer, _inputs, output: inner.append(output.dtype))
+    rounded = BFloat16(network)(images)
+    assert set(inner) == {torch.bfloat16}
+    exact = network(images)
+    error = (rounded - exact).norm() / exact.norm()
+    assert 0 < error < 0.02, "bfloat16 has 8 significant bits"
+    assert rounded.dtype == torch.float32
+    rounded.square().sum().backward()
+    assert {parameter.grad.dtype for parameter in network.parameters() if parameter.grad is not None} == {torch.float32}
+
+
+@pytest.mark.parametrize("make", [zenke, convnet])
+def test_bfloat16_with_generated_weights(make: Callable[[], nn.Module]) -> None:
+    network = BFloat16(make()).eval()
+    images = torch.rand(4, *SHAPE)
+    weights = weights_of(network).requires_grad_()
+    logits = TargetNetwork(network).train(False)(weights, images)
+    assert torch.equal(logits, network(images))
+    logits.square().sum().backward()
+    assert weights.grad is not None and weights.grad.dtype == torch.float32
+
+
+def test_which_networks_are_convolutional() -> None:
+    assert is_convolutional(zenke()) and is_convolutional(BFloat16(zenke()))
+    assert not is_convolutional(MLP(SHAPE, 10, [5]))
