@@ -92,18 +92,8 @@ class OptunaSweeper(Sweeper):
         else:  # contradictory without what the search varies
             names, what = "search", " ".join(sorted(fixed))
         search = f"{settings.direction} {settings.metric} of {what} over {varied}"
-        return SharedStudy(
-            settings.storage,
-            settings.study_name or f"{names}-{hashlib.sha256(search.encode()).hexdigest()[:8]}",
-            search,
-            space,
-            settings.direction,
-            num_trials=settings.n_trials,
-            seed=settings.seed,
-            startup=settings.startup_trials,
-            pruning=settings.pruning.model_dump() if settings.pruning else None,
-            heartbeat=settings.heartbeat,
-        )
+        name = settings.study_name or f"{names}-{hashlib.sha256(search.encode()).hexdigest()[:8]}"
+        return SharedStudy(name, search, space, settings)
 
     def _job(self, study: "SharedStudy", trial: "Trial", fixed: Sequence[str], drawn: Sequence[str]) -> Job | Outcome:
         report_to = [f"hydra.sweeper.trial={trial._trial_id}", f"hydra.sweeper.study_name={quoted(study.name)}"]

@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import optuna
@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from hnet_cl.errors import UserError
+from hnet_cl.sweeps.settings import SearchSettings
 from hnet_cl.sweeps.space import suggest
 
 MISSED = 3  # signs of life after which a trial counts as dead
@@ -31,45 +32,25 @@ class SharedStudy:
     closed and its values are put in the queue again, as are those of failed trials when a process joins.
 
     Args:
-        url: of the database, as SQLAlchemy reads it.
         name: of the study; made if missing.
         search: what is searched, in one text: a study of the same name must have searched the same.
         space: what to draw for each trial; see `search_space`.
-        direction: maximize or minimize.
-        num_trials: trials that all processes together bring to an end.
-        seed: of the sampler; a trial's draw depends on it, the trial's number, and the results so far.
-        startup: trials drawn at random before the model of the results is used.
-        pruning: see `make_pruner`.
-        heartbeat: seconds.
+        settings: among them the database, as SQLAlchemy reads it; a trial's draw depends on the seed there, the
+            trial's number, and the results so far.
 
     Raises:
         UserError: no such database, or the study belongs to another search.
     """
 
-    def __init__(
-        self,
-        url: str,
-        name: str,
-        search: str,
-        space: Mapping[str, BaseDistribution],
-        direction: Literal["maximize", "minimize"],
-        *,
-        num_trials: int,
-        seed: int,
-        startup: int,
-        pruning: Mapping[str, Any] | None,
-        heartbeat: int,
-    ) -> None:
-        self._num_trials, self._seed, self._startup = num_trials, seed, startup
-        self._heartbeat = heartbeat
-        self.name, self._space = name, space
-        self._storage = open_storage(url, heartbeat)
+    def __init__(self, name: str, search: str, space: Mapping[str, BaseDistribution], settings: SearchSettings) -> None:
+        self.name, self._space, self._settings = name, space, settings
+        self._storage = open_storage(settings.storage, settings.heartbeat)
         self.study = optuna.create_study(
             study_name=name,
             storage=self._storage,
-            direction=direction,
+            direction=settings.direction,
             load_if_exists=True,
-            pruner=make_pruner(pruning),
+            pruner=make_pruner(settings.pruning.model_dump() if settings.pruning else None),
         )
         self._own_search(search)
         self._retry(also_failed=True)
@@ -90,7 +71,7 @@ class SharedStudy:
 
         Before it says none it waits until it is sure of the trials that run elsewhere: a dead one would be its own.
         """
-        until = time.monotonic() + self._heartbeat * (MISSED + 1)
+        until = time.monotonic() + self._settings.heartbeat * (MISSED + 1)
         while True:
             self._retry()
             asked: list[tuple[Trial, list[str]]] = []
@@ -98,10 +79,10 @@ class SharedStudy:
                 asked.append(new)
             if asked or not self.running() or time.monotonic() > until:
                 return asked
-            time.sleep(self._heartbeat)
+            time.sleep(self._settings.heartbeat)
 
     def _next(self) -> tuple[Trial, list[str]] | None:
-        if sum(map(self._counts, self._trials())) >= self._num_trials:
+        if sum(map(self._counts, self._trials())) >= self._settings.n_trials:
             return None
         with quiet():
             trial = self.study.ask()
@@ -112,7 +93,7 @@ class SharedStudy:
         twice = any(
             other.user_attrs.get(RETRY_OF) == retry_of is not None and other.number < trial.number for other in trials
         )
-        if twice or before >= self._num_trials:  # another process was quicker
+        if twice or before >= self._settings.n_trials:  # another process was quicker
             trial.set_user_attr(SURPLUS, True)
             self.study.tell(trial, state=TrialState.FAIL)
             return self._next()
@@ -120,8 +101,8 @@ class SharedStudy:
         return trial, suggest(trial, self._space)
 
     def _sampler(self, number: int) -> TPESampler:
-        seed = int(np.random.SeedSequence([self._seed, number]).generate_state(1)[0])
-        return TPESampler(seed=seed, n_startup_trials=self._startup, constant_liar=True)
+        seed = int(np.random.SeedSequence([self._settings.seed, number]).generate_state(1)[0])
+        return TPESampler(seed=seed, n_startup_trials=self._settings.startup_trials, constant_liar=True)
 
     def _trials(self) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False)
@@ -168,7 +149,7 @@ class SharedStudy:
         over = threading.Event()
 
         def beat() -> None:
-            while not over.wait(self._heartbeat):
+            while not over.wait(self._settings.heartbeat):
                 for trial in trials:
                     try:
                         self._storage.record_heartbeat(trial._trial_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
+from searches import search_settings
 
 from hnet_cl.sweeps.errors import PrunedError
 from hnet_cl.sweeps.pruning import listeners
@@ -19,7 +20,8 @@ def search(database: Path, direction: Any, metric: str, others: float) -> dict[s
     """The configuration of a search in which two trials had `others` after each task, and a third one runs."""
     pruning = {"startup_trials": 2, "warmup_tasks": 1}
     url = f"sqlite:///{database}"
-    study = SharedStudy(url, "s", "", {}, direction, num_trials=3, seed=1, startup=1, pruning=pruning, heartbeat=60)
+    settings = search_settings(url, direction=direction, n_trials=3, pruning=pruning, heartbeat=60)
+    study = SharedStudy("s", "", {}, settings)
     *finished, running = [trial for trial, _ in study.ask(3)]
     for trial in finished:
         for task in range(TASKS):

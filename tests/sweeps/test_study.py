@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import Trial
+from searches import search_settings
 
 from hnet_cl.errors import UserError
 from hnet_cl.sweeps.study import SharedStudy
@@ -22,10 +23,8 @@ Joins = Callable[..., SharedStudy]
 def join(database: Path) -> Joins:
     """Makes one process's view of the same study; a trial is dead after three seconds without a sign of life."""
 
-    def joined(**changes: Any) -> SharedStudy:
-        usual = {"num_trials": 4, "seed": 1, "startup": 10, "pruning": None, "heartbeat": 1}
-        settings = {"name": "study", "search": "acc over x", "space": SPACE, "direction": "maximize"} | usual | changes
-        return SharedStudy(f"sqlite:///{database}", **settings)
+    def joined(name: str = "study", search: str = "acc over x", **changes: Any) -> SharedStudy:
+        return SharedStudy(name, search, SPACE, search_settings(f"sqlite:///{database}", **changes))
 
     return joined
 
@@ -64,18 +63,18 @@ def test_all_processes_together_run_the_trials(join: Joins) -> None:
     for trial in (*first, *second):
         one.tell(trial, 0.5)
     assert one.ask(1) == other.ask(1) == join().ask(1) == []
-    assert [trial.number for trial in ask(join(num_trials=5), 9)] == [4]
+    assert [trial.number for trial in ask(join(n_trials=5), 9)] == [4]
 
 
 def test_the_slower_of_two_gives_its_trial_back(join: Joins, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, other = join(num_trials=1), join(num_trials=1)
+    one, other = join(n_trials=1), join(n_trials=1)
     (trial,) = ask(one, 1)
     before, real = [[]], other._trials
     monkeypatch.setattr(other, "_trials", lambda: before.pop() if before else real())
     assert other._next() is None
     assert [kept.state.name for kept in one.study.trials] == ["RUNNING", "FAIL"]
     one.tell(trial, 1.0)
-    assert one.ask(1) == join(num_trials=1).ask(1) == []
+    assert one.ask(1) == join(n_trials=1).ask(1) == []
 
 
 def test_the_values_of_dead_trials_are_run_again_and_once(join: Joins, database: Path) -> None:
@@ -103,22 +102,22 @@ def test_a_dead_trial_that_two_have_queued_again_is_run_once(join: Joins, databa
 
 @pytest.mark.slow
 def test_a_living_trial_is_nobody_elses(join: Joins, database: Path) -> None:
-    one = join(num_trials=2)
+    one = join(n_trials=2)
     (trial,) = ask(one, 1)
     kill(database)
     with one.alive([trial]):
         time.sleep(1.5)
-        assert run(join(num_trials=2)) == [1]
+        assert run(join(n_trials=2)) == [1]
         assert one.running() == 1
     one.tell(trial, 1.0)
-    assert run(join(num_trials=2)) == []
+    assert run(join(n_trials=2)) == []
 
 
 def test_a_trial_that_was_taken_for_dead_is_not_heard(join: Joins, database: Path) -> None:
-    slept = join(num_trials=1)
+    slept = join(n_trials=1)
     ((trial, values),) = slept.ask(1)
     kill(database)
-    ((again, same),) = join(num_trials=1).ask(1)
+    ((again, same),) = join(n_trials=1).ask(1)
     slept.tell(trial, 0.9, None, {"acc": 0.9})
     assert same == values
     slept.tell(again, 0.9, None, {"acc": 0.9})
@@ -127,15 +126,15 @@ def test_a_trial_that_was_taken_for_dead_is_not_heard(join: Joins, database: Pat
 
 
 def test_failed_trials_count_until_the_next_start(join: Joins) -> None:
-    one = join(num_trials=2)
+    one = join(n_trials=2)
     (failed, values), (good, _) = one.ask(2)
     one.tell(failed, None, "diverged")
     one.tell(good, 0.5)
     assert one.ask(1) == []
-    ((again, same),) = join(num_trials=2).ask(5)
+    ((again, same),) = join(n_trials=2).ask(5)
     assert same == values
     one.tell(again, 0.7)
-    assert join(num_trials=2).ask(1) == []
+    assert join(n_trials=2).ask(1) == []
 
 
 def test_draws_depend_on_seed_and_number_alone_while_they_are_random(join: Joins) -> None:
@@ -162,4 +161,4 @@ def test_another_search_under_the_same_name_is_refused(join: Joins) -> None:
 @pytest.mark.parametrize("url", ["nosuch://x", "sqlite:////nowhere/at/all/search.db", "postgresql+nodriver://x/y"])
 def test_a_database_that_cannot_be_opened_is_one_line(url: str) -> None:
     with pytest.raises(UserError, match=rf"^hydra.sweeper.storage={re.escape(url)}: cannot be opened \(.*\)$"):
-        SharedStudy(url, "a", "b", SPACE, "maximize", num_trials=1, seed=1, startup=1, pruning=None, heartbeat=1)
+        SharedStudy("a", "b", SPACE, search_settings(url))
