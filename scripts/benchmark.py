@@ -19,7 +19,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -87,6 +87,15 @@ COMPARISONS = {
         ["plain", "generated", "lookahead"],
     ),
 }
+COMPARISONS |= {
+    f"{name}-bfloat16": replace(
+        COMPARISONS[name],
+        title=f"{COMPARISONS[name].title}, in bfloat16",
+        choices=[*COMPARISONS[name].choices, "device.precision=bfloat16"],
+        kinds=["plain", "generated", "lookahead"],
+    )
+    for name in ("p10", "zenke", "resnet32")
+}
 
 
 class RandomImages(Benchmark):
@@ -141,7 +150,7 @@ def make(kind: str, comparison: Comparison, learned: int, arguments: argparse.Na
 
 
 def matmul_rate(device: str, seconds: float = 1.0) -> float:
-    """FLOP/s of float32 matrix products of the target network's size, the best of many."""
+    """FLOP/s of matrix products of the target network's size in the present precision, the best of many."""
     left, right = torch.rand(128, 1000, device=device), torch.rand(1000, 1000, device=device)
     number = 100 if device == "cuda" else 1  # a GPU is waited for less often
 
@@ -190,11 +199,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def compare(comparison: Comparison, rate: float, arguments: argparse.Namespace) -> Iterator[str]:
+def compare(comparison: Comparison, arguments: argparse.Namespace) -> Iterator[str]:
     """A table of steps."""
     rows = []
     for learned in comparison.learned:
         made = {kind: make(kind, comparison, learned, arguments) for kind in comparison.kinds}
+        rate = matmul_rate(arguments.device)
         steps = {kind: one.step() for kind, one in made.items()}
         medians = measure(steps, arguments)
         for kind, taken in medians.items():
@@ -265,7 +275,7 @@ def sections(arguments: argparse.Namespace) -> Iterator[Iterator[str]]:
     yield machine(rate, arguments)
     for name, comparison in COMPARISONS.items():
         if name in arguments.only:
-            yield compare(comparison, rate, arguments)
+            yield compare(comparison, arguments)
     if "memory" in arguments.only:
         yield memory(arguments)
     if "run" in arguments.only:
