@@ -74,6 +74,7 @@ REPLAY: dict[str, Any] = {
     "targets": "soft",
     "temperature": 2.0,
     "new_heads": "zero_logit",
+    "init": "torch",
     "generator": GENERATED,
 }
 SETTINGS: Mapping[str, dict[str, Any]] = {

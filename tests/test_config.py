@@ -325,10 +325,11 @@ def test_presets_hold_the_papers_generators(
     generator = replay["generator"]
     assert (generator["encoder"], generator["decoder"], generator.get("beta")) == (encoder, decoder, beta)
     assert generator["latent"] == 100 and replay["temperature"] == 2
-    assert (replay["new_weight"], replay["targets"], replay["new_heads"], replay["reset_optimizer"]) == {
-        "hnet_r": (0.5, "soft", "zero_logit", True),
-        "hnet_tir": (0.5, "hard", "zero_logit", True),
-        "dgr": (None, "soft", "zero_probability", False),
+    keys = ["new_weight", "targets", "new_heads", "reset_optimizer", "init"]
+    assert [replay[key] for key in keys] == {
+        "hnet_r": [0.5, "soft", "zero_logit", True, "xavier"],
+        "hnet_tir": [0.5, "hard", "zero_logit", True, "xavier"],
+        "dgr": [None, "soft", "zero_probability", False, "torch"],
     }[method]
     if method == "hnet_tir":
         ours, usual = (composed(f"method={name}", f"benchmark={benchmark}")["method"] for name in ("hnet_tir", "hnet"))

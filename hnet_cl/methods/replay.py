@@ -5,6 +5,7 @@ HNET+R (von Oswald et al., ICLR 2020) and deep generative replay (Shin et al., N
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from hnet_cl.methods.classifier import Classifier
 from hnet_cl.methods.distillation import NewHeads, distillation, extend, masks, only
 from hnet_cl.methods.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
 from hnet_cl.methods.generator import Generator
+from hnet_cl.methods.initial import Init, initialised
 from hnet_cl.methods.judge import Judge, report
 from hnet_cl.methods.plain_decoder import PlainDecoder, PlainDecoderSettings
 from hnet_cl.methods.snapshot import Snapshot
@@ -34,8 +36,10 @@ class ReplaySettings(base.Settings):
 
     `targets`: `soft` distils from the network as it was before the task, at `temperature`; what that says of the new
     heads is `new_heads`. `hard` takes its choice, in the head of the task that a sample was drawn for if that is known.
+    `init`: of the classifier's and the autoencoder's own weights.
     """
 
+    init: Init
     reset_optimizer: bool
     new_weight: Annotated[float, Field(gt=0, lt=1)] | None
     targets: Literal["soft", "hard"]
@@ -56,8 +60,10 @@ class Replay(Classifier):
     settings: ReplaySettings  # type: ignore[assignment]  # the name is not read
 
     def __init__(self, settings: Any, setup: Setup) -> None:
-        super().__init__(settings, setup)
-        self.generator = make_generator(settings.generator, setup)
+        init = settings.init
+        super().__init__(settings, replace(setup, make_target=lambda n: initialised(setup.make_target(n), init)))
+        self.setup = setup  # the judge's network is not this method's
+        self.generator = make_generator(settings.generator, setup, init)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
@@ -115,13 +121,14 @@ class Replay(Classifier):
         return {**own, **{f"generator {name}": part for name, part in self.generator.moving_parts().items()}}
 
 
-def make_generator(settings: GeneratedDecoderSettings | PlainDecoderSettings, setup: Setup) -> Generator:
+def make_generator(settings: GeneratedDecoderSettings | PlainDecoderSettings, setup: Setup, init: Init) -> Generator:
     """A generator made of fully connected networks."""
     pixels = prod(setup.in_shape)
     with seeded(setup.seed, "init", "encoder"):
-        encoder = MLP(setup.in_shape, 2 * settings.latent, settings.encoder)
+        encoder = initialised(MLP(setup.in_shape, 2 * settings.latent, settings.encoder), init)
     with seeded(setup.seed, "init", "decoder"):
         if isinstance(settings, PlainDecoderSettings):
-            return PlainDecoder(settings, setup, encoder, MLP((settings.latent,), pixels, settings.decoder))
+            decoder = initialised(MLP((settings.latent,), pixels, settings.decoder), init)
+            return PlainDecoder(settings, setup, encoder, decoder)
         inputs = settings.latent + settings.condition
         return GeneratedDecoder(settings, setup, encoder, MLP((inputs,), pixels, settings.decoder))

@@ -1,0 +1,22 @@
+"""Initial weights of networks that are trained directly, not generated. A part of methods."""
+
+from typing import Literal
+
+from torch import nn
+
+Init = Literal["torch", "xavier"]
+
+
+def initialised(network: nn.Module, init: Init) -> nn.Module:
+    """The network with the weights it came with, or with Xavier-uniform ones and biases of zero.
+
+    The latter (Glorot & Bengio, AISTATS 2010) are drawn from torch's global generator. Layers that are neither linear
+    nor convolutions stay as they are.
+    """
+    if init == "xavier":
+        for layer in network.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d):
+                nn.init.xavier_uniform_(layer.weight)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+    return network
