@@ -73,6 +73,19 @@ def test_dropout(method: str, scenario: str, data_dir: Path) -> None:
     check_rows(rows, method, scenario)
 
 
+@pytest.mark.parametrize(("method", "scenario"), [("hnet_ent", "cl3"), ("ewc", "cl1"), ("si", "cl2"), ("joint", "cl3")])
+def test_bfloat16(method: str, scenario: str, data_dir: Path) -> None:
+    """On the same batches, losses and so weights are near those in float32, and statistics are kept as well."""
+    exact, rounded = (
+        cifar(data_dir, f"method={method}", f"scenario={scenario}", *RESNET, f"device.precision={precision}")
+        for precision in ("float32", "bfloat16")
+    )
+    check_rows(rounded[1], method, scenario)
+    assert 0 < distance(exact[0], rounded[0]) < 0.05
+    if method == "hnet_ent":
+        assert rounded[0].get_extra_state()["task_buffers"][1]["network.norm.num_batches_tracked"] == LEARNED
+
+
 def test_both_regularisers_agree_with_masked_heads(data_dir: Path) -> None:
     usual = ["method=hnet", "method.beta=1.0", *RESNET]
     choices = ([], ["method.regularizer=explicit"], ["method.mask_heads=false"])

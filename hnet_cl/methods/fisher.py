@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
+from hnet_cl.targets.convolutional import in_float32
+
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # of logits (n, outputs), labels (n,) and weights (n,) to (n,)
 Labels = Literal["predicted", "true", "sampled", "expected"]
 
@@ -29,7 +31,7 @@ def diagonal_fisher(
         labels: which y.
         draws: randomness of `sampled`.
     """
-    network.eval()
+    network = in_float32(network).eval()  # torch.func knows no batch normalisation of two precisions
     total = [torch.zeros_like(parameter) for parameter in network.parameters()]
     number = 0
 

@@ -25,3 +25,8 @@ class BFloat16(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16):
             logits: Tensor = self.network(x)
         return logits.float()
+
+
+def in_float32(network: nn.Module) -> nn.Module:
+    """The network that a `BFloat16` computes, with the same parameters; any other network as it is."""
+    return network.network if isinstance(network, BFloat16) else network
