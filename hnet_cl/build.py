@@ -13,7 +13,7 @@ from hnet_cl.config import DeviceSettings, Plan
 from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
-from hnet_cl.targets.convolutional import BFloat16, is_convolutional
+from hnet_cl.targets.bfloat16 import BFloat16
 
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
 
@@ -24,7 +24,6 @@ def build_device(settings: DeviceSettings) -> torch.device:
     # that they, and Adam's averages of them, become denormal numbers, and a step on these takes up to twice as long.
     torch.set_flush_denormal(True)
     torch.set_num_threads(settings.threads or THREADS)
-    torch.set_float32_matmul_precision("highest" if settings.precision == "float32" else "medium")
     keep_freed_memory()
     return torch.device(settings.type)
 
@@ -50,7 +49,7 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
 
     def make_target(num_outputs: int) -> nn.Module:
         target = plan.target_class(in_shape=in_shape, num_outputs=num_outputs, **plan.target)
-        return BFloat16(target) if plan.device.precision == "bfloat16" and is_convolutional(target) else target
+        return BFloat16(target) if plan.device.precision == "bfloat16" else target
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         # fused: one pass over memory instead of ten, which is half of a step's time on a CPU

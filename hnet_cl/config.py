@@ -31,7 +31,7 @@ from hnet_cl.training.trainer import TrainingSettings
 class DeviceSettings(Settings):
     """`threads` of torch on the processor; None leaves the number to torch.
 
-    `precision`: what the factors of products and convolutions are rounded to.
+    `precision`: what the target network computes with.
     """
 
     type: Literal["cpu", "cuda"]

@@ -149,9 +149,10 @@ def make(kind: str, comparison: Comparison, learned: int, arguments: argparse.Na
     return Made(learner, data.tasks[:learned], plan)
 
 
-def matmul_rate(device: str, seconds: float = 1.0) -> float:
-    """FLOP/s of matrix products of the target network's size in the present precision, the best of many."""
-    left, right = torch.rand(128, 1000, device=device), torch.rand(1000, 1000, device=device)
+def matmul_rate(device: str, precision: str = "float32", seconds: float = 1.0) -> float:
+    """FLOP/s of matrix products of the target network's size, the best of many."""
+    dtype = getattr(torch, precision)
+    left, right = (torch.rand(rows, 1000, device=device, dtype=dtype) for rows in (128, 1000))
     number = 100 if device == "cuda" else 1  # a GPU is waited for less often
 
     def products() -> None:
@@ -204,7 +205,7 @@ def compare(comparison: Comparison, arguments: argparse.Namespace) -> Iterator[s
     rows = []
     for learned in comparison.learned:
         made = {kind: make(kind, comparison, learned, arguments) for kind in comparison.kinds}
-        rate = matmul_rate(arguments.device)
+        rate = matmul_rate(arguments.device, made["plain"].plan.device.precision)
         steps = {kind: one.step() for kind, one in made.items()}
         medians = measure(steps, arguments)
         for kind, taken in medians.items():

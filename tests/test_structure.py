@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "targets": set(),
     "benchmarks": SHARED,
     "scenario": SHARED,
-    "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.convolutional"},
+    "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED | {"identity"},
     "sweeps": SHARED | {"complaints", "conf_files", "identity", "resolvers", "results"},
@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "identity": set(),
     "conf_files": set(),
     "config": SHARED | {"benchmarks.base", "methods.base", "scenario", "training"},
-    "build": SHARED | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.convolutional"},
+    "build": SHARED | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.bfloat16"},
     "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
     "predict": SHARED
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}

@@ -10,12 +10,11 @@ def products_of_rows(left: Tensor, right: Tensor) -> Tensor:
     """left @ right.T for rows along memory: (a, C), (b, C) -> (a, b).
 
     Libraries for CPUs share such a product out by rows and columns of the result, of which there are few; cut along C
-    it takes half the time. GPUs cut it by themselves, and in bfloat16 the pieces would be copied first.
+    it takes half the time. GPUs cut it by themselves.
     """
     length = left.shape[1]
     pieces = length // PIECE
-    exact = torch.get_float32_matmul_precision() == "highest"
-    if pieces < 2 or left.device.type != "cpu" or not exact:
+    if pieces < 2 or left.device.type != "cpu":
         return left @ right.T
     size = length // pieces
     whole = pieces * size

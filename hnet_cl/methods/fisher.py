@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from hnet_cl.targets.convolutional import in_float32
+from hnet_cl.targets.bfloat16 import in_float32
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # of logits (n, outputs), labels (n,) and weights (n,) to (n,)
 Labels = Literal["predicted", "true", "sampled", "expected"]

@@ -19,7 +19,6 @@ from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entr
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded, stream
-from hnet_cl.targets.convolutional import is_convolutional
 
 GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
 
@@ -39,7 +38,7 @@ class HNet(Learner):
         super().__init__(settings, setup)
         module = setup.new_target(self.heads.num_outputs, "target")
         self.target = TargetNetwork(module)
-        self.convolutional = is_convolutional(module)
+        self.convolutional = any(isinstance(layer, nn.Conv2d) for layer in module.modules())
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
         with seeded(setup.seed, "init", "hypernetwork"):

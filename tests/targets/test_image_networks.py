@@ -7,9 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from hnet_cl.hypernet import TargetNetwork
+from hnet_cl.targets.bfloat16 import BFloat16, in_float32
 from hnet_cl.targets.convnet import ConvNet
-from hnet_cl.targets.convolutional import BFloat16, is_convolutional
-from hnet_cl.targets.mlp import MLP
 from hnet_cl.targets.resnet import ResNet
 from hnet_cl.targets.zenke import ZenkeNet
 
@@ -155,6 +154,6 @@ def test_bfloat16_with_generated_weights(make: Callable[[], nn.Module]) -> None:
     assert weights.grad is not None and weights.grad.dtype == torch.float32
 
 
-def test_which_networks_are_convolutional() -> None:
-    assert is_convolutional(zenke()) and is_convolutional(BFloat16(zenke()))
-    assert not is_convolutional(MLP(SHAPE, 10, [5]))
+def test_in_float32_is_the_wrapped_network() -> None:
+    network = zenke()
+    assert in_float32(BFloat16(network)) is network is in_float32(network)

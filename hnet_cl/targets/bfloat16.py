@@ -1,19 +1,13 @@
-"""Networks with convolutions: which they are, and how they are computed in bfloat16."""
+"""Networks that are computed in bfloat16."""
 
 import torch
 from torch import Tensor, nn
 
 
-def is_convolutional(network: nn.Module) -> bool:
-    """Whether the network has two-dimensional convolutions."""
-    return any(isinstance(layer, nn.Conv2d) for layer in network.modules())
-
-
 class BFloat16(nn.Module):
-    """A network of images in bfloat16: its activations have 8 significant bits, its weights and its outputs float32's.
+    """A network in bfloat16: factors and activations have 8 significant bits, weights, sums and outputs float32's.
 
-    Matrix products have a setting of torch's own for that (`torch.set_float32_matmul_precision`), which leaves
-    everything between them float32; convolutions follow none on a CPU, only autocast.
+    What is around it, such as a hypernetwork that generates the weights and its regulariser, stays float32.
     """
 
     def __init__(self, network: nn.Module) -> None:
