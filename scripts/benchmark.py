@@ -200,20 +200,22 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "| " + " | ".join(row) + " |"
 
 
-def compare(comparison: Comparison, arguments: argparse.Namespace) -> Iterator[str]:
-    """A table of steps."""
+def compare(comparison: Comparison, rate: float, arguments: argparse.Namespace) -> Iterator[str]:
+    """A table of steps; the target network's products at the rate of its precision, others at float32's `rate`."""
     rows = []
     for learned in comparison.learned:
         made = {kind: make(kind, comparison, learned, arguments) for kind in comparison.kinds}
-        rate = matmul_rate(arguments.device, made["plain"].plan.device.precision)
+        own_rate = matmul_rate(arguments.device, made["plain"].plan.device.precision)
         steps = {kind: one.step() for kind, one in made.items()}
+        own = flops(steps["plain"])
         medians = measure(steps, arguments)
         for kind, taken in medians.items():
             work, size = flops(steps[kind]), made[kind].plan.training.batch_size
-            ratio, products = taken / medians["plain"], work / rate * 1e3
+            ratio, products = taken / medians["plain"], (own / own_rate + (work - own) / rate) * 1e3
             row = f"{taken * 1e3:.1f}", f"{size / taken:.0f}", f"{ratio:.2f}", f"{work / 1e9:.2f}", f"{products:.1f}"
             rows.append((str(learned), kind, *row))
     yield f"## {comparison.title}\n"
+    yield f"The target network's products at {own_rate / 1e9:.0f} GFLOP/s.\n"
     yield from table(("T", "step", "ms", "images/s", "/ plain", "GFLOP", "ms of products alone"), rows)
 
 
@@ -276,7 +278,7 @@ def sections(arguments: argparse.Namespace) -> Iterator[Iterator[str]]:
     yield machine(rate, arguments)
     for name, comparison in COMPARISONS.items():
         if name in arguments.only:
-            yield compare(comparison, arguments)
+            yield compare(comparison, rate, arguments)
     if "memory" in arguments.only:
         yield memory(arguments)
     if "run" in arguments.only:

@@ -432,7 +432,9 @@ class TestMistakes:
         config.write_text(text.replace("iterations: 100", "iterations: 101"))
         assert "it is of configuration" in self.refused(predict, told)
         config.write_text(text.replace("lr: 0.003", "lr: -0.003"))
-        assert self.refused(predict, told).startswith(f"{config}: training.lr=-0.003: ")
+        refused = self.refused(predict, told)
+        assert refused.startswith(f"{config}: training.lr=-0.003: ")
+        assert refused.endswith("; or run its command again with fresh=true")
         for spoiled in ("- a list", "a: [", "a: ${b}", text[: text.index("device:") + 7]):
             config.write_text(spoiled)
             assert self.refused(predict, told).startswith(f"{config}: ")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
@@ -26,8 +26,12 @@ class Classifier(Learner):
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
-        self.network = setup.new_target(self.heads.num_outputs, "target")
+        self.network = self.new_network()
         self.optimizer: torch.optim.Optimizer | None = None
+
+    def new_network(self) -> nn.Module:
+        """The network as it starts."""
+        return self.setup.new_target(self.heads.num_outputs, "target")
 
     @classmethod
     def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:

@@ -31,7 +31,7 @@ def diagonal_fisher(
         labels: which y.
         draws: randomness of `sampled`.
     """
-    network = in_float32(network).eval()  # torch.func knows no batch normalisation of two precisions
+    network = in_float32(network).eval()  # squares; and torch.func's batch normalisation cannot mix types
     total = [torch.zeros_like(parameter) for parameter in network.parameters()]
     number = 0
 

@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.func import vmap
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
@@ -19,6 +20,7 @@ from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entr
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded, stream
+from hnet_cl.targets.bfloat16 import in_float32
 
 GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
 
@@ -38,7 +40,7 @@ class HNet(Learner):
         super().__init__(settings, setup)
         module = setup.new_target(self.heads.num_outputs, "target")
         self.target = TargetNetwork(module)
-        self.convolutional = any(isinstance(layer, nn.Conv2d) for layer in module.modules())
+        self.one_by_one = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in module.modules())
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
         with seeded(setup.seed, "init", "hypernetwork"):
@@ -147,7 +149,7 @@ class HNet(Learner):
         features = self.hypernetwork.features(self.hypernetwork.embeddings(tasks))
         weights = self.hypernetwork.generate(features)
         buffers = [self.task_buffers[task] for task in tasks]
-        if self.convolutional:  # of several, vmap makes one with groups, which takes three times as long
+        if self.one_by_one:  # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
             logits = torch.stack([self.target(w, inputs, own) for w, own in zip(weights, buffers, strict=True)])
         else:
             stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
@@ -176,7 +178,8 @@ def output_layer(module: nn.Module, num_outputs: int) -> tuple[str, ...]:
             if layer.out_features == num_outputs:
                 return tuple(f"{prefix}.{name}" if prefix else name for name, _ in layer.named_parameters())
             break
+    name = type(in_float32(module)).__name__
     raise UserError(
-        f"method.mask_heads=true: the last nn.Linear of {type(module).__name__} does not have {num_outputs} outputs, "
+        f"method.mask_heads=true: the last nn.Linear of {name} does not have {num_outputs} outputs, "
         "so the heads' rows cannot be told apart; set method.mask_heads=false"
     )

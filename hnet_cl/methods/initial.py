@@ -10,8 +10,8 @@ Init = Literal["torch", "xavier"]
 def initialised(network: nn.Module, init: Init) -> nn.Module:
     """The network with the weights it came with, or with Xavier-uniform ones and biases of zero.
 
-    The latter (Glorot & Bengio, AISTATS 2010) are drawn from torch's global generator. Layers that are neither linear
-    nor convolutions stay as they are.
+    The latter (Glorot & Bengio, AISTATS 2010) are drawn from torch's global generator. Layers other
+    than linear ones and two-dimensional convolutions stay as they are.
     """
     if init == "xavier":
         for layer in network.modules():

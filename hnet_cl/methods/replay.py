@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
-from torch import Tensor
+from torch import Tensor, nn
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
@@ -60,10 +60,13 @@ class Replay(Classifier):
     settings: ReplaySettings  # type: ignore[assignment]  # the name is not read
 
     def __init__(self, settings: Any, setup: Setup) -> None:
-        init = settings.init
-        super().__init__(settings, replace(setup, make_target=lambda n: initialised(setup.make_target(n), init)))
-        self.setup = setup  # the judge's network is not this method's
-        self.generator = make_generator(settings.generator, setup, init)
+        super().__init__(settings, setup)
+        self.generator = make_generator(settings.generator, setup, settings.init)
+
+    def new_network(self) -> nn.Module:
+        make, init = self.setup.make_target, self.settings.init
+        started = replace(self.setup, make_target=lambda num_outputs: initialised(make(num_outputs), init))
+        return started.new_target(self.heads.num_outputs, "target")
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)

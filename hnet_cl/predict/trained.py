@@ -94,7 +94,8 @@ def load(run: Path, device: str) -> Trained:
     try:
         _plan(config, "cpu")
     except UserError as error:
-        raise UserError("\n".join(f"{folder / CONFIG}: {line}" for line in str(error).splitlines())) from error
+        lines = [f"{folder / CONFIG}: {line}; or {AGAIN}" for line in str(error).splitlines()]
+        raise UserError("\n".join(lines)) from error
     plan = _plan(config, device)
     where = build_device(plan.device)
     learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)

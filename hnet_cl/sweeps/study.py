@@ -108,7 +108,7 @@ class SharedStudy:
         return self.study.get_trials(deepcopy=False)
 
     def _counts(self, trial: FrozenTrial) -> bool:
-        """Whether a trial is one of the `num_trials`."""
+        """Whether a trial is one of the `n_trials`."""
         if trial.state == TrialState.FAIL:
             return ERROR in trial.user_attrs and not self._retried(trial)
         return trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 
 class BFloat16(nn.Module):
-    """A network in bfloat16: factors and activations have 8 significant bits, weights, sums and outputs float32's.
+    """A network in bfloat16: its activations and logits have 8 significant bits. Its weights stay float32.
 
-    What is around it, such as a hypernetwork that generates the weights and its regulariser, stays float32.
+    So does what is around it, such as a hypernetwork that generates the weights, and its regulariser.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -15,7 +15,7 @@ class BFloat16(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs (b, *in_shape) to logits (b, n) in float32."""
+        """Inputs (b, *in_shape) to rounded logits (b, n), of type float32."""
         with torch.autocast(x.device.type, torch.bfloat16):
             logits: Tensor = self.network(x)
         return logits.float()

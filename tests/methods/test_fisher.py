@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from hnet_cl.methods import fisher
 from hnet_cl.methods.fisher import diagonal_fisher
 from hnet_cl.seeding import stream
+from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
 
 X = torch.tensor([[1.0], [-0.5], [2.0], [0.3]])
@@ -108,3 +109,11 @@ def test_equals_gradients_of_single_examples(kind: str, monkeypatch: pytest.Monk
     for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
         torch.testing.assert_close(new, expected, rtol=1e-4, atol=1e-7)
     assert general.called == (kind not in ("mlp", "in place")), "linear layers alone take the short way"
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.PReLU()], ids=["linear layers", "any network"])
+def test_exact_for_a_network_in_bfloat16(activation: nn.Module) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(1, 5), activation, nn.Linear(5, 2))
+    exact, rounded = (diagonal_fisher(one, [(X, Y)], BOTH, "true", stream(1)) for one in (network, BFloat16(network)))
+    assert all(map(torch.equal, exact, rounded))

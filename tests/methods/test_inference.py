@@ -12,6 +12,7 @@ from torch import nn
 
 from hnet_cl.methods import hnet
 from hnet_cl.methods.inference import entropy, least_entropy
+from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
 
 LOGITS = st.lists(st.floats(-20, 20), min_size=1, max_size=6)
@@ -53,6 +54,11 @@ def convolutional(num_outputs: int) -> nn.Module:
     return nn.Sequential(nn.Unflatten(1, (1, 1, 2)), nn.Conv2d(1, 5, 1), nn.Tanh(), MLP((5, 1, 2), num_outputs, [5]))
 
 
+def normalised_in_bfloat16(num_outputs: int) -> nn.Module:
+    """Batch normalisation of vectors."""
+    return BFloat16(nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, num_outputs)))
+
+
 @pytest.mark.parametrize("scenario", ["cl2", "cl2 separate", "cl3"])
 @pytest.mark.parametrize("group", [1, 10**9])
 @pytest.mark.parametrize("target", [small_target, convolutional])
@@ -72,6 +78,17 @@ def test_predict_is_the_surest_network_of_a_plain_loop(
         assert direct.argmin() == task
         torch.testing.assert_close(value, direct.min(), rtol=1e-4, atol=1e-6)
         assert output == of_tasks[task][i].argmax() + method.heads.own(task).start
+
+
+@pytest.mark.parametrize("scenario", ["cl2", "cl3"])
+def test_each_task_has_its_own_statistics_in_bfloat16(scenario: str) -> None:
+    benchmark, method = trained(scenario, target=normalised_in_bfloat16)
+    inputs, _ = benchmark.tasks[1].test.batch(slice(None))
+    answer = method.predict(inputs)
+    with torch.no_grad():
+        of_tasks = [method._logits(method.target, inputs, t)[:, method.heads.own(t)] for t in range(3)]
+    tasks, _ = least_entropy(torch.stack(of_tasks), 1.0)
+    assert torch.equal(answer.task, tasks) and len(tasks.unique()) > 1
 
 
 def test_only_tasks_learned_so_far_compete_and_one_is_enough() -> None:

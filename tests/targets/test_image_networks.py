@@ -125,33 +125,32 @@ def test_batch_normalisation_uses_and_moves_the_statistics_it_is_given() -> None
 
 
 @pytest.mark.parametrize("make", [zenke, resnet, convnet])
-def test_in_bfloat16_only_what_is_between_weights_and_outputs(make: Callable[[], nn.Module]) -> None:
+def test_bfloat16_rounds_activations_and_gradients_a_little(make: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
     network = make().eval()
     images = torch.rand(8, *SHAPE)
-    inner = []
+    inner: list[torch.dtype] = []
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(lambda _layer, _inputs, output: inner.append(output.dtype))
-    rounded = BFloat16(network)(images)
+    found = {}
+    for name, one in (("exact", network), ("rounded", BFloat16(network))):
+        inner.clear()
+        logits = one(images)
+        gradients = torch.autograd.grad(logits.square().sum(), list(network.parameters()))
+        found[name] = logits, torch.cat([gradient.flatten() for gradient in gradients])
     assert set(inner) == {torch.bfloat16}
-    exact = network(images)
-    error = (rounded - exact).norm() / exact.norm()
-    assert 0 < error < 0.02, "bfloat16 has 8 significant bits"
-    assert rounded.dtype == torch.float32
-    rounded.square().sum().backward()
-    assert {parameter.grad.dtype for parameter in network.parameters() if parameter.grad is not None} == {torch.float32}
+    for exact, rounded in zip(found["exact"], found["rounded"], strict=True):
+        assert rounded.dtype == torch.float32
+        assert 0 < (rounded - exact).norm() / exact.norm() < 0.05, "bfloat16 has 8 significant bits"
 
 
 @pytest.mark.parametrize("make", [zenke, convnet])
 def test_bfloat16_with_generated_weights(make: Callable[[], nn.Module]) -> None:
     network = BFloat16(make()).eval()
     images = torch.rand(4, *SHAPE)
-    weights = weights_of(network).requires_grad_()
-    logits = TargetNetwork(network).train(False)(weights, images)
+    logits = TargetNetwork(network).train(False)(weights_of(network), images)
     assert torch.equal(logits, network(images))
-    logits.square().sum().backward()
-    assert weights.grad is not None and weights.grad.dtype == torch.float32
 
 
 def test_in_float32_is_the_wrapped_network() -> None:
