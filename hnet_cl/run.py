@@ -118,7 +118,7 @@ def execute(
     tasks = benchmark.tasks
     yardstick = Yardstick([task.majority for task in tasks], independent_examples(tasks))
     recorder = RunRecorder(folder, facts, names, yardstick, progress)
-    board = TensorBoardLog(folder, title, iterations, yardstick, hparams(config), progress.matrix)
+    board = TensorBoardLog(folder, iterations, yardstick, hparams(config), progress.matrix)
 
     def reached(iteration: int) -> dict[str, Any]:
         board.flush()
@@ -129,13 +129,14 @@ def execute(
         bar = stack.enter_context(ConsoleLog(console, names, iterations))
         interruption = stack.enter_context(Interruption())
         keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
-        pictures = PictureLog(folder, title, yardstick, progress.matrix)
+        pictures = PictureLog(folder, title, yardstick, progress.matrix, board.picture)
         logs: list[Log] = [recorder, board, bar, pictures, keeper, *listeners]  # the keeper after all it keeps
         with ended(recorder):
             for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
                 pass  # the logs have heard of it
             board.finish()
             recorder.finish()
+        interruption.release()  # of a signal that came while the last task was evaluated
     checkpoints.keep_last()
     return read_result(folder) or {}
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from builders import run
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
@@ -28,7 +29,6 @@ from hnet_cl.predict import classify, inputs
 from hnet_cl.predict.cli import main
 from hnet_cl.predict.inputs import Form, Inputs
 from hnet_cl.resolvers import plain
-from hnet_cl.run import run
 
 SMALL = (
     *("benchmark.num_tasks=2", "training.iterations=100", "training.lr=0.003", "device.threads=1"),
@@ -189,7 +189,7 @@ class TestWaysToGiveImages:
         torch.save(images.unsqueeze(1), tmp_path / "first.pt")
         torch.save((images.unsqueeze(1) / 255).double(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
         pngs = [save_pngs(tmp_path / "grey", images), save_pngs(tmp_path / "colour", colour)]
-        expected = answers(predict(f"run={folder}", f"input={tmp_path / 'grey.npy'}", "task=1"))
+        expected = answers(predict(f"run={folder}", f"input={tmp_path / 'grey.npy'}", "task=1", "batch_size=3"))
         assert len(expected) == 8
         for path in (*(tmp_path / name for name in ("last.npy", "colour.npy", "first.pt", "old.pt")), *pngs):
             assert answers(predict(f"run={folder}", f"input={path}", "task=1", "batch_size=3")) == expected

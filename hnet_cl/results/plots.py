@@ -1,7 +1,8 @@
 """Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
 
 import io
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
+from PIL import Image
 
 from hnet_cl.files import write_atomically
 from hnet_cl.results.metrics import Matrix, Yardstick, summary, task_inference
 from hnet_cl.results.samples import sample_grid
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
+DRAWING_SHARE = 0.02  # of the time at most that heat maps may take before the last task
 NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
+
+Show = Callable[[str, np.ndarray, int], None]
 
 
 def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure:
@@ -102,20 +107,25 @@ def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
 
 
 class PictureLog:
-    """Keeps the pictures of a run folder up to date.
+    """Keeps the pictures of a run folder up to date, and shows them elsewhere.
+
+    A heat map is drawn after the last task, and before that so seldom that drawing takes little of the time.
 
     Args:
         folder: the run folder.
         title: what run this is.
         yardstick: what the accuracies are measured against.
         matrix: finished rows of the accuracy matrix of a run that continues.
+        show: gets the name of each picture, its pixels (height, width, 3) and the number of tasks learned.
     """
 
-    def __init__(self, folder: Path, title: str, yardstick: Yardstick, matrix: Matrix) -> None:
+    def __init__(self, folder: Path, title: str, yardstick: Yardstick, matrix: Matrix, show: Show) -> None:
         self._folder = folder
         self._title = title
         self._yardstick = yardstick
         self._matrix = list(matrix)
+        self._show = show
+        self._next = time.monotonic()  # when to draw again
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Nothing to draw yet."""
@@ -129,15 +139,25 @@ class PictureLog:
     def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
         """Samples of the generator for tasks 0 to `task`: a picture for each number of tasks learned."""
         if pictures is not None:
-            grid = sample_grid(pictures, recognised, self._title)
-            save_figure(grid, self._folder / f"samples_after_task_{task + 1:02d}.png")
+            grid = pixels(sample_grid(pictures, recognised, self._title))
+            save_picture(grid, self._folder / f"samples_after_task_{task + 1:02d}.png")
+            self._show("samples", grid, task + 1)
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
         self._matrix.append(accuracies)
-        save_figure(accuracy_heatmap(self._matrix, self._title, self._yardstick), self._folder / "accuracy_matrix.png")
+        start = time.monotonic()
+        if start < self._next and len(self._matrix) < len(accuracies):
+            return
+        figures = {"accuracy_matrix": accuracy_heatmap(self._matrix, self._title, self._yardstick)}
         if inferred:
-            save_figure(inference_heatmap(inferred, self._title), self._folder / "inferred_tasks.png")
+            figures["inferred_tasks"] = inference_heatmap(inferred, self._title)
+        for name, figure in figures.items():
+            picture = pixels(figure)
+            save_picture(picture, self._folder / f"{name}.png")
+            self._show(name, picture, len(self._matrix))
+        now = time.monotonic()
+        self._next = now + (now - start) / DRAWING_SHARE
 
 
 def pixels(figure: Figure) -> np.ndarray:
@@ -147,12 +167,12 @@ def pixels(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write the figure as PNG, whole or not at all.
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write pixels (height, width, 3) as PNG, whole or not at all.
 
     Raises:
         OSError: the file cannot be written.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    Image.fromarray(picture).save(buffer, format="png")
     write_atomically(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""TensorBoard events of a run: loss and accuracy curves, the accuracy heat map, and the hparams table."""
+"""TensorBoard events of a run: loss and accuracy curves, pictures, and the hparams table."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hnet_cl.results import metrics, plots, samples
+from hnet_cl.results import metrics
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -18,12 +18,10 @@ SHOWN_METRICS = ("acc", "acc_low", "acc_high", "majority", "during", "bwt", "for
 class TensorBoardLog:
     """Writes events into the run folder itself: its path below the log directory is the run's name there.
 
-    `train/<loss>` has the iteration over all tasks as its step; `eval/*` and the heat map have the number of
-    tasks learned.
+    `train/<loss>` has the iteration over all tasks as its step; `eval/*` and pictures have the number of tasks learned.
 
     Args:
         folder: the run folder.
-        title: what run this is, above the heat map.
         iterations: (T,) iterations of each task.
         yardstick: what the accuracies are measured against.
         hparams: settings for the hparams table. Lists and mappings are shown as text, None is left out.
@@ -33,14 +31,12 @@ class TensorBoardLog:
     def __init__(
         self,
         folder: Path,
-        title: str,
         iterations: Sequence[int],
         yardstick: metrics.Yardstick,
         hparams: Mapping[str, object],
         matrix: metrics.Matrix = (),
     ) -> None:
         self._folder = folder
-        self._title = title
         self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._yardstick = yardstick
         self._hparams = hparams
@@ -71,13 +67,10 @@ class TensorBoardLog:
         """Nothing to write before the task is evaluated."""
 
     def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
-        """Samples of the generator for tasks 0 to `task`, the share of each that is recognised, and of real images."""
+        """Of the generator's samples for tasks 0 to `task` the share of each that is recognised, and of real images."""
         shares = {f"task_{number}": share for number, share in enumerate(recognised, start=1)} | {"real": real}
         for name, share in shares.items():
             self._writer().add_scalar(f"recognised/{name}", share, task + 1)
-        if pictures is not None:
-            grid = plots.pixels(samples.sample_grid(pictures, recognised, self._title))
-            self._writer().add_image("samples", grid, task + 1, dataformats="HWC")
 
     def row(
         self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
@@ -92,12 +85,11 @@ class TensorBoardLog:
                 writer.add_scalar(f"eval/task_{number}", accuracy, learned)
         for name, value in self._metrics().items():
             writer.add_scalar(f"eval/{name}", value, learned)
-        pictures = {"accuracy_matrix": plots.accuracy_heatmap(self._matrix, self._title, self._yardstick)}
-        if inferred:
-            pictures["inferred_tasks"] = plots.inference_heatmap(inferred, self._title)
-        for name, figure in pictures.items():
-            writer.add_image(name, plots.pixels(figure), learned, dataformats="HWC")
         writer.flush()
+
+    def picture(self, name: str, pixels: np.ndarray, learned: int) -> None:
+        """A picture (height, width, 3) of the run after `learned` tasks."""
+        self._writer().add_image(name, pixels, learned, dataformats="HWC")
 
     def flush(self) -> None:
         """All events so far are on disk when it returns, so a run that continues misses none."""

@@ -8,12 +8,15 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpoint import Checkpoints
 from hnet_cl.training.interruption import Interruption
 
+LONG = 1.0  # seconds of evaluation that are worth a checkpoint before it
+
 
 class Keeper:
     """Listens to training as a `Log` and as its `Pause`.
 
     Signals are held while a task is learned, whose state is whole only between two steps, and answered at the next
-    pause. The end of a task's training is always saved, as evaluation may take long and can be interrupted anywhere.
+    pause. The end of a task's training is saved, as evaluation may take long and can be interrupted anywhere; not where
+    the last evaluation took no `LONG` time, but then signals wait for its end too.
 
     Args:
         checkpoints: where states go.
@@ -40,7 +43,8 @@ class Keeper:
         self._interruption = interruption
         self._progress = progress
         self._task = 0
-        self._saved = time.monotonic()
+        self._saved = self._ended = time.monotonic()
+        self._short = False  # whether the last evaluation was
 
     def begin_task(self, task: int, iteration: int) -> None:
         """From here on signals wait for a pause."""
@@ -52,14 +56,17 @@ class Keeper:
         """Nothing to keep."""
 
     def end_task(self, task: int) -> None:
-        """The task's training is over; signals no longer wait."""
-        self._interruption.release()
+        """The task's training is over; signals no longer wait if what follows may take long."""
+        self._ended = time.monotonic()
+        if not self._short:
+            self._interruption.release()
 
     def samples(self, task: int, pictures: Any, recognised: Sequence[float], real: float) -> None:
         """Nothing to keep: they are made anew."""
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Saves the learner. The other logs must have heard of the row before, so that they have it in `progress`."""
+        self._short = time.monotonic() - self._ended < LONG
         self._checkpoints.after_task(task + 1, self._learner, self._progress(0))
 
     def pause(self, iteration: int, state: Callable[[], Mapping[str, Any]]) -> None:
@@ -71,7 +78,8 @@ class Keeper:
         """
         due = time.monotonic() - self._saved >= self._interval
         asked = self._interruption.pending  # read once: what is asked for later is answered at the next pause
-        if due or asked or iteration == self._iterations[self._task]:
+        over = iteration == self._iterations[self._task]
+        if due or asked or (over and not self._short):
             self._checkpoints.in_task(self._task, iteration, state(), self._progress(iteration))
             self._saved = time.monotonic()
         if asked:

@@ -3,12 +3,15 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hnet_cl.results import plots
 from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.plots import PictureLog, accuracy_heatmap, pixels, save_figure
+from hnet_cl.results.plots import PictureLog, accuracy_heatmap, pixels, save_picture
 
 
 def yardstick(tasks: int) -> Yardstick:
@@ -47,8 +50,10 @@ def test_text_lies_within_the_figure() -> None:
 
 def test_the_file_is_a_png_and_alone(tmp_path: Path) -> None:
     path = tmp_path / "accuracy_matrix.png"
-    save_figure(accuracy_heatmap(matrix(3, 2), "a", yardstick(3)), path)
-    assert path.read_bytes().startswith(b"\x89PNG")
+    picture = pixels(accuracy_heatmap(matrix(3, 2), "a", yardstick(3)))
+    save_picture(picture, path)
+    with Image.open(path) as image:
+        assert (np.asarray(image) == picture).all()
     assert [file.name for file in tmp_path.iterdir()] == ["accuracy_matrix.png"]
 
 
@@ -61,12 +66,40 @@ def test_imports_neither_pyplot_nor_torch_nor_hydra() -> None:
 
 
 def test_pictures_of_a_run(tmp_path: Path) -> None:
-    log = PictureLog(tmp_path, "a", yardstick(2), matrix(2, 1))
+    shown: list[tuple[str, tuple[int, ...], int]] = []
+    log = PictureLog(tmp_path, "a", yardstick(2), matrix(2, 1), lambda name, p, n: shown.append((name, p.shape, n)))
     log.samples(0, None, [0.5], 0.9)
     log.samples(1, np.zeros((2, 16, 1, 4, 4)), [0.5, 0.5], 0.9)
     log.row(1, [0.8, 0.9], [[1, 0], [0, 1]])
+    assert [(name, learned) for name, _, learned in shown] == [
+        ("samples", 2),
+        ("accuracy_matrix", 2),
+        ("inferred_tasks", 2),
+    ]
+    with Image.open(tmp_path / "accuracy_matrix.png") as image:
+        assert shown[1][1] == (image.height, image.width, 3)
     assert {path.name for path in tmp_path.iterdir()} == {
         "accuracy_matrix.png",
         "inferred_tasks.png",
         "samples_after_task_02.png",
     }
+
+
+def test_heat_maps_take_little_of_the_time_but_the_last_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock on which a drawing takes 1 s: after the first none for 1 s / DRAWING_SHARE, save for the last one."""
+    now = 0.0
+
+    def show(name: str, picture: np.ndarray, learned: int) -> None:
+        nonlocal now
+        now += 1
+        drawn.append(learned)
+
+    drawn: list[int] = []
+    monkeypatch.setattr(plots, "time", SimpleNamespace(monotonic=lambda: now))
+    log = PictureLog(tmp_path, "a", yardstick(8), [], show)
+    for task, row in enumerate(matrix(8, 8)):
+        log.row(task, row, None)
+        now += 0.4 / plots.DRAWING_SHARE
+    assert drawn == [1, 4, 7, 8]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from builders import blobs, learner, training
 
 from hnet_cl.errors import Interrupted
+from hnet_cl.training import keeper as module
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
@@ -33,7 +35,13 @@ class Counted(Checkpoints):
         self.made.append((tasks, progress))
 
 
-def kept_run(store: Checkpoints, interval: float, pause_at: tuple[int, int] = (-1, -1), signum: int = 0) -> None:
+def kept_run(
+    store: Checkpoints,
+    interval: float,
+    pause_at: tuple[int, int] = (-1, -1),
+    signum: int = 0,
+    others: Sequence[Any] = (),
+) -> None:
     """A run of three tasks; a signal arrives before the pause after `pause_at`."""
     benchmark = blobs()
     made = learner("finetune", benchmark)
@@ -47,11 +55,14 @@ def kept_run(store: Checkpoints, interval: float, pause_at: tuple[int, int] = (-
                 os.kill(os.getpid(), signum)
             keeper.pause(iteration, state)
 
-        for _ in train(made, benchmark.tasks, training(iterations=ITERATIONS), 1, [keeper], pause=pause):
+        for _ in train(made, benchmark.tasks, training(iterations=ITERATIONS), 1, [keeper, *others], pause=pause):
             pass
 
 
-def test_a_long_interval_leaves_the_ends_of_training_and_of_the_tasks(tmp_path: Path) -> None:
+def test_a_long_interval_leaves_the_ends_of_training_and_of_the_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LONG", 0.0)
     store = Counted(tmp_path)
     kept_run(store, interval=3600)
     assert store.made == [
@@ -59,6 +70,35 @@ def test_a_long_interval_leaves_the_ends_of_training_and_of_the_tasks(tmp_path: 
         for task in range(3)
         for event in ((task, ITERATIONS, {"iteration": ITERATIONS}), (task + 1, {"iteration": 0}))
     ]
+
+
+def test_the_end_of_training_is_not_kept_before_a_short_evaluation(tmp_path: Path) -> None:
+    """How long the first one takes nobody knows."""
+    store = Counted(tmp_path)
+    kept_run(store, interval=3600)
+    ends = [(1, {"iteration": 0}), (2, {"iteration": 0}), (3, {"iteration": 0})]
+    assert store.made == [(0, ITERATIONS, {"iteration": ITERATIONS}), *ends]
+
+
+@pytest.mark.parametrize(("task", "waits"), [(0, False), (1, True)])
+def test_signals_wait_for_the_end_of_a_short_evaluation(tmp_path: Path, task: int, waits: bool) -> None:
+    """So that no step is lost whose state was not saved before it."""
+    store = Counted(tmp_path)
+
+    class Sender:
+        """A log after whose end of training a signal comes."""
+
+        def end_task(self, ended: int) -> None:
+            if ended == task:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *_: None
+
+    with pytest.raises(Interrupted):
+        kept_run(store, 3600, others=[Sender()])
+    place = (task + 1, 1) if waits else (task, ITERATIONS)
+    assert store.made[-1] == (*place, {"iteration": place[1]})
 
 
 def test_an_interval_of_zero_keeps_every_step(tmp_path: Path) -> None:
