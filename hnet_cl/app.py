@@ -6,6 +6,8 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hnet_cl.arguments import flags_last, spread_seeds
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, UserError
@@ -34,11 +37,15 @@ log = logging.getLogger("hnet_cl")
 
 def main() -> None:
     """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
-    arguments = sys.argv[1:] = _flags_last(sys.argv[1:])
+    arguments = sys.argv[1:] = flags_last(sys.argv[1:])
     if "--help" in arguments or "-h" in arguments:
         print(help_text(arguments))
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing them
+    try:
+        arguments = sys.argv[1:] = spread_seeds(arguments)
+    except UserError as error:
+        _stop(error)
     if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
         _register_sweepers()
         signal.signal(signal.SIGTERM, _interrupt)  # else the jobs of a pool of processes would go on without a head
@@ -70,12 +77,6 @@ def _register_sweepers() -> None:
     register(GridSweeper, OptunaSweeper)
 
 
-def _flags_last(arguments: list[str]) -> list[str]:
-    """The same arguments with -m at the end: Hydra's parser stops at one that stands between overrides."""
-    sweep = [argument for argument in arguments if argument in ("-m", "--multirun")]
-    return [argument for argument in arguments if argument not in sweep] + sweep
-
-
 def _continues(reason: str, exit_code: int) -> NoReturn:
     print(f"hnet_cl: {reason}; the same command continues this run", file=sys.stderr)
     raise SystemExit(exit_code) from None
@@ -103,16 +104,34 @@ class CheckFirst(Callback):
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
-def _run(config: DictConfig) -> dict[str, float | None]:
-    """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers."""
-    from hnet_cl.results.failure import record_failure
-    from hnet_cl.run import run
-    from hnet_cl.sweeps.pruning import listeners
+def _run(config: DictConfig, shared: Any = None) -> Any:
+    """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers.
+
+    With an `Interruption` that it has to share with other jobs it returns a generator, which yields every few steps
+    and returns the metrics.
+    """
+    from rich.console import Console
+
+    from hnet_cl.run import Surroundings, exhaust
+    from hnet_cl.training.interruption import Interruption
 
     job = HydraConfig.get()
+    if shared is not None:
+        return _turns(config, job, Surroundings(Console(force_interactive=False), shared, label=job.sweep.subdir))
+    with Interruption() as own:
+        return exhaust(_turns(config, job, Surroundings(Console(), own)))
+
+
+def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, None, dict[str, float | None]]:
+    from hnet_cl.results.failure import record_failure
+    from hnet_cl.run import run_in_turns
+    from hnet_cl.sweeps.pruning import listeners
+
     folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
     try:
-        return dict(run(plain(config), folder, overrides, listeners(job.sweeper, folder))["metrics"])
+        own = replace(surroundings, listeners=listeners(job.sweeper, folder))
+        result = yield from run_in_turns(plain(config), folder, overrides, own)
+        return dict(result["metrics"])
     except PrunedError:
         raise
     except Exception as error:

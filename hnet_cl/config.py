@@ -4,7 +4,7 @@ import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import torch
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     PositiveInt,
     ValidationError,
     create_model,
+    model_validator,
 )
 from torch import nn
 
@@ -31,12 +32,19 @@ from hnet_cl.training.trainer import TrainingSettings
 class DeviceSettings(Settings):
     """`threads` of torch on the processor; None leaves the number to torch.
 
-    `precision`: what the target network computes with.
+    `precision`: what the target network computes with. `graph`: training steps are captured as CUDA graphs.
     """
 
     type: Literal["cpu", "cuda"]
     threads: PositiveInt | None
     precision: Literal["float32", "bfloat16"]
+    graph: bool
+
+    @model_validator(mode="after")
+    def _graphs_need_a_gpu(self) -> Self:
+        if self.graph and self.type != "cuda":
+            raise ValueError(f"graph=true needs type=cuda, not {self.type}: choose device=cuda, or graph=false")
+        return self
 
 
 @dataclass(frozen=True)

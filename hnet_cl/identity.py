@@ -16,6 +16,7 @@ NOT_COMPUTED = (
     "output_dir",
     "hydra",
     "training.eval_batch_size",
+    "device.graph",
 )
 
 

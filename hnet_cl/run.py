@@ -2,9 +2,9 @@
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,30 +27,54 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
-from hnet_cl.training.trainer import Log, train
+from hnet_cl.training.trainer import Log, turns
+
+Turns = Generator[None, None, dict[str, Any]]
 
 
-def run(
-    config: Mapping[str, Any], folder: Path, overrides: Sequence[str], listeners: Sequence[Log] = ()
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a run shares with others that take turns with it: `console`, signals, and `listeners` beside the usual ones.
+
+    `label` tells its lines on the console from theirs.
+    """
+
+    console: Console
+    interruption: Interruption
+    listeners: Sequence[Log] = ()
+    label: str = ""
+
+
+def exhaust(turns: Generator[None, None, Any]) -> Any:
+    """Takes all turns at once; returns what they return in the end."""
+    while True:
+        try:
+            next(turns)
+        except StopIteration as end:
+            return end.value
+
+
+def run_in_turns(
+    config: Mapping[str, Any], folder: Path, overrides: Sequence[str], surroundings: Surroundings
+) -> Turns:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
-    `listeners` hear of the training after all that always does.
-
-    Returns the contents of result.json. A finished run is only shown again; an interrupted one continues where
-    its last checkpoint was made. From the first step on, an error is recorded in result.json before it is raised.
+    It yields every few training steps, so that several runs in one process can take turns, and returns the contents of
+    result.json. A finished run is only shown again; an interrupted one continues where its last checkpoint was made.
+    From the first step on, an error is recorded in result.json before it is raised.
 
     Raises:
         UserError: anything the user can mend.
     """
     plan = check(config)
-    console = Console()
+    console = surroundings.console
     done = finished(config, folder)
     if done:
         console.print(f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again.")
     else:
         with alone(folder):
-            done = finished(config, folder) or execute(plan, config, folder, overrides, console, listeners)
+            done = finished(config, folder)
+            done = done or (yield from execute(plan, config, folder, overrides, surroundings))
     names = [f"task {number + 1}" for number in range(done["num_tasks"])]
     print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
     print(folder)
@@ -95,10 +119,10 @@ def execute(
     config: Mapping[str, Any],
     folder: Path,
     overrides: Sequence[str],
-    console: Console,
-    listeners: Sequence[Log],
-) -> dict[str, Any]:
+    surroundings: Surroundings,
+) -> Turns:
     """Builds, trains and records; returns the contents of result.json."""
+    console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
@@ -126,14 +150,14 @@ def execute(
 
     with ExitStack() as stack:
         stack.callback(board.close)
-        bar = stack.enter_context(ConsoleLog(console, names, iterations))
-        interruption = stack.enter_context(Interruption())
+        bar = stack.enter_context(ConsoleLog(console, names, iterations, surroundings.label))
         keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
         pictures = PictureLog(folder, title, yardstick, progress.matrix, board.picture)
-        logs: list[Log] = [recorder, board, bar, pictures, keeper, *listeners]  # the keeper after all it keeps
+        logs: list[Log] = [recorder, board, bar, pictures, keeper]  # the keeper after all it keeps
+        logs += surroundings.listeners
         with ended(recorder):
-            for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
-                pass  # the logs have heard of it
+            for _ in turns(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
+                yield  # the logs have heard of it
             board.finish()
             recorder.finish()
         interruption.release()  # of a signal that came while the last task was evaluated

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import Tensor
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
@@ -13,15 +14,47 @@ def derive_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
-def stream(seed: int, *names: str | int) -> torch.Generator:
-    """A CPU generator of its own for the stream `names`, the same for every method with that seed."""
-    return torch.Generator().manual_seed(derive_seed(seed, *names))
+def stream(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator of its own for the stream `names`, the same for every method with that seed; devices differ."""
+    return torch.Generator(device).manual_seed(derive_seed(seed, *names))
 
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
     """Inside, torch's global generators are the stream `names`; outside they go on as if nothing happened."""
-    gpus = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.random.fork_rng(gpus):
-        torch.manual_seed(derive_seed(seed, *names))
+    with OwnRandomness(seed, *names):
         yield
+
+
+class OwnRandomness:
+    """torch's global generators as one of several users in turn has them.
+
+    Inside `with own:` they are the stream `names`, from where it was left the last time; outside they go on as if
+    nothing had happened.
+    """
+
+    def __init__(self, seed: int, *names: str | int) -> None:
+        others = _global_states()
+        torch.manual_seed(derive_seed(seed, *names))
+        self._own = _global_states()
+        _set_global_states(others)
+
+    def __enter__(self) -> None:
+        self._others = _global_states()
+        _set_global_states(self._own)
+
+    def __exit__(self, *_: object) -> None:
+        self._own = _global_states()
+        _set_global_states(self._others)
+
+
+def _global_states() -> list[Tensor]:
+    """States of the processor's generator and of the GPU's, where one is."""
+    gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
+    return [torch.get_rng_state(), *gpu]
+
+
+def _set_global_states(states: list[Tensor]) -> None:
+    torch.set_rng_state(states[0])
+    for state in states[1:]:
+        torch.cuda.set_rng_state(state)

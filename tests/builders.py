@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from hnet_cl import settings as base
@@ -20,8 +21,10 @@ from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
+from hnet_cl.run import Surroundings, exhaust, run_in_turns
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.targets.mlp import MLP
+from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.trainer import TrainingSettings
 
 CPU = torch.device("cpu")
@@ -233,6 +236,13 @@ def written_out(hypernetwork: Hypernetwork, theta: Mapping[str, Tensor], embeddi
 def moved(theta: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
     """Another theta nearby, as leaves that require gradients."""
     return {name: (p + scale * torch.randn_like(p)).detach().requires_grad_() for name, p in theta.items()}
+
+
+def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """A whole run of a resolved configuration in this process; returns the contents of result.json."""
+    with Interruption() as interruption:
+        result: dict[str, Any] = exhaust(run_in_turns(config, folder, overrides, Surroundings(Console(), interruption)))
+    return result
 
 
 def same_state(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from builders import run
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -15,7 +16,6 @@ from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import DeviceSettings, check
 from hnet_cl.errors import UserError
 from hnet_cl.results.recorder import read_result
-from hnet_cl.run import run
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
 
 
 def device(threads: int | None) -> DeviceSettings:
-    return DeviceSettings(type="cpu", threads=threads, precision="float32")
+    return DeviceSettings(type="cpu", threads=threads, precision="float32", graph=False)
 
 
 def test_fresh_keeps_the_old_result_until_the_new_run_can_begin(config: dict[str, Any], tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED | {"identity"},
-    "sweeps": SHARED | {"complaints", "conf_files", "identity", "resolvers", "results"},
+    "sweeps": SHARED | {"complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
     "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
     "memory": set(),
     "identity": set(),
@@ -31,10 +31,13 @@ MAY_IMPORT = {
     "predict": SHARED
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}
     | {"results.recorder", "training.checkpoint"},
+    "arguments": SHARED,
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},
-    "app": SHARED | {"complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"},
+    "app": SHARED
+    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"}
+    | {"training.interruption"},
     "__main__": {"app"},
     "__init__": set(),
 } | {leaf: set() for leaf in SHARED}

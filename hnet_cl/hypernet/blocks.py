@@ -58,7 +58,8 @@ class BlockRegularizer(AnchoredRegularizer):
         """As the base class has it, of pairs instead of tasks and with replacement."""
         if number is None:
             return None
-        return torch.randint(self.number, (number,), generator=generator).to(self.embeddings.device)
+        pairs = torch.randint(self.number, (number,), generator=generator, device=generator.device)
+        return pairs.to(self.embeddings.device)
 
     def _add_head_gradient(
         self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor

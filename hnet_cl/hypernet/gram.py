@@ -128,7 +128,7 @@ class GramRegularizer(AnchoredRegularizer):
             gram_sum += gram
             grad_partial[segment.partial] += some @ gram
         grad_z = (z @ gram_sum).view_as(every)
-        grad_z.index_put_((place, chunk), grad_partial[here], accumulate=True)
+        grad_z[place, chunk] += grad_partial[here]
         return Sums(total, gradient_of_psi(grad_z), moments)
 
     def multiply(self, moments: Sequence[Tensor], scale: Tensor | float, gradient: Tensor) -> None:

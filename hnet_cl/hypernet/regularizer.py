@@ -51,7 +51,7 @@ class OutputRegularizer(ABC):
         tasks = len(self.embeddings)
         if number is None or number >= tasks:
             return None
-        return torch.randperm(tasks, generator=generator)[:number].to(self.embeddings.device)
+        return torch.randperm(tasks, generator=generator, device=generator.device)[:number].to(self.embeddings.device)
 
     @property
     def distances(self) -> Mapping[str, Distance]:

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hnet_cl import seeding
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.scenario import HeadMap, ScenarioSettings
-from hnet_cl.seeding import seeded
 from hnet_cl.settings import Settings
 
 
@@ -20,7 +20,7 @@ class Setup:
     """What every learner is given beside its own settings; `in_shape` is that of one input.
 
     `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser and notes it in
-    `optimizers` for as long as it is used.
+    `optimizers` for as long as it is used. `graph`: steps that can be captured as a CUDA graph are.
     """
 
     heads: HeadMap
@@ -30,6 +30,11 @@ class Setup:
     device: torch.device
     in_shape: tuple[int, ...]
     optimizers: Iterable[torch.optim.Optimizer] = ()
+    graph: bool = False
+
+    def stream(self, *names: str | int) -> torch.Generator:
+        """The random stream `names` on the device, for what steps draw."""
+        return seeding.stream(self.seed, *names, device=self.device)
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of all steps from now on."""
@@ -39,7 +44,7 @@ class Setup:
 
     def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
         """A target network on the device, initialised from the random stream `stream`."""
-        with seeded(self.seed, "init", *stream):
+        with seeding.seeded(self.seed, "init", *stream):
             return self.make_target(num_outputs).to(self.device)
 
 
@@ -113,6 +118,18 @@ class Learner(nn.Module, ABC):
         """
         self.tasks = tasks
         self.latest = tasks[-1].id
+
+    @property
+    def capturable(self) -> bool:
+        """Whether all steps of a task do the same with tensors of the same shapes on the device alone.
+
+        On a GPU such a step is captured once and replayed: Python is not run again, and what differs from step to step
+        must be in tensors that `prepare` writes to in place, or drawn from generators of `moving_parts`.
+        """
+        return False
+
+    def prepare(self, size: int) -> None:
+        """Called before each step on `size` examples, and never captured: what else a step needs of its own."""
 
     @abstractmethod
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:

@@ -65,6 +65,10 @@ class Classifier(Learner):
         if self.optimizer is None or self.settings.reset_optimizer:
             self.optimizer = self.setup.make_optimizer(self.network.parameters())
 
+    @property
+    def capturable(self) -> bool:
+        return True
+
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         assert self.optimizer is not None
         self.optimizer.zero_grad()

@@ -15,7 +15,7 @@ from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.snapshot import Snapshot
-from hnet_cl.seeding import seeded, stream
+from hnet_cl.seeding import seeded
 
 
 class GeneratedDecoderSettings(GeneratorSettings, ProtectionSettings):
@@ -57,10 +57,15 @@ class GeneratedDecoder(Generator):
         super().begin_task(task)
         self._frozen = Snapshot(self.hypernetwork)
         self._encoder_optimizer = self.setup.make_optimizer(self.encoder.parameters())
-        sampling = stream(self.setup.seed, "regularized decoders", task.id)
+        sampling = self.setup.stream("regularized decoders", task.id)
         self.protected = ProtectedTraining(
             self.hypernetwork, task.id, self.settings, self.setup.make_optimizer, sampling
         )
+
+    @property
+    def capturable(self) -> bool:
+        capturable: bool = self.settings.capturable
+        return capturable
 
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         self._encoder_optimizer.zero_grad()
@@ -93,7 +98,7 @@ class GeneratedDecoder(Generator):
 
     @torch.no_grad()
     def samples(self, number: int) -> Samples:
-        draws = stream(self.setup.seed, "samples", self.latest)
+        draws = self.setup.stream("samples", self.latest)
         self.decoder.train(False)
         tasks = range(self.latest + 1)
         drawn = [self.images(self._decode(self.hypernetwork(t), self.normal(number, draws), t)) for t in tasks]

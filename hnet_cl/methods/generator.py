@@ -23,7 +23,6 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.judge import JudgeSettings
-from hnet_cl.seeding import stream
 
 BLOCK = 25  # steps whose replay is drawn at a time, so that an old task's decoder is generated once for all of them
 CHECKED = 1000  # training examples whose range is looked at
@@ -76,7 +75,12 @@ class Generator(nn.Module, ABC):
         self.latest = task.id
         self.replayed = 0
         self._block = None
-        self.noise = stream(self.setup.seed, "latent noise", task.id)
+        self.noise = self.setup.stream("latent noise", task.id)
+
+    @property
+    def capturable(self) -> bool:
+        """As `Learner.capturable`."""
+        return True
 
     @abstractmethod
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
@@ -93,7 +97,7 @@ class Generator(nn.Module, ABC):
         block, place = divmod(self.replayed, BLOCK)
         if self._block != (block, size):
             self._block = block, size
-            self._drawn = self._draw(size, stream(self.setup.seed, "replay", self.latest, block))
+            self._drawn = self._draw(size, self.setup.stream("replay", self.latest, block))
         self.replayed += 1
         return Samples(self._drawn.inputs[place], self._drawn.tasks)
 
@@ -118,7 +122,7 @@ class Generator(nn.Module, ABC):
 
     def normal(self, number: int, draws: Stream) -> Tensor:
         """Draws (number, latent) from N(0, I)."""
-        return torch.randn(number, self.settings.latent, generator=draws).to(self.setup.device)
+        return torch.randn(number, self.settings.latent, generator=draws, device=draws.device)
 
     def images(self, outputs: Tensor) -> Tensor:
         """Expected inputs (b, *in_shape) from the decoder's outputs (b, pixels)."""

@@ -19,7 +19,7 @@ from hnet_cl.methods.base import Learner, Prediction, SampleReport, Setup
 from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.scenario import ScenarioSettings, gather_heads
-from hnet_cl.seeding import seeded, stream
+from hnet_cl.seeding import seeded
 from hnet_cl.targets.bfloat16 import in_float32
 
 GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
@@ -69,12 +69,20 @@ class HNet(Learner):
             with torch.no_grad():
                 self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
         kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
-        sampling = stream(self.setup.seed, "regularized tasks", task)
+        sampling = self.setup.stream("regularized tasks", task)
         self.protected = ProtectedTraining(
             self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
         )
         if self.task_classifier:
             self.task_classifier.begin_task(tasks)
+
+    @property
+    def capturable(self) -> bool:
+        return self.settings.capturable and (self.task_classifier is None or self.task_classifier.capturable)
+
+    def prepare(self, size: int) -> None:
+        if self.task_classifier:
+            self.task_classifier.prepare(size)
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         self.protected.zero_grad()

@@ -22,6 +22,10 @@ class Joint(Classifier):
         sizes = torch.tensor([len(task.train) for task in tasks])
         self.borders = sizes.cumsum(0)
 
+    @property
+    def capturable(self) -> bool:
+        return False  # how many examples of each task a batch has is known on the processor alone
+
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return {"draws": self.draws}
 

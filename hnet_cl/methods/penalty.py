@@ -32,13 +32,10 @@ class QuadraticPenalty(nn.Module):
     @torch.no_grad()
     def add_gradient(self, weights: list[Tensor], gradients: list[Tensor], c: float) -> Tensor:
         """Adds the penalty's gradient 2 c importance (w - anchor) to `gradients`; returns its value."""
-        value = gradients[0].new_zeros(())
-        for weight, anchor, importance, gradient in zip(weights, self.anchor, self.importance, gradients, strict=True):
-            drift = weight - anchor
-            pull = importance * drift
-            value += c * torch.dot(pull.flatten(), drift.flatten())
-            gradient.add_(pull, alpha=2 * c)
-        return value
+        drifts = torch._foreach_sub(weights, self.anchor)
+        pulls = torch._foreach_mul(self.importance, drifts)
+        torch._foreach_add_(gradients, pulls, alpha=2 * c)
+        return c * torch.stack([p.flatten().dot(d.flatten()) for p, d in zip(pulls, drifts, strict=True)]).sum()
 
     @torch.no_grad()
     def anchor_at(self, weights: Sequence[Tensor]) -> None:

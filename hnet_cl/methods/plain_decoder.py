@@ -10,7 +10,6 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.snapshot import Snapshot
-from hnet_cl.seeding import stream
 
 
 class PlainDecoderSettings(GeneratorSettings):
@@ -60,7 +59,7 @@ class PlainDecoder(Generator):
 
     @torch.no_grad()
     def samples(self, number: int) -> Samples:
-        draws = stream(self.setup.seed, "samples", self.latest)
+        draws = self.setup.stream("samples", self.latest)
         return Samples(self.images(self.decoder.eval()(self.normal((self.latest + 1) * number, draws))), None)
 
     def get_extra_state(self) -> dict[str, Any]:

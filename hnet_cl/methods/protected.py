@@ -55,6 +55,11 @@ class ProtectionSettings(base.Settings):
             )
         return self
 
+    @property
+    def capturable(self) -> bool:
+        """Whether every step's regulariser does the same on the device; old tasks are drawn on the processor."""
+        return self.regularized_tasks is None
+
     def make_regularizer(
         self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None
     ) -> OutputRegularizer:

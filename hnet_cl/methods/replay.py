@@ -74,6 +74,7 @@ class Replay(Classifier):
         self._teacher = Snapshot(self.network)
         self._share = self.settings.new_weight or 1 / len(tasks)
         self._replayed: Samples | None = None
+        self._prepared = False
         heads, before = self.heads, self.latest - 1
         old = range(self.latest)
         outputs = [
@@ -82,9 +83,28 @@ class Replay(Classifier):
             [heads.own(task) for task in old],
         ]
         self._wanted, self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
+        if self.latest:  # the old heads, each once: (2, heads, 1, outputs)
+            self._different = torch.stack([self._wanted, self._had]).unique(dim=1).unsqueeze(2)
+
+    @property
+    def capturable(self) -> bool:
+        return self.generator.capturable
+
+    def prepare(self, size: int) -> None:
+        """Draws the replay of the next step; without this call the step itself does."""
+        self._prepared = True
+        if not self.latest:
+            return
+        drawn = self.generator.replay(size)
+        if self._replayed is None or self._replayed.inputs.shape != drawn.inputs.shape:
+            self._replayed = Samples(drawn.inputs.clone(), drawn.tasks)
+        else:
+            self._replayed.inputs.copy_(drawn.inputs)  # in place, for a captured step
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        self._replayed = self.generator.replay(len(inputs)) if self.latest else None
+        if not self._prepared:
+            self.prepare(len(inputs))
+        self._prepared = False
         return super().step(inputs, labels) | self.generator.step(inputs, self._replayed, self._share)
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
@@ -104,7 +124,7 @@ class Replay(Classifier):
         If the tasks are not known, samples are for all old heads: the mean over them.
         """
         if tasks is None:
-            wanted, had = torch.stack([self._wanted, self._had]).unique(dim=1).unsqueeze(2)  # each (heads, 1, outputs)
+            wanted, had = self._different  # each (heads, 1, outputs)
             own = had
         else:
             wanted, had, own = self._wanted[tasks], self._had[tasks], self._own[tasks]

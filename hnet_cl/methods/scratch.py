@@ -40,6 +40,10 @@ class Scratch(Learner):
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return {"optimizer": self.optimizer}
 
+    @property
+    def capturable(self) -> bool:
+        return True
+
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad()
         network = self.networks[self.latest].train()

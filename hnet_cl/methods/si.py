@@ -56,8 +56,8 @@ class SI(Classifier):
         before = [weight.detach().clone() for weight in self.weights]
         losses = super().step(inputs, labels)
         with torch.no_grad():
-            for omega, slope, weight, old in zip(self.omega, self.slope, self.weights, before, strict=True):
-                omega.addcmul_(slope, weight - old, value=-1)
+            moves = torch._foreach_sub(self.weights, before)
+            torch._foreach_addcmul_(self.omega, self.slope, moves, value=-1)
         return losses
 
     @torch.no_grad()

@@ -107,7 +107,7 @@ def load(run: Path, device: str) -> Trained:
 
 def _plan(config: Mapping[str, Any], device: str) -> Plan:
     """The configuration on another device."""
-    return check({**config, "device": {**(config.get("device") or {}), "type": device}})
+    return check({**config, "device": {**(config.get("device") or {}), "type": device, "graph": False}})
 
 
 def _facts(folder: Path) -> _Facts:

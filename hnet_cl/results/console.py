@@ -38,11 +38,13 @@ class ConsoleLog:
         console: where to write.
         task_names: (T,) names of the tasks.
         iterations: (T,) iterations of each task.
+        label: begins each line, where several runs write to the console.
     """
 
-    def __init__(self, console: Console, task_names: Sequence[str], iterations: Sequence[int]) -> None:
+    def __init__(self, console: Console, task_names: Sequence[str], iterations: Sequence[int], label: str = "") -> None:
         self._console = console
         self._task_names = task_names
+        self._label = label and f"{label}: "
         self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._started = time.perf_counter()
         self._bar = Progress(
@@ -69,7 +71,7 @@ class ConsoleLog:
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
         done = self._before[task] + iteration
-        self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
+        self._bar.update(self._run, completed=done, description=f"{self._label}task {task + 1}/{len(self._task_names)}")
         self._bar.start()
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
@@ -94,7 +96,7 @@ class ConsoleLog:
         if not self._console.is_interactive:
             count = f"task {task + 1}/{len(self._task_names)}"
             elapsed = time.perf_counter() - self._started
-            line = f"{count} ({self._task_names[task]}): {mean}, {elapsed:.1f} s"
+            line = f"{self._label}{count} ({self._task_names[task]}): {mean}, {elapsed:.1f} s"
             self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:

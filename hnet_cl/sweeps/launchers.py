@@ -8,6 +8,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hnet_cl.errors import UserError
+from hnet_cl.sweeps.one_process import OneProcessLauncher
 from hnet_cl.sweeps.plugin import PREFIX, register
 
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -31,6 +32,7 @@ def make_launcher(hydra_context: HydraContext, task_function: TaskFunction, conf
     if module and not _installed(module):
         choice = config.hydra.runtime.choices["hydra/launcher"]
         raise UserError(f"hydra/launcher={choice}: is not installed; pip install 'hnet-cl[{extra}]'")
+    register(OneProcessLauncher)
     if extra == "slurm":
         from hnet_cl.sweeps.submitit import LocalLauncher, SlurmLauncher
 

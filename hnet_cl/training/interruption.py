@@ -15,6 +15,8 @@ class Interruption:
     A handler that a job scheduler has installed for one of them, or for SIGUSR2, is called at that moment instead:
     it may put the job back into its queue, or let it go on. A second signal in between does not wait. Signals reach
     the main thread only; elsewhere nothing is installed.
+
+    Several runs may share one and take turns: a signal that ends a run is still `pending` for the others.
     """
 
     def __init__(self) -> None:
@@ -57,20 +59,19 @@ class Interruption:
             Interrupted: one did, and no job scheduler has a handler for it.
         """
         self._held = False
-        signum, self._pending = self._pending, None
-        if signum is not None:
-            self._leave(signum)
+        if self._pending is not None:
+            self._leave(self._pending)
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        if self._held and self._pending is None:
-            self._pending = signum
-        else:
-            self._pending = None
+        waits = self._held and self._pending is None
+        self._pending = signum
+        if not waits:
             self._leave(signum)
 
     def _leave(self, signum: int) -> None:
         previous = self._previous[signum]
         if callable(previous) and previous is not signal.default_int_handler:
             previous(signum, None)
+            self._pending = None
         else:
             raise Interrupted(signum)

@@ -12,11 +12,14 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
-from hnet_cl.seeding import seeded, stream
+from hnet_cl.seeding import OwnRandomness, stream
 from hnet_cl.settings import Settings
 from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.evaluation import Row, evaluate
 from hnet_cl.training.progress import TaskInProgress
+from hnet_cl.training.steps import make_steps
+
+TURN = 10  # steps after which another run in the same process may have its turn
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -123,10 +126,23 @@ def train(
     The order of batches is a random stream of its own: with the same seed, all methods see the same batches.
     `pause` is called after each step with the iterations done of the task and a function that tells its state.
     """
+    return (row for row in turns(learner, tasks, settings, seed, logs, start, pause) if row is not None)
+
+
+def turns(
+    learner: Learner,
+    tasks: Sequence[Task],
+    settings: TrainingSettings,
+    seed: int,
+    logs: Sequence[Log],
+    start: Start | None = None,
+    pause: Pause = go_on,
+) -> Iterator[Row | None]:
+    """What `train` does, but it also yields None every few steps: several runs in one process can take turns."""
     start = start or Start()
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()
-        learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
+        yield from learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
         row = evaluate(learner, tasks, latest, settings.eval_batch_size)
         show_samples(learner, latest, logs)
         for log in logs:
@@ -142,28 +158,34 @@ def learn(
     logs: Sequence[Log],
     start: Start,
     pause: Pause,
-) -> None:
-    """The training iterations of the last of `tasks` that are not done yet."""
+) -> Iterator[None]:
+    """The training iterations of the last of `tasks` that are not done yet; yields every few of them."""
     task = tasks[-1]
     batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
     draws = stream(seed, "augmentation", task.id)
-    device = task.train.labels.device
-    steps = settings.steps(task)
+    last, lr = settings.steps(task), None
+    own = OwnRandomness(seed, "steps", task.id)  # what modules draw without asking, as dropout does
     learner.begin_task(tasks)
     progress = TaskInProgress(learner, batches, draws)
-    with seeded(seed, "steps", task.id):  # what modules draw without asking, as dropout does
+    with own:
         if start.state is not None:
             progress.restore(start.state)
-        for log in logs:
-            log.begin_task(task.id, start.iteration)
-        for iteration in range(start.iteration + 1, steps + 1):
-            learner.setup.set_lr(settings.lr_at(iteration, steps))
-            losses = learner.step(*task.train.batch(batches.next().to(device), draws))
-            if iteration % settings.log_every == 0 or iteration == steps:
-                numbers = finite(losses, task, iteration)
-                for log in logs:
-                    log.losses(task.id, iteration, numbers)
-            pause(iteration, progress.state)
+    step = make_steps(learner, task.train, draws)
+    for log in logs:
+        log.begin_task(task.id, start.iteration)
+    for turn in range(start.iteration, last, TURN):
+        with own, step:
+            for iteration in range(turn + 1, min(turn + TURN, last) + 1):
+                if lr != (lr := settings.lr_at(iteration, last)):
+                    step.set_lr(lr)
+                losses = step(batches.next())
+                if iteration % settings.log_every == 0 or iteration == last:
+                    numbers = finite(losses, task, iteration)
+                    for log in logs:
+                        log.losses(task.id, iteration, numbers)
+                pause(iteration, progress.state)
+        yield
+    step.join()
     learner.end_task()
     for log in logs:
         log.end_task(task.id)

@@ -28,7 +28,13 @@ def test_a_missing_package_is_named(choice: str, extra: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    ("choice", "name"), [("local", "JoblibLauncher"), ("slurm", "SlurmLauncher"), ("slurm_local", "LocalLauncher")]
+    ("choice", "name"),
+    [
+        ("local", "JoblibLauncher"),
+        ("slurm", "SlurmLauncher"),
+        ("slurm_local", "LocalLauncher"),
+        ("one_process", "OneProcessLauncher"),
+    ],
 )
 def test_every_preset_makes_its_launcher(choice: str, name: str) -> None:
     assert type(made(choice)).__name__ == name

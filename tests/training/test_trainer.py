@@ -14,7 +14,7 @@ from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import evaluate
-from hnet_cl.training.trainer import Row, Start, finite, train
+from hnet_cl.training.trainer import Row, Start, finite, train, turns
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -124,6 +124,28 @@ def test_all_methods_see_the_same_tasks_and_batches() -> None:
         seen.append(record_steps(made))
         run(made, blobs())
     assert all_equal(seen[0], seen[1]) and all_equal(seen[0], seen[2])
+
+
+def forgetful(num_outputs: int) -> nn.Module:
+    """A network that draws at every step, from torch's global generators."""
+    return nn.Sequential(nn.Linear(2, 6), nn.Dropout(0.5), nn.Linear(6, num_outputs))
+
+
+def test_learners_in_turns_are_what_each_is_alone() -> None:
+    benchmark = blobs()
+    names = [("hnet", 1), ("finetune", 1), ("hnet", 2)]
+    alone = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
+    for made, (_, seed) in zip(alone, names, strict=True):
+        run(made, benchmark, seed, iterations=25)
+    together = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
+    settings = training(iterations=25)
+    running = [
+        turns(made, benchmark.tasks, settings, seed, []) for made, (_, seed) in zip(together, names, strict=True)
+    ]
+    taken = list(zip(*running, strict=True))
+    assert [row[0] is None for row in taken] == [True, True, True, False] * 3, "25 steps are three turns"
+    for made, other in zip(alone, together, strict=True):
+        assert same_state(made.state_dict(), other.state_dict())
 
 
 class Drawn(Benchmark):

@@ -1,0 +1,132 @@
+"""How training steps are made: operation by operation, or as one CUDA graph that is captured and then replayed."""
+
+import torch
+from torch import Generator, Tensor
+
+from hnet_cl.benchmarks.base import Split
+from hnet_cl.errors import UserError
+from hnet_cl.methods.base import Learner
+
+AHEAD = 256  # steps that may be handed over to the GPU before it has made them
+WARM_UP = 3  # steps before a graph is captured: optimisers, cuBLAS and cuDNN set themselves up in their first ones
+
+
+class Steps:
+    """Operation by operation. Steps are made, and what they did is looked at, inside `with steps:`.
+
+    Args:
+        learner: whose steps they are, after `begin_task`.
+        split: the data that it learns from.
+        draws: of augmentation.
+    """
+
+    def __init__(self, learner: Learner, split: Split, draws: Generator) -> None:
+        self.learner = learner
+        self.split = split
+        self.draws = draws
+
+    def __call__(self, index: Tensor) -> dict[str, Tensor]:
+        """One step on the examples `index` (b,), a tensor on the CPU; returns its losses, valid until the next one."""
+        batch = self.split.batch(index.to(self.learner.setup.device), self.draws)
+        self.learner.prepare(len(index))
+        return self.learner.step(*batch)
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate from now on."""
+        self.learner.setup.set_lr(lr)
+
+    def __enter__(self) -> None:
+        """From here on steps may be made."""
+
+    def __exit__(self, *_: object) -> None:
+        """What steps did may still be under way."""
+
+    def join(self) -> None:
+        """What comes after sees all that the steps have done."""
+
+
+class CapturedSteps(Steps):
+    """As one CUDA graph: choice of the batch, forward and backward pass, lookahead, regulariser, optimisers.
+
+    The GPU then waits for nobody between the hundred small operations of a step. Steps run on a stream of their own,
+    so that those of several learners in turn run at the same time.
+    """
+
+    def __init__(self, learner: Learner, split: Split, draws: Generator) -> None:
+        super().__init__(learner, split, draws)
+        self._stream = torch.cuda.Stream()
+        self._stream.wait_stream(torch.cuda.current_stream())
+        self._steps = 0
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._waiting: Tensor | None = None  # (AHEAD, b) indices of the next steps, where the GPU fetches them itself
+        self._index: Tensor | None = None  # where the graph looks for its examples
+        self._batch: tuple[Tensor, Tensor] | None = None  # and for augmented ones, whose draws are the processor's
+        self._losses: dict[str, Tensor] = {}
+
+    def __call__(self, index: Tensor) -> dict[str, Tensor]:
+        self._put(index)
+        self.learner.prepare(len(index))
+        self._steps += 1
+        if self._steps <= WARM_UP:
+            return self._step()
+        if self._graph is None:
+            self._graph = self._capture()
+        self._graph.replay()
+        return self._losses
+
+    def set_lr(self, lr: float) -> None:
+        super().set_lr(lr)
+        self._graph = None  # the old rate is part of it
+
+    def __enter__(self) -> None:
+        self._inside = torch.cuda.stream(self._stream)
+        self._inside.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._inside.__exit__(*error)
+
+    def join(self) -> None:
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def _put(self, index: Tensor) -> None:
+        if self._waiting is None or self._index is None:
+            self._waiting = index.new_empty(AHEAD, len(index)).pin_memory()
+            self._index = index.to(self.learner.setup.device)
+        place = self._steps % AHEAD
+        if place == 0:
+            self._stream.synchronize()  # nobody may still read what is written over now
+        self._waiting[place] = index
+        self._index.copy_(self._waiting[place], non_blocking=True)
+        if self.split.augment:
+            batch = self.split.batch(self._index, self.draws)
+            if self._batch is None:
+                self._batch = batch
+            for kept, new in zip(self._batch, batch, strict=True):
+                kept.copy_(new)
+
+    def _step(self) -> dict[str, Tensor]:
+        assert self._index is not None
+        return self.learner.step(*(self._batch or self.split.batch(self._index)))
+
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        """Records a step without making it."""
+        graph = torch.cuda.CUDAGraph()
+        for part in self.learner.moving_parts().values():
+            if isinstance(part, Generator) and part.device.type == "cuda":
+                graph.register_generator_state(part)
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                self._losses = self._step()
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"device.graph=true: a training step of {type(self.learner).__name__} cannot be captured as a CUDA "
+                f"graph ({reason}); give device.graph=false"
+            ) from error
+        return graph
+
+
+def make_steps(learner: Learner, split: Split, draws: Generator) -> Steps:
+    """Captured ones where the run wants them and the learner can."""
+    captured = learner.setup.graph and learner.capturable
+    return (CapturedSteps if captured else Steps)(learner, split, draws)
