@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from hnet_cl.hypernet.products import products_of_rows
+from hnet_cl.hypernet.products import product_with_rows, products_of_rows
 from hnet_cl.hypernet.target import Layout
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -150,7 +150,8 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, head: Tensor, total: int) -> Tensor:
         ctx.save_for_backward(features, head)
-        return (features @ head).flatten(1)[:, :total]
+        blocks = product_with_rows(features.flatten(0, 1), head)  # (B * K, C)
+        return blocks.view(len(features), -1)[:, :total]
 
     @staticmethod
     @once_differentiable
@@ -160,7 +161,7 @@ class _Blocks(torch.autograd.Function):
         whole = grad.shape[1] // size
         blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, C)
         rest = grad[:, whole * size :]  # (B, columns of the last block that count)
-        grad_head = features[:, :whole].flatten(0, 1).T @ blocks
+        grad_head = product_with_rows(features[:, :whole].flatten(0, 1).T, blocks)
         grad_features = torch.empty_like(features)
         grad_features[:, :whole] = products_of_rows(blocks, head).view_as(features[:, :whole])
         if used := rest.shape[1]:
