@@ -12,6 +12,7 @@ steps, so that a machine that slows down slows all of them:
 
 and gives medians, images per second, ratios to `plain`, and what the products alone would take at the measured rate.
 Then: the regulariser's memory, the evaluation of ten tasks, and the share of a run that is spent in training steps.
+With --device cuda steps are those of runs there, captured as CUDA graphs, and `turns` has several seeds in one process.
 """
 
 import argparse
@@ -20,6 +21,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -39,7 +41,9 @@ from hnet_cl.config import check
 from hnet_cl.hypernet import GramRegularizer
 from hnet_cl.methods.base import Learner
 from hnet_cl.settings import Settings
+from hnet_cl.training import trainer
 from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.steps import Steps, make_steps
 from hnet_cl.training.trainer import Start, go_on, learn
 
 KINDS = {
@@ -50,6 +54,7 @@ KINDS = {
     "blocks": ["method.regularized_blocks=64"],
     "explicit": ["method.regularizer=explicit"],
 }
+CALLS = 50  # steps on a GPU between two looks at the clock: it is waited for only then
 TURN = 6  # steps of one kind before it is the next one's turn; the first is not counted: its data are in no cache
 
 
@@ -129,9 +134,27 @@ class Made:
     plan: Any
 
     def step(self) -> Callable[[], Any]:
-        """A function that makes a training step on the same batch each time."""
-        inputs, labels = self.tasks[0].train.batch(slice(0, self.plan.training.batch_size))
-        return lambda: self.learner.step(inputs, labels)
+        """A function that makes a training step on the same batch each time, and on a GPU `CALLS` of them."""
+        if self.plan.device.type == "cuda":
+            steps = self.steps()
+            return lambda: several(steps, self.plan.training.batch_size, CALLS)
+        return self.one_step()
+
+    def one_step(self) -> Callable[[], Any]:
+        """A function that makes one step, operation by operation."""
+        batch = self.tasks[0].train.batch(slice(0, self.plan.training.batch_size))
+        return lambda: self.learner.step(*batch)
+
+    def steps(self) -> Steps:
+        """The steps that a run makes."""
+        return make_steps(self.learner, self.tasks[-1].train, torch.Generator())
+
+
+def several(steps: Steps, batch_size: int, number: int) -> None:
+    """Makes a number of steps on the same examples."""
+    with steps:
+        for _ in range(number):
+            steps(torch.arange(batch_size))
 
 
 def make(kind: str, comparison: Comparison, learned: int, arguments: argparse.Namespace) -> Made:
@@ -185,11 +208,12 @@ def measure(steps: Mapping[str, Callable[[], Any]], arguments: argparse.Namespac
     """Median seconds of each step. Each has its `turns`; slow ones stop after `budget` seconds."""
     times: dict[str, list[float]] = {name: [] for name in steps}
     on_gpu = arguments.device == "cuda"
+    calls = CALLS if on_gpu else 1
     for _ in range(arguments.turns):
         for name, step in steps.items():
             if sum(times[name]) < arguments.budget:
                 times[name] += [seconds_of(step, on_gpu) for _ in range(TURN)][1:]
-    return {name: median(values) for name, values in times.items()}
+    return {name: median(values) / calls for name, values in times.items()}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -207,10 +231,11 @@ def compare(comparison: Comparison, rate: float, arguments: argparse.Namespace) 
         made = {kind: make(kind, comparison, learned, arguments) for kind in comparison.kinds}
         own_rate = matmul_rate(arguments.device, made["plain"].plan.device.precision)
         steps = {kind: one.step() for kind, one in made.items()}
-        own = flops(steps["plain"])
+        work_of = {kind: flops(one.one_step()) for kind, one in made.items()}
+        own = work_of["plain"]
         medians = measure(steps, arguments)
         for kind, taken in medians.items():
-            work, size = flops(steps[kind]), made[kind].plan.training.batch_size
+            work, size = work_of[kind], made[kind].plan.training.batch_size
             ratio, products = taken / medians["plain"], (own / own_rate + (work - own) / rate) * 1e3
             row = f"{taken * 1e3:.1f}", f"{size / taken:.0f}", f"{ratio:.2f}", f"{work / 1e9:.2f}", f"{products:.1f}"
             rows.append((str(learned), kind, *row))
@@ -233,6 +258,36 @@ def memory(arguments: argparse.Namespace) -> Iterator[str]:
     yield from table(("T", "MB kept", "MB of all old tasks' weights"), rows)
 
 
+def side_by_side(arguments: argparse.Namespace) -> Iterator[str]:
+    """Seeds in one process, and the limits of the card."""
+    made = [make("lookahead", COMPARISONS["p10"], 10, arguments) for _ in range(10)]
+    steps, size = [one.steps() for one in made], made[0].plan.training.batch_size
+    rows = []
+    for number in (1, 2, 4, 10):
+        turn = partial(in_turns, steps[:number], size)
+        turn()
+        taken = median(seconds_of(turn, on_gpu=True) for _ in range(5)) / number / CALLS
+        rows.append((str(number), f"{taken * 1e3:.2f}", f"{1 / taken:.0f}"))
+    rate, work = large_rate(), flops(made[0].one_step())
+    yield "## Seeds in turns, permuted MNIST, T = 10\n"
+    yield from table(("seeds", "ms per step of a seed", "steps per second"), rows)
+    yield f"\nProducts of large matrices run at {rate / 1e12:.1f} TFLOP/s, at which the step's {work / 1e9:.2f} GFLOP"
+    yield f"would take {work / rate * 1e3:.3f} ms."
+
+
+def in_turns(runs: Sequence[Steps], batch_size: int) -> None:
+    """`CALLS` steps of each, in turns of as many as in a sweep in one process."""
+    for _ in range(CALLS // trainer.TURN):
+        for steps in runs:
+            several(steps, batch_size, trainer.TURN)
+
+
+def large_rate(side: int = 8192) -> float:
+    """FLOP/s of a GPU in a product of large matrices in float32."""
+    left, right = (torch.rand(side, side, device="cuda") for _ in range(2))
+    return 2 * side**3 / min(seconds_of(lambda: left @ right, on_gpu=True) for _ in range(5))
+
+
 def whole_run(rate: float, arguments: argparse.Namespace) -> Iterator[str]:
     """The evaluation of ten tasks, and the share of the tenth task's time that is spent in training steps."""
     made = make("lookahead", COMPARISONS["p10"], 10, arguments)
@@ -251,7 +306,7 @@ def whole_run(rate: float, arguments: argparse.Namespace) -> Iterator[str]:
 
     learner.step = timed  # type: ignore[method-assign]
     short = training.model_copy(update={"iterations": steps})
-    around = seconds_of(lambda: learn(learner, made.tasks, short, 1, [], Start(), go_on)) - inside
+    around = seconds_of(lambda: list(learn(learner, made.tasks, short, 1, [], Start(), go_on))) - inside
     share = inside / (inside + around + evaluation * steps / training.iterations)
     yield "## Evaluation, and a whole run\n"
     yield f"Ten tasks of 10,000 images are evaluated in {evaluation:.1f} s; their products alone would take"
@@ -279,17 +334,19 @@ def sections(arguments: argparse.Namespace) -> Iterator[Iterator[str]]:
     for name, comparison in COMPARISONS.items():
         if name in arguments.only:
             yield compare(comparison, rate, arguments)
+    if "turns" in arguments.only and arguments.device == "cuda":
+        yield side_by_side(arguments)
     if "memory" in arguments.only:
         yield memory(arguments)
-    if "run" in arguments.only:
+    if "run" in arguments.only and arguments.device == "cpu":
         yield whole_run(rate, arguments)
 
 
 def main() -> None:
     """Measures and prints, and writes the page if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = [*COMPARISONS, "memory", "run"]
-    parser.add_argument("--only", nargs="+", choices=names, default=names, help="sections")
+    names = [*COMPARISONS, "memory", "run", "turns"]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="sections (run: cpu, turns: cuda)")
     parser.add_argument("--turns", type=int, default=10, help=f"of {TURN} steps, for each kind")
     parser.add_argument("--budget", type=float, default=20.0, help="seconds at most for each kind")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
