@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from hnet_cl.errors import UserError
 
 SWEEP = ("-m", "--multirun")
+NO_SWEEP = ("--cfg", "-c", "--info", "-i", "--run", "-r")  # flags of Hydra with which it takes no sweep
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:
@@ -15,12 +16,17 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
 
 
 def spread_seeds(arguments: Sequence[str]) -> list[str]:
-    """`seeds=N` as the sweep that it stands for: N seeds from `seed` on, in one process. Without it nothing changes.
+    """`seeds=N` as the sweep that it stands for: seeds 1 to N, or N from a given `seed=` on, in one process.
+
+    Without it nothing changes; where there can be no sweep, as with --cfg, it is the first seed.
 
     Raises:
-        UserError: N is no positive number, or `seed` no single one.
+        UserError: N is no positive number, `seed` no single one, or the seeds would be part of a search.
     """
-    given = dict(argument.split("=", 1) for argument in arguments if argument.startswith(("seed=", "seeds=")))
+    given = {}
+    for argument in arguments:
+        if found := re.fullmatch(r"\+{0,2}(seeds?)=(.*)", argument):
+            given[found[1]] = found[2]
     if "seeds" not in given:
         return list(arguments)
     number, first = given["seeds"], given.get("seed", "1")
@@ -28,9 +34,27 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
         raise UserError(f"seeds={number}: give the number of seeds to run, as seeds=10")
     if not re.fullmatch("[0-9]+", first):
         raise UserError(f"seeds={number} with seed={first}: give the first seed alone, as seed=1")
-    seeds = ",".join(str(int(first) + i) for i in range(int(number)))
-    rest = [argument for argument in arguments if not argument.startswith(("seed=", "seeds="))]
-    chosen = any(argument.startswith("hydra/launcher=") for argument in rest)
-    launcher = [] if chosen else ["hydra/launcher=one_process"]
-    sweep = [] if any(argument in SWEEP for argument in rest) else ["-m"]
-    return flags_last([*rest, f"seed={seeds}", *launcher, *sweep])
+    if search := _chosen(arguments, "hydra/sweeper", otherwise="grid"):
+        raise UserError(f"seeds={number} with {search}: a search would choose among the seeds; give one, as seed=1")
+    alone = any(argument.partition("=")[0] in NO_SWEEP for argument in arguments)
+    seeds = [first] if alone else [str(int(first) + i) for i in range(int(number))]
+    launcher = [] if alone or _chosen(arguments, "hydra/launcher") else ["hydra/launcher=one_process"]
+    flag = [] if alone or any(argument in SWEEP for argument in arguments) else ["-m"]
+    return flags_last([*_replaced(arguments, [f"seed={','.join(seeds)}", *launcher]), *flag])
+
+
+def _chosen(arguments: Sequence[str], group: str, otherwise: str = "") -> str:
+    """The argument that chooses something of a group, unless it is that."""
+    chosen = [argument for argument in arguments if argument.startswith(f"{group}=")]
+    return next((argument for argument in chosen if argument != f"{group}={otherwise}"), "")
+
+
+def _replaced(arguments: Sequence[str], seeds: Sequence[str]) -> list[str]:
+    """The arguments with `seeds` in the place of `seeds=N`, and without `seed=`: flags stay where they are."""
+    parts: list[str] = []
+    for argument in arguments:
+        if re.match(r"\+{0,2}seeds=", argument):
+            parts += seeds
+        elif not re.match(r"\+{0,2}seed=", argument):
+            parts.append(argument)
+    return parts

@@ -15,6 +15,7 @@ usage: python -m hnet_cl [CHOICE=NAME ...] [KEY=VALUE ...]
 END = """\
 Keys worth knowing (all of them: --cfg job --resolve)
   seed=N                 initialisation and order of batches
+  seeds=N                seeds 1 to N, or from a given seed on, side by side in one process (for device=cuda)
   training.iterations=N  training steps per task (or training.epochs=N; the other must be null)
   benchmark.num_tasks=N  length of the sequence
   data_dir=DIR           where data files lie or are put

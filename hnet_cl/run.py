@@ -160,8 +160,8 @@ def execute(
                 yield  # the logs have heard of it
             board.finish()
             recorder.finish()
+        checkpoints.keep_last()
         interruption.release()  # of a signal that came while the last task was evaluated
-    checkpoints.keep_last()
     return read_result(folder) or {}
 
 
@@ -170,7 +170,7 @@ def ended(recorder: RunRecorder) -> Iterator[None]:
     """Records how a run ended that did not finish."""
     try:
         yield
-    except (Interrupted, KeyboardInterrupt, SystemExit) as reason:
+    except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
         recorder.interrupt(str(reason) or "interrupted")
         raise
     except BaseException as error:

@@ -16,8 +16,11 @@ def test_flags_of_a_sweep_go_last() -> None:
     ("typed", "meant"),
     [
         (["seeds=3"], ["seed=1,2,3", "hydra/launcher=one_process", "-m"]),
-        (["a=b", "seeds=2", "seed=7"], ["a=b", "seed=7,8", "hydra/launcher=one_process", "-m"]),
-        (["seeds=1", "hydra/launcher=local"], ["hydra/launcher=local", "seed=1", "-m"]),
+        (["a=b", "seeds=2", "++seed=7"], ["a=b", "seed=7,8", "hydra/launcher=one_process", "-m"]),
+        (["seeds=1", "hydra/launcher=local"], ["seed=1", "hydra/launcher=local", "-m"]),
+        (["seeds=1", "--config-dir", "x"], ["seed=1", "hydra/launcher=one_process", "--config-dir", "x", "-m"]),
+        (["seeds=3", "--cfg", "job"], ["seed=1", "--cfg", "job"]),
+        (["seeds=3", "seed=5", "--cfg=job"], ["seed=5", "--cfg=job"]),
         (
             ["method=a,b", "seeds=2", "--multirun"],
             ["method=a,b", "seed=1,2", "hydra/launcher=one_process", "--multirun"],
@@ -35,6 +38,10 @@ def test_seeds_are_a_sweep_in_one_process(typed: list[str], meant: list[str]) ->
         (["seeds=0"], "seeds=0: give the number of seeds to run, as seeds=10"),
         (["seeds=1,2"], "seeds=1,2: give the number of seeds to run, as seeds=10"),
         (["seeds=3", "seed=1,2"], "seeds=3 with seed=1,2: give the first seed alone, as seed=1"),
+        (
+            ["seeds=3", "hydra/sweeper=optuna"],
+            "seeds=3 with hydra/sweeper=optuna: a search would choose among the seeds; give one, as seed=1",
+        ),
     ],
 )
 def test_what_is_no_number_of_seeds(typed: list[str], line: str) -> None:

@@ -57,7 +57,7 @@ class ProtectionSettings(base.Settings):
 
     @property
     def capturable(self) -> bool:
-        """Whether every step's regulariser does the same on the device; old tasks are drawn on the processor."""
+        """Whether every step's regulariser does the same on the device; looking for drawn tasks waits for it."""
         return self.regularized_tasks is None
 
     def make_regularizer(

@@ -38,7 +38,7 @@ class ConsoleLog:
         console: where to write.
         task_names: (T,) names of the tasks.
         iterations: (T,) iterations of each task.
-        label: begins each line, where several runs write to the console.
+        label: begins each plain line, where several runs write to the console.
     """
 
     def __init__(self, console: Console, task_names: Sequence[str], iterations: Sequence[int], label: str = "") -> None:
@@ -71,7 +71,7 @@ class ConsoleLog:
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
         done = self._before[task] + iteration
-        self._bar.update(self._run, completed=done, description=f"{self._label}task {task + 1}/{len(self._task_names)}")
+        self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
         self._bar.start()
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:

@@ -6,7 +6,6 @@ On a GPU, a turn only hands over steps that the GPU makes by itself, so the step
 import logging
 from collections import deque
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
@@ -14,30 +13,44 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from hnet_cl.errors import Interrupted
+from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.training.interruption import Interruption
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
 class TurnTaker:
-    """A job: `turns` yields every few steps and returns what goes into `done`."""
+    """A job whose `turns` yield every few steps and return its value in the end."""
 
-    turns: Generator[None, None, Any]
-    done: JobReturn
+    turns: Generator[None, None, Any] | None = None
+    status = JobStatus.UNKNOWN
+    value: Any = None
 
-    def turn(self) -> bool:
-        """Takes a turn; says whether there are more."""
+    def turn(self) -> None:
+        """Takes a turn."""
+        assert self.turns is not None
         try:
             next(self.turns)
         except StopIteration as end:
-            self.done.status, self.done.return_value = JobStatus.COMPLETED, end.value
+            self.end(JobStatus.COMPLETED, end.value)
         except Exception as error:
-            self.done.status, self.done.return_value = JobStatus.FAILED, error
-        else:
-            return True
-        return False
+            error.__context__ = None  # with its frames it would keep the job's memory
+            self.end(JobStatus.FAILED, error.with_traceback(None))
+
+    def end(self, status: JobStatus, value: Any) -> None:
+        """There are no more turns."""
+        self.status, self.value, self.turns = status, value, None
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.status != JobStatus.UNKNOWN
+
+    def done(self) -> JobReturn:
+        """What launchers return."""
+        done = JobReturn()
+        done.status, done.return_value = self.status, self.value
+        return done
 
 
 class OneProcessLauncher(Launcher):
@@ -50,7 +63,13 @@ class OneProcessLauncher(Launcher):
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra."""
+        """Called by Hydra.
+
+        Raises:
+            UserError: `n_jobs` is no number of jobs.
+        """
+        if not isinstance(self._n_jobs, int) or self._n_jobs < 1:
+            raise UserError(f"hydra.launcher.n_jobs={self._n_jobs}: give how many jobs run at a time, as 10")
         self._context, self._task_function, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
@@ -62,42 +81,47 @@ class OneProcessLauncher(Launcher):
         setup_globals()
         self._log_as_sweep()
         waiting = deque(enumerate(job_overrides, initial_job_idx))
-        begun: list[TurnTaker] = []
+        jobs: list[TurnTaker] = []
         running: deque[TurnTaker] = deque()
         interrupted: Interrupted | None = None
         with Interruption() as interruption:
             while running or (waiting and not interrupted):
+                interruption.hold()  # whatever the last turn has left
                 try:
                     if waiting and not interrupted and len(running) < self._n_jobs:
-                        begun.append(self._begin(*waiting.popleft(), interruption))
-                        running.append(begun[-1])
-                    job = running.popleft()
-                    if job.turn():
-                        running.append(job)
+                        job = self._begin(*waiting.popleft(), interruption)
+                        jobs.append(job)
+                    else:
+                        job = running.popleft()
+                        job.turn()
                 except Interrupted as reason:  # the others hear of it in their next turns
                     interrupted = reason
-        if interrupted:
-            raise interrupted
-        return [job.done for job in begun]
+                else:
+                    if not job.over:
+                        running.append(job)
+            if interrupted:
+                raise interrupted
+        return [job.done() for job in jobs]
 
     def _begin(self, number: int, overrides: Sequence[str], interruption: Interruption) -> TurnTaker:
-        """The job after its first turn, in which all is built; warnings of that go into the job's own log."""
+        """The job after its first turn, in which all is built; what that logs goes into the job's own log."""
         log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
         with open_dict(config):
             config.hydra.job.id = config.hydra.job.num = number
         task_function: Any = self._task_function
-        job = TurnTaker(iter(()), JobReturn())  # type: ignore[arg-type]
+        job = TurnTaker()
 
         def first_turn(task_config: DictConfig) -> None:
             job.turns = task_function(task_config, interruption)
             job.turn()
 
-        first = job.done
-        job.done = run_job(first_turn, config, "hydra.sweep.dir", "hydra.sweep.subdir", self._context)
-        if first.status != JobStatus.UNKNOWN:  # there was but one turn
-            job.done.status, job.done.return_value = first.status, first._return_value
-        self._log_as_sweep()
+        try:
+            run_job(first_turn, config, "hydra.sweep.dir", "hydra.sweep.subdir", self._context)
+        except OSError as error:  # its folder cannot be made
+            job.end(JobStatus.FAILED, error)
+        finally:
+            self._log_as_sweep()
         return job
 
     def _log_as_sweep(self) -> None:

@@ -41,6 +41,8 @@ class Interruption:
     ) -> None:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
+        if self._pending is not None and not isinstance(error, Interrupted):
+            self._leave(self._pending)  # it waited, and another error came first
         self._previous.clear()
 
     @property

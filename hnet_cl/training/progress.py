@@ -15,7 +15,7 @@ class TaskInProgress:
 
     `restore` expects the learner as `begin_task` leaves it: what that derives from the task's start (the frozen
     hypernetwork in a regulariser, say) stays, all else is put back. torch's global generators belong to it; both
-    methods are for use inside the `seeded` block of the steps.
+    methods are for use inside the `OwnRandomness` of the steps.
     """
 
     def __init__(self, learner: Learner, batches: BatchStream, draws: Generator) -> None:

@@ -49,7 +49,8 @@ class CapturedSteps(Steps):
     """As one CUDA graph: choice of the batch, forward and backward pass, lookahead, regulariser, optimisers.
 
     The GPU then waits for nobody between the hundred small operations of a step. Steps run on a stream of their own,
-    so that those of several learners in turn run at the same time.
+    so that those of several learners in turn run at the same time. Steps that draw from torch's global generator, as
+    dropout does, are not captured: graphs of several learners would share its state and overwrite each other's.
     """
 
     def __init__(self, learner: Learner, split: Split, draws: Generator) -> None:
@@ -57,6 +58,7 @@ class CapturedSteps(Steps):
         self._stream = torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
         self._steps = 0
+        self._draws_globally = False
         self._graph: torch.cuda.CUDAGraph | None = None
         self._waiting: Tensor | None = None  # (AHEAD, b) indices of the next steps, where the GPU fetches them itself
         self._index: Tensor | None = None  # where the graph looks for its examples
@@ -67,8 +69,13 @@ class CapturedSteps(Steps):
         self._put(index)
         self.learner.prepare(len(index))
         self._steps += 1
-        if self._steps <= WARM_UP:
+        if self._draws_globally:
             return self._step()
+        if self._steps <= WARM_UP:
+            before = torch.cuda.get_rng_state()
+            losses = self._step()
+            self._draws_globally = not torch.equal(before, torch.cuda.get_rng_state())
+            return losses
         if self._graph is None:
             self._graph = self._capture()
         self._graph.replay()
@@ -117,8 +124,13 @@ class CapturedSteps(Steps):
         try:
             with torch.cuda.graph(graph, stream=self._stream):
                 self._losses = self._step()
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
+            cause: BaseException = error
+            while cause.__context__ is not None:  # torch complains of the broken capture, not of what broke it
+                cause = cause.__context__
+            reason = str(cause).strip().splitlines()[0]
             raise UserError(
                 f"device.graph=true: a training step of {type(self.learner).__name__} cannot be captured as a CUDA "
                 f"graph ({reason}); give device.graph=false"

@@ -56,13 +56,28 @@ def test_a_signal_saves_all_of_them(tmp_path: Path) -> None:
         assert losses_of(folder) == losses_of(folders[seed])
 
 
-def test_a_failing_job_ends_no_other(tmp_path: Path) -> None:
-    lr = "training.lr=0.01,1e38"
-    done = hnet_cl(*TOY, "training.iterations=20", "method=finetune", lr, "seeds=1", "-m", f"output_dir={tmp_path}")
+@pytest.mark.parametrize(
+    ("choices", "reason"),
+    [
+        (("method=finetune", "training.lr=0.01,1e38", "training.iterations=40", "training.log_every=20"), "diverged"),
+        (("benchmark.spread=0.6,1e400", "training.iterations=20"), "benchmark.spread"),
+        (("scenario=cl3", "method=finetune,hnet", "training.iterations=20"), "the task is not told at test time"),
+    ],
+    ids=["in a later turn", "by a setting", "by a combination"],
+)
+def test_a_failing_job_ends_no_other(choices: tuple[str, ...], reason: str, tmp_path: Path) -> None:
+    done = hnet_cl(*TOY, *choices, "seeds=1", "-m", f"output_dir={tmp_path}")
     assert done.returncode == 1 and "2 jobs: 1 finished, 1 failed" in done.stderr
-    assert "training diverged" in done.stderr
+    assert reason in done.stderr
     results = [result_of(path.parent) for path in tmp_path.rglob("result.json")]
     assert sorted(result["status"] for result in results) == ["failed", "finished"]
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "null"])
+def test_n_jobs_is_a_number_of_jobs(number: str, tmp_path: Path) -> None:
+    line = mistake("benchmark=toy", "seeds=2", f"hydra.launcher.n_jobs={number}", f"output_dir={tmp_path}")
+    shown = "None" if number == "null" else number
+    assert line == f"hydra.launcher.n_jobs={shown}: give how many jobs run at a time, as 10"
 
 
 def test_a_wrong_number_of_seeds_is_one_line(tmp_path: Path) -> None:

@@ -35,22 +35,31 @@ def test_a_signal_ends_at_once_what_is_not_held(signum: int, code: int, text: st
     assert not isinstance(caught.value, Exception)
 
 
-def test_a_held_signal_waits_for_the_release() -> None:
-    with Interruption() as interruption:
+def test_a_held_signal_waits_for_the_release_and_is_there_for_whoever_takes_turns() -> None:
+    with pytest.raises(Interrupted), Interruption() as interruption:
         interruption.hold()
         send(signal.SIGTERM)
         assert interruption.pending
-        with pytest.raises(Interrupted):
-            interruption.release()
-        assert interruption.pending  # for whoever else takes turns
+        for _ in range(2):
+            with pytest.raises(Interrupted):
+                interruption.release()
+            assert interruption.pending
+
+
+def test_a_held_signal_is_not_lost_when_something_else_ends_the_run() -> None:
+    with pytest.raises(Interrupted) as caught, Interruption() as interruption:
+        interruption.hold()
+        send(signal.SIGTERM)
+        raise ValueError
+    assert isinstance(caught.value.__context__, ValueError)
 
 
 def test_a_second_signal_does_not_wait() -> None:
-    with Interruption() as interruption:
+    with pytest.raises(Interrupted) as caught, Interruption() as interruption:
         interruption.hold()
         send(signal.SIGINT)
-        with pytest.raises(Interrupted) as caught:
-            send(signal.SIGTERM)
+        send(signal.SIGTERM)
+        pytest.fail("it waited")
     assert caught.value.signum == signal.SIGTERM
 
 

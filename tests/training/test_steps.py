@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import METHODS
+from builders import GENERATED, METHODS, REPLAY, begin, blobs, learned, learner
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -14,6 +14,7 @@ from hnet_cl import build
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import Plan, check
 from hnet_cl.methods.base import Learner
+from hnet_cl.training import steps
 from hnet_cl.training.trainer import Start, train
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -27,6 +28,8 @@ CHOICES: Mapping[str, list[str]] = {method: [f"method={method}"] for method in M
     "bfloat16": ["method=hnet", "device.precision=bfloat16"],
     "ewc_offline": ["method=ewc_offline"],
 }
+DRAWN = GENERATED | {"regularized_tasks": 1}
+TIR = REPLAY | {"kind": "classifier", "targets": "hard", "generator": DRAWN}
 SCENARIOS = {"hnet_ent": "cl3", "hnet_tir": "cl3", "hnet_r": "cl3", "dgr": "cl3", "hard": "cl3"}
 
 
@@ -89,10 +92,28 @@ def assert_same_training(first: Losses, second: Losses) -> None:
         assert one == pytest.approx(other, rel=2e-3, abs=1e-5)
 
 
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """For each captured step whether it was a replay; the ring of indices is so short that it is used again."""
+    seen: list[bool] = []
+
+    class Spy(steps.CapturedSteps):
+        def __call__(self, index: torch.Tensor) -> dict[str, torch.Tensor]:
+            losses = super().__call__(index)
+            seen.append(self._graph is not None)
+            return losses
+
+    monkeypatch.setattr(steps, "CapturedSteps", Spy)
+    monkeypatch.setattr(steps, "AHEAD", 8)
+    return seen
+
+
 @on_gpu
 @pytest.mark.parametrize("name", CHOICES)
-def test_captured_steps_train_as_others_do(name: str) -> None:
+def test_captured_steps_train_as_others_do(name: str, replayed: list[bool]) -> None:
     _, rows, losses = trained(plan(name, "device.graph=true"))
+    if name != "joint":
+        assert replayed == 3 * (steps.WARM_UP * [False] + (40 - steps.WARM_UP) * [True])
     _, other_rows, other_losses = trained(plan(name, "device.graph=false"))
     assert_same_training(losses, other_losses)
     assert [row.accuracies for row in rows] == [pytest.approx(row.accuracies, abs=0.02) for row in other_rows]
@@ -105,3 +126,38 @@ def test_captured_steps_go_on_after_an_interruption(name: str) -> None:
     _, other_rows, other_losses = trained(plan(name), interrupted_at=17)
     assert_same_training(losses, other_losses)
     assert rows[2].accuracies == pytest.approx(other_rows[-1].accuracies, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "captured"),
+    [
+        ("hnet", {}, True),
+        ("hnet", {"regularized_tasks": 1}, False),
+        ("hnet_tir", {"task_inference": TIR}, False),
+        ("hnet_r", {}, True),
+        ("dgr", {}, True),
+        ("ewc", {}, True),
+        ("scratch", {}, True),
+        ("joint", {}, False),
+    ],
+)
+def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: bool) -> None:
+    scenario = "cl1" if method in ("hnet", "scratch") else "cl3"
+    assert learner(method, blobs(), scenario, **changes).capturable is captured
+
+
+@pytest.mark.parametrize("method", ["hnet_r", "dgr"])
+def test_replay_is_prepared_in_the_same_place(method: str) -> None:
+    """Where a captured step looks for it; each step has another one, which it draws itself if nobody has."""
+    first, second = (learned(learner(method, blobs(), "cl3"), blobs(), 1) for _ in range(2))
+    for made in (first, second):
+        begin(made, 1)
+    inputs, labels = blobs().tasks[1].train.batch(slice(8))
+    places, seen = set(), []
+    for _ in range(3):
+        first.prepare(8)
+        places.add(first._replayed.inputs.data_ptr())
+        seen.append(first._replayed.inputs.clone())
+        losses = first.step(inputs, labels)
+        assert losses == second.step(inputs, labels)
+    assert len(places) == 1 and not torch.equal(seen[0], seen[1])
