@@ -37,7 +37,7 @@ def test_seeds_side_by_side_are_the_runs_themselves(tmp_path: Path) -> None:
 
 
 def test_a_signal_saves_all_of_them(tmp_path: Path) -> None:
-    arguments = (*TOY, "training.iterations=1500", "method=hnet", "seeds=3")
+    arguments = (*TOY, "training.iterations=600", "method=hnet", "seeds=3")
     process = start(*arguments, f"output_dir={tmp_path / 'cut'}")
     while len(list((tmp_path / "cut").rglob("result.json"))) < 3:
         time.sleep(0.05)
