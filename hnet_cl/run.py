@@ -27,7 +27,7 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
-from hnet_cl.training.trainer import Log, turns
+from hnet_cl.training.trainer import Log, train
 
 Turns = Generator[None, None, dict[str, Any]]
 
@@ -156,7 +156,7 @@ def execute(
         logs: list[Log] = [recorder, board, bar, pictures, keeper]  # the keeper after all it keeps
         logs += surroundings.listeners
         with ended(recorder):
-            for _ in turns(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
+            for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
                 yield  # the logs have heard of it
             board.finish()
             recorder.finish()

@@ -1,6 +1,6 @@
 """Small learners, tasks and scenarios for tests, and the hypernetwork's formula written out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -24,8 +24,9 @@ from hnet_cl.methods.si import SI
 from hnet_cl.run import Surroundings, exhaust, run_in_turns
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.targets.mlp import MLP
+from hnet_cl.training.evaluation import Row
 from hnet_cl.training.interruption import Interruption
-from hnet_cl.training.trainer import TrainingSettings
+from hnet_cl.training.trainer import TrainingSettings, train
 
 CPU = torch.device("cpu")
 LR, BETAS = 0.01, (0.9, 0.999)
@@ -220,6 +221,11 @@ def training(**changes: Any) -> TrainingSettings:
         "log_every": 5,
     }
     return TrainingSettings(**(usual | changes))
+
+
+def rows_of(*arguments: Any, **more: Any) -> Iterator[Row]:
+    """The rows alone of what `train` yields."""
+    return (row for row in train(*arguments, **more) if row is not None)
 
 
 def written_out(hypernetwork: Hypernetwork, theta: Mapping[str, Tensor], embedding: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from builders import rows_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -14,7 +15,6 @@ from hnet_cl import build
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import check
 from hnet_cl.errors import UserError
-from hnet_cl.training.trainer import train
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
 NEED_THE_TASK = {"hnet", "scratch"}
@@ -32,7 +32,7 @@ def test_grid(method: str, scenario: str) -> None:
     plan = check(config)
     benchmark = build.build_benchmark(plan, Path("unused"), torch.device("cpu"))
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, torch.device("cpu"))
-    rows = list(train(learner, benchmark.tasks, plan.training, plan.seed, []))
+    rows = list(rows_of(learner, benchmark.tasks, plan.training, plan.seed, []))
     assert rows[0].accuracies[0] is not None and rows[0].accuracies[0] > 0.9, "the first task is learned anywhere"
     inferred = rows[-1].inferred
     if method in ("hnet_ent", "hnet_tir") and scenario != "cl1":

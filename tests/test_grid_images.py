@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from builders import rows_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from tiny_images import TEST_LIST, TRAIN_LIST, write_celeba, write_cifar, write_lists
@@ -17,7 +18,6 @@ from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import check
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import Row
-from hnet_cl.training.trainer import train
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
 NEED_THE_TASK = {"hnet", "scratch"}
@@ -48,7 +48,7 @@ def learn(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
     plan = check(config)
     benchmark = build.build_benchmark(plan, data_dir, torch.device("cpu"))
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, torch.device("cpu"))
-    return learner, list(train(learner, benchmark.tasks, plan.training, plan.seed, []))
+    return learner, list(rows_of(learner, benchmark.tasks, plan.training, plan.seed, []))
 
 
 def cifar(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:

@@ -120,25 +120,13 @@ def train(
     logs: Sequence[Log],
     start: Start | None = None,
     pause: Pause = go_on,
-) -> Iterator[Row]:
+) -> Iterator[Row | None]:
     """Learns the tasks one after another and yields a row of the accuracy matrix after each.
 
+    In between it yields None every `TURN` steps: several runs in one process can take turns.
     The order of batches is a random stream of its own: with the same seed, all methods see the same batches.
     `pause` is called after each step with the iterations done of the task and a function that tells its state.
     """
-    return (row for row in turns(learner, tasks, settings, seed, logs, start, pause) if row is not None)
-
-
-def turns(
-    learner: Learner,
-    tasks: Sequence[Task],
-    settings: TrainingSettings,
-    seed: int,
-    logs: Sequence[Log],
-    start: Start | None = None,
-    pause: Pause = go_on,
-) -> Iterator[Row | None]:
-    """What `train` does, but it also yields None every few steps: several runs in one process can take turns."""
     start = start or Start()
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()

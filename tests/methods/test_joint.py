@@ -4,13 +4,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from builders import blobs, learner, training
+from builders import blobs, learner, rows_of, training
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.targets.mlp import MLP
-from hnet_cl.training.trainer import train
 
 
 def watch(task: Task, listen: Callable[[int, Tensor, Tensor, Tensor], None]) -> None:
@@ -61,6 +60,6 @@ def test_is_above_fine_tuning_where_that_forgets() -> None:
     final = {}
     for name in ("joint", "finetune"):
         method = learner(name, benchmark, "cl3", target=lambda number: MLP((2,), number, [30]))
-        rows = list(train(method, benchmark.tasks, training(iterations=400), 1, []))
+        rows = list(rows_of(method, benchmark.tasks, training(iterations=400), 1, []))
         final[name] = sum(rows[-1].accuracies) / 3
     assert final["joint"] > final["finetune"] + 0.2, final

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import blobs, learner, training
+from builders import blobs, learner, rows_of, training
 
 from hnet_cl.errors import Interrupted
 from hnet_cl.training import keeper as module
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
-from hnet_cl.training.trainer import train
 
 ITERATIONS = 15
 
@@ -55,7 +54,7 @@ def kept_run(
                 os.kill(os.getpid(), signum)
             keeper.pause(iteration, state)
 
-        for _ in train(made, benchmark.tasks, training(iterations=ITERATIONS), 1, [keeper, *others], pause=pause):
+        for _ in rows_of(made, benchmark.tasks, training(iterations=ITERATIONS), 1, [keeper, *others], pause=pause):
             pass
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import GENERATED, METHODS, REPLAY, begin, blobs, learned, learner
+from builders import GENERATED, METHODS, REPLAY, begin, blobs, learned, learner, rows_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -15,7 +15,7 @@ from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import Plan, check
 from hnet_cl.methods.base import Learner
 from hnet_cl.training import steps
-from hnet_cl.training.trainer import Start, train
+from hnet_cl.training.trainer import Start
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SMALL = ["benchmark=toy", "benchmark.num_tasks=3", "training.iterations=40", "training.log_every=1"]
@@ -65,13 +65,13 @@ def trained(made: Plan, interrupted_at: int = 0) -> tuple[Learner, list[Any], Lo
             raise InterruptedError
 
     try:
-        rows = list(train(learners[0], benchmark.tasks, made.training, made.seed, [losses], pause=pause))
+        rows = list(rows_of(learners[0], benchmark.tasks, made.training, made.seed, [losses], pause=pause))
     except InterruptedError:
         before = build.build_learner(made, benchmark.in_shape, benchmark.class_counts, device)
-        next(train(before, benchmark.tasks, made.training, made.seed, []))
+        next(rows_of(before, benchmark.tasks, made.training, made.seed, []))
         learners[1].load_state_dict(before.state_dict())
         start = Start(1, interrupted_at, states[0])
-        rows = list(train(learners[1], benchmark.tasks, made.training, made.seed, [losses], start))
+        rows = list(rows_of(learners[1], benchmark.tasks, made.training, made.seed, [losses], start))
         return learners[1], rows, losses
     return learners[0], rows, losses
 

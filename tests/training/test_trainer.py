@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import LR, METHODS, blobs, learner, same_state, training
+from builders import LR, METHODS, blobs, learner, rows_of, same_state, training
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -14,7 +14,7 @@ from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import evaluate
-from hnet_cl.training.trainer import Row, Start, finite, train, turns
+from hnet_cl.training.trainer import Row, Start, finite, train
 
 every_method = pytest.mark.parametrize("method", METHODS)
 
@@ -42,7 +42,7 @@ class Notes:
 
 
 def run(learner: Learner, benchmark: Benchmark, seed: int = 1, **changes: Any) -> list[Row]:
-    return list(train(learner, benchmark.tasks, training(**changes), seed, []))
+    return list(rows_of(learner, benchmark.tasks, training(**changes), seed, []))
 
 
 def record_steps(learner: Learner) -> list[tuple[Tensor, Tensor]]:
@@ -66,7 +66,7 @@ def all_equal(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Ten
 def test_listeners_hear_everything_in_order() -> None:
     benchmark, notes = blobs(), Notes()
     settings = training(iterations=7, log_every=3)
-    rows = list(train(learner("finetune", benchmark), benchmark.tasks, settings, 1, [notes], Start(1)))
+    rows = list(rows_of(learner("finetune", benchmark), benchmark.tasks, settings, 1, [notes], Start(1)))
     assert len(rows) == 2
     assert notes.heard == [
         event
@@ -83,7 +83,7 @@ def test_listeners_hear_everything_in_order() -> None:
 def test_samples_come_before_their_row() -> None:
     benchmark, notes = blobs(), Notes()
     made = learner("dgr", benchmark, "cl3")
-    list(train(made, benchmark.tasks, training(), 1, [notes]))
+    list(rows_of(made, benchmark.tasks, training(), 1, [notes]))
     events = [event[:2] for event in notes.heard if event[0] in ("end", "samples", "row")]
     assert events == [(name, task) for task in range(3) for name in ("end", "samples", "row")]
     last = made.report()
@@ -93,7 +93,7 @@ def test_samples_come_before_their_row() -> None:
 def test_a_row_is_the_accuracy_after_its_task() -> None:
     benchmark = blobs()
     made = learner("hnet", benchmark)
-    for task, row in enumerate(train(made, benchmark.tasks, training(), 1, [])):
+    for task, row in enumerate(rows_of(made, benchmark.tasks, training(), 1, [])):
         assert made.latest == task
         assert row == evaluate(made, benchmark.tasks, task, 1000)
         assert [entry is None for entry in row.accuracies] == [other > task for other in range(3)]
@@ -140,7 +140,7 @@ def test_learners_in_turns_are_what_each_is_alone() -> None:
     together = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
     settings = training(iterations=25)
     running = [
-        turns(made, benchmark.tasks, settings, seed, []) for made, (_, seed) in zip(together, names, strict=True)
+        train(made, benchmark.tasks, settings, seed, []) for made, (_, seed) in zip(together, names, strict=True)
     ]
     taken = list(zip(*running, strict=True))
     assert [row[0] is None for row in taken] == [True, True, True, False] * 3, "25 steps are three turns"
@@ -193,7 +193,7 @@ def test_epochs_are_sweeps_over_a_tasks_own_data() -> None:
     settings, tasks = training(iterations=None, epochs=3, batch_size=8), Drawn().tasks
     assert [settings.steps(task) for task in tasks] == [9, 6]  # 3 * ceil(20 / 8), 3 * ceil(9 / 8)
     made, notes = learner("finetune", Drawn(), target=one_input), Notes()
-    list(train(made, tasks, settings, 1, [notes]))
+    list(rows_of(made, tasks, settings, 1, [notes]))
     assert [(event[1], event[2]) for event in notes.heard if event[0] == "losses"] == [(0, 5), (0, 9), (1, 5), (1, 6)]
 
 
@@ -222,7 +222,7 @@ def test_every_optimiser_follows_the_learning_rate(method: str) -> None:
         return step(inputs, labels)
 
     made.step = recorded
-    list(train(made, benchmark.tasks, training(iterations=4, lr_decay=[[0.5, 0.1]]), 1, []))
+    list(rows_of(made, benchmark.tasks, training(iterations=4, lr_decay=[[0.5, 0.1]]), 1, []))
     assert rates == [{LR}, {LR}, {LR * 0.1}, {LR * 0.1}] * 3
 
 
