@@ -322,9 +322,17 @@ def test_presets_hold_the_papers_generators(
 ) -> None:
     chosen = composed(f"method={method}", f"benchmark={benchmark}", "scenario=cl3")["method"]
     replay = chosen["task_inference"] if method == "hnet_tir" else chosen
+    decoder_hypernets: dict[str, dict[str, Any]] = {
+        "smnist": {"task_embedding": 96, "chunk_embedding": 96, "chunk_size": 50000, "hidden": [10, 10]},
+        "pmnist": {"task_embedding": 24, "chunk_embedding": 8, "chunk_size": 85000, "hidden": [25, 25]},
+        "pmnist100": {"task_embedding": 128, "chunk_embedding": 12, "chunk_size": 20000, "hidden": [100]},
+    }
     generator = replay["generator"]
     assert (generator["encoder"], generator["decoder"], generator.get("beta")) == (encoder, decoder, beta)
     assert generator["latent"] == 100 and replay["temperature"] == 2
+    if "hypernet" in generator:
+        assert generator["condition"] == 100
+        assert generator["hypernet"] == decoder_hypernets[benchmark] | {"activation": "elu"}
     keys = ["new_weight", "targets", "new_heads", "reset_optimizer", "init"]
     assert [replay[key] for key in keys] == {
         "hnet_r": [0.5, "soft", "zero_logit", True, "xavier"],
@@ -334,6 +342,12 @@ def test_presets_hold_the_papers_generators(
     if method == "hnet_tir":
         ours, usual = (composed(f"method={name}", f"benchmark={benchmark}")["method"] for name in ("hnet_tir", "hnet"))
         assert ours["hypernet"] == usual["hypernet"] and ours["beta"] == usual["beta"]
+
+
+@pytest.mark.parametrize(("scenario", "tasks"), [("cl1", None), ("cl2", 20), ("cl3", None)])
+def test_in_cl2_twenty_of_a_hundred_tasks_are_drawn(scenario: str, tasks: int | None) -> None:
+    method = composed("method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}")["method"]
+    assert method["regularized_tasks"] == tasks
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

@@ -1,4 +1,4 @@
-"""What fine-tuning, EWC, SI and joint training have in common: one plain network for all tasks."""
+"""What fine-tuning, EWC, SI, replay and joint training have in common: one plain network for all tasks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,6 +23,7 @@ class Classifier(Learner):
         reset_optimizer: bool
 
     settings: Settings
+    new_share = 1.0  # weight of the new data's loss
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
@@ -74,13 +75,13 @@ class Classifier(Learner):
         self.optimizer.zero_grad()
         self.network.train()
         loss = self.loss(inputs, labels)
-        loss.backward()
+        (self.new_share * loss).backward()
         losses = {"loss": loss.detach()} | self.protect()
         self.optimizer.step()
         return losses
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """What is minimised beside the protection of old tasks."""
+        """Loss on new data, as it is logged; `new_share` times it is minimised beside the protection of old tasks."""
         return self.cross_entropy(self.network(inputs), labels, self.heads.trained(self.latest))
 
     def protect(self) -> dict[str, Tensor]:

@@ -5,7 +5,8 @@ generates for each task and its regulariser protects (von Oswald et al., ICLR 20
 its own former samples (Shin et al., Continual learning with deep generative replay, NIPS 2017).
 
 What is stored for replay does not grow with the number of tasks, save for the generated decoder's embedding of each:
-the generator itself, its copy from before the present task, and the replay of `BLOCK` steps.
+the generator itself, its copy from before the present task, and the replay of `BLOCK` steps, which are about as many
+samples as new examples (as many of each old task, rounded up).
 """
 
 from abc import ABC, abstractmethod

@@ -32,7 +32,7 @@ SAMPLES = 100  # for each task, to be judged
 
 
 class ReplaySettings(base.Settings):
-    """`new_weight`: weight of the new data's loss, the replay's being the rest; None: one over the number of tasks.
+    """`new_weight`: weight of the new data's loss, the replay's being the rest; None: one over the tasks so far.
 
     `targets`: `soft` distils from the network as it was before the task, at `temperature`; what that says of the new
     heads is `new_heads`. `hard` takes its choice, in the head of the task that a sample was drawn for if that is known.
@@ -72,7 +72,7 @@ class Replay(Classifier):
         super().begin_task(tasks)
         self.generator.begin_task(tasks[-1])
         self._teacher = Snapshot(self.network)
-        self._share = self.settings.new_weight or 1 / len(tasks)
+        self.new_share = (self.settings.new_weight or 1 / len(tasks)) if self.latest else 1.0
         self._replayed: Samples | None = None
         self._prepared = False
         heads, before = self.heads, self.latest - 1
@@ -83,6 +83,10 @@ class Replay(Classifier):
             [heads.own(task) for task in old],
         ]
         self._wanted, self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
+        _, had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
+        self._told = own == 1  # a sample's task leaves nothing to choose
+        # A single output was never trained, so its logit says nothing (official code, for task inference).
+        self._new_heads: NewHeads = "zero_probability" if had == 1 else self.settings.new_heads
         if self.latest:  # the old heads, each once: (2, heads, 1, outputs)
             self._different = torch.stack([self._wanted, self._had]).unique(dim=1).unsqueeze(2)
 
@@ -105,17 +109,13 @@ class Replay(Classifier):
         if not self._prepared:
             self.prepare(len(inputs))
         self._prepared = False
-        return super().step(inputs, labels) | self.generator.step(inputs, self._replayed, self._share)
-
-    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        loss = super().loss(inputs, labels)
-        return loss if self._replayed is None else self._share * loss
+        return super().step(inputs, labels) | self.generator.step(inputs, self._replayed, self.new_share)
 
     def protect(self) -> dict[str, Tensor]:
         if self._replayed is None:
             return {}
         loss = self.replay_loss(*self._replayed)
-        ((1 - self._share) * loss).backward()
+        ((1 - self.new_share) * loss).backward()
         return {"replay": loss.detach()}
 
     def replay_loss(self, inputs: Tensor, tasks: Tensor | None) -> Tensor:
@@ -128,12 +128,13 @@ class Replay(Classifier):
             own = had
         else:
             wanted, had, own = self._wanted[tasks], self._had[tasks], self._own[tasks]
-        settings, teacher = self.settings, self._teacher(inputs)
         student = only(self.network(inputs), wanted)
-        if settings.targets == "hard":
-            chosen = only(teacher, own).argmax(-1)
+        if self.settings.targets == "hard":
+            told = self._told and tasks is not None
+            chosen = own.int().argmax(-1) if told else only(self._teacher(inputs), own).argmax(-1)
             return F.cross_entropy(student.flatten(0, -2), chosen.flatten())
-        return distillation(student, extend(teacher, had, wanted, settings.new_heads), settings.temperature)
+        teacher = extend(self._teacher(inputs), had, wanted, self._new_heads)
+        return distillation(student, teacher, self.settings.temperature)
 
     def report(self) -> SampleReport:
         judge = Judge(self.settings.generator.judge, self.setup, self.tasks)

@@ -80,7 +80,7 @@ def test_a_step_weighs_new_data_and_replay(new_weight: float | None, share: floa
     (share * new + (1 - share) * made.replay_loss(*replayed)).backward()
     made.network = actual
     losses = made.step(*NEW)
-    torch.testing.assert_close(losses["loss"], share * new.detach())
+    torch.testing.assert_close(losses["loss"], new.detach())
     torch.testing.assert_close(losses["replay"], kept)
     for ours, by_hand in zip(actual.parameters(), network.parameters(), strict=True):
         torch.testing.assert_close(ours.data, by_hand.data - RATE * by_hand.grad)
@@ -206,13 +206,35 @@ class TestTaskClassifier:
         found = classifier.replay_loss(inputs, tasks)
         assert torch.isclose(found, expected) == (targets == "hard")
 
+    @pytest.mark.parametrize(("targets", "asked"), [("hard", 0), ("soft", 1)])
+    def test_the_former_network_is_asked_only_where_it_is_listened_to(self, targets: str, asked: int) -> None:
+        inference = REPLAY | {"kind": "classifier", "targets": targets}
+        made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
+        made.begin_task(BENCHMARK.tasks)
+        classifier: Any = made.task_classifier
+        teacher, calls = classifier._teacher, []
+        classifier._teacher = lambda inputs: calls.append(inputs) or teacher(inputs)
+        made.step(*NEW)
+        assert len(calls) == asked
+
+    @pytest.mark.parametrize("new_heads", ["zero_logit", "zero_probability"])
+    def test_soft_targets_do_not_listen_to_an_output_that_was_never_trained(self, new_heads: str) -> None:
+        """A softmax over one task only is 1 whatever its logit, so the first task's samples are taken for it."""
+        inference = REPLAY | {"kind": "classifier", "targets": "soft", "new_heads": new_heads}
+        made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 1)
+        made.begin_task(BENCHMARK.tasks[:2])
+        classifier: Any = made.task_classifier
+        inputs, tasks = classifier.generator.replay(8)
+        of_first = (classifier.network(inputs)[:, :2] / 2).log_softmax(1)[:, 0]
+        torch.testing.assert_close(classifier.replay_loss(inputs, tasks), -4 * of_first.mean())
+
     def test_the_new_task_is_its_own_class(self) -> None:
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", optimizer=slowly), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
         classifier: Any = made.task_classifier
         logits = classifier.network(NEW[0])
         losses = made.step(*NEW)
-        expected = 0.5 * F.cross_entropy(logits, torch.full((8,), 2))
+        expected = F.cross_entropy(logits, torch.full((8,), 2))
         torch.testing.assert_close(losses["task_inference/loss"], expected)
         assert {"loss", "regularizer", "task_inference/replay", "task_inference/kl"} < set(losses)
 
