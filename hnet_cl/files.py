@@ -1,7 +1,7 @@
 """Files that are there whole or not at all."""
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,14 +15,12 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     The content is on disk before the name changes. After an exception `path` is as it was and the part is gone.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}{_PART}", suffix=path.suffix)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f".{path.stem}{_PART}{secrets.token_hex(8)}{path.suffix}")
+    part.touch(exist_ok=False)  # with the permissions that the user gives to new files
     try:
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
-        part.chmod(0o644)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

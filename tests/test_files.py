@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,17 @@ def test_the_new_content_appears_only_at_the_end(tmp_path: Path) -> None:
         assert part.parent == tmp_path and part.suffix == ".json"
         assert path.read_text() == "old"
     assert path.read_text() == "new"
-    assert path.stat().st_mode & 0o777 == 0o644
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_are_those_of_all_new_files(umask: int, mode: int, tmp_path: Path) -> None:
+    usual = os.umask(umask)
+    try:
+        write_atomically(tmp_path / "file", "")
+    finally:
+        os.umask(usual)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
 
 
 @pytest.mark.parametrize("old", [None, "old"])
