@@ -5,6 +5,7 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 _KEEP = 1 << 30
+_MOST_OF_OLD = 32 << 20  # the highest threshold for mmap that old versions of glibc take
 
 
 def keep_freed_memory() -> bool:
@@ -16,4 +17,7 @@ def keep_freed_memory() -> bool:
     if not sys.platform.startswith("linux"):
         return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return bool(mallopt and mallopt(_MMAP_THRESHOLD, _KEEP) and mallopt(_TRIM_THRESHOLD, _KEEP))
+    if mallopt is None:
+        return False
+    trim = mallopt(_TRIM_THRESHOLD, _KEEP)
+    return bool(trim and (mallopt(_MMAP_THRESHOLD, _KEEP) or mallopt(_MMAP_THRESHOLD, _MOST_OF_OLD)))
