@@ -373,6 +373,7 @@ class TestMistakes:
             (("run=RUN", "input=x", "batch_size=0"), "batch_size=0: give a whole number from 1 on"),
             (("run=RUN", "input=x", "device=tpu"), "device=tpu: give cpu or cuda"),
             (("run=RUN", "input=x", "output=RUN"), "output=RUN: give the name of a file in a folder that exists"),
+            (("run=RUN", "input=x", "output=/dev/null"), "output=/dev/null: give the name of a file in a folder that"),
             (("run=RUN", "input=x"), "task: is missing; scenario=cl1 tells the task, so give one of 1 to 2"),
             (("run=RUN", "input=x", "task=3"), "task=3: this run has learned tasks 1 to 2"),
             (("run=RUN/checkpoint", "input=x"), "run=RUN/checkpoint: is no run folder, as it holds no result.json; "),

@@ -132,6 +132,6 @@ def _output(values: Mapping[str, str]) -> Path | None:
     if "output" not in values:
         return None
     path = Path(values["output"])
-    if path.is_dir() or not path.parent.is_dir():
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, or a device as /dev/null
         raise UserError(f"output={path}: give the name of a file in a folder that exists")
     return path
