@@ -118,7 +118,7 @@ def _find(config: Mapping[str, Any], group: str, base: type) -> Any:
     module_name, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
         raise UserError(f"{key}={path}: cannot be imported ({error})") from error
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(f"{key}={path}: is no subclass of {base.__module__}.{base.__name__}")
@@ -149,7 +149,7 @@ class _Arguments(Settings):
 def _arguments(target: type[nn.Module]) -> type[BaseModel]:
     """Settings made of a module's constructor: its annotated arguments, less those the run itself gives."""
     fields: dict[str, Any] = {}
-    parameters = inspect.signature(target, eval_str=True).parameters
+    parameters = _parameters(target)
     if not {"in_shape", "num_outputs"} <= parameters.keys():
         raise UserError(
             f"target._target_={target.__module__}.{target.__name__}: its constructor must take in_shape and "
@@ -158,9 +158,18 @@ def _arguments(target: type[nn.Module]) -> type[BaseModel]:
     for name, parameter in parameters.items():
         if name in ("in_shape", "num_outputs") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        kind = Any if parameter.annotation is parameter.empty else parameter.annotation
+        unknown = parameter.annotation is parameter.empty or isinstance(parameter.annotation, str)
+        kind = Any if unknown else parameter.annotation
         fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
     return create_model(target.__name__, __base__=_Arguments, **fields)
+
+
+def _parameters(target: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
+    """Of its constructor; if an annotation exists for type checkers alone, all of them remain strings."""
+    try:
+        return inspect.signature(target, eval_str=True).parameters
+    except NameError:
+        return inspect.signature(target).parameters
 
 
 def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:

@@ -226,6 +226,35 @@ def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monk
     assert message.startswith(f"{key}._target_=") and path.rpartition(".")[2] in message and "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("class Net(nn.Module)", "target._target_=mine.Net: cannot be imported (expected ':'"),
+        (None, "target._target_=..mine.Net: cannot be imported"),
+    ],
+)
+def test_a_target_that_cannot_be_imported_is_one_line(
+    source: str | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.py").write_text(f"from torch import nn\n{source}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = "mine.Net" if source else "..mine.Net"
+    assert complaint(changed(composed(), "target._target_", path)).startswith(line)
+
+
+def test_annotations_that_are_for_type_checkers_alone_are_no_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lazily_annotated.py").write_text(
+        "from __future__ import annotations\nfrom typing import TYPE_CHECKING\nfrom torch import nn\n"
+        "if TYPE_CHECKING:\n    from somewhere import Shape\n\n\nclass Net(nn.Module):\n"
+        "    def __init__(self, in_shape: Shape, num_outputs: int, width: Shape) -> None:\n        super().__init__()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    config = composed("target._target_=lazily_annotated.Net", "+target.width=[3]", "~target.hidden")
+    assert check(config).target == {"width": [3]}
+
+
 def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     """The configuration with another value at a dotted key."""
     *groups, last = key.split(".")
