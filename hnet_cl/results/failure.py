@@ -26,11 +26,11 @@ def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[
         overrides: the command line's overrides, as typed.
         error: the reason in one line.
     """
-    result = read_result(folder) or _nothing_done(config, overrides)
-    if result.get("status") == "finished":
-        return
-    text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
     with contextlib.suppress(OSError):
+        result = read_result(folder) or _nothing_done(config, overrides)
+        if result.get("status") == "finished":
+            return
+        text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(folder / RESULT, text + "\n")
 

@@ -104,7 +104,11 @@ def finish(jobs: Sequence[Job | Outcome], launcher: Launcher, first: int) -> lis
 
 
 def _earlier(job: Job) -> Outcome | None:
-    result = None if job.config["fresh"] else _result(job, 0.0)
+    """What makes it needless to run the job, or impossible."""
+    try:
+        result = None if job.config["fresh"] else _result(job, 0.0)
+    except OSError as error:
+        return Outcome(job.overrides, job.folder, "failed", {}, _one_line(error))
     return Outcome(job.overrides, job.folder, "finished", result["metrics"], earlier=True) if result else None
 
 

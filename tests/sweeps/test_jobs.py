@@ -95,6 +95,14 @@ def test_what_is_finished_or_given_twice_is_not_launched(tmp_path: Path) -> None
     ]
 
 
+def test_a_result_that_cannot_be_read_fails_its_own_job_alone(tmp_path: Path) -> None:
+    (tmp_path / "a" / "result.json").mkdir(parents=True)
+    launcher = Launcher(lambda folder: {"acc": 1.0})
+    outcomes = finish([job(tmp_path / name) for name in "ab"], launcher, 0)
+    assert [outcome.status for outcome in outcomes] == ["failed", "finished"]
+    assert "Is a directory" in outcomes[0].error and launcher.launches == [["b"]]
+
+
 def test_a_dead_pool_is_made_anew_until_only_the_deadly_job_has_failed(tmp_path: Path) -> None:
     """Jobs run in the order a, b, c, d, e; c ends the pool when b is in the middle, as if they ran side by side."""
     launcher: Launcher
