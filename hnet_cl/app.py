@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import signal
 import sys
 import traceback
@@ -20,12 +19,12 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hnet_cl.arguments import flags_last, spread_seeds
+from hnet_cl.arguments import flags_last, is_set, spread_seeds
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, UserError
 from hnet_cl.help import help_text
-from hnet_cl.resolvers import plain
+from hnet_cl.resolvers import plain, write_config
 from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
 
 EXIT_FAILED_JOBS = 1
@@ -78,13 +77,14 @@ def _register_sweepers() -> None:
 
 
 def _continues(reason: str, exit_code: int) -> NoReturn:
-    print(f"hnet_cl: {reason}; the same command continues this run", file=sys.stderr)
+    without = " without fresh=true" if is_set("fresh", sys.argv[1:]) else ""
+    print(f"hnet_cl: {reason}; the same command{without} continues this run", file=sys.stderr)
     raise SystemExit(exit_code) from None
 
 
 def _stop(error: Exception) -> NoReturn:
     """Prints the error as one line, with debug=true below its traceback, and ends with exit code 2."""
-    if any(re.fullmatch(r"\+*debug=(true|1|yes|on)", argument, re.IGNORECASE) for argument in sys.argv):
+    if is_set("debug", sys.argv[1:]):
         traceback.print_exception(error)
     print(f"hnet_cl: {explain(error, sys.argv[1:])}", file=sys.stderr)
     raise SystemExit(EXIT_USER_ERROR) from None
@@ -129,6 +129,8 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
 
     folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
     try:
+        if job.output_subdir is not None:
+            write_config(folder / job.output_subdir / "config.yaml", config)
         own = replace(surroundings, listeners=listeners(job.sweeper, folder))
         result = yield from run_in_turns(plain(config), folder, overrides, own)
         return dict(result["metrics"])
@@ -140,7 +142,7 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
         if not isinstance(error, BusyError):
             record_failure(folder, plain(config), overrides, line)
         if job.mode == RunMode.MULTIRUN:
-            log.error("failed: %s (%s)", line, folder, exc_info=not mendable)
+            log.error("failed: %s (%s)", line, folder, exc_info=not mendable or config.debug)
             raise JobError(line) from None  # the other jobs of a sweep go on
         if mendable:
             _stop(error)

@@ -15,6 +15,12 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
     return [argument for argument in arguments if argument not in sweep] + sweep
 
 
+def is_set(key: str, arguments: Sequence[str]) -> bool:
+    """Whether the last of the arguments that sets the key sets it to true."""
+    values = [found[1] for argument in arguments if (found := re.fullmatch(rf"\+*{re.escape(key)}=(.*)", argument))]
+    return bool(values) and values[-1].lower() in ("true", "1", "yes", "on")
+
+
 def spread_seeds(arguments: Sequence[str]) -> list[str]:
     """`seeds=N` as the sweep that it stands for: seeds 1 to N, or N from a given `seed=` on, in one process.
 

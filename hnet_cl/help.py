@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from hnet_cl.conf_files import choices, conf_dir, own_folders
 
 GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device", "hydra/sweeper", "hydra/launcher")
+HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that Hydra itself has
 
 START = """\
 hnet_cl: continual learning with hypernetworks
@@ -40,7 +41,8 @@ def help_text(arguments: Sequence[str]) -> str:
     folders = [conf_dir(), *own_folders(arguments)]
     parts = [START]
     for group in GROUPS:
-        found = {name: line for folder in folders for name, line in choices(folder, group).items()}
+        own = {name: line for folder in folders for name, line in choices(folder, group).items()}
+        found = HYDRAS.get(group, {}) | own
         width = max(map(len, found))
         lines = [f"  {group}={name:<{width}}  {line}".rstrip() for name, line in found.items()]
         parts.append("\n".join([f"{group}", *lines, ""]))

@@ -8,6 +8,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from hnet_cl.errors import UserError
+from hnet_cl.files import write_atomically
 from hnet_cl.identity import config_id
 
 
@@ -18,8 +19,17 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return resolved
 
 
+def write_config(path: Path, config: DictConfig) -> None:
+    """Puts the resolved configuration in the place of the unresolved one that Hydra leaves in a run folder.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(plain(config))))
+
+
 def read_config(path: Path) -> dict[str, Any]:
-    """The resolved configuration that Hydra left in a run folder.
+    """The resolved configuration in a run folder.
 
     Raises:
         UserError: the file cannot be read, or holds something else.

@@ -2,8 +2,22 @@
 
 import pytest
 
-from hnet_cl.arguments import flags_last, spread_seeds
+from hnet_cl.arguments import flags_last, is_set, spread_seeds
 from hnet_cl.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["a=1", "fresh=true"], True),
+        (["++fresh=True"], True),
+        (["fresh=true", "fresh=false"], False),
+        (["refresh=true", "fresh_=true", "fresh"], False),
+        ([], False),
+    ],
+)
+def test_what_is_set(typed: list[str], meant: bool) -> None:
+    assert is_set("fresh", typed) == meant
 
 
 def test_flags_of_a_sweep_go_last() -> None:

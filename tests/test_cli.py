@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from processes import folder_of, hnet_cl, losses_of, mistake, result_of
 
 from hnet_cl.benchmarks.mnist import CHECKSUMS
@@ -97,6 +98,8 @@ class TestRun:
         assert (folder / "accuracy_matrix.png").read_bytes().startswith(b"\x89PNG")
         assert list(folder.glob("events.out.tfevents.*"))
         assert (folder / ".hydra" / "overrides.yaml").read_text().splitlines()[0] == "- benchmark=toy"
+        config = yaml.safe_load((folder / ".hydra" / "config.yaml").read_text())
+        assert config["training"]["iterations"] == 40 and "${" not in str(config)
         (checkpoint,) = (folder / "checkpoint").iterdir()
         owner = torch.load(checkpoint, weights_only=True)["owner"]
         assert owner.startswith(f"{result_of(folder)['config_id']} on toy ")
@@ -108,6 +111,7 @@ class TestRun:
         again = hnet_cl(*SMALL, f"output_dir={outputs}")
         assert folder_of(again) == folder
         assert "fresh=true runs it again" in again.stdout
+        assert "${" not in (folder / ".hydra" / "config.yaml").read_text()
         assert {name: (folder / name).read_bytes() for name in before} == before
 
     def test_fresh_trains_again_to_the_same_numbers(self, done: Any, outputs: Path) -> None:
@@ -156,6 +160,11 @@ class TestSweep:
             assert Path(lines[start + 2].strip()) in folder.glob(f"toy-cl1-{method}/*/seed=-1")
         assert lines[7:] == ["The same command again runs only what is missing or failed."]
 
+    def test_debug_shows_where_each_failed(self, tmp_path: Path) -> None:
+        done = hnet_cl("-m", *SMALL, f"output_dir={tmp_path}", "seed=-1", "debug=true")
+        assert "Traceback" in next(tmp_path.rglob("seed=-1/hnet_cl.log")).read_text()
+        assert done.returncode == 1 and "1 jobs: 1 failed" in done.stderr
+
     def test_the_same_command_runs_only_what_failed(self, sweep: Any) -> None:
         folder, _ = sweep
         again = hnet_cl("-m", *SMALL, f"output_dir={folder}", "method=hnet,finetune", "seed=-1,1,2")
@@ -203,6 +212,8 @@ class TestMistakes:
                 ["-m", "hydra.sweeper.max_batch=1"],
                 ["hydra.sweeper.max_batch: no such key; did you mean hydra.sweeper."],
             ),
+            (["-m", "hydra.sweeper.max_batch_size=0"], ["hydra.sweeper.max_batch_size=0: give a number of jobs, or "]),
+            (["-m", "hydra.sweeper.params=x"], ["hydra.sweeper.params=x: give values by key, as "]),
             (
                 ["-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=0", "hydra.sweeper.pruning.warmup_tasks=x"],
                 [
@@ -275,6 +286,7 @@ def test_help_lists_every_choice_and_three_examples_and_is_quick() -> None:
     for group in GROUPS:
         for name, line in choices(conf_dir(), group).items():
             assert re.search(rf"^  {group}={name} +{re.escape(line)}$", process.stdout, re.MULTILINE)
+    assert re.search(r"^  hydra/launcher=basic +One job after another", process.stdout, re.MULTILINE)
     examples = process.stdout.partition("Examples\n")[2]
     assert len(re.findall(r"^  python -m hnet_cl", examples, re.MULTILINE)) == 3
     imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines()}

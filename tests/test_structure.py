@@ -20,7 +20,8 @@ MAY_IMPORT = {
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED | {"identity"},
-    "sweeps": SHARED | {"complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
+    "sweeps": SHARED
+    | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
     "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
     "memory": set(),
     "identity": set(),

@@ -32,8 +32,13 @@ class GridSweeper(Sweeper):
         """Called by Hydra.
 
         Raises:
-            UserError: the launcher is not installed.
+            UserError: the launcher is not installed, or a setting is wrong.
         """
+        size, params = self._max_batch_size, self._params
+        if size is not None and (not isinstance(size, int) or size < 1):
+            raise UserError(f"hydra.sweeper.max_batch_size={size}: give a number of jobs, or null for all at once")
+        if not isinstance(params, Mapping):
+            raise UserError(f"hydra.sweeper.params={params}: give values by key, as {{seed:'1,2'}}")
         self._loader, self._config = hydra_context.config_loader, config
         self._launcher = make_launcher(hydra_context, task_function, config)
 

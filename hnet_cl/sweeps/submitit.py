@@ -46,6 +46,10 @@ class PatientLauncher(submitit_launcher.BaseSubmititLauncher):
             log.info("\t#%d, %s job %s: %s", number, self._EXECUTOR, job.job_id, " ".join(filter_overrides(overrides)))
         return [wait_for(job) for job in jobs]
 
+    def checkpoint(self, overrides: Sequence[str], *rest: Any) -> Any:
+        """What becomes of a job that is preempted or out of time: it goes on, also where it was to start anew."""
+        return super().checkpoint([*overrides, "fresh=false"], *rest)
+
 
 class SlurmLauncher(PatientLauncher, submitit_launcher.SlurmLauncher):
     """conf/hydra/launcher/slurm.yaml."""

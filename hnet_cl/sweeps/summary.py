@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from hnet_cl.arguments import is_set
 from hnet_cl.sweeps.errors import SweepError
 from hnet_cl.sweeps.jobs import Outcome
 
@@ -38,5 +39,6 @@ def summary(outcomes: Sequence[Outcome]) -> str:
                 f"  {outcome.folder or 'no folder'}",
             ]
     if counts["failed"]:
-        lines.append("The same command again runs only what is missing or failed.")
+        without = " without fresh=true" if any(is_set("fresh", outcome.overrides) for outcome in outcomes) else ""
+        lines.append(f"The same command again{without} runs only what is missing or failed.")
     return "\n".join(lines)

@@ -56,6 +56,14 @@ def test_a_job_that_has_ended_well_is_given_on() -> None:
     assert submitit.wait_for(submitted(done)) is done
 
 
+@pytest.mark.parametrize("kind", [submitit.SlurmLauncher, submitit.LocalLauncher])
+def test_a_job_that_is_put_back_into_the_queue_goes_on_even_if_it_was_to_start_anew(kind: Any) -> None:
+    launcher = kind.__new__(kind)
+    again = launcher.checkpoint(["seed=1", "fresh=true"], "hydra.sweep.dir", 3, "id", {})
+    assert again.function is launcher
+    assert again.args == (["seed=1", "fresh=true", "fresh=false"], "hydra.sweep.dir", 3, "id", {})
+
+
 def test_a_job_that_silently_leaves_the_queue_is_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds: list[int] = []
     monkeypatch.setattr(submitit.time, "sleep", seconds.append)

@@ -29,6 +29,11 @@ def test_counts_and_failures() -> None:
     ]
 
 
+def test_what_was_to_start_anew_goes_on_without_that() -> None:
+    again = Outcome(["seed=1", "fresh=true"], Path("runs/seed=1"), "failed", {}, "no")
+    assert summary([again]).endswith("The same command again without fresh=true runs only what is missing or failed.")
+
+
 def test_failures_end_the_sweep_with_an_error_and_nothing_else_does(capsys: pytest.CaptureFixture[str]) -> None:
     conclude([])
     assert capsys.readouterr() == ("", "")
