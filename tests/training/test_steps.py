@@ -15,7 +15,7 @@ from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import Plan, check
 from hnet_cl.methods.base import Learner
 from hnet_cl.training import steps
-from hnet_cl.training.trainer import Start
+from hnet_cl.training.trainer import Start, train
 
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SMALL = ["benchmark=toy", "benchmark.num_tasks=3", "training.iterations=40", "training.log_every=1"]
@@ -126,6 +126,20 @@ def test_captured_steps_go_on_after_an_interruption(name: str) -> None:
     _, other_rows, other_losses = trained(plan(name), interrupted_at=17)
     assert_same_training(losses, other_losses)
     assert rows[2].accuracies == pytest.approx(other_rows[-1].accuracies, abs=0.02)
+
+
+@on_gpu
+def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
+    plans = [plan("hnet"), plan("dgr"), plan("hnet", "seed=2")]
+    together, running = [Losses() for _ in plans], []
+    for made, log in zip(plans, together, strict=True):
+        benchmark = build.build_benchmark(made, Path("unused"), torch.device("cuda"))
+        model = build.build_learner(made, benchmark.in_shape, benchmark.class_counts, torch.device("cuda"))
+        running.append(train(model, benchmark.tasks, made.training, made.seed, [log]))
+    for _ in zip(*running, strict=True):
+        pass
+    for made, log in zip(plans, together, strict=True):
+        assert_same_training(log, trained(made)[2])
 
 
 @pytest.mark.parametrize(
