@@ -42,15 +42,15 @@ class PlainDecoder(Generator):
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         self.optimizer.zero_grad()
         self.train()
-        rec, divergence = self.autoencode(inputs, self.decoder)
-        loss = (rec + divergence).mean()
-        losses = {"reconstruction": rec.detach().mean(), "kl": divergence.detach().mean()}
+        seen = inputs if replayed is None else torch.cat([inputs, replayed.inputs])  # one pass for both
+        rec, divergence = self.autoencode(seen, self.decoder)
+        each, new, old = rec + divergence, slice(len(inputs)), slice(len(inputs), None)
+        loss = each[new].mean()
         if replayed is not None:
-            old_rec, old_divergence = self.autoencode(replayed.inputs, self.decoder)
-            loss = share * loss + (1 - share) * (old_rec + old_divergence).mean()
+            loss = share * loss + (1 - share) * each[old].mean()
         loss.backward()
         self.optimizer.step()
-        return losses
+        return {"reconstruction": rec.detach()[new].mean(), "kl": divergence.detach()[new].mean()}
 
     @torch.no_grad()
     def _draw(self, size: int, draws: Stream) -> Samples:
