@@ -127,12 +127,12 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     from hnet_cl.run import run_in_turns
     from hnet_cl.sweeps.pruning import listeners
 
-    folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
+    folder, overrides, settings = Path(job.runtime.output_dir), list(job.overrides.task), plain(config)
     try:
         if job.output_subdir is not None:
-            write_config(folder / job.output_subdir / "config.yaml", config)
+            write_config(folder / job.output_subdir / "config.yaml", settings)
         own = replace(surroundings, listeners=listeners(job.sweeper, folder))
-        result = yield from run_in_turns(plain(config), folder, overrides, own)
+        result = yield from run_in_turns(settings, folder, overrides, own)
         return dict(result["metrics"])
     except PrunedError:
         raise
@@ -140,9 +140,9 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
         if not isinstance(error, BusyError):
-            record_failure(folder, plain(config), overrides, line)
+            record_failure(folder, settings, overrides, line)
         if job.mode == RunMode.MULTIRUN:
-            log.error("failed: %s (%s)", line, folder, exc_info=not mendable or config.debug)
+            log.error("failed: %s (%s)", line, folder, exc_info=not mendable or settings["debug"])
             raise JobError(line) from None  # the other jobs of a sweep go on
         if mendable:
             _stop(error)

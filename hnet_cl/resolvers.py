@@ -1,5 +1,6 @@
 """What the yaml files can ask for in ${...} beyond OmegaConf's own resolvers; importing this makes it known."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return resolved
 
 
-def write_config(path: Path, config: DictConfig) -> None:
-    """Puts the resolved configuration in the place of the unresolved one that Hydra leaves in a run folder.
+def write_config(path: Path, config: Mapping[str, Any]) -> None:
+    """Puts the resolved configuration `config` in the place of the unresolved one that Hydra leaves in a run folder.
 
     Raises:
         OSError: the file cannot be written.
     """
-    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(plain(config))))
+    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def read_config(path: Path) -> dict[str, Any]:
