@@ -16,13 +16,45 @@ NOT_COMPUTED = (
     "output_dir",
     "hydra",
     "training.eval_batch_size",
+    "training.log_every",
     "device.graph",
 )
 
+# Every finished run and checkpoint is found by its id, so the id of a configuration must never change. What has
+# been part of it stays part of it:
+ALWAYS_HASHED = {"training.log_every": 100}  # not computed with, but hashed once: as if it had its old default
+HASHED_NULLS = (  # elsewhere null does not count, so that a new key whose default is null changes no id
+    "benchmark.num_tasks",
+    "device.threads",
+    "method.fisher_samples",
+    "method.generator.pixel_noise",
+    "method.generator.regularized_blocks",
+    "method.generator.regularized_tasks",
+    "method.new_weight",
+    "method.regularized_blocks",
+    "method.regularized_tasks",
+    "method.task_inference.generator.pixel_noise",
+    "method.task_inference.generator.regularized_blocks",
+    "method.task_inference.generator.regularized_tasks",
+    "training.epochs",
+    "training.iterations",
+)
+# A key that is new and has another default belongs here, with the value that all runs before it had without saying so.
+IMPLIED: Mapping[str, Any] = {}
 
-def config_id(config: Mapping[str, Any]) -> str:
-    """Eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk."""
-    computed = _numbers_alike(without(config, NOT_COMPUTED))
+
+def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -> str:
+    """Returns eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk.
+
+    Args:
+        config: the resolved configuration, nested.
+        implied: dotted keys with the value at which they do not count.
+    """
+    computed = _hashed(without(config, NOT_COMPUTED), implied)
+    for key, value in ALWAYS_HASHED.items():
+        group, _, name = key.rpartition(".")
+        if isinstance(computed.get(group), dict):
+            computed[group][name] = _number(value)
     return hashlib.sha256(json.dumps(computed, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -41,10 +73,21 @@ def is_below(key: str, parents: Iterable[str]) -> bool:
     return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 
-def _numbers_alike(value: Any) -> Any:
+def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """What of a configuration counts."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        path = f"{prefix}{key}"
+        neutral = (value is None and path not in HASHED_NULLS) or (path in implied and implied[path] == value)
+        if not neutral:
+            found[key] = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
+    return found
+
+
+def _number(value: Any) -> Any:
     """1 and 1.0 are the same setting."""
-    if isinstance(value, Mapping):
-        return {key: _numbers_alike(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_numbers_alike(item) for item in value]
+        return [_number(item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _number(item) for key, item in value.items()}
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

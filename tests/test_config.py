@@ -314,10 +314,36 @@ def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
 
 def test_what_the_id_ignores() -> None:
     ignored = ["seed=7", "fresh=true", "debug=true", "checkpoint_every=5", "data_dir=x", "output_dir=y"]
-    ignored += ["training.eval_batch_size=7", "device.graph=true"]
+    ignored += ["training.eval_batch_size=7", "training.log_every=7", "device.graph=true"]
     assert config_id(composed(*ignored)) == config_id(composed())
     assert set(NOT_COMPUTED) == {key.partition("=")[0] for key in ignored} | {"hydra"}
     assert re.fullmatch("[0-9a-f]{8}", config_id(composed()))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "identity"),
+    [
+        ("", "75c447f8"),
+        ("benchmark=pmnist", "75bc48d6"),
+        ("benchmark=smnist method=hnet_ent scenario=cl3", "4ecbc88f"),
+        ("benchmark=split_cifar method=hnet_r scenario=cl3", "22562c2d"),
+        ("benchmark=pmnist100 method=ewc device=cuda", "85e538da"),
+        ("benchmark=toy method=dgr scenario=cl3", "a4ffb7d4"),
+        ("benchmark=f_celeba method=si", "20faaf71"),
+    ],
+)
+def test_the_id_of_a_configuration_never_changes(overrides: str, identity: str) -> None:
+    """Else finished runs and checkpoints are found no more. A new key goes into IMPLIED, unless its default is null."""
+    assert config_id(composed(*overrides.split())) == identity
+
+
+def test_new_keys_change_no_id() -> None:
+    before = config_id(composed())
+    implied = {"training.momentum": 0.9, "logger": ["tensorboard"]}
+    config = composed("+training.momentum=0.9", "+logger=[tensorboard]", "+method.extra=null", "+training.clip=null")
+    assert config_id(config, implied) == before
+    for change in ("training.momentum=0.8", "logger=[wandb]", "method.extra=1", "training.clip=0"):
+        assert config_id(composed("+logger=[tensorboard]", f"++{change}"), implied) != before
 
 
 def test_the_id_does_not_depend_on_the_order_of_keys() -> None:
