@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,16 +16,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hnet_cl.arguments import flags_last, is_set, spread_seeds
+from hnet_cl.arguments import flags_last, is_set, refuse_names, run_folder, spread_seeds
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import BusyError, Interrupted, UserError
+from hnet_cl.errors import Interrupted, OccupiedError, UserError
 from hnet_cl.help import help_text
-from hnet_cl.resolvers import plain, write_config
+from hnet_cl.resolvers import named, setup_files
 from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
 
 EXIT_FAILED_JOBS = 1
@@ -96,10 +97,14 @@ class CheckFirst(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Hydra turns an Exception of a callback into a warning, so a mistake leaves through SystemExit."""
         from hnet_cl.config import check
+        from hnet_cl.results.run_folder import earlier_result
 
         try:
-            check(plain(config))
-        except (UserError, OmegaConfBaseException) as error:
+            refuse_names(config.hydra.overrides.task)
+            settings = named(config, config.hydra.runtime.choices)
+            check(settings)
+            earlier_result(run_folder(config.hydra.run.dir, "hydra.run.dir"), settings)
+        except (UserError, OSError, OmegaConfBaseException) as error:
             _stop(error)
 
 
@@ -124,22 +129,22 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
 
 def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, None, dict[str, float | None]]:
     from hnet_cl.results.failure import record_failure
-    from hnet_cl.run import run_in_turns
+    from hnet_cl.run import Request, run_in_turns
     from hnet_cl.sweeps.pruning import listeners
 
-    folder, overrides, settings = Path(job.runtime.output_dir), list(job.overrides.task), plain(config)
+    folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
+    settings, hydra_config = named(config, job.runtime.choices), OmegaConf.create({"hydra": job})
     try:
-        if job.output_subdir is not None:
-            write_config(folder / job.output_subdir / "config.yaml", settings)
         own = replace(surroundings, listeners=listeners(job.sweeper, folder))
-        result = yield from run_in_turns(settings, folder, overrides, own)
+        request = Request(overrides, partial(setup_files, settings, hydra_config, overrides))
+        result = yield from run_in_turns(settings, folder, request, own)
         return dict(result["metrics"])
     except PrunedError:
         raise
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
-        if not isinstance(error, BusyError):
+        if not isinstance(error, OccupiedError):
             record_failure(folder, settings, overrides, line)
         if job.mode == RunMode.MULTIRUN:
             log.error("failed: %s (%s)", line, folder, exc_info=not mendable or settings["debug"])

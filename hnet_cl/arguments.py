@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hnet_cl.errors import UserError
 
@@ -47,6 +48,31 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
     launcher = [] if alone or _chosen(arguments, "hydra/launcher") else ["hydra/launcher=one_process"]
     flag = [] if alone or any(argument in SWEEP for argument in arguments) else ["-m"]
     return flags_last([*_replaced(arguments, [f"seed={','.join(seeds)}", *launcher]), *flag])
+
+
+def refuse_names(overrides: Sequence[str]) -> None:
+    """Refuses an override that would call a run by another name than its choices have.
+
+    Raises:
+        UserError: there is one.
+    """
+    for override in overrides:
+        if found := re.match(r"[+~]*((benchmark|scenario|method)\.name)(@|=|$)", override):
+            raise UserError(
+                f"{override}: a run is called by the files that it was composed of; leave {found[1]} out, or choose "
+                f"another {found[2]} (a yaml file of your own has a name of its own)"
+            )
+
+
+def run_folder(value: object, key: str) -> Path:
+    """The folder that `key` says.
+
+    Raises:
+        UserError: it is empty, as where a variable of the shell is not set: that would be the working directory.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise UserError(f"{key}={'' if value is None else value}: is empty; give a folder, or leave it out")
+    return Path(value)
 
 
 def _chosen(arguments: Sequence[str], group: str, otherwise: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
@@ -69,6 +70,7 @@ def check(config: Mapping[str, Any]) -> Plan:
     Raises:
         UserError: with one line for every mistake.
     """
+    _check_names(config)
     benchmark_class = _find(config, "benchmark", Benchmark)
     method_class = _find(config, "method", Learner)
     target_class = _find(config, "target", nn.Module)
@@ -79,8 +81,8 @@ def check(config: Mapping[str, Any]) -> Plan:
         fresh=bool,
         debug=bool,
         checkpoint_every=NonNegativeFloat,
-        data_dir=Annotated[str, Field(min_length=1)],
-        output_dir=Annotated[str, Field(min_length=1)],
+        data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
+        output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         benchmark=_with_target(benchmark_class.Settings),
         method=_with_target(method_class.Settings),
         target=_with_target(_arguments(target_class)),
@@ -106,6 +108,17 @@ def check(config: Mapping[str, Any]) -> Plan:
         checked.device,
         checked.seed,
     )
+
+
+def _check_names(config: Mapping[str, Any]) -> None:
+    """Names become those of folders."""
+    for group in ("benchmark", "scenario", "method"):
+        node = config.get(group)
+        name = node.get("name", "") if isinstance(node, Mapping) else ""
+        if name and not re.fullmatch(r"[\w+=-][\w.+=-]*", str(name)):
+            raise UserError(
+                f"{group}.name={name}: becomes part of a folder's name; use letters, digits, _, - and . alone"
+            )
 
 
 def _find(config: Mapping[str, Any], group: str, base: type) -> Any:

@@ -7,7 +7,11 @@ class UserError(Exception):
     """A mistake the user can mend. The message is one line: key, value, what is allowed, what to do."""
 
 
-class BusyError(UserError):
+class OccupiedError(UserError):
+    """The run folder is another run's or somebody else's, so nothing may be written there."""
+
+
+class BusyError(OccupiedError):
     """Another process works on the same run folder, so what stands there is its business."""
 
 

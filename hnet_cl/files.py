@@ -1,12 +1,14 @@
 """Files that are there whole or not at all."""
 
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _PART = ".part-"
+_DIGITS = 16
 
 
 @contextmanager
@@ -15,7 +17,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
     The content is on disk before the name changes. After an exception `path` is as it was and the part is gone.
     """
-    part = path.with_name(f".{path.stem}{_PART}{secrets.token_hex(8)}{path.suffix}")
+    part = path.with_name(f".{path.stem}{_PART}{secrets.token_hex(_DIGITS // 2)}{path.suffix}")
     part.touch(exist_ok=False)  # with the permissions that the user gives to new files
     try:
         yield part
@@ -26,13 +28,19 @@ def replace_file(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of that name is a temporary one of `replace_file`."""
+    return re.fullmatch(rf"\..+{re.escape(_PART)}[0-9a-f]{{{_DIGITS}}}(\.[^.]*)?", name) is not None
+
+
 def remove_parts(folder: Path) -> None:
     """Removes what `replace_file` left half-written in `folder` when its process was killed.
 
-    Only for a folder in which nobody else writes at the moment.
+    Only for a folder of ours in which nobody else writes at the moment.
     """
-    for part in folder.glob(f".*{_PART}*"):
-        part.unlink(missing_ok=True)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if is_part(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -1,6 +1,6 @@
 """What the yaml files can ask for in ${...} beyond OmegaConf's own resolvers; importing this makes it known."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,9 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from hnet_cl.errors import UserError
-from hnet_cl.files import write_atomically
 from hnet_cl.identity import config_id
+
+NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -20,13 +21,35 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return resolved
 
 
-def write_config(path: Path, config: Mapping[str, Any]) -> None:
-    """Puts the resolved configuration `config` in the place of the unresolved one that Hydra leaves in a run folder.
+def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved configuration of a run, with its benchmark, scenario and method called by the chosen files.
 
-    Raises:
-        OSError: the file cannot be written.
+    A file that is derived from another one inherits its keys, `name` among them, but is another choice.
+
+    Args:
+        config: as composed, with or without Hydra's part.
+        choices: the chosen file of each group, as `hydra.runtime.choices` has them.
     """
-    write_atomically(path, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
+    settings = plain(config)
+    for group in NAMED:
+        chosen = choices.get(group)
+        if isinstance(chosen, str) and isinstance(settings.get(group), dict):
+            settings[group]["name"] = chosen.replace("/", "-")
+    return settings
+
+
+def run_name(config: Mapping[str, Any]) -> str:
+    """What the folder of all runs of a benchmark, scenario and method is called."""
+    return "-".join(str(config[group]["name"]) for group in NAMED)
+
+
+def setup_files(config: Mapping[str, Any], hydra: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
+    """What Hydra keeps in a run folder, by file name, but with the configuration resolved."""
+    return {
+        "config.yaml": OmegaConf.to_yaml(OmegaConf.create(dict(config))),
+        "hydra.yaml": OmegaConf.to_yaml(hydra),
+        "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
+    }
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -76,4 +99,11 @@ def for_benchmark(values: DictConfig, *, _root_: DictConfig) -> Any:
 
 OmegaConf.register_new_resolver("for_benchmark", for_benchmark, replace=True)
 OmegaConf.register_new_resolver("for_scenario", for_scenario, replace=True)
-OmegaConf.register_new_resolver("config_id", lambda *, _root_: config_id(plain(_root_)), replace=True)
+
+
+def _of_root(root: DictConfig) -> dict[str, Any]:
+    return named(root, root.hydra.runtime.choices)
+
+
+OmegaConf.register_new_resolver("config_id", lambda *, _root_: config_id(_of_root(_root_)), replace=True)
+OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_of_root(_root_)), replace=True)

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +15,25 @@ from rich.console import Console
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import BusyError, Interrupted
+from hnet_cl.errors import BusyError, Interrupted, UserError
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.plots import PictureLog
-from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
+from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
+from hnet_cl.results.run_folder import (
+    LOCK,
+    SETUP,
+    clear,
+    earlier_result,
+    finished_result,
+    on_stand_in,
+    read_result,
+    settled,
+    write_setup,
+)
 from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
@@ -45,6 +56,14 @@ class Surroundings:
     label: str = ""
 
 
+@dataclass(frozen=True)
+class Request:
+    """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra."""
+
+    overrides: Sequence[str]
+    setup: Callable[[], Mapping[str, str]] = dict
+
+
 def exhaust(turns: Generator[None, None, Any]) -> Any:
     """Takes all turns at once; returns what they return in the end."""
     while True:
@@ -54,9 +73,7 @@ def exhaust(turns: Generator[None, None, Any]) -> Any:
             return end.value
 
 
-def run_in_turns(
-    config: Mapping[str, Any], folder: Path, overrides: Sequence[str], surroundings: Surroundings
-) -> Turns:
+def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surroundings: Surroundings) -> Turns:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
     It yields every few training steps, so that several runs in one process can take turns, and returns the contents of
@@ -67,24 +84,47 @@ def run_in_turns(
         UserError: anything the user can mend.
     """
     plan = check(config)
-    console = surroundings.console
-    done = finished(config, folder)
-    if done:
-        console.print(f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again.")
-    else:
+    done = finished_result(folder, config)
+    if not (done and settled(done)):
         with alone(folder):
-            done = finished(config, folder)
-            done = done or (yield from execute(plan, config, folder, overrides, surroundings))
+            done = finished_result(folder, config)
+            if done is None or _on_other_data(done, plan, config, folder):
+                done = yield from execute(plan, config, folder, request, surroundings)
+                return _shown(done, folder, surroundings.console)
+    surroundings.console.print(
+        f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again."
+    )
+    return _shown(done, folder, surroundings.console)
+
+
+def _shown(done: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
     names = [f"task {number + 1}" for number in range(done["num_tasks"])]
     print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
     print(folder)
     return done
 
 
-def finished(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The result of a finished run that need not be run again; else None."""
-    done = None if config["fresh"] else read_result(folder)
-    return done if done and done["status"] == "finished" else None
+def _on_other_data(done: Mapping[str, Any], plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
+    """Whether a finished run is to be trained anew: on real data that can be had now, instead of their stand-in.
+
+    Raises:
+        UserError: its data have changed since.
+    """
+    if settled(done):
+        return False
+    try:
+        now = build.build_benchmark(plan, Path(config["data_dir"]), torch.device("cpu")).data
+    except UserError:  # they cannot be had any more
+        return False
+    before = done["data"]
+    if now.stand_in or (now.name, now.checksum) == (before["name"], before["checksum"]):
+        return False
+    if not on_stand_in(done):
+        raise UserError(
+            f"{folder}: this run is finished, on other data ({before['name']} {before['checksum']}) than there are now "
+            f"({now.name} {now.checksum}); fresh=true runs it on these"
+        )
+    return True
 
 
 @contextmanager
@@ -94,31 +134,24 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         BusyError: another one does at the moment.
     """
-    lock = FileLock(folder / ".lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise BusyError(f"{folder}: another process is working on this run; wait for it, or end it") from None
     try:
-        for place in (folder, folder / FOLDER):
+        for place in (folder, folder / FOLDER, folder / SETUP):
             remove_parts(place)
         yield
     finally:
         lock.release()
 
 
-def clear(folder: Path) -> None:
-    """Removes what an earlier run of the same configuration and seed left behind."""
-    for path in folder.iterdir():
-        if path.is_file() and path.suffix != ".log" and path.name != ".lock":
-            path.unlink()
-
-
 def execute(
     plan: Plan,
     config: Mapping[str, Any],
     folder: Path,
-    overrides: Sequence[str],
+    request: Request,
     surroundings: Surroundings,
 ) -> Turns:
     """Builds, trains and records; returns the contents of result.json."""
@@ -128,19 +161,20 @@ def execute(
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
-    if config["fresh"]:
+    if config["fresh"] or _replaces_stand_in(folder, config, benchmark):
         clear(folder)
         checkpoints.clear()
     restored = checkpoints.restore(learner)
     for problem in restored.problems:
         console.print(f"{problem}; going on from an older one", style="yellow", highlight=False, soft_wrap=True)
     progress = Progress(**restored.progress)
-    facts = describe(plan, benchmark, learner, identity, overrides)
+    facts = describe(plan, benchmark, learner, identity, request.overrides)
     names = [task.name for task in benchmark.tasks]
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     tasks = benchmark.tasks
     yardstick = Yardstick([task.majority for task in tasks], independent_examples(tasks))
+    write_setup(folder, request.setup())
     recorder = RunRecorder(folder, facts, names, yardstick, progress)
     board = TensorBoardLog(folder, iterations, yardstick, hparams(config), progress.matrix)
 
@@ -163,6 +197,12 @@ def execute(
         checkpoints.keep_last()
         interruption.release()  # of a signal that came while the last task was evaluated
     return read_result(folder) or {}
+
+
+def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Benchmark) -> bool:
+    """Whether an earlier part of this run was on a stand-in for the data that can be had now."""
+    earlier = earlier_result(folder, config)
+    return earlier is not None and on_stand_in(earlier) and not benchmark.data.stand_in
 
 
 @contextmanager

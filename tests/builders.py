@@ -21,7 +21,7 @@ from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
-from hnet_cl.run import Surroundings, exhaust, run_in_turns
+from hnet_cl.run import Request, Surroundings, exhaust, run_in_turns
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.training.evaluation import Row
@@ -247,7 +247,9 @@ def moved(theta: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
 def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """A whole run of a resolved configuration in this process; returns the contents of result.json."""
     with Interruption() as interruption:
-        result: dict[str, Any] = exhaust(run_in_turns(config, folder, overrides, Surroundings(Console(), interruption)))
+        result: dict[str, Any] = exhaust(
+            run_in_turns(config, folder, Request(overrides), Surroundings(Console(), interruption))
+        )
     return result
 
 

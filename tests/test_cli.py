@@ -19,7 +19,7 @@ from hnet_cl.help import GROUPS
 
 SMALL = ("benchmark=toy", "benchmark.spread=0.6", "training.iterations=40", "training.log_every=10", "device.threads=1")
 KEYS = {
-    *("status", "error", "config_id", "benchmark", "scenario", "method", "seed", "overrides", "num_tasks"),
+    *("schema", "status", "error", "config_id", "benchmark", "scenario", "method", "seed", "overrides", "num_tasks"),
     *(
         "tasks_done",
         "accuracy_matrix",
@@ -69,7 +69,7 @@ class TestRun:
         assert parameters["target"] == (2 * 10 + 10) + (10 * 10 + 10) + (10 * 6 + 6)
         assert result["in_shape"] == [2]
         assert result["tasks"] == [{"name": f"blobs {task}", "classes": ["0", "1"]} for task in range(3)]
-        assert result["data"].keys() == {"name", "source", "checksum"}
+        assert result["data"].keys() == {"name", "source", "checksum", "fixed", "stand_in"}
         assert result["versions"]["torch"] == torch.__version__
         assert result["command"].startswith("python -m hnet_cl benchmark=toy ")
 

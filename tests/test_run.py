@@ -1,9 +1,11 @@
 """One run in this process: what protects earlier results, and what one job of a sweep leaves to the next."""
 
+import json
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,7 +17,7 @@ from hnet_cl import build
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import DeviceSettings, check
 from hnet_cl.errors import UserError
-from hnet_cl.results.recorder import read_result
+from hnet_cl.results.run_folder import read_result
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,12 @@ def changed(config: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
     return config
 
 
+def rewrite(folder: Path, **changes: Any) -> None:
+    """Changes keys of a result.json."""
+    path = folder / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
 def device(threads: int | None) -> DeviceSettings:
     return DeviceSettings(type="cpu", threads=threads, precision="float32", graph=False)
 
@@ -50,9 +58,9 @@ def device(threads: int | None) -> DeviceSettings:
 def test_fresh_keeps_the_old_result_until_the_new_run_can_begin(config: dict[str, Any], tmp_path: Path) -> None:
     run(config, tmp_path, [])
     before = read_result(tmp_path)
-    wrong = changed(config, "target", {"_target_": "hnet_cl.targets.mlp.MLP", "hidden": [10**12]})
-    with pytest.raises(RuntimeError):
-        run(changed(wrong, "fresh", True), tmp_path, [])
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="no room"):
+        patch.setattr(build, "build_learner", Mock(side_effect=RuntimeError("no room")))
+        run(changed(config, "fresh", True), tmp_path, [])
     assert read_result(tmp_path) == before
     run(changed(config, "fresh", True), tmp_path, [])
     after = read_result(tmp_path)
@@ -62,7 +70,7 @@ def test_fresh_keeps_the_old_result_until_the_new_run_can_begin(config: dict[str
 
 def test_a_run_does_not_continue_on_other_data(config: dict[str, Any], tmp_path: Path) -> None:
     run(config, tmp_path, [])
-    (tmp_path / "result.json").unlink()
+    rewrite(tmp_path, status="running")
     with pytest.MonkeyPatch.context() as patch:
         real = build.build_benchmark
 
@@ -77,12 +85,15 @@ def test_a_run_does_not_continue_on_other_data(config: dict[str, Any], tmp_path:
 
 
 def test_what_a_kill_left_half_written_is_removed(config: dict[str, Any], tmp_path: Path) -> None:
-    parts = [tmp_path / ".result.part-abc.json", tmp_path / "checkpoint" / ".after-1-tasks.part-abc.pt"]
-    for part in parts:
-        part.parent.mkdir(exist_ok=True)
-        part.touch()
     run(config, tmp_path, [])
-    assert not any(part.exists() for part in parts)
+    rewrite(tmp_path, status="running")
+    digits = "0123456789abcdef"
+    parts = [tmp_path / f".result.part-{digits}.json", tmp_path / "checkpoint" / f".after-1-tasks.part-{digits}.pt"]
+    mine = [tmp_path / ".thesis.part-2.tex", tmp_path / "checkpoint" / ".part-list"]
+    for path in [*parts, *mine]:
+        path.touch()
+    run(config, tmp_path, [])
+    assert not any(part.exists() for part in parts) and all(path.exists() for path in mine)
 
 
 def test_validation_is_named_in_the_results(config: dict[str, Any], tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
     "predict": SHARED
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}
-    | {"results.recorder", "training.checkpoint"},
+    | {"results.run_folder", "training.checkpoint"},
     "arguments": SHARED,
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},

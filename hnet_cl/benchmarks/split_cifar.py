@@ -56,7 +56,8 @@ class SplitCIFAR(Benchmark):
             )
         self.tasks = self.tasks[:wanted]
         sources, checksums = ([getattr(d.identity, key) for d in loaded] for key in ("source", "checksum"))
-        self.data = DataIdentity(names, " + ".join(sources), "-".join(checksums))
+        fixed = all(data.identity.fixed for data in loaded)
+        self.data = DataIdentity(names, " + ".join(sources), "-".join(checksums), fixed)
 
     def _add(self, data: CifarData, device: torch.device) -> None:
         """Adds the tasks that a data set holds; they share its images."""

@@ -15,7 +15,7 @@ from hnet_cl.errors import UserError
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.resolvers import read_config
-from hnet_cl.results.recorder import RESULT, read_result
+from hnet_cl.results.run_folder import RESULT, read_result
 from hnet_cl.training.checkpoint import Checkpoints, owner
 
 CONFIG = Path(".hydra", "config.yaml")

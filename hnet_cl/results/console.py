@@ -117,7 +117,7 @@ def print_summary(
 
     Args:
         matrix: n >= 1 finished rows of T fractions.
-        metrics: what `hnet_cl.results.metrics.summary` returns.
+        metrics: what `hnet_cl.results.metrics.summary` returns; older versions may have returned less.
         task_names: (T,) names of the tasks.
         data_name: identity of the data; the embedded excerpt of MNIST brings a warning.
         console: where to write.
@@ -166,17 +166,17 @@ def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> Rendera
 
 def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
     lines = [
-        ("ACC (mean accuracy at the end)", _percent(metrics["acc"])),
+        ("ACC (mean accuracy at the end)", _percent(metrics.get("acc"))),
         ("95 % interval of ACC (from the number of test examples)", _interval(metrics)),
-        ("during (mean accuracy right after learning)", _percent(metrics["during"])),
-        ("BWT (backward transfer)", _points(metrics["bwt"])),
-        ("forgetting (best before the end, minus end)", _points(metrics["forgetting"])),
-        ("majority class (always the most frequent label)", _percent(metrics["majority"])),
+        ("during (mean accuracy right after learning)", _percent(metrics.get("during"))),
+        ("BWT (backward transfer)", _points(metrics.get("bwt"))),
+        ("forgetting (best before the end, minus end)", _points(metrics.get("forgetting"))),
+        ("majority class (always the most frequent label)", _percent(metrics.get("majority"))),
     ]
-    if metrics["task_inference"] is not None:
-        lines.append(("task inference (right task found)", _percent(metrics["task_inference"])))
+    if metrics.get("task_inference") is not None:
+        lines.append(("task inference (right task found)", _percent(metrics.get("task_inference"))))
     if (recognised := metrics.get("recognised")) is not None:
-        real = _percent(metrics["recognised_real"])
+        real = _percent(metrics.get("recognised_real"))
         lines.append((f"recognised samples (of real images: {real})", _percent(recognised)))
     table = Table.grid(padding=(0, 2))
     table.add_column()
@@ -191,7 +191,7 @@ def _percent(fraction: float | None) -> str:
 
 
 def _interval(metrics: Mapping[str, float | None]) -> str:
-    low, high = metrics["acc_low"], metrics["acc_high"]
+    low, high = metrics.get("acc_low"), metrics.get("acc_high")
     return "-" if low is None or high is None else f"{100 * low:.2f} to {100 * high:.2f} %"
 
 

@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hnet_cl.errors import OccupiedError
 from hnet_cl.files import write_atomically
 from hnet_cl.identity import config_id
 from hnet_cl.results import metrics, provenance
-from hnet_cl.results.recorder import RESULT, read_result
+from hnet_cl.results.run_folder import RESULT, SCHEMA, earlier_result
 
 
 def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:
     """Says in result.json that the run failed, and why, so that whoever counts runs counts this one.
 
     Results of an earlier part of the run stay, and a finished run stays finished: what failed then is only its
-    repetition. Does not raise OSError, as there is an error to be told already.
+    repetition. A folder of somebody else is left alone. Raises no OSError, as there is an error to be told already.
 
     Args:
         folder: the run folder; made if missing.
@@ -26,9 +27,9 @@ def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[
         overrides: the command line's overrides, as typed.
         error: the reason in one line.
     """
-    with contextlib.suppress(OSError):
-        result = read_result(folder) or _nothing_done(config, overrides)
-        if result.get("status") == "finished":
+    with contextlib.suppress(OSError, OccupiedError):
+        result = earlier_result(folder, config) or _nothing_done(config, overrides)
+        if result["status"] == "finished":
             return
         text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +40,7 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     """The keys of result.json for a run without a single result; unknown is what only a benchmark could tell."""
     names = {group: config[group].get("name") for group in ("benchmark", "scenario", "method")}
     return {
+        "schema": SCHEMA,
         "status": "failed",
         "error": None,
         "config_id": config_id(config),

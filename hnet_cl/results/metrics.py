@@ -116,7 +116,7 @@ def interval(accuracy: float, examples: float) -> tuple[float, float]:
     z2 = NormalDist().inv_cdf((1 + LEVEL) / 2) ** 2
     centre = (accuracy + z2 / (2 * examples)) / (1 + z2 / examples)
     half = sqrt(z2 * (accuracy * (1 - accuracy) / examples + z2 / (4 * examples**2))) / (1 + z2 / examples)
-    return centre - half, centre + half
+    return max(0.0, centre - half), min(1.0, centre + half)  # rounding goes beyond where all answers are right
 
 
 def summary(

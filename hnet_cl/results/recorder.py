@@ -17,8 +17,8 @@ import numpy as np
 
 from hnet_cl.files import write_atomically
 from hnet_cl.results import metrics, provenance
+from hnet_cl.results.run_folder import RESULT, SCHEMA
 
-RESULT = "result.json"
 MATRIX = "accuracy_matrix.csv"
 METRICS = "metrics.csv"
 COLUMNS = ["task", "iteration", "name", "value"]
@@ -77,15 +77,6 @@ class Progress:
     losses: int = 0
     wall_time_s: float = 0.0
     train_time_s: float = 0.0
-
-
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result.json of a run folder; None if there is none or it is not a JSON object."""
-    try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    return result if isinstance(result, dict) else None
 
 
 def _finite(value: Any) -> Any:
@@ -252,6 +243,7 @@ class RunRecorder:
     def _write_result(self, status: str, error: str | None = None) -> None:
         facts = self._facts
         result = {
+            "schema": SCHEMA,
             "status": status,
             "error": error,
             "config_id": facts.config_id,

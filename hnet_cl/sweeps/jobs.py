@@ -1,9 +1,10 @@
 """The jobs of a sweep: where each one's run folder is, what became of it, and how all are brought to their end."""
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,11 +16,13 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from hnet_cl.arguments import refuse_names, run_folder
 from hnet_cl.complaints import explain
 from hnet_cl.errors import UserError
-from hnet_cl.resolvers import plain
+from hnet_cl.identity import config_id
+from hnet_cl.resolvers import named
 from hnet_cl.results.failure import record_failure
-from hnet_cl.results.recorder import RESULT, read_result
+from hnet_cl.results.run_folder import RESULT, finished_result, on_stand_in, settled
 from hnet_cl.sweeps.errors import DeadError, JobError, PrunedError
 
 Status = Literal["finished", "pruned", "failed"]
@@ -43,6 +46,11 @@ class Job:
     subdir: str
     config: Mapping[str, Any]
 
+    @property
+    def identity(self) -> tuple[str, Any]:
+        """What tells it from other runs."""
+        return config_id(self.config), self.config["seed"]
+
     def launched_as(self) -> list[str]:
         """The overrides that a launcher gets: they also say the folder, whatever number the launcher counts."""
         return [*self.overrides, *self.for_hydra, f"hydra.sweep.subdir={quoted(self.subdir)}"]
@@ -53,6 +61,7 @@ class Outcome:
     """What became of a job; `metrics` are those of result.json, `error` is one line.
 
     `earlier`: it was finished before this sweep began. `folder` is None if the configuration does not even say that.
+    `stand_in`: the data that it was learned from, where they took the place of others.
     """
 
     overrides: Sequence[str]
@@ -61,6 +70,7 @@ class Outcome:
     metrics: Mapping[str, float | None]
     error: str = ""
     earlier: bool = False
+    stand_in: str = ""
 
 
 def quoted(text: str) -> str:
@@ -82,8 +92,10 @@ def compose(
     outer = HydraConfig.instance().cfg
     HydraConfig.instance().set_config(job_config)
     try:
-        subdir = job_config.hydra.sweep.subdir
-        return Job(overrides, for_hydra, Path(job_config.hydra.sweep.dir, subdir), subdir, plain(job_config))
+        refuse_names(overrides)
+        subdir = str(run_folder(job_config.hydra.sweep.subdir, "hydra.sweep.subdir"))
+        folder = run_folder(job_config.hydra.sweep.dir, "hydra.sweep.dir") / subdir
+        return Job(overrides, for_hydra, folder, subdir, named(job_config, job_config.hydra.runtime.choices))
     except (UserError, OmegaConfBaseException) as error:
         return Outcome(overrides, None, "failed", {}, explain(error, []))
     finally:
@@ -93,30 +105,54 @@ def compose(
 def finish(jobs: Sequence[Job | Outcome], launcher: Launcher, first: int) -> list[Outcome]:
     """Brings all jobs to their end and returns an outcome for each.
 
-    Those finished already are not launched; of several with the same run folder one is. `first` is the number that
-    the launcher gives to the first job of this batch.
+    Those finished already are not launched; of several that are the same run one is. `first` is the number that the
+    launcher gives to the first job of this batch.
+
+    Raises:
+        UserError: several jobs that are not the same run share a folder; nothing has run.
     """
-    wanted = {job.folder: job for job in jobs if isinstance(job, Job)}
+    wanted = _by_folder([job for job in jobs if isinstance(job, Job)])
     ended = {folder: earlier for folder, job in wanted.items() if (earlier := _earlier(job))}
     missing = [job for folder, job in wanted.items() if folder not in ended]
     ended |= {job.folder: outcome for job, outcome in zip(missing, _launch(missing, launcher, first), strict=True)}
     return [ended[job.folder] if isinstance(job, Job) else job for job in jobs]
 
 
+def _by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
+    wanted: dict[Path, Job] = {}
+    for job in jobs:
+        other = wanted.setdefault(job.folder, job)
+        if other.identity != job.identity:
+            mine, its = (
+                " ".join(override for override in one.overrides if override not in two.overrides)
+                for one, two in ((job, other), (other, job))
+            )
+            raise UserError(
+                f"hydra.sweep.subdir={job.subdir}: {its} and {mine} are different runs and cannot share a folder; "
+                "leave hydra.sweep.subdir out"
+            )
+    return wanted
+
+
 def _earlier(job: Job) -> Outcome | None:
     """What makes it needless to run the job, or impossible."""
     try:
-        result = None if job.config["fresh"] else _result(job, 0.0)
-    except OSError as error:
+        result = finished_result(job.folder, job.config)
+    except (OSError, UserError) as error:
         return Outcome(job.overrides, job.folder, "failed", {}, _one_line(error))
-    return Outcome(job.overrides, job.folder, "finished", result["metrics"], earlier=True) if result else None
+    return _finished(job, result, earlier=True) if result and settled(result) else None
+
+
+def _finished(job: Job, result: Mapping[str, Any], earlier: bool = False) -> Outcome:
+    stand_in = result["data"]["name"] if on_stand_in(result) else ""
+    return Outcome(job.overrides, job.folder, "finished", result["metrics"], earlier=earlier, stand_in=stand_in)
 
 
 def _result(job: Job, since: float) -> dict[str, Any] | None:
     """The result of a job that has finished, not before `since`."""
-    result = read_result(job.folder)
-    finished = result and result.get("status") == "finished" and _touched(job, since)
-    return result if finished else None
+    with contextlib.suppress(OSError, UserError):
+        return finished_result(job.folder, {**job.config, "fresh": False}) if _touched(job, since) else None
+    return None
 
 
 def _touched(job: Job, since: float) -> bool:
@@ -131,7 +167,7 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
     since = time.time() - 1  # file systems count coarsely
     try:
         returns = launcher.launch([job.launched_as() for job in jobs], initial_job_idx=first)
-        return [_outcome(job, done) for job, done in zip(jobs, returns, strict=True)]
+        return [_outcome(job, done, since) for job, done in zip(jobs, returns, strict=True)]
     except (BrokenExecutor, OSError) as error:  # one killed process ends its whole pool, one unusable folder a loop
         reason = _one_line(error)
         if len(jobs) == 1:
@@ -150,14 +186,16 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
 def _as_left(job: Job, since: float, otherwise: str) -> Outcome:
     """What a job's folder says of it after its launcher died."""
     if result := _result(job, since):
-        return Outcome(job.overrides, job.folder, "finished", result["metrics"])
+        return _finished(job, result)
     return Outcome(job.overrides, job.folder, "failed", {}, otherwise)
 
 
-def _outcome(job: Job, done: JobReturn) -> Outcome:
+def _outcome(job: Job, done: JobReturn, since: float) -> Outcome:
     value: Any = done._return_value
     if done.status == JobStatus.COMPLETED:
-        return Outcome(job.overrides, job.folder, "finished", value)
+        result = _result(job, 0.0)
+        shown = _finished(job, result, earlier=not _touched(job, since)) if result else None
+        return replace(shown or Outcome(job.overrides, job.folder, "finished", {}), metrics=value)
     if isinstance(value, DeadError):
         return _dead(job, str(value))
     status: Status = "pruned" if isinstance(value, PrunedError) else "failed"
@@ -170,7 +208,7 @@ def _dead(job: Job, reason: str) -> Outcome:
 
 
 def _one_line(error: Any) -> str:
-    if isinstance(error, JobError | PrunedError):
+    if isinstance(error, JobError | PrunedError | UserError):
         return str(error)
     if isinstance(error, BrokenExecutor):  # a paragraph, of which one line says something
         said = [line for line in str(error).splitlines() if "exit code" in line] or [str(error)]

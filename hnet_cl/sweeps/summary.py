@@ -27,10 +27,13 @@ def conclude(outcomes: Sequence[Outcome]) -> None:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """One line of counts, then three for each failed job, then what to do about them."""
+    """One line of counts, one of stand-ins for data, three for each failed job, and what to do about them."""
     counts = Counter("finished earlier" if outcome.earlier else outcome.status for outcome in outcomes)
     numbers = ", ".join(f"{count} {what}" for what in ORDER if (count := counts[what]))
     lines = [f"{len(outcomes)} jobs: {numbers}"]
+    if stand_ins := Counter(outcome.stand_in for outcome in outcomes if outcome.stand_in):
+        told = ", ".join(f"{count} on {name}" for name, count in stand_ins.items())
+        lines.append(f"Not on the data that were asked for, but on a stand-in: {told}; see their warnings.")
     for outcome in outcomes:
         if outcome.status == "failed":
             lines += [

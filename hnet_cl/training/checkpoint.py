@@ -10,7 +10,6 @@ import hashlib
 import io
 import pickle
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,8 +121,9 @@ class Checkpoints:
         return Restored(Start(), {}, problems)
 
     def clear(self) -> None:
-        """Removes all of them."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Removes all of them, and nothing else that lies there."""
+        for file in self._files():
+            (self.folder / file.name).unlink()
 
     def keep_last(self) -> None:
         """Removes all but the newest one: the run is finished."""

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from test_cli import KEYS
 
+from hnet_cl.identity import config_id
 from hnet_cl.report.result import parse
 from hnet_cl.results.failure import record_failure
-from hnet_cl.results.recorder import read_result
+from hnet_cl.results.run_folder import read_result
 
 CONFIG: dict[str, Any] = {
     "benchmark": {"name": "smnist"},
@@ -35,10 +36,19 @@ def test_a_run_without_results_is_a_result_with_every_key(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("before", "after"), [("running", "failed"), ("failed", "failed"), ("finished", "finished")])
 def test_earlier_results_stay(before: str, after: str, tmp_path: Path) -> None:
     earlier = {"status": before, "error": None, "tasks_done": 2, "accuracy_matrix": [[0.5, None], [0.25, 0.75]]}
+    earlier |= {"config_id": config_id(CONFIG), "seed": 3, "data": {"name": "mnist"}}
     (tmp_path / "result.json").write_text(json.dumps(earlier))
     record_failure(tmp_path, CONFIG, [], "diverged")
     error = "diverged" if after == "failed" else None
     assert read_result(tmp_path) == earlier | {"status": after, "error": error}
+
+
+@pytest.mark.parametrize("name", ["result.json", "notes.txt"])
+def test_somebody_elses_folder_is_left_alone(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('{"status": "running"}')
+    record_failure(tmp_path, CONFIG, [], "diverged")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"status": "running"}'
 
 
 def test_a_folder_that_cannot_be_written_hides_no_error(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hnet_cl import files
 from hnet_cl.results import provenance, recorder
 from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
+from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
+from hnet_cl.results.run_folder import read_result
 
 FACTS = RunFacts(
     config_id="ab12cd34",
@@ -28,7 +29,7 @@ FACTS = RunFacts(
     device="cpu",
     command="python -m hnet_cl benchmark.num_tasks=2",
 )
-KEYS = """status error config_id benchmark scenario method seed overrides num_tasks tasks_done accuracy_matrix
+KEYS = """schema status error config_id benchmark scenario method seed overrides num_tasks tasks_done accuracy_matrix
 inferred_tasks metrics iterations wall_time_s train_time_s peak_memory_mb parameters data in_shape tasks device versions
 git_commit command"""
 

@@ -1,8 +1,10 @@
 """How jobs come to their end whatever their launcher does."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 
-from hnet_cl.results.recorder import read_result
+from hnet_cl.errors import UserError
+from hnet_cl.identity import config_id
+from hnet_cl.results.run_folder import read_result
 from hnet_cl.sweeps.errors import DeadError, JobError, PrunedError
 from hnet_cl.sweeps.jobs import Job, Outcome, finish
 
@@ -45,9 +49,12 @@ def job(folder: Path, fresh: bool = False) -> Job:
     return Job([f"name={folder.name}"], [], folder, str(folder), CONFIG | {"seed": 1, "fresh": fresh})
 
 
-def write(folder: Path, status: str, acc: float | None = None) -> None:
+def write(folder: Path, status: str, acc: float | None = None, **changes: Any) -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "result.json").write_text(json.dumps({"status": status, "error": None, "metrics": {"acc": acc}}))
+    data = {"name": "toy", "checksum": "1234", "fixed": True, "stand_in": False}
+    facts = {"config_id": config_id(CONFIG), "seed": 1, "accuracy_matrix": [], "data": data}
+    result = {"status": status, "error": None, "metrics": {"acc": acc}, **facts, **changes}
+    (folder / "result.json").write_text(json.dumps(result))
 
 
 def told(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
@@ -92,6 +99,46 @@ def test_what_is_finished_or_given_twice_is_not_launched(tmp_path: Path) -> None
         (0.5, False),
         (0.5, False),
         (0.5, False),
+    ]
+
+
+@pytest.mark.parametrize("changes", [{"seed": 2}, {"config_id": "12345678"}], ids=["seed", "configuration"])
+def test_another_run_in_a_jobs_folder_is_not_the_job(changes: dict[str, Any], tmp_path: Path) -> None:
+    write(tmp_path / "a", "finished", 0.25, **changes)
+    launcher = Launcher(lambda folder: {"acc": 1.0})
+    outcomes = finish([job(tmp_path / "a")], launcher, 0)
+    assert [outcome.status for outcome in outcomes] == ["failed"] and launcher.launches == []
+    assert "a: holds another run (" in outcomes[0].error
+
+
+def test_different_runs_do_not_share_a_folder(tmp_path: Path) -> None:
+    launcher = Launcher(lambda folder: {"acc": 1.0})
+    one = job(tmp_path / "a")
+    other = replace(one, config={**one.config, "seed": 2}, overrides=["seed=2"])
+    with pytest.raises(UserError, match="name=a and seed=2 are different runs and cannot share a folder"):
+        finish([one, other], launcher, 0)
+    assert launcher.launches == [] and list(tmp_path.iterdir()) == []
+
+
+def test_results_on_stand_ins_are_asked_again_and_named(tmp_path: Path) -> None:
+    """Whether the real data can be had by now is for the job to say."""
+    data = {"name": "mnist-5k", "checksum": "1234", "fixed": False, "stand_in": True}
+    for name in "ab":
+        write(tmp_path / name, "finished", 0.25, data=data)
+
+    def work(folder: Path) -> dict[str, float]:
+        if folder.name == "a":
+            return {"acc": 0.25}
+        write(folder, "finished", 0.5)
+        return {"acc": 0.5}
+
+    launcher = Launcher(work)
+    os.utime(tmp_path / "a" / "result.json", (0, 0))
+    outcomes = finish([job(tmp_path / name) for name in "ab"], launcher, 0)
+    assert launcher.launches == [["a", "b"]]
+    assert [(outcome.metrics["acc"], outcome.stand_in, outcome.earlier) for outcome in outcomes] == [
+        (0.25, "mnist-5k", True),
+        (0.5, "", False),
     ]
 
 

@@ -187,8 +187,9 @@ def test_only_what_somebody_may_go_back_to_is_kept(tmp_path: Path) -> None:
     ]
     store.keep_last()
     assert names(tmp_path) == [three]
+    (tmp_path / FOLDER / "notes.txt").touch()
     store.clear()
-    assert not (tmp_path / FOLDER).exists()
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["notes.txt"]
 
 
 def history(folder: Path) -> dict[str, Path]:

@@ -1,0 +1,141 @@
+"""A run folder: which files in it are ours, whose run it holds, and whether that run is finished.
+
+Nothing else in a folder is ever replaced or removed, whatever its name.
+"""
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from hnet_cl.errors import OccupiedError
+from hnet_cl.files import is_part, write_atomically
+from hnet_cl.identity import config_id
+
+RESULT = "result.json"
+SCHEMA = 1  # of result.json, in its key `schema`; without one it is of before that
+SETUP = ".hydra"  # folder of the configuration, as Hydra calls it
+SETUP_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
+LOCK, LOG = ".lock", "hnet_cl.log"
+WRITTEN = (  # while a run is trained, beside RESULT and what the checkpoints are
+    "accuracy_matrix.csv",
+    "accuracy_matrix.png",
+    "inferred_tasks.png",
+    "metrics.csv",
+    "samples_after_task_*.png",
+    "events.out.tfevents.*",
+)
+EMBEDDED_DIGITS = "mnist-5k"
+KEYS = ("status", "config_id", "seed", "accuracy_matrix", "data")  # by which a result.json of ours is known
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """The result.json of a run folder; None if there is none or it is not a JSON object."""
+    try:
+        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return result if isinstance(result, dict) else None
+
+
+def earlier_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the result.json of an earlier part of the run that `config` (resolved) asks for; None in a new folder.
+
+    Raises:
+        OccupiedError: the folder holds another run, or files of somebody else.
+        OSError: it cannot be read.
+    """
+    names = {path.name for path in folder.iterdir()} if folder.exists() else set()
+    if RESULT not in names:
+        foreign = sorted(name for name in names if not _before_results(folder, name))
+        if foreign:
+            raise OccupiedError(
+                f"{folder}: is neither empty nor the folder of a run (there is {foreign[0]}); "
+                "give hydra.run.dir another folder, or leave it out"
+            )
+        return None
+    result = read_result(folder)
+    if result is None or any(key not in result for key in KEYS):
+        raise OccupiedError(f"{folder / RESULT}: was not written by hnet_cl; give hydra.run.dir another folder")
+    if result.get("schema", 0) > SCHEMA:
+        raise OccupiedError(f"{folder / RESULT}: was written by a newer version of hnet_cl; use that one")
+    asked, found = (config_id(config), config["seed"]), (result["config_id"], result["seed"])
+    if asked != found:
+        raise OccupiedError(
+            f"{folder}: holds another run ({_named(result, *found)}) than the one that is asked for "
+            f"({_named(_labels(config), *asked)}); give hydra.run.dir another folder, or leave it out"
+        )
+    return result
+
+
+def finished_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Returns the result of the run that `config` asks for if that is finished and not to be started anew, else None.
+
+    Whether the data are still the ones that it was learned from is for `settled` to say.
+
+    Raises:
+        OccupiedError, OSError: as `earlier_result`.
+    """
+    result = earlier_result(folder, config)
+    return result if result and result["status"] == "finished" and not config["fresh"] else None
+
+
+def settled(result: Mapping[str, Any]) -> bool:
+    """Whether a result's configuration alone says which data it was learned from, so that these cannot be others now.
+
+    Not so for results on a stand-in and on files without published checksums. Early versions did not say so, and had
+    no other stand-in than these digits.
+    """
+    data = result["data"]
+    return bool(data.get("fixed", data.get("name") != EMBEDDED_DIGITS))
+
+
+def on_stand_in(result: Mapping[str, Any]) -> bool:
+    """Whether a result is of data that took the place of others."""
+    data = result["data"]
+    return bool(data.get("stand_in", not settled(result)))
+
+
+def clear(folder: Path) -> None:
+    """Removes what an earlier part of the run wrote, but for its log and, until it is replaced, its result.json.
+
+    That no longer says "finished" then, so that a kill in between is nothing but an interruption.
+    """
+    result = read_result(folder)
+    if result is not None:
+        text = json.dumps(result | {"status": "running", "error": "is started anew"}, indent=2, ensure_ascii=False)
+        write_atomically(folder / RESULT, text + "\n")
+    for path in folder.iterdir():
+        if any(fnmatch(path.name, pattern) for pattern in WRITTEN) and not path.is_dir():
+            path.unlink()
+
+
+def write_setup(folder: Path, files: Mapping[str, str]) -> None:
+    """Writes what a run was configured by, text by file name, into its folder `.hydra`."""
+    (folder / SETUP).mkdir(exist_ok=True)
+    for name, text in files.items():
+        write_atomically(folder / SETUP / name, text)
+
+
+def _before_results(folder: Path, name: str) -> bool:
+    """Whether a file is what a run leaves that ends before it has written its first result.json."""
+    if name == SETUP:
+        known = all(path.name in SETUP_FILES or is_part(path.name) for path in (folder / SETUP).iterdir())
+        return known and _of_hnet_cl(folder / SETUP)
+    return name in (LOCK, LOG) or is_part(name)
+
+
+def _of_hnet_cl(setup: Path) -> bool:
+    """Whether a folder `.hydra` is no other program's."""
+    written = setup / "hydra.yaml"
+    return not written.exists() or "hnet_cl" in written.read_text(encoding="utf-8", errors="replace")
+
+
+def _labels(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {group: config[group]["name"] for group in ("benchmark", "scenario", "method")}
+
+
+def _named(labels: Mapping[str, Any], identity: str, seed: int) -> str:
+    names = [str(labels.get(group)) for group in ("benchmark", "scenario", "method")]
+    return f"{'-'.join(names)}, configuration {identity}, seed {seed}"
