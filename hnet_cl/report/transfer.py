@@ -76,8 +76,8 @@ def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
 
 
 def _could_have_it(run: Run) -> bool:
-    told = run.settings.get("scenario.task_known", run.result.scenario == "cl1")
-    return run.result.method != SCRATCH and run.scratch is None and told is True
+    defined = run.settings.get("scenario.task_known") is not False  # a network per task has to be told which
+    return defined and run.result.method != SCRATCH and run.scratch is None
 
 
 def _folders(runs: Sequence[Run]) -> str:
