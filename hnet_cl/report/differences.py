@@ -28,7 +28,7 @@ class Differences:
         long: settings that are too many for a label, by what the label says instead.
         absent: places whose configuration lacks a key that others have, by key.
         unknown: places whose configuration cannot be read.
-        between_runs: of what is not told by row, as averages over ignored keys are: keys with all their values.
+        between_runs: of what labels do not tell, as settings that are ignored: keys with all their values.
         keys: all keys that differ.
     """
 
@@ -158,23 +158,27 @@ def _tell_unknown(places: Sequence[Place], compared: Sequence[str], ignored: Seq
 
 
 def _between_runs(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str], found: Differences) -> None:
-    averaged: dict[str, set[str]] = {}
-    for runs in (place.runs for place in places if ignored):
-        for key, values in _differing(runs, [key for key in runs[0].settings if is_below(key, ignored)]).items():
-            averaged[key] = averaged.get(key, set()) | set(values)
     runs = [run for place in places for run in place.runs]
+    below = dict.fromkeys(key for run in runs if ignored for key in run.settings if is_below(key, ignored))
     versions = dict.fromkeys(key for run in runs for key in run.facts if key.startswith("versions."))
-    made = _differing(runs, [key for key in (*versions, *MADE_WITH) if key not in compared])
-    for what, differing in (("averaged over", averaged), ("not all made with the same", made)):
+    for what, keys in (("ignored, but not the same", below), ("not made with the same", (*versions, *MADE_WITH))):
+        differing = _differing(runs, [key for key in keys if key not in compared])
         if differing:
             found.between_runs[what] = [f"{key} ({_listed(key, values)})" for key, values in differing.items()]
             found.keys |= dict.fromkeys(differing)
 
 
 def _differing(runs: Sequence[Run], keys: Iterable[str]) -> dict[str, list[str]]:
-    """Keys that not all runs have the same value of, with all values that there are."""
-    values = {key: sorted({value for run in runs if (value := run.value(key)) is not None}) for key in keys}
-    return {key: several for key, several in values.items() if len(several) > 1}
+    """Keys that not all runs (of one method, for settings of methods) have the same value of, with the values."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        of_method = is_below(key, ["method"])
+        pairs = [
+            (run.result.method if of_method else "", value) for run in runs if (value := run.value(key)) is not None
+        ]
+        several = [set(values) for values in grouped(pairs).values() if len(set(values)) > 1]
+        found |= {key: sorted(set.union(*several))} if several else {}
+    return found
 
 
 def _listed(key: str, values: Iterable[str]) -> str:

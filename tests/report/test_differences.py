@@ -173,7 +173,9 @@ def test_different_numbers_of_tasks_are_never_averaged(tmp_path: Path) -> None:
     write_run(tmp_path, "a", seed=1, overrides=["benchmark.num_tasks=2"])
     write_run(tmp_path, "b", seed=2, overrides=["benchmark.num_tasks=1"], accuracy_matrix=[[1.0]])
     labels, remarks = shown(tmp_path, Layout(["method"], ["scenario"], ["benchmark"]))
-    assert labels == ["hnet", "hnet, num_tasks=1"] and remarks == ["unless a row says otherwise: num_tasks=2"]
+    assert labels == ["hnet", "hnet, num_tasks=1"]
+    ignored = "ignored, but not the same: benchmark.num_tasks (1; 2)"
+    assert remarks == ["unless a row says otherwise: num_tasks=2", ignored]
 
 
 def test_a_key_that_some_configurations_lack(tmp_path: Path) -> None:
@@ -196,13 +198,25 @@ def test_unknown_settings_are_said_to_be(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_averaged_over_is_said(tmp_path: Path) -> None:
+def test_what_is_ignored_is_said(tmp_path: Path) -> None:
     for seed in (1, 2, 3):
         write_run(tmp_path, f"{seed}", seed=seed, overrides=[f"device.threads={min(seed, 2)}", "device.type=cpu"])
     write_run(tmp_path, "4", seed=3, overrides=["device.threads=7"])
     layout = Layout(["method"], ["scenario"], ["device"])
-    assert shown(tmp_path, layout) == (["hnet"], ["averaged over: device.threads (1; 2)"])
+    assert shown(tmp_path, layout) == (["hnet"], ["ignored, but not the same: device.threads (1; 2)"])
     assert section(tmp_path, layout).differing == ["device.threads"]
+    write_run(tmp_path, "e", method="ewc", overrides=["device.precision=bfloat16"])
+    labels, (remark,) = shown(tmp_path, layout)
+    assert labels == ["ewc", "hnet"]
+    assert remark == "ignored, but not the same: device.precision (bfloat16; float32), device.threads (1; 2)"
+
+
+def test_ignored_settings_of_methods_are_their_own(tmp_path: Path) -> None:
+    for method, beta, seed in (("hnet", 1, 1), ("hnet", 2, 2), ("ewc", 3, 1)):
+        overrides = [f"method.beta={beta}", f"method.only_{method}=1"]
+        write_run(tmp_path, f"{beta}", seed, method=method, overrides=overrides)
+    layout = Layout(["method"], ["scenario"], ["method"])
+    assert shown(tmp_path, layout) == (["ewc", "hnet"], ["ignored, but not the same: method.beta (1; 2)"])
 
 
 def test_machines_and_versions_are_compared(tmp_path: Path) -> None:
@@ -212,7 +226,7 @@ def test_machines_and_versions_are_compared(tmp_path: Path) -> None:
     write_run(tmp_path, "old", method="ewc", versions=None, device=None, git_commit=None)
     (remark,) = section(tmp_path).remarks
     assert remark == (
-        "not all made with the same: versions.torch (2.12; 2.13), device (cpu, 2.12; cpu, 2.13), "
+        "not made with the same: versions.torch (2.12; 2.13), device (cpu, 2.12; cpu, 2.13), "
         "git_commit (2.12aaaaaa; 2.13aaaaaa)"
     )
     write_run(tmp_path, seed=4, device="GPU")
