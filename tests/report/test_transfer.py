@@ -158,13 +158,12 @@ def unlike(tmp_path: Path) -> Path:
 COMMAND = "python -m hnet_cl 'target.hidden=[100,100]' training.iterations=200 method=scratch seed=1"
 
 
-@pytest.mark.parametrize("name", ["table.txt", "table.md", "table.tex", "index.html"])
-def test_a_report_shows_no_number_but_the_command(unlike: Path, name: str) -> None:
+def test_a_report_shows_no_number_but_the_command(unlike: Path) -> None:
     main([str(unlike), "--output", str(unlike / "report")])
-    text = (unlike / "report" / name).read_text()
-    assert "transfer (during" not in text
-    shown = text.replace("\\[", "[").replace("&#x27;", "'")
-    assert COMMAND in shown
+    for name in ("table.txt", "table.md", "table.tex", "index.html"):
+        text = (unlike / "report" / name).read_text()
+        assert "transfer (during" not in text
+        assert COMMAND in text.replace("\\[", "[").replace("&#x27;", "'")
 
 
 def test_a_table_of_transfer_alone_names_it_too(unlike: Path, capsys: pytest.CaptureFixture[str]) -> None:
