@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "results": SHARED | {"identity"},
     "sweeps": SHARED
     | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
-    "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
+    "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots", "results.run_folder"},
     "memory": set(),
     "identity": set(),
     "conf_files": set(),

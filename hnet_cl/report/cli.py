@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from hnet_cl.errors import UserError
-from hnet_cl.report import notes, tables
+from hnet_cl.report import tables
 from hnet_cl.report.grouping import Layout, sections
+from hnet_cl.report.notes import lines, notes
 from hnet_cl.report.quantities import COMPARED, quantities
 from hnet_cl.report.runs import Run, read_runs
 from hnet_cl.report.selection import require_key, require_settings, select, where
+from hnet_cl.report.transfer import missing, with_scratch
 
 EXIT_USER_ERROR = 2
 FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.latex, "csv": tables.to_csv}
@@ -47,28 +49,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
-    every, unreadable = read_runs(options.folders)
+    readable, unreadable = read_runs(options.folders)
+    every = with_scratch(readable)
     runs = where(every, options.where)
     require_settings(options.ignore, runs, "--ignore")
     selection = select(runs, unreadable, options.ignore)
     layout = _layout(options, runs)
-    wanted = quantities(options.metric, COMPARED if options.output else COMPARED[:1], selection.finished)
+    without_transfer = missing(selection.finished, every)
+    needs = {"transfer": lines(without_transfer)[1].strip()} if without_transfer else {}
+    wanted = quantities(options.metric, COMPARED if options.output else COMPARED[:1], selection.finished, needs)
     found = tables.tables(sections(selection.finished, layout), wanted, layout)
-    left_out = notes.lines(selection)
+    asked = any(quantity.name == "transfer" for quantity in wanted)
+    remarks = [*notes(selection), *(without_transfer if asked else [])]
 
     def render(name: str) -> str:
-        return FORMATS[name](found, options.ci, left_out)
+        return FORMATS[name](found, options.ci, lines(remarks))
 
     if options.output:
         from hnet_cl.report.output import write_report  # imports matplotlib, which takes longer than everything else
 
         command = shlex.join(["python", "-m", "hnet_cl.report", *arguments])
-        path = write_report(options.output, found, selection, options.ci, command, render)
-        print("\n".join([*left_out, str(path)]))
+        path = write_report(options.output, found, selection, remarks, options.ci, command, render)
+        print("\n".join([*lines(remarks), str(path)]))
         return
     sys.stdout.write(render(options.format))
-    if options.format == "csv" and left_out:
-        print("\n".join(left_out), file=sys.stderr)
+    if options.format == "csv" and remarks:
+        print("\n".join(lines(remarks)), file=sys.stderr)
 
 
 def _layout(options: argparse.Namespace, runs: Sequence[Run]) -> Layout:

@@ -33,6 +33,8 @@ NUMBERED_UP_TO = 6  # tasks; in more, numbers in cells are too small to read
 PANEL_WIDTH, GAP = 3.1, 0.6  # inches
 SMALLEST_RANGE = 0.02  # of accuracies on an axis; in less, noise would look like a trend
 LABEL_WIDTH = 34  # characters in a line
+BELOW = 0.55  # inches below the axes, where labels end
+CHARACTERS_PER_INCH = 16  # at most, of remarks
 TITLE_LINE = 0.14  # inches
 STYLE: Any = {
     "font.size": 9,
@@ -57,7 +59,18 @@ def figures(section: Section) -> dict[str, Figure]:
             "forgetting": forgetting_figure(section),
             "accuracy_matrix": matrix_figure(section),
         }
-    return {name: figure for name, figure in made.items() if figure is not None}
+        drawn = {name: figure for name, figure in made.items() if figure is not None}
+        for figure in drawn.values():
+            _write_below(figure, section.remarks)
+    return drawn
+
+
+def _write_below(figure: Figure, remarks: Sequence[str]) -> None:
+    """Remarks below all panels, as wide as these, or as a label."""
+    width, height = figure.get_size_inches()
+    characters = max(LABEL_WIDTH, int(width * CHARACTERS_PER_INCH))
+    text = "\n".join(textwrap.fill(remark, characters, subsequent_indent="  ") for remark in remarks)
+    figure.text(0, -BELOW / height, text, va="top", fontsize=8)
 
 
 def encoded(figure: Figure, kind: str) -> bytes:
@@ -189,8 +202,9 @@ def _bars(
     if bars:
         places, points = zip(*bars, strict=True)
         axes.barh(places, [point.mean for point in points], **look)
-        errors = [point.sem or 0 for point in points]
-        axes.errorbar([point.mean for point in points], places, xerr=errors, fmt="none", ecolor=INK, elinewidth=1)
+        for place, point in bars:
+            if point.sem is not None:
+                axes.errorbar(point.mean, place, xerr=point.sem, fmt="none", ecolor=INK, elinewidth=1)
 
 
 def _estimate(runs: Sequence[Run], metric: str) -> Estimate | None:

@@ -14,9 +14,7 @@ def notes(selection: Selection) -> list[Note]:
         "incomplete": [(run.folder, _progress(run)) for run in selection.incomplete],
         "failed": [(run.folder, _progress(run)) for run in selection.failed],
         "unreadable": [(found.folder, found.reason) for found in selection.unreadable],
-        "repeated": [
-            (run.folder, f"same configuration and seed as {first.folder}") for run, first in selection.repeats
-        ],
+        "repeated": [(run.folder, f"{_likeness(run, first)} as {first.folder}") for run, first in selection.repeats],
     }
     return [
         (
@@ -33,13 +31,17 @@ def counted(number: int, kind: str) -> str:
     return f"{number} {kind} run{'' if number == 1 else 's'}"
 
 
-def lines(selection: Selection) -> list[str]:
-    """The notes as plain lines."""
+def lines(notes: Sequence[Note]) -> list[str]:
+    """Notes as plain lines."""
     return [
-        line
-        for heading, found in notes(selection)
-        for line in (f"{heading}:", *(f"  {folder}: {text}" for folder, text in found))
+        line for heading, found in notes for line in (f"{heading}:", *(f"  {folder}: {text}" for folder, text in found))
     ]
+
+
+def _likeness(run: Run, first: Run) -> str:
+    if run.result.config_id == first.result.config_id:
+        return "same configuration and seed"
+    return "same seed and, but for what is ignored, configuration"
 
 
 def _progress(run: Run) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from hnet_cl.files import write_atomically
 from hnet_cl.report.figures import encoded, figures
 from hnet_cl.report.grouping import Section
+from hnet_cl.report.notes import Note
 from hnet_cl.report.page import Part, page
 from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Table
@@ -18,6 +19,7 @@ def write_report(
     folder: Path,
     tables: Sequence[Table],
     selection: Selection,
+    notes: Sequence[Note],
     interval: bool,
     command: str,
     render: Callable[[str], str],
@@ -38,7 +40,7 @@ def write_report(
         section = own[0].section
         parts.append(Part(section, own, _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
     path = folder / "index.html"
-    write_atomically(path, page(parts, selection, interval, command))
+    write_atomically(path, page(parts, selection, notes, interval, command))
     return path
 
 

@@ -12,7 +12,7 @@ import hnet_cl
 from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
-from hnet_cl.report.notes import counted, notes
+from hnet_cl.report.notes import Note, counted
 from hnet_cl.report.quantities import COMPARED, METRICS, Quantity
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
@@ -49,21 +49,22 @@ class Part:
         return self.section.title or "Comparison"
 
 
-def page(parts: Sequence[Part], selection: Selection, interval: bool, command: str) -> str:
+def page(parts: Sequence[Part], selection: Selection, notes: Sequence[Note], interval: bool, command: str) -> str:
     """The HTML.
 
     Args:
         parts: what to show of the finished runs.
         selection: all runs.
+        notes: what tables do not show.
         interval: whether cells show confidence intervals.
         command: how the page was made.
     """
     style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{allowed}'"
-    body = [_head([part.title for part in parts], selection)]
+    body = [_head([part.title for part in parts], len(selection.finished), notes)]
     body += [_section(number, part, interval) for number, part in enumerate(parts)]
-    body += [_left_out(selection), _all_runs(selection.runs)]
+    body += [_left_out(notes), _all_runs(selection.runs)]
     body.append(
         f"<footer>Made by <code>{escape(one_line(command))}</code>, hnet_cl {escape(hnet_cl.__version__)}</footer>"
     )
@@ -77,23 +78,24 @@ def page(parts: Sequence[Part], selection: Selection, interval: bool, command: s
     )
 
 
-def _head(titles: Sequence[str], selection: Selection) -> str:
-    left_out = "".join(f" <span class='bad'>{escape(heading)}.</span>" for heading, _ in notes(selection))
-    names = [*titles, *(["Not averaged"] if left_out else []), "All runs"]
+def _head(titles: Sequence[str], finished: int, notes: Sequence[Note]) -> str:
+    left_out = "".join(f" <span class='bad'>{escape(heading)}.</span>" for heading, _ in notes)
+    names = [*titles, *(["Not shown"] if left_out else []), "All runs"]
     anchors = [*(f"section-{number}" for number in range(len(titles))), *(["left-out"] if left_out else []), "runs"]
     links = "".join(
         f'<li><a href="#{anchor}">{escape(name)}</a></li>' for anchor, name in zip(anchors, names, strict=True)
     )
-    count = counted(len(selection.finished), "finished")
+    count = counted(finished, "finished")
     return f"<header><h1>Runs of hnet_cl</h1><p>{count}.{left_out}</p><nav><ul>{links}</ul></nav></header>"
 
 
 def _section(number: int, part: Part, interval: bool) -> str:
     shown = "\n".join(_table(f"table-{number}-{i}", table, interval) for i, table in enumerate(part.tables))
+    remarks = "".join(f"<li>{_breakable(remark)}</li>" for remark in part.section.remarks)
     pictures = "\n".join(_picture(CAPTIONS[name], svg) for name, svg in part.plots.items())
     return (
         f'<section id="section-{number}"><h2>{escape(part.title)}</h2>\n<p class="quiet">{legend(interval)}</p>\n'
-        f'<div class="tables">\n{shown}\n</div>\n{pictures}\n</section>'
+        f'<div class="tables">\n{shown}\n</div>\n{f"<ul>{remarks}</ul>" if remarks else ""}\n{pictures}\n</section>'
     )
 
 
@@ -154,15 +156,14 @@ def _picture(caption: str, svg: bytes) -> str:
     )
 
 
-def _left_out(selection: Selection) -> str:
-    found = notes(selection)
+def _left_out(notes: Sequence[Note]) -> str:
     lists = "\n".join(
         f"<h3>{escape(heading)}</h3><ul>"
         + "".join(f"<li><code>{escape(folder)}</code>: {escape(text)}</li>" for folder, text in runs)
         + "</ul>"
-        for heading, runs in found
+        for heading, runs in notes
     )
-    return f'<section id="left-out"><h2>Not averaged</h2>\n{lists}\n</section>' if found else ""
+    return f'<section id="left-out"><h2>Not shown</h2>\n{lists}\n</section>' if notes else ""
 
 
 def _all_runs(runs: Sequence[Run]) -> str:

@@ -1,6 +1,6 @@
 """What can be compared: names, titles and units of metrics and of everything else that is a number."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hnet_cl.errors import UserError
@@ -67,14 +67,22 @@ METRICS = {
 NEEDS = {
     "bwt": "defined from two tasks on",
     "forgetting": "defined from two tasks on",
-    "transfer": "defined beside a finished run with method=scratch on the same tasks with the same seed",
+    "transfer": "defined beside a run from scratch with the same tasks, seed, target, training and precision",
     "task_inference": "measured for methods that infer the task",
 }
 COMPARED = tuple(name for name in METRICS if name != "majority")  # what a full report compares
 
 
-def quantities(names: Sequence[str] | None, usual: Sequence[str], runs: Iterable[Run]) -> list[Quantity]:
+def quantities(
+    names: Sequence[str] | None, usual: Sequence[str], runs: Iterable[Run], cures: Mapping[str, str]
+) -> list[Quantity]:
     """The quantities of these names, or without names the `usual` metrics.
+
+    Args:
+        names: of metrics, or of anything that is a number; None: the usual ones.
+        usual: names of metrics.
+        runs: finished ones.
+        cures: for metrics that no run may have, what to do.
 
     Raises:
         UserError: no run has a number of one of the names.
@@ -85,5 +93,6 @@ def quantities(names: Sequence[str] | None, usual: Sequence[str], runs: Iterable
     for name in names:
         if known and name not in known:
             reason = f"; it is {NEEDS[name]}" if name in NEEDS else nearest(name, sorted(known))
+            reason += f": {cures[name]}" if name in cures else ""
             raise UserError(f"--metric {name}: no finished run has it{reason}")
     return [METRICS.get(name, Quantity(name, name, "", "")) for name in names]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hnet_cl.results import metrics
+from hnet_cl.results.run_folder import SCHEMA
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -24,22 +25,22 @@ class Result(BaseModel):
     """The keys of a result.json that the report computes with; other keys may come and go between versions."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-    status: Literal["running", "finished", "failed"]
+    status: Literal["running", "interrupted", "finished", "failed"]
     error: str | None = None
     config_id: str
     benchmark: str
     scenario: str
     method: str
     seed: int
-    overrides: list[str]
+    overrides: list[str] = []
     num_tasks: Count  # 0: it failed before it had any
     accuracy_matrix: list[list[Fraction | None]]
     inferred_tasks: list[list[Count]] | None = None
-    metrics: dict[str, float | None]
+    metrics: dict[str, float | None] = {}
     data: Data
     versions: dict[str, str | None] = {}
     git_commit: str | None = None
-    command: str
+    command: str = ""
 
     @model_validator(mode="after")
     def _shapes(self) -> Self:
@@ -52,6 +53,8 @@ class Result(BaseModel):
         if self.status == "finished" and len(rows) < tasks:
             raise ValueError(f"finished, but accuracy_matrix has {len(rows)} of {tasks} rows")
         if self.status == "finished":
+            if not tasks:
+                raise ValueError("finished without a task")
             metrics.acc(rows)  # refuses a matrix with holes: a run whose outputs were not numbers
         return self
 
@@ -70,10 +73,18 @@ def parse(content: bytes) -> tuple[Result, dict[str, Any]]:
         raise ValueError(f"not JSON: {error}") from error
     if not isinstance(raw, dict):
         raise ValueError("not a JSON object")
+    _check_schema(raw.get("schema"))
     try:
         return Result.model_validate(raw), flatten(raw)
     except ValidationError as error:
         raise ValueError(_first(error)) from error
+
+
+def _check_schema(schema: Any) -> None:
+    if schema is not None and (not isinstance(schema, int) or isinstance(schema, bool)):
+        raise ValueError("schema: not a whole number")
+    if schema is not None and schema > SCHEMA:
+        raise ValueError(f"made by a newer version of hnet_cl (schema {schema}, known are up to {SCHEMA}); update it")
 
 
 def flatten(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

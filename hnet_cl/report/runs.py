@@ -1,7 +1,6 @@
-"""Finding and reading run folders."""
+"""Reading run folders."""
 
 import contextlib
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,16 +12,15 @@ from yaml import YAMLError, load
 
 from hnet_cl.errors import UserError
 from hnet_cl.identity import NOT_COMPUTED, is_below, without
+from hnet_cl.report.folders import run_folders
 from hnet_cl.report.result import Result, flatten, parse
 from hnet_cl.results import metrics
+from hnet_cl.results.run_folder import RESULT, SETUP
 
 try:
     from yaml import CSafeLoader as Loader  # ten times as fast, where PyYAML was built with it
 except ImportError:  # pragma: no cover
     from yaml import SafeLoader as Loader
-
-RESULT = "result.json"
-HYDRA = ".hydra"
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Run:
         folder: where it lies, as the user would type it.
         result: its checked result.json.
         facts: everything in its result.json, with dotted keys.
-        scratch: a run of the same tasks and seed with a fresh network for each task, for `transfer`.
+        scratch: the run from scratch that `transfer` compares with (see `hnet_cl.report.transfer`).
     """
 
     folder: Path
@@ -52,7 +50,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The configuration with dotted keys, without what is not computed with; empty if it cannot be read."""
         try:
-            config = load((self.folder / HYDRA / "config.yaml").read_bytes(), Loader)
+            config = load((self.folder / SETUP / "config.yaml").read_bytes(), Loader)
         except (OSError, YAMLError, ValueError, RecursionError):
             return {}
         if not isinstance(config, dict):
@@ -124,7 +122,11 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
             raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
     runs: list[Run] = []
     unreadable: list[Unreadable] = []
-    for folder in _run_folders(roots, unreadable):
+
+    def note(error: OSError) -> None:
+        unreadable.append(Unreadable(Path(error.filename), str(error.strerror)))
+
+    for folder in run_folders(roots, note):
         try:
             runs.append(Run(folder, *parse((folder / RESULT).read_bytes())))
         except FileNotFoundError:
@@ -136,57 +138,7 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
     if not runs and not unreadable:
         names = ", ".join(str(root) for root in roots)
         raise UserError(f"{names}: no runs there; looked for folders with a {RESULT} at any depth")
-    return with_scratch(runs), unreadable
-
-
-def _run_folders(roots: Sequence[Path], unreadable: list[Unreadable]) -> list[Path]:
-    def note(error: OSError) -> None:
-        unreadable.append(Unreadable(Path(error.filename), str(error.strerror)))
-
-    found: dict[str, Path] = {}
-    for root in roots:
-        for place, folders, files in os.walk(root, onerror=note):
-            if RESULT in files or HYDRA in folders:
-                folder = Path(place)
-                found.setdefault(os.path.realpath(folder), folder)
-                folders.clear()
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-    return list(found.values())
-
-
-def with_scratch(runs: Sequence[Run]) -> list[Run]:
-    """The same runs, each knowing the finished from-scratch run to compare it with, if there is exactly one.
-
-    It has the same benchmark with the same settings, data, scenario and seed; among several it is the one with the same
-    overrides, those of the method aside.
-    """
-    scratch: dict[tuple[object, ...], list[Run]] = {}
-    for run in runs:
-        if run.result.method == "scratch" and run.result.status == "finished":
-            scratch.setdefault(_tasks_of(run), []).append(run)
-    return [Run(run.folder, run.result, run.facts, _counterpart(run, scratch.get(_tasks_of(run), []))) for run in runs]
-
-
-def _tasks_of(run: Run) -> tuple[object, ...]:
-    result = run.result
-    typed = frozenset(
-        override
-        for key, override in run.typed.items()
-        if key.startswith("benchmark.") or key == "training.shuffle_tasks"
-    )
-    return (result.benchmark, result.data.name, result.data.checksum, result.scenario, result.seed, typed)
-
-
-def _counterpart(run: Run, candidates: Sequence[Run]) -> Result | None:
-    if run.result.method == "scratch":
-        return None
-    if len(candidates) > 1:
-        candidates = [other for other in candidates if _beside_method(other) == _beside_method(run)]
-    return candidates[0].result if len(candidates) == 1 else None
-
-
-def _beside_method(run: Run) -> dict[str, str]:
-    return {key: value for key, value in run.typed.items() if key.partition(".")[0] != "method"}
+    return runs, unreadable
 
 
 def _is_number(value: Any) -> bool:

@@ -44,7 +44,8 @@ def select(runs: Sequence[Run], unreadable: Sequence[Unreadable], ignored: Itera
         if run.result.status == "finished":
             first = finished.setdefault((*identity(run), run.result.seed), run)
             repeats += [(run, first)] if first is not run else []
-    incomplete, failed = ([run for run in runs if run.result.status == status] for status in ("running", "failed"))
+    incomplete = [run for run in runs if run.result.status in ("running", "interrupted")]
+    failed = [run for run in runs if run.result.status == "failed"]
     return Selection([*finished.values()], repeats, incomplete, failed, unreadable)
 
 
@@ -58,7 +59,14 @@ def identity_of(ignored: Iterable[str]) -> Callable[[Run], Identity]:
 
     def identity(run: Run) -> Identity:
         result = run.result
-        data = (result.benchmark, result.data.name, result.data.checksum, result.scenario, result.method)
+        data = (
+            result.benchmark,
+            result.data.name,
+            result.data.checksum,
+            result.num_tasks,
+            result.scenario,
+            result.method,
+        )
         if not keys or not run.settings:
             return (*data, result.config_id)
         kept = sorted((key, repr(value)) for key, value in run.settings.items() if not is_below(key, keys))

@@ -119,7 +119,8 @@ def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-        parts.append("\n".join([table.title, "", lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), ""]))
+        parts.append("\n".join([table.title, "", lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:])]))
+        parts += ["", *table.section.remarks, ""] if table.section.remarks else [""]
     parts.append(legend(interval) if tables else NOTHING)
     return "\n".join([*parts, *([""] if notes else []), *notes]) + "\n"
 
@@ -132,6 +133,8 @@ def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> s
         rule = ["---"] + ["---:"] * (len(header) - 1)
         lines = [f"| {' | '.join(row)} |" for row in (header, rule, *body)]
         parts.append(f"**{_markdown(table.title)}**\n\n" + "\n".join(lines))
+        if table.section.remarks:
+            parts.append("\n".join(f"- {_markdown(remark)}" for remark in table.section.remarks))
     parts.append(legend(interval) if tables else NOTHING)
     if notes:
         parts.append("\n".join(_markdown(line.replace("  ", "- ", 1)) for line in notes))
@@ -185,6 +188,7 @@ def latex(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
                     *lines[1:],
                     r"\bottomrule",
                     r"\end{tabular}",
+                    *(rf"\par\footnotesize {escape_latex(remark)}" for remark in table.section.remarks),
                     r"\end{table}",
                 ]
             )
@@ -198,23 +202,33 @@ def _latex_cell(interval: bool, found: Estimate | None, column: Column) -> str:
 
 
 def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
-    """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes."""
+    """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes.
+
+    All keys in which runs of one table differ have a column.
+    """
     keys = [*tables[0].section.keys, *tables[0].layout.rows, *tables[0].layout.columns] if tables else []
+    differing = [*dict.fromkeys(key for table in tables for key in table.section.differing)]
     numbers = ["n", "mean", "sem", "ci95_low", "ci95_high", "seeds", "config_ids"]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*keys, "settings", "metric", *numbers])
+    writer.writerow([*keys, "settings", *differing, "metric", *numbers])
     for table in tables:
-        writer.writerows(_csv_lines(table))
+        writer.writerows(_csv_lines(table, differing))
     return file.getvalue()
 
 
-def _csv_lines(table: Table) -> Iterator[list[object]]:
+def _csv_lines(table: Table, differing: Sequence[str]) -> Iterator[list[object]]:
     for row, cells in table.rows:
         for column, found in zip(table.columns, cells, strict=True):
             if found is not None:
                 runs = measured(row, column)
                 seeds = " ".join(str(run.result.seed) for run in runs)
                 ids = " ".join(dict.fromkeys(run.result.config_id for run in runs))
-                keys = [*table.section.values, *row.values, *column.values, row.settings, column.quantity.name]
+                theirs = [_values(key, runs) for key in differing]
+                keys = [*table.section.values, *row.values, *column.values, row.settings, *theirs, column.quantity.name]
                 yield [*keys, found.n, found.mean, found.sem, *(found.interval or (None, None)), seeds, ids]
+
+
+def _values(key: str, runs: Sequence[Run]) -> str:
+    """What runs have under a key, each value once."""
+    return "; ".join(dict.fromkeys(value for run in runs if (value := run.value(key)) is not None))

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hnet_cl.report.runs import Run, read_runs
+from hnet_cl.report.transfer import with_scratch
 
 
 def square(*last_row: float) -> list[list[float | None]]:
@@ -16,7 +19,10 @@ def square(*last_row: float) -> list[list[float | None]]:
 
 
 def write_run(root: Path, config: str = "aaaaaaaa", seed: int = 1, **changes: Any) -> Path:
-    """Writes one run folder; `changes` to the keys of result.json, None takes a key away."""
+    """Writes one run folder; `changes` to the keys of result.json, None takes a key away.
+
+    Its configuration is small and has what the overrides say.
+    """
     matrix = changes.get("accuracy_matrix", square(0.8, 1.0))
     facts: dict[str, Any] = {
         "status": "finished",
@@ -46,12 +52,35 @@ def write_run(root: Path, config: str = "aaaaaaaa", seed: int = 1, **changes: An
     folder = root / "{benchmark}-{scenario}-{method}".format(**facts) / str(facts["config_id"]) / f"seed={seed}"
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps({k: v for k, v in facts.items() if v is not None or k == "error"}))
+    write_config(folder, yaml.safe_dump(_configuration(facts)))
     return folder
+
+
+def _configuration(facts: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "benchmark": {"_target_": "a.Benchmark", "name": facts["benchmark"]},
+        "scenario": {"name": facts["scenario"], "task_known": facts["scenario"] == "cl1"},
+        "method": {"_target_": "a.Method", "name": facts["method"]},
+        "target": {"_target_": "a.Network", "hidden": [10, 10]},
+        "training": {"iterations": 100, "lr": 0.1},
+        "device": {"type": "cpu", "threads": 1, "precision": "float32"},
+    }
+    for override in facts["overrides"] or ():
+        key, _, value = override.partition("=")
+        *groups, last = key.lstrip("+~").split(".")
+        node = config
+        for group in groups:
+            node = node.setdefault(group, {})
+        if key.startswith("~"):
+            node.pop(last, None)
+        elif not isinstance(node.get(last), dict):
+            node[last] = yaml.safe_load(value)
+    return config
 
 
 def write_config(folder: Path, text: str) -> None:
     """Gives a run folder its configuration."""
-    (folder / ".hydra").mkdir()
+    (folder / ".hydra").mkdir(exist_ok=True)
     (folder / ".hydra" / "config.yaml").write_text(text)
 
 
@@ -59,4 +88,4 @@ def readable(*roots: Path) -> Sequence[Run]:
     """The runs of folders in which every run can be read."""
     runs, unreadable = read_runs(roots)
     assert unreadable == []
-    return runs
+    return with_scratch(runs)

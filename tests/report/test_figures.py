@@ -50,6 +50,7 @@ def test_bars(drawn: dict[str, Figure]) -> None:
     assert during[0].get_hatch() and not final[0].get_hatch()
     assert final[0].get_y() > final[1].get_y() and during[0].get_y() > final[0].get_y()
     assert len(cl2.containers[0]) == 1
+    assert len(cl2.containers) == 2  # of a single seed there is no standard error to be drawn
     forgetting = drawn["forgetting"].axes[0].containers[0]
     assert [bar.get_width() for bar in forgetting] == pytest.approx([1.0, 0.4])
 

@@ -76,8 +76,8 @@ def test_an_override_that_only_some_seeds_were_typed_with_does_not_split_a_confi
 
 def test_where_overrides_do_not_differ_settings_do(tmp_path: Path) -> None:
     write_config(write_run(tmp_path, config="a", seed=1), "training:\n  lr: 0.1\nseed: 1\n")
-    write_config(write_run(tmp_path, config="b", seed=1), "training:\n  lr: 0.1\n  validation: 0.0\nseed: 2\n")
-    assert list(only(tmp_path)) == ["hnet, no training.validation", "hnet, training.validation=0"]
+    write_config(write_run(tmp_path, config="b", seed=1), "training:\n  lr: 0.2\nseed: 2\n")
+    assert list(only(tmp_path)) == ["hnet", "hnet, training.lr=0.2"]
 
 
 def test_or_else_the_id(tmp_path: Path) -> None:
@@ -91,15 +91,20 @@ def test_or_else_the_data(tmp_path: Path) -> None:
     write_run(tmp_path, seed=1, data={"name": "mnist", "checksum": "d0"})
     write_run(tmp_path, seed=2, data={"name": "mnist", "checksum": "d1"})
     assert only(tmp_path) == {
-        "hnet, config aaaaaaaa, data d0": {"cl1": [1]},
-        "hnet, config aaaaaaaa, data d1": {"cl1": [2]},
+        "hnet": {"cl1": [1]},
+        "hnet, data.checksum=d1": {"cl1": [2]},
     }
 
 
 def test_many_differing_settings_are_no_name(tmp_path: Path) -> None:
     for config in ("aa", "bb"):
         write_config(write_run(tmp_path, config=config), "".join(f"{key}: {config}\n" for key in "abcd"))
-    assert list(only(tmp_path)) == ["hnet, config aa", "hnet, config bb"]
+    (section,) = sections(readable(tmp_path), USUAL)
+    assert list(seeds(section)) == ["hnet", "hnet, config bb"]
+    assert section.remarks == [
+        "unless a row says otherwise: a=aa, b=aa, c=aa, d=aa",
+        "config bb: a=bb, b=bb, c=bb, d=bb",
+    ]
 
 
 def test_a_name_is_never_given_twice(tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_a_name_is_never_given_twice(tmp_path: Path) -> None:
     write_config(write_run(tmp_path, config="a", overrides=["method.beta=1"]), "x: 1\nmethod:\n  beta: 1\n")
     write_config(write_run(tmp_path, config="b", overrides=[]), "x: 2\nmethod:\n  beta: 1\n")
     write_config(write_run(tmp_path, config="c", overrides=[]), "x: 2\nmethod:\n  beta: 0\n")
-    assert list(only(tmp_path)) == ["hnet, config b", "hnet, config c", "hnet, method.beta=1"]
+    assert list(only(tmp_path)) == ["hnet", "hnet, method.beta=0", "hnet, method.beta=1, x=1"]
 
 
 def test_ignored_keys_are_averaged_over(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fake_runs import readable, write_run
 
-from hnet_cl.report.notes import lines
+from hnet_cl.report.notes import lines, notes
 from hnet_cl.report.runs import Unreadable
 from hnet_cl.report.selection import select
 
@@ -14,11 +14,11 @@ def test_every_kind(tmp_path: Path) -> None:
     copy = write_run(tmp_path / "z")
     stopped = [
         write_run(tmp_path, seed=2, status="running", error="interrupted by SIGTERM", accuracy_matrix=[[1.0, None]]),
-        write_run(tmp_path, seed=3, status="running", accuracy_matrix=[]),
+        write_run(tmp_path, seed=3, status="interrupted", accuracy_matrix=[]),
     ]
     failed = write_run(tmp_path, seed=4, status="failed", error="loss is nan\n\x1b[31mat iteration 3", num_tasks=2)
     selection = select(readable(tmp_path), [Unreadable(Path("there"), "not JSON")], ())
-    assert lines(selection) == [
+    assert lines(notes(selection)) == [
         "2 incomplete runs, not averaged:",
         f"  {stopped[0]}: 1 of 2 tasks: interrupted by SIGTERM",
         f"  {stopped[1]}: 0 of 2 tasks",
@@ -33,9 +33,9 @@ def test_every_kind(tmp_path: Path) -> None:
 
 def test_a_run_that_failed_before_it_knew_its_tasks(tmp_path: Path) -> None:
     failed = write_run(tmp_path, status="failed", error="no data", num_tasks=0, accuracy_matrix=[])
-    assert lines(select(readable(tmp_path), [], ()))[1] == f"  {failed}: before its first task: no data"
+    assert lines(notes(select(readable(tmp_path), [], ())))[1] == f"  {failed}: before its first task: no data"
 
 
 def test_nothing_to_say(tmp_path: Path) -> None:
     write_run(tmp_path)
-    assert lines(select(readable(tmp_path), [], ())) == []
+    assert lines(notes(select(readable(tmp_path), [], ()))) == []

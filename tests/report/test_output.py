@@ -19,7 +19,7 @@ def test_all_files(tmp_path: Path) -> None:
     selection = select(readable(tmp_path / "runs"), [], ())
     found = tables(sections(selection.finished, USUAL), [METRICS["acc"], METRICS["bwt"]], USUAL)
     folder = tmp_path / "new" / "report"
-    path = write_report(folder, found, selection, False, "command", lambda name: f"as {name}")
+    path = write_report(folder, found, selection, [], False, "command", lambda name: f"as {name}")
     assert path == folder / "index.html" and path.read_text().count("<figure>") == 8
     assert {file.name: file.read_text() for file in folder.glob("table.*")} == {
         "table.txt": "as text",

@@ -13,6 +13,7 @@ from fake_runs import readable, write_run
 
 from hnet_cl.report import page as page_module
 from hnet_cl.report.grouping import Layout, sections
+from hnet_cl.report.notes import notes
 from hnet_cl.report.page import Part, page
 from hnet_cl.report.quantities import METRICS
 from hnet_cl.report.runs import Unreadable
@@ -55,7 +56,7 @@ def written(root: Path, unreadable: tuple[Unreadable, ...] = (), command: str = 
     selection = select(readable(root), unreadable, ())
     found = sections(selection.finished, USUAL)
     parts = [Part(part, tables([part], [METRICS["acc"]], USUAL), {"accuracy": SVG}) for part in found]
-    return page(parts, selection, False, command)
+    return page(parts, selection, notes(selection), False, command)
 
 
 def test_everything_is_there(tmp_path: Path) -> None:

@@ -38,21 +38,25 @@ def test_a_standard_error_is_as_fine_as_its_mean() -> None:
 def test_any_number_of_a_run_can_be_asked_for(tmp_path: Path) -> None:
     write_run(tmp_path)
     runs = readable(tmp_path)
-    acc, time = quantities(["acc", "wall_time_s"], COMPARED, runs)
+    acc, time = quantities(["acc", "wall_time_s"], COMPARED, runs, {})
     assert acc == METRICS["acc"] and time == TIME
-    assert quantities(None, ["bwt"], runs) == [METRICS["bwt"]]
+    assert quantities(None, ["bwt"], runs, {}) == [METRICS["bwt"]]
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("ac", "no finished run has it; did you mean acc?"),
-        ("transfer", "no finished run has it; it is defined beside a finished run with method=scratch"),
+        (
+            "transfer",
+            "no finished run has it; it is defined beside a run from scratch with the same tasks, seed, target, "
+            "training and precision: do this",
+        ),
         ("device", "no finished run has it"),  # not a number
     ],
 )
 def test_what_no_run_has(tmp_path: Path, name: str, message: str) -> None:
     write_run(tmp_path)
     with pytest.raises(UserError) as caught:
-        quantities([name], COMPARED, readable(tmp_path))
+        quantities([name], COMPARED, readable(tmp_path), {"transfer": "do this"})
     assert str(caught.value).startswith(f"--metric {name}: {message}")

@@ -29,7 +29,9 @@ def root(tmp_path: Path) -> Path:
 def test_a_table_and_what_is_left_out(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main([str(root)])
     out = capsys.readouterr().out
-    assert "hnet                   90.00 ± 0.00 (2)\nhnet, method.beta=0.5  80.00 (1)\n" in out
+    label = "hnet, method.beta=0.5, device.threads=1"
+    assert f"hnet{' ' * 37}90.00 ± 0.00 (2)\n{label}  80.00 (1)\n\n" in out
+    assert "\n\nunless a row says otherwise: device.threads=2\n" in out
     name = f"{root}/smnist-cl1-ewc/c/seed=1"
     assert out.endswith(f"1 failed run, not averaged:\n  {name}: 2 of 2 tasks: loss is nan\n")
 
@@ -102,7 +104,7 @@ def test_a_real_process_imports_nothing_heavy(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f"loss is nan\n{root}/report/index.html\n")
+    assert done.stdout.endswith(f"and 2 more\n{root}/report/index.html\n")
 
 
 def test_odd_names_and_terminals(root: Path) -> None:
@@ -112,7 +114,7 @@ def test_odd_names_and_terminals(root: Path) -> None:
     command = [sys.executable, "-m", "hnet_cl.report", str(root)]
     done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"})
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"hnet, a=?              90.00 (1)" in done.stdout and b"90.00 ? 0.00 (2)" in done.stdout
+    assert b"hnet, a=?  " in done.stdout and b"90.00 ? 0.00 (2)" in done.stdout
     main([str(odd), "--output", str(root / "report")])
     assert "\ufffd" in (root / "report" / "index.html").read_text(encoding="utf-8")
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hnet_cl.report.result import parse
+from hnet_cl.results.run_folder import SCHEMA
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -30,13 +31,26 @@ def test_what_a_recorder_writes_is_readable(tmp_path: Path) -> None:
 
 def test_an_unfinished_run_may_have_holes_and_no_rows(tmp_path: Path) -> None:
     parse(content(tmp_path, status="failed", accuracy_matrix=[[None, None]]))
-    parse(content(tmp_path, config="b", status="running", accuracy_matrix=[]))
+    parse(content(tmp_path, config="b", status="interrupted", accuracy_matrix=[]))
+
+
+def test_an_older_result_may_lack_what_came_later_or_is_not_computed_with(tmp_path: Path) -> None:
+    result, _ = parse(content(tmp_path, metrics=None, overrides=None, command=None, versions=None, schema=None))
+    assert (result.metrics, result.overrides, result.command, result.status) == ({}, [], "", "finished")
+
+
+def test_the_present_schema_is_known_and_so_are_keys_to_come(tmp_path: Path) -> None:
+    _, facts = parse(content(tmp_path, schema=SCHEMA, target="mlp", dataset="mnist", memory_bytes={"method": 3}))
+    assert (facts["schema"], facts["memory_bytes.method"]) == (SCHEMA, 3)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"status": "done"}, "status: input should be 'running', 'finished' or 'failed'"),
+        ({"status": "done"}, "status: input should be 'running', 'interrupted', 'finished' or 'failed'"),
+        ({"status": "finished", "num_tasks": 0, "accuracy_matrix": []}, "finished without a task"),
+        ({"schema": SCHEMA + 1}, f"made by a newer version of hnet_cl (schema {SCHEMA + 1}, known are up to {SCHEMA})"),
+        ({"schema": True}, "schema: not a whole number"),
         ({"method": None}, "method: field required"),
         ({"data": {"name": "mnist"}}, "data.checksum: field required"),
         ({"seed": "1"}, "seed: input should be a valid integer"),
@@ -70,4 +84,4 @@ def test_no_value_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, ke
         result, _ = parse(json.dumps(raw | {key: value}).encode())
     except ValueError:
         return
-    assert result.status in ("running", "finished", "failed")
+    assert result.status in ("running", "interrupted", "finished", "failed")

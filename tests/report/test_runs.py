@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import readable, square, write_config, write_run
+from fake_runs import readable, write_config, write_run
 
 from hnet_cl.errors import UserError
 from hnet_cl.report.runs import read_runs, shown
@@ -21,6 +21,33 @@ def test_runs_are_found_at_any_depth_and_once(tmp_path: Path) -> None:
     write_run(tmp_path / ".hidden", config="three")
     runs = readable(tmp_path, tmp_path / "a", deep)
     assert {run.folder for run in runs} == {deep, other} and len(runs) == 2
+
+
+def test_runs_behind_links_are_found_once(tmp_path: Path) -> None:
+    scratch_disk, outputs = tmp_path / "disk", tmp_path / "outputs"
+    linked, deep = write_run(scratch_disk / "x", config="one"), write_run(scratch_disk / "y" / "z", config="two")
+    own = write_run(outputs, config="three")
+    (outputs / "deeper").mkdir()
+    (outputs / "a_run").symlink_to(linked)
+    (outputs / "a_run_again").symlink_to(linked)
+    (outputs / "deeper" / "y").symlink_to(scratch_disk / "y", target_is_directory=True)
+    (outputs / "gone").symlink_to(tmp_path / "nothing")
+    places = {run.folder for run in readable(outputs)}
+    assert places == {outputs / "a_run", own, outputs / "deeper" / "y" / "z" / deep.relative_to(scratch_disk / "y/z")}
+
+
+def test_loops_of_links_end(tmp_path: Path) -> None:
+    outside = write_run(tmp_path / "other", config="other")
+    run = write_run(tmp_path / "outputs" / "a")
+    (tmp_path / "outputs" / "itself").symlink_to("itself")
+    (tmp_path / "outputs" / "a" / "up").symlink_to(tmp_path)  # leads to what was not asked for
+    (tmp_path / "outputs" / "b").mkdir()
+    (tmp_path / "outputs" / "b" / "there").symlink_to(tmp_path / "outputs" / "c")
+    (tmp_path / "outputs" / "c").mkdir()
+    (tmp_path / "outputs" / "c" / "back").symlink_to(tmp_path / "outputs" / "b")
+    assert [found.folder for found in readable(tmp_path / "outputs")] == [run]
+    (tmp_path / "outputs" / "c" / "other").symlink_to(outside)
+    assert len(readable(tmp_path / "outputs")) == 2
 
 
 def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
@@ -64,7 +91,7 @@ def test_the_unreadable_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_closed_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def walk(root: Path, onerror: Callable[[OSError], None]) -> list[Any]:
+    def walk(root: Path, onerror: Callable[[OSError], None], followlinks: bool) -> list[Any]:
         onerror(PermissionError(13, "Permission denied", f"{root}/closed"))
         return []
 
@@ -112,42 +139,3 @@ def test_a_configuration_that_cannot_be_read_is_none(tmp_path: Path, text: str) 
 )
 def test_values_as_text(value: Any, text: str) -> None:
     assert shown(value) == text
-
-
-class TestTransfer:
-    """`transfer` compares with the one from-scratch run that fits."""
-
-    def transfer(self, root: Path) -> float | None:
-        (run,) = (run for run in readable(root) if run.result.method == "hnet")
-        return run.metrics.get("transfer")
-
-    def test_same_tasks_and_seed(self, tmp_path: Path) -> None:
-        write_run(tmp_path)  # learns both tasks to 1.0
-        write_run(tmp_path, config="s", method="scratch", accuracy_matrix=[[0.75, None], [0.75, 0.5]])
-        assert self.transfer(tmp_path) == pytest.approx(((1 - 0.75) + (1 - 0.5)) / 2)
-
-    @pytest.mark.parametrize(
-        "changes",
-        [
-            {"status": "running"},
-            {"seed": 2},
-            {"benchmark": "pmnist"},
-            {"scenario": "cl2"},
-            {"data": {"name": "mnist", "checksum": "other"}},
-            {"overrides": ["benchmark.seed=3"]},
-            {"overrides": ["training.shuffle_tasks=true"]},
-        ],
-    )
-    def test_nothing_else_will_do(self, tmp_path: Path, changes: dict[str, Any]) -> None:
-        write_run(tmp_path)
-        write_run(tmp_path, config="s", method="scratch", accuracy_matrix=square(1.0, 0.5), **changes)
-        assert self.transfer(tmp_path) is None
-
-    def test_of_several_the_one_configured_alike(self, tmp_path: Path) -> None:
-        write_run(tmp_path, overrides=["training.lr=1", "method.beta=2"])
-        scratch = {"method": "scratch"}
-        write_run(tmp_path, config="s", accuracy_matrix=square(0.5, 0.5), overrides=["training.lr=1"], **scratch)
-        write_run(tmp_path, config="t", accuracy_matrix=square(0.5, 0.25), overrides=[], **scratch)
-        assert self.transfer(tmp_path) == pytest.approx(0.25)
-        write_run(tmp_path, config="u", accuracy_matrix=square(0.5, 0.5), overrides=["training.lr=1"], **scratch)
-        assert self.transfer(tmp_path) is None

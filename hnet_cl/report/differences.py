@@ -1,0 +1,189 @@
+"""What the runs of one table differ in beyond the compared keys: in their labels, or in remarks below the table.
+
+Of each setting, the value that most rows share stands in a remark; the other rows name theirs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hnet_cl.identity import is_below
+from hnet_cl.report.labels import RESULTS, Place, grouped, joined
+from hnet_cl.report.runs import Run, one_line
+
+MADE_WITH = ("device", "git_commit")  # with all versions: what settings do not say of how a run was made
+READABLE_SETTINGS = 3  # in a label; more of them go into a remark
+READABLE_VALUES = 3  # of how runs were made; more are counted
+COMMIT_LENGTH = 10
+NULL = "null"
+
+
+@dataclass
+class Differences:
+    """What has been found to differ.
+
+    Attributes:
+        usual: settings of the rows that say nothing else, by whose they are ('' for all).
+        long: settings that are too many for a label, by what the label says instead.
+        absent: places whose configuration lacks a key that others have, by key.
+        unknown: places whose configuration cannot be read.
+        between_runs: of what labels do not tell, as settings that are ignored: keys with all their values.
+        keys: all keys that differ.
+    """
+
+    usual: dict[str, list[str]] = field(default_factory=dict)
+    long: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, list[Place]] = field(default_factory=dict)
+    unknown: Sequence[Place] = ()
+    between_runs: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, None] = field(default_factory=dict)
+
+    def remarks(self) -> list[str]:
+        """All that labels do not say, in lines; to be asked for when labels are final."""
+        lines = [
+            f"{joined(subject, 'unless a row says otherwise')}: {joined(*texts)}"
+            for subject, texts in self.usual.items()
+            if texts
+        ]
+        lines += [f"{label}: {settings}" for label, settings in self.long.items()]
+        absent = grouped((_labels(places), key) for key, places in self.absent.items())
+        lines += [f"not in the configuration of {labels}: {joined(*keys)}" for labels, keys in absent.items()]
+        if self.unknown:
+            lines.append(f"unknown settings, .hydra/config.yaml cannot be read: {_labels(self.unknown)}")
+        return lines + [f"{what}: {joined(*texts)}" for what, texts in self.between_runs.items()]
+
+
+def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str]) -> Differences:
+    """Adds to the labels of places what sets them apart from the others; returns what labels do not say.
+
+    Args:
+        places: all of a table, in the order of its rows.
+        compared: keys that make tables, rows or columns.
+        ignored: keys in which the runs of one place may differ.
+    """
+    found = Differences(unknown=[place for place in places if not place.settings])
+    known = [place for place in places if place.settings]
+    added: dict[int, dict[str, str]] = {id(place): {} for place in known}
+    for key in dict.fromkeys(key for place in known for key in place.values):
+        if key not in compared and not is_below(key, ignored):
+            for context, alike in grouped((_context(key, place, compared, ignored), place) for place in known).items():
+                _compare(key, context[0], alike, added, found)
+    for place in known:
+        _add(place, added[id(place)], found)
+    _tell_unknown(places, compared, ["method", *ignored], found)
+    _between_runs(places, compared, ignored, found)
+    return found
+
+
+def _context(key: str, place: Place, compared: Sequence[str], ignored: Sequence[str]) -> tuple[str, object]:
+    """Within what a setting is compared: whose it is, and what else makes it another setting.
+
+    Settings of a method are its own for each benchmark, those of a group that is compared belong to each choice, and
+    each class has its own.
+    """
+    group = key.partition(".")[0]
+    if key in RESULTS:
+        told = (one for one in place.values if is_below(one, ["benchmark"]) and not is_below(one, ignored))
+        return "", tuple((one, place.values[one]) for one in told)
+    own = [group] if group in compared or group == "method" else []
+    own += ["benchmark"] if group == "method" and "benchmark" in compared else []
+    values = [place.runs[0].value(one) or "" for one in own]
+    class_key = f"{group}._target_"
+    return joined(*values), None if key == class_key else place.values.get(class_key)
+
+
+def _compare(
+    key: str, subject: str, alike: Sequence[Place], added: Mapping[int, dict[str, str]], found: Differences
+) -> None:
+    """One key of the places within a context."""
+    having = [place for place in alike if key in place.values]
+    values = {place.values[key] for place in having}
+    lacking = [place for place in alike if key not in place.values and not _is_told(key, place, alike)]
+    if lacking and values - {NULL}:  # a key that came later is null where it does nothing
+        found.keys[key] = None
+        found.absent.setdefault(key, []).extend(lacking)
+    if len(values) < 2:
+        return
+    found.keys[key] = None
+    silent = [place for place in having if not _is_told(key, place, having)]
+    usual = _usual(key, silent)
+    for place in silent:
+        if place.values[key] != usual[place.column]:
+            added[id(place)][key] = f"{key}={place.values[key]}"
+    columns = grouped((value, joined(*column)) for column, value in usual.items())
+    one = len(columns) == 1
+    texts = [f"{key}={value}" + ("" if one else f" ({'; '.join(names)})") for value, names in columns.items()]
+    found.usual.setdefault(subject, []).extend(texts)
+
+
+def _is_told(key: str, place: Place, alike: Sequence[Place]) -> bool:
+    """Whether a label tells a setting: under its key, or under one above, as target=mlp_10 tells target.hidden."""
+    if key in place.told:
+        return True
+    above = [(one, text) for one, text in place.told.items() if is_below(key, [one])]
+    return any(len({p.values.get(key) for p in alike if p.told.get(one) == text}) == 1 for one, text in above)
+
+
+def _usual(key: str, places: Iterable[Place]) -> dict[tuple[str, ...], str]:
+    """The most frequent value in each column; of several, the one more frequent elsewhere, or that was not typed."""
+    everywhere = Counter(place.values[key] for place in places)
+    typed = Counter(place.values[key] for place in places if any(is_below(key, [one]) for one in place.typed))
+    columns = {}
+    for column, values in grouped((place.column, place.values[key]) for place in places).items():
+        here = Counter(values)
+        columns[column] = max(here, key=lambda value: (here[value], everywhere[value], -typed[value]))
+    return columns
+
+
+def _add(place: Place, added: Mapping[str, str], found: Differences) -> None:
+    name, settings = f"config {place.runs[0].result.config_id}", joined(*added.values())
+    if len(added) > READABLE_SETTINGS and found.long.setdefault(name, settings) == settings:
+        place.told["config"] = name
+    else:
+        place.told |= added
+
+
+def _tell_unknown(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str], found: Differences) -> None:
+    """What was typed stands in for settings that are unknown."""
+    if not found.unknown:
+        return
+    everywhere = set.intersection(*(set(place.typed.items()) for place in places))
+    facts = {key for key in RESULTS if len({place.values.get(key) for place in places}) > 1}
+    found.keys |= dict.fromkeys(sorted(facts - set(compared)))
+    for place in found.unknown:
+        typed = {key: text for key, text in place.typed.items() if (key, text) not in everywhere}
+        told = typed | {key: f"{key}={value}" for key, value in place.values.items() if key in facts}
+        place.told |= {key: text for key, text in told.items() if key not in compared and not is_below(key, ignored)}
+
+
+def _between_runs(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str], found: Differences) -> None:
+    runs = [run for place in places for run in place.runs]
+    below = dict.fromkeys(key for run in runs if ignored for key in run.settings if is_below(key, ignored))
+    versions = dict.fromkeys(key for run in runs for key in run.facts if key.startswith("versions."))
+    for what, keys in (("ignored, but not the same", below), ("not made with the same", (*versions, *MADE_WITH))):
+        differing = _differing(runs, [key for key in keys if key not in compared])
+        if differing:
+            found.between_runs[what] = [f"{key} ({_listed(key, values)})" for key, values in differing.items()]
+            found.keys |= dict.fromkeys(differing)
+
+
+def _differing(runs: Sequence[Run], keys: Iterable[str]) -> dict[str, list[str]]:
+    """Keys that not all runs (of one method, for settings of methods) have the same value of, with the values."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        of_method = is_below(key, ["method"])
+        pairs = [
+            (run.result.method if of_method else "", value) for run in runs if (value := run.value(key)) is not None
+        ]
+        several = [set(values) for values in grouped(pairs).values() if len(set(values)) > 1]
+        found |= {key: sorted(set.union(*several))} if several else {}
+    return found
+
+
+def _listed(key: str, values: Iterable[str]) -> str:
+    names = sorted({value[:COMMIT_LENGTH] if key == "git_commit" else value for value in values})
+    return "; ".join(names) if len(names) <= READABLE_VALUES else f"{len(names)} values"
+
+
+def _labels(places: Iterable[Place]) -> str:
+    return "; ".join(dict.fromkeys(one_line(place.label) or "runs" for place in places))

@@ -1,0 +1,109 @@
+"""Configurations in the cells of a table, and what labels say of them."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from hnet_cl.identity import is_below
+from hnet_cl.report.runs import Run, one_line, shown
+
+TOLD_APART = ("scenario", "method")
+NAMED = ("benchmark", "data.name", *TOLD_APART)  # by results, whatever was typed
+RESULTS = ("num_tasks", "data.checksum")  # of a result: what its settings may not tell
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass
+class Place:
+    """One configuration in one cell of a table.
+
+    Attributes:
+        row: values of the row keys.
+        column: values of the column keys.
+        runs: its runs, one per seed.
+        told: what its label says beside the values of the row, by key.
+    """
+
+    row: tuple[str, ...]
+    column: tuple[str, ...]
+    runs: Sequence[Run]
+    told: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """What the label says beside the values of the row."""
+        return joined(*self.told.values())
+
+    @property
+    def label(self) -> str:
+        """The whole label."""
+        return joined(*self.row, self.name)
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Its configuration; empty if that of no run can be read."""
+        return next((run.settings for run in self.runs if run.settings), {})
+
+    @cached_property
+    def values(self) -> Mapping[str, str]:
+        """Settings and what results say of tasks and data, as text."""
+        facts = {key: value for key in RESULTS if (value := self.runs[0].value(key)) is not None}
+        return {key: shown(value) for key, value in self.settings.items()} | facts
+
+    @cached_property
+    def typed(self) -> Mapping[str, str]:
+        """Overrides that were typed for all of its runs, but for choices that their results name."""
+        first, *others = (run.typed for run in self.runs)
+        typed = {key: text for key, text in first.items() if all(text in typed.values() for typed in others)}
+        return {key: text for key, text in typed.items() if key not in NAMED}
+
+
+def tell_typed(places: Sequence[Place], hidden: Sequence[str], ignored: Sequence[str]) -> None:
+    """Begins the labels of places that share the values of the row keys: what was typed, unless for all of them.
+
+    Where no cell has two of them they remain one row, as far as their settings are known and can be compared.
+
+    Args:
+        places: each without a label.
+        hidden: keys that the table shows elsewhere.
+        ignored: keys that tell nothing apart, nor do those below.
+    """
+    one_row = len({place.column for place in places}) == len(places) and all(place.settings for place in places)
+    for place in places:
+        told = {key: f"{key}={place.runs[0].value(key)}" for key in TOLD_APART if key not in hidden}
+        typed = {key: text for key, text in place.typed.items() if key not in hidden and not is_below(key, ignored)}
+        place.told = told if one_row else typed | told
+    everywhere = set.intersection(*(set(place.told.items()) for place in places))
+    for place in places:
+        place.told = {key: text for key, text in place.told.items() if (key, text) not in everywhere}
+
+
+def separate(places: Iterable[Place]) -> None:
+    """Adds ids, or else folders, to labels that are the same in one cell."""
+    tells: dict[str, Callable[[Place], str]] = {
+        "config": lambda place: f"config {place.runs[0].result.config_id}",
+        "folder": lambda place: one_line(str(place.runs[0].folder)),
+    }
+    cells = grouped(((place.row, place.column), place) for place in places)
+    for key, tell in tells.items():
+        for cell in cells.values():
+            for alike in grouped((place.name, place) for place in cell).values():
+                if len({tell(place) for place in alike}) > 1:
+                    for place in alike:
+                        place.told[key] = tell(place)
+
+
+def joined(*parts: str) -> str:
+    """The parts that are not empty, with commas."""
+    return ", ".join(part for part in parts if part)
+
+
+def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
+    """The items of each key, in their order."""
+    groups: dict[Key, list[Item]] = {}
+    for key, item in pairs:
+        groups.setdefault(key, []).append(item)
+    return groups
