@@ -1,17 +1,20 @@
 """The files of a full report."""
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from hnet_cl.errors import UserError
 from hnet_cl.files import write_atomically
 from hnet_cl.report.figures import encoded, figures
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.notes import Note
-from hnet_cl.report.page import Part, page
+from hnet_cl.report.page import TITLE, Part, page
 from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Table
 
+PAGE = "index.html"
 ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
@@ -27,11 +30,11 @@ def write_report(
     """Writes tables in all formats, each figure as png and svg, and the page; returns the page's path.
 
     Raises:
+        UserError: the folder holds files of these names that are no report's.
         OSError: the folder cannot be written.
     """
+    _refuse_foreign(folder)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
-    for name, ending in ENDINGS.items():
-        write_atomically(folder / f"table.{ending}", render(name))
     by_section: dict[int, list[Table]] = {}
     for table in tables:
         by_section.setdefault(id(table.section), []).append(table)
@@ -39,9 +42,18 @@ def write_report(
     for own in by_section.values():
         section = own[0].section
         parts.append(Part(section, own, _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
-    path = folder / "index.html"
+    path = folder / PAGE
     write_atomically(path, page(parts, selection, notes, interval, command))
+    for name, ending in ENDINGS.items():
+        write_atomically(folder / f"table.{ending}", render(name))
     return path
+
+
+def _refuse_foreign(folder: Path) -> None:
+    ours = (folder / PAGE).is_file() and TITLE in (folder / PAGE).read_text(encoding="utf-8", errors="replace")
+    for name in (PAGE, *(f"table.{ending}" for ending in ENDINGS.values())):
+        if not ours and os.path.lexists(folder / name):
+            raise UserError(f"--output {folder}: {name} there was not written by a report; give another folder")
 
 
 def _plots(section: Section, folder: Path, start: str) -> Mapping[str, bytes]:

@@ -27,6 +27,7 @@ CAPTIONS = {
 }
 SOUGHT = ("overrides", "config id", "error")  # the filter's words are looked for there and in a run's first line
 LIGHT_AND_DARK = "<style>svg{color:#111}@media(prefers-color-scheme:dark){svg{color:#e4e7ea}}</style>"
+TITLE = "<title>Runs of hnet_cl</title>"  # by which a page of ours is known
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def page(parts: Sequence[Part], selection: Selection, notes: Sequence[Note], int
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Runs of hnet_cl</title>\n<style>\n{style}</style>\n"
+        f"{TITLE}\n<style>\n{style}</style>\n"
         "<noscript><style>.detail[hidden] { display: table-row } .filter, .more { display: none }</style></noscript>\n"
         "</head>\n<body>\n" + "\n".join(body) + f"\n<script>{script}</script>\n</body>\n</html>\n"
     )

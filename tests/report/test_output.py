@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
 from fake_runs import readable, write_run
 
+from hnet_cl.report.cli import main
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.output import write_report
 from hnet_cl.report.quantities import METRICS
@@ -32,3 +34,22 @@ def test_all_files(tmp_path: Path) -> None:
     starts = ("1-smnist-mnist", "2-smnist-mnist-validation")
     assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("png", "svg")}
     assert (folder / "plots" / "1-smnist-mnist-accuracy.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex"])
+def test_somebody_elses_files_are_not_replaced(name: str, tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", config="a")
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(SystemExit) as end:
+        main([str(tmp_path / "runs"), "--output", str(tmp_path)])
+    assert end.value.code == 2 and (tmp_path / name).read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {name, "runs"}
+
+
+def test_a_report_is_replaced(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", config="a")
+    for _ in range(2):
+        main([str(tmp_path / "runs"), "--output", str(tmp_path / "report")])
+        (tmp_path / "report" / "table.csv").write_text("old")
+    main([str(tmp_path / "runs"), "--output", str(tmp_path / "report")])
+    assert (tmp_path / "report" / "table.csv").read_text() != "old"
