@@ -14,6 +14,9 @@ from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
+from hnet_cl.training.checks import attempt
+from hnet_cl.training.inspection import inspect_tasks
+from hnet_cl.training.rehearsal import Cast, rehearse
 
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
 
@@ -29,8 +32,14 @@ def build_device(settings: DeviceSettings) -> torch.device:
 
 
 def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchmark:
-    """The tasks, with their data on the device; in another order, and with validation data, where the plan says so."""
-    benchmark = plan.benchmark_class(plan.benchmark, data_dir, device)
+    """The tasks, with their data on the device; in another order, and with validation data, where the plan says so.
+
+    Raises:
+        UserError: data are missing, or something is wrong with the tasks.
+    """
+    name = plan.benchmark.name
+    benchmark = attempt(f"benchmark={name}", "its constructor", plan.benchmark_class, plan.benchmark, data_dir, device)
+    inspect_tasks(benchmark, name, device)
     if plan.training.shuffle_tasks:
         benchmark.tasks = shuffled(benchmark.tasks, plan.seed)
     if plan.training.validation > 0:
@@ -45,6 +54,21 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     Raises:
         UserError: scenario, method or target network do not fit such tasks.
     """
+    return plan.method_class(plan.method, _setup(plan, in_shape, class_counts, device)).to(device)
+
+
+def inspect_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> None:
+    """Makes sure, before anything is trained, that method and target network can learn the tasks.
+
+    Raises:
+        UserError: they do not fit; see `rehearse`.
+    """
+    setup = _setup(plan, tuple(benchmark.in_shape), benchmark.class_counts, device)
+    cast = Cast(plan.method_class, plan.method, setup, plan.target_class)
+    rehearse(cast, benchmark.tasks, plan.training.batch_size)
+
+
+def _setup(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Setup:
     training = plan.training
 
     def make_target(num_outputs: int) -> nn.Module:
@@ -60,5 +84,4 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
 
     optimizers: WeakSet[torch.optim.Optimizer] = WeakSet()
     heads = HeadMap(plan.scenario, class_counts)
-    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
-    return plan.method_class(plan.method, setup).to(device)
+    return Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)

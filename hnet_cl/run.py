@@ -125,6 +125,7 @@ def execute(
     console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
+    build.inspect_learner(plan, benchmark, device)
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))

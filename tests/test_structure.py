@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "identity": set(),
     "conf_files": set(),
     "config": SHARED | {"benchmarks.base", "methods.base", "scenario", "training"},
-    "build": SHARED | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.bfloat16"},
+    "build": SHARED
+    | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.bfloat16", "training"},
     "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
     "predict": SHARED
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}

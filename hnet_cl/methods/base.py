@@ -67,6 +67,22 @@ class Prediction(NamedTuple):
         """
         return None if self.logits is None else self.logits.softmax(1).amax(1)
 
+    def undefined(self, heads: HeadMap) -> Tensor:
+        """Which answers (b,) mean nothing, as they rest on numbers that are NaN or infinite.
+
+        Where the task was inferred, logits of -inf beyond its classes are no numbers of its network.
+        """
+        undefined = torch.zeros_like(self.output, dtype=torch.bool)
+        if self.entropy is not None:
+            undefined |= ~self.entropy.isfinite()
+        if self.logits is not None:
+            finite = self.logits.isfinite()
+            if self.task is not None:
+                classes = torch.tensor(heads.class_counts, device=finite.device)[self.task]
+                finite |= torch.arange(finite.shape[1], device=finite.device) >= classes.unsqueeze(1)
+            undefined |= ~finite.all(1)
+        return undefined
+
 
 class Samples(NamedTuple):
     """What a generator has drawn: inputs (n, *in_shape), and the tasks (n,) they were drawn for where it knows."""
