@@ -16,7 +16,6 @@ from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.training.checks import attempt
 from hnet_cl.training.inspection import inspect_tasks
-from hnet_cl.training.rehearsal import Cast, rehearse
 
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
 
@@ -54,21 +53,6 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     Raises:
         UserError: scenario, method or target network do not fit such tasks.
     """
-    return plan.method_class(plan.method, _setup(plan, in_shape, class_counts, device)).to(device)
-
-
-def inspect_learner(plan: Plan, benchmark: Benchmark, device: torch.device) -> None:
-    """Makes sure, before anything is trained, that method and target network can learn the tasks.
-
-    Raises:
-        UserError: they do not fit; see `rehearse`.
-    """
-    setup = _setup(plan, tuple(benchmark.in_shape), benchmark.class_counts, device)
-    cast = Cast(plan.method_class, plan.method, setup, plan.target_class)
-    rehearse(cast, benchmark.tasks, plan.training.batch_size)
-
-
-def _setup(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Setup:
     training = plan.training
 
     def make_target(num_outputs: int) -> nn.Module:
@@ -84,4 +68,5 @@ def _setup(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], d
 
     optimizers: WeakSet[torch.optim.Optimizer] = WeakSet()
     heads = HeadMap(plan.scenario, class_counts)
-    return Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
+    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
+    return plan.method_class(plan.method, setup).to(device)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
+from hnet_cl.training.rehearsal import rehearse
 from hnet_cl.training.trainer import Log, train
 
 Turns = Generator[None, None, dict[str, Any]]
@@ -125,8 +127,9 @@ def execute(
     console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
-    build.inspect_learner(plan, benchmark, device)
-    learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
+    make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
+    rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
+    learner = make_learner()
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"]:

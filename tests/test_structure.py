@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "benchmarks": SHARED,
     "scenario": SHARED,
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": SHARED | {"benchmarks.base", "methods.base"},
+    "training": SHARED | {"benchmarks.base", "methods.base", "targets.bfloat16"},
     "results": SHARED | {"identity"},
     "sweeps": SHARED
     | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},

@@ -1,6 +1,6 @@
 """What checks have in common: one line that says what was found and what is expected."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -30,6 +30,14 @@ def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) ->
         lines = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
         raise UserError(f"{where}: {what} raises {text}; debug=true shows where") from error
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity. One look from the device at sums tells whether there are any."""
+    sums = [tensor.sum(dtype=torch.float64) for tensor in tensors.values()]
+    if not sums or bool(torch.stack(sums).isfinite().all()):
+        return []
+    return [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
 
 
 def kind_of(value: Any) -> str:

@@ -1,71 +1,72 @@
 """Learns two examples of the first tasks with a learner that is thrown away, so that nothing fails hours later."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.base import Learner, Prediction
 from hnet_cl.seeding import seeded, stream
+from hnet_cl.targets.bfloat16 import in_float32
 from hnet_cl.training.checks import attempt, kind_of, require, shape_of
 
 TASKS = 2  # tasks that are learned: with the second one what protects the first sets in
 EXAMPLES = 2
 
 
-@dataclass(frozen=True)
-class Cast:
-    """Who takes part: the `method` class with its `settings`, a `setup`, and the class of its `target` networks."""
-
-    method: type[Learner]
-    settings: Any
-    setup: Setup
-    target: type[nn.Module]
-
-
-def rehearse(cast: Cast, tasks: Sequence[Task], batch_size: int) -> None:
+def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_size: int) -> None:
     """Passes examples of the tasks through each kind of network, then through all that the method does with them.
 
-    Networks and learner are made here and thrown away, and what is drawn is put back: nothing that is computed later
-    changes. With a learning rate of 0, weights stay what they were at the start.
+    What is made here is thrown away, and what is drawn is put back: nothing that is computed later changes. With a
+    learning rate of 0, weights stay what they were at the start.
 
     Args:
+        make_learner: makes the learner of the run, and another one at each call.
         batch_size: of training, of which two examples stand for all.
 
     Raises:
         UserError: the line names the class, the shape of the inputs, what came and what is expected.
     """
-    setup, size = cast.setup, min(batch_size, EXAMPLES)
+    size = min(batch_size, EXAMPLES)
     small = [_small(task) for task in tasks[:TASKS]]
     inputs, _ = small[0].test.batch(slice(None))
-    at = f"target._target_={_path(cast.target)}"
-    sizes: dict[int, None] = {}  # numbers of outputs of networks that the method asks for, in their order
+    with seeded(0, "rehearsal"):
+        learner = make_learner()
+    method, settings, setup = type(learner), learner.settings, learner.setup
+    del learner  # its memory, which another one takes now
+    names: dict[int, str] = {}  # of the networks that the method asks for, by their number of outputs
 
     def make_target(num_outputs: int) -> nn.Module:
-        sizes[num_outputs] = None
-        what = f"its constructor, given in_shape={setup.in_shape} and num_outputs={num_outputs},"
-        network: nn.Module = attempt(at, what, setup.make_target, num_outputs)
+        network = setup.make_target(num_outputs)
+        names[num_outputs] = called(network)
         return network
 
     with seeded(setup.seed, "rehearsal"):
-        learner = cast.method(cast.settings, replace(setup, make_target=make_target)).to(setup.device)
-        for num_outputs in list(sizes):
-            check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, inputs, size, at)
-        check_learner(learner, small, size, f"method._target_={_path(cast.method)} with {at}")
+        learner = method(settings, replace(setup, make_target=make_target)).to(setup.device)
+        for num_outputs, name in names.items():
+            check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, inputs, size, name)
+        at = f"method._target_={path_of(method)} with {' and '.join(set(names.values()))}"
+        check_learner(learner, small, size, at)
 
 
-def _path(kind: type) -> str:
+def called(network: nn.Module) -> str:
+    """The key and the class of a target network, for people."""
+    return f"target._target_={path_of(type(in_float32(network)))}"
+
+
+def path_of(kind: type) -> str:
+    """The dotted path of a class."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _small(task: Task) -> Task:
-    """The task with two examples, or one where there are no more."""
+    """The task with two examples for each purpose, or one where there are no more."""
     parts = {"train": task.train, "test": task.test}
     few = {
-        name: split.part(torch.arange(len(split), device=split.labels.device)[:EXAMPLES])
+        name: split.part(torch.arange(min(len(split), EXAMPLES), device=split.labels.device))
         for name, split in parts.items()
     }
     return replace(task, train=few["train"], test=few["test"])
