@@ -42,7 +42,7 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 def kind_of(value: Any) -> str:
     """Its type, for people."""
-    return "missing" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def shape_of(tensor: Tensor) -> str:
