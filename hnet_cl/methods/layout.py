@@ -8,12 +8,12 @@ from hnet_cl.hypernet import TargetNetwork
 
 
 def layout(learner: nn.Module) -> list[tuple[str, list[int]]]:
-    """Names and shapes, in order, of all that `state_dict` holds and of all that is generated from it.
+    """Names and shapes, in order, of all that is generated and of all that `state_dict` holds.
 
     Flat vectors and lists go by place alone: with another order of the same sizes every number would be another's.
     """
     state = [(name, value.shape) for name, value in learner.state_dict().items() if isinstance(value, Tensor)]
-    return [(name, list(shape)) for name, shape in (*state, *_generated(learner))]
+    return [(name, list(shape)) for name, shape in (*_generated(learner), *state)]
 
 
 def _generated(learner: nn.Module) -> Iterator[tuple[str, Size]]:

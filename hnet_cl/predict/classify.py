@@ -35,7 +35,7 @@ def classify(options: Options) -> int:
         writer = csv.writer(file, lineterminator="\n")
         for batch in _batches(usable, size):
             columns = answer(trained, told, batch, usable)
-            if not number:
+            if columns["file"] and not number:
                 writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
             number += len(columns["file"])
