@@ -127,9 +127,7 @@ def execute(
     console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
-    make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
-    rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
-    learner = make_learner()
+    learner = build_rehearsed(plan, benchmark, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"]:
@@ -167,6 +165,13 @@ def execute(
         checkpoints.keep_last()
         interruption.release()  # of a signal that came while the last task was evaluated
     return read_result(folder) or {}
+
+
+def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
+    """The learner, when another one like it has shown that it can learn such tasks."""
+    make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
+    rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
+    return make_learner()
 
 
 @contextmanager
