@@ -80,12 +80,13 @@ class Prediction(NamedTuple):
         undefined = torch.zeros_like(self.output, dtype=torch.bool)
         if self.entropy is not None:
             undefined |= ~self.entropy.isfinite()
-        if self.logits is not None:
-            finite = self.logits.isfinite()
+        logits = self.logits
+        if logits is not None:
             if self.task is not None:
-                classes = torch.tensor(heads.class_counts, device=finite.device)[self.task]
-                finite |= torch.arange(finite.shape[1], device=finite.device) >= classes.unsqueeze(1)
-            undefined |= ~finite.all(1)
+                classes = torch.tensor(heads.class_counts, device=logits.device)[self.task]
+                absent = torch.arange(logits.shape[1], device=logits.device) >= classes.unsqueeze(1)
+                logits = logits.masked_fill(absent, 0)
+            undefined |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than a look at each number
         return undefined
 
 
