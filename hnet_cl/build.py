@@ -14,6 +14,8 @@ from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
+from hnet_cl.training.checks import attempt
+from hnet_cl.training.inspection import inspect_tasks
 
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
 
@@ -29,8 +31,14 @@ def build_device(settings: DeviceSettings) -> torch.device:
 
 
 def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchmark:
-    """The tasks, with their data on the device; in another order, and with validation data, where the plan says so."""
-    benchmark = plan.benchmark_class(plan.benchmark, data_dir, device)
+    """The tasks, with their data on the device; in another order, and with validation data, where the plan says so.
+
+    Raises:
+        UserError: data are missing, or something is wrong with the tasks.
+    """
+    name = plan.benchmark.name
+    benchmark = attempt(f"benchmark={name}", "its constructor", plan.benchmark_class, plan.benchmark, data_dir, device)
+    inspect_tasks(benchmark, name, device)
     if plan.training.shuffle_tasks:
         benchmark.tasks = shuffled(benchmark.tasks, plan.seed)
     if plan.training.validation > 0:

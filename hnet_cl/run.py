@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
+from hnet_cl.training.rehearsal import rehearse
 from hnet_cl.training.trainer import Log, train
 
 Turns = Generator[None, None, dict[str, Any]]
@@ -158,7 +160,7 @@ def execute(
     console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
-    learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
+    learner = build_rehearsed(plan, benchmark, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"] or _replaces_stand_in(folder, config, benchmark):
@@ -203,6 +205,13 @@ def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Bench
     """Whether an earlier part of this run was on a stand-in for the data that can be had now."""
     earlier = earlier_result(folder, config)
     return earlier is not None and on_stand_in(earlier) and not benchmark.data.stand_in
+
+
+def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
+    """The learner, when another one like it has shown that it can learn such tasks."""
+    make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
+    rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
+    return make_learner()
 
 
 @contextmanager

@@ -75,9 +75,14 @@ class HeadMap:
         return self._own[-1].stop
 
     @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Number of classes of each task."""
+        return tuple(own.stop - own.start for own in self._own)
+
+    @property
     def widest(self) -> int:
         """The largest number of classes of a task."""
-        return max(own.stop - own.start for own in self._own)
+        return max(self.class_counts)
 
     def own(self, task: int) -> slice:
         """The outputs of the task's own head."""

@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ from hnet_cl.predict import classify, inputs
 from hnet_cl.predict.cli import main
 from hnet_cl.predict.inputs import Form, Inputs
 from hnet_cl.resolvers import plain
+from hnet_cl.targets.mlp import MLP
 
 SMALL = (
     *("benchmark.num_tasks=2", "training.iterations=100", "training.lr=0.003", "device.threads=1"),
@@ -351,6 +354,29 @@ def test_a_folder_with_spoiled_images_goes_on(runs: Any, predict: Any, tmp_path:
     assert [Path(line.partition(": ")[0]).stem for line in said.lines] == ["003", "005"]
 
 
+@pytest.mark.parametrize(("run", "shape", "columns"), [("all heads", (2,), 4), ("inferred", (1, 32, 32), 5)])
+def test_an_input_whose_answer_is_nan_has_no_label(
+    run: str, shape: tuple[int, ...], columns: int, runs: Any, predict: Any, tmp_path: Path
+) -> None:
+    values = np.zeros((5, *shape), np.float32)
+    values[[1, 4]] = 3e38  # finite, and what a network makes of it is not
+    np.save(tmp_path / "points.npy", values)
+    said = predict(f"run={runs[run].folder}", f"input={tmp_path / 'points.npy'}", "batch_size=2")
+    assert said.code == 1
+    assert [row["file"][-3:] for row in said.rows] == ["[0]", "[2]", "[3]"]
+    assert all(len(row) == columns and all(row.values()) for row in said.rows)
+    reason = "has no answer: what the network makes of it is NaN or infinite"
+    assert said.lines == [f"{tmp_path / 'points.npy'}[{number}]: {reason}" for number in (1, 4)]
+
+
+def test_no_answer_at_all_is_a_table_without_rows(runs: Any, predict: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.full((3, 2), 3e38, np.float32))
+    words = f"input={tmp_path / 'points.npy'}", f"output={tmp_path / 'a.csv'}"
+    said = predict(f"run={runs['all heads'].folder}", *words)
+    assert (said.code, len(said.lines)) == (1, 3)
+    assert (tmp_path / "a.csv").read_text() == "file,label,task,confidence\n"
+
+
 def test_points_are_no_images(runs: Any, predict: Any, tmp_path: Path) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "image.png")
     said = predict(f"run={runs['all heads'].folder}", f"input={tmp_path / 'image.png'}")
@@ -418,6 +444,30 @@ class TestMistakes:
         del result["tasks"]
         (told / "result.json").write_text(json.dumps(result))
         assert self.refused(predict, told).startswith(f"{told / 'result.json'}: tasks is missing or wrong")
+
+    def test_other_class_names_than_the_runs(self, told: Path, predict: Any) -> None:
+        result = json.loads((told / "result.json").read_text())
+        result["tasks"][0]["classes"].append("one more")
+        (told / "result.json").write_text(json.dumps(result))
+        assert re.search(
+            r"checkpoint cannot be used \(the classes of .* there is .* now\)", self.refused(predict, told)
+        )
+        result["tasks"][0]["classes"] = ["one less"]
+        result["tasks"][1]["classes"].append("one more")
+        (told / "result.json").write_text(json.dumps(result))
+        assert "where it has classes of task 1 (2,), there is classes of task 1 (1,) now" in self.refused(predict, told)
+
+    def test_a_network_whose_class_has_changed(self, told: Path, predict: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = MLP.__init__
+
+        def renamed(self: Any, *arguments: Any, **named: Any) -> None:
+            real(self, *arguments, **named)
+            self.parts = self.layers
+            del self.layers
+
+        monkeypatch.setattr(MLP, "__init__", wraps(real)(renamed))
+        line = self.refused(predict, told)
+        assert "where it has target: layers.0.weight (" in line and "there is target: parts.0.weight (" in line
 
     def test_a_damaged_checkpoint(self, told: Path, predict: Any) -> None:
         (checkpoint,) = (told / "checkpoint").iterdir()

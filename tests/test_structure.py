@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "benchmarks": SHARED,
     "scenario": SHARED,
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": SHARED | {"benchmarks.base", "methods.base"},
+    "training": SHARED | {"benchmarks.base", "methods.base", "targets.bfloat16"},
     "results": SHARED | {"identity"},
     "sweeps": SHARED
     | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
@@ -27,7 +27,8 @@ MAY_IMPORT = {
     "identity": set(),
     "conf_files": set(),
     "config": SHARED | {"benchmarks.base", "methods.base", "scenario", "training"},
-    "build": SHARED | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.bfloat16"},
+    "build": SHARED
+    | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.bfloat16", "training"},
     "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
     "predict": SHARED
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hnet_cl import seeding
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.methods.layout import layout
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.settings import Settings
 
@@ -66,6 +67,27 @@ class Prediction(NamedTuple):
         Computed only here, so that evaluation, which does not ask for it, pays nothing.
         """
         return None if self.logits is None else self.logits.softmax(1).amax(1)
+
+    def only(self, chosen: Tensor) -> "Prediction":
+        """The answers that the mask `chosen` (b,) selects."""
+        return Prediction(*(None if part is None else part[chosen] for part in self))  # type: ignore[arg-type]
+
+    def undefined(self, heads: HeadMap) -> Tensor:
+        """Which answers (b,) mean nothing, as they rest on numbers that are NaN or infinite.
+
+        Where the task was inferred, logits of -inf beyond its classes are no numbers of its network.
+        """
+        undefined = torch.zeros_like(self.output, dtype=torch.bool)
+        if self.entropy is not None:
+            undefined |= ~self.entropy.isfinite()
+        logits = self.logits
+        if logits is not None:
+            if self.task is not None:
+                classes = torch.tensor(heads.class_counts, device=logits.device)[self.task]
+                absent = torch.arange(logits.shape[1], device=logits.device) >= classes.unsqueeze(1)
+                logits = logits.masked_fill(absent, 0)
+            undefined |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than a look at each number
+        return undefined
 
 
 class Samples(NamedTuple):
@@ -163,6 +185,12 @@ class Learner(nn.Module, ABC):
     def cross_entropy(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
         """Mean cross-entropy of within-task labels (b,) under the softmax over `outputs` of logits (b, n)."""
         return F.cross_entropy(logits[:, outputs], self.heads.label(labels, self.latest) - outputs.start)
+
+    @property
+    def layout(self) -> list[tuple[str, list[int]]]:
+        """Names and shapes, in order, of everything that the learner's state is cut into; kept beside each state."""
+        counts = [(f"classes of task {task}", [count]) for task, count in enumerate(self.heads.class_counts, start=1)]
+        return [("outputs", [self.heads.num_outputs]), *counts, *layout(self)]
 
     def get_extra_state(self) -> dict[str, Any]:
         """State that is neither parameter nor buffer."""

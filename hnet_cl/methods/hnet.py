@@ -123,7 +123,13 @@ class HNet(Learner):
     def _infer(self, inputs: Tensor) -> Prediction:
         """Answers with the network of the task that fits each input best, of all tasks learned so far."""
         if self.task_classifier:
-            return self._ask(self.task_classifier.predict(inputs).output, inputs)
+            told = self.task_classifier.predict(inputs)
+            answer = self._ask(told.output, inputs)
+            assert answer.logits is not None
+            answer.logits[told.undefined(self.task_classifier.heads)] = (
+                torch.nan
+            )  # an answer to a task that nobody knows
+            return answer
         inference = self.settings.task_inference
         assert isinstance(inference, ByEntropy)
         candidates = range(self.latest + 1)

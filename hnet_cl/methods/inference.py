@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Literal
 
-import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
@@ -44,9 +43,9 @@ def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
 def least_entropy(logits: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
     """For logits (T, b, C) of every candidate task's network: the surest task (b,) and its entropy (b,).
 
-    The first of equals wins, and a network that answers with NaN never does.
+    The first of equals wins. Where a network answers with NaN nobody knows, and the entropy is NaN.
     """
-    values = entropy(logits, temperature).nan_to_num(nan=torch.inf)
+    values = entropy(logits, temperature)
     least = values.min(0)
     return (values == least.values).int().argmax(0), least.values
 

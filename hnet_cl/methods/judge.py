@@ -10,6 +10,7 @@ from torch import Tensor
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.errors import UserError
 from hnet_cl.methods.base import SampleReport, Samples, Setup
 from hnet_cl.methods.joint import Joint
 from hnet_cl.scenario import separate_heads
@@ -60,8 +61,19 @@ class Judge:
 
     @torch.no_grad()
     def __call__(self, inputs: Tensor) -> Verdict:
-        """The verdict on inputs (b, *in_shape)."""
-        probability, output = self.learner.network.eval()(inputs).softmax(1).max(1)
+        """The verdict on inputs (b, *in_shape).
+
+        Raises:
+            UserError: it rests on numbers that are NaN or infinite.
+        """
+        logits = self.learner.network.eval()(inputs)
+        if not logits.isfinite().all():
+            what = "the judge" if inputs.isfinite().all() else "the generator, whose samples are NaN or infinite,"
+            raise UserError(
+                f"training of {what} has diverged after {len(self.learner.tasks)} tasks; use a smaller training.lr, "
+                "method.generator.judge.lr or method weight"
+            )
+        probability, output = logits.softmax(1).max(1)
         return Verdict(self._task_of_output[output], probability > SURE)
 
 

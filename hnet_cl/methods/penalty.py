@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from hnet_cl.errors import UserError
+
 
 class QuadraticPenalty(nn.Module):
     """c * sum_i importance_i * (w_i - anchor_i)^2 over all weights of a network.
@@ -39,6 +41,15 @@ class QuadraticPenalty(nn.Module):
 
     @torch.no_grad()
     def anchor_at(self, weights: Sequence[Tensor]) -> None:
-        """Moves the anchor to `weights`."""
+        """Moves the anchor to `weights`.
+
+        Raises:
+            UserError: the importance is NaN or infinite: the penalty would make every weight so.
+        """
+        if not all(importance.isfinite().all() for importance in self.importance):
+            raise UserError(
+                "training diverged: the importance of weights for the tasks so far is NaN or infinite; "
+                "use a smaller training.lr or method.strength"
+            )
         for anchor, weight in zip(self.anchor, weights, strict=True):
             anchor.copy_(weight)

@@ -34,11 +34,11 @@ def classify(options: Options) -> int:
     with _opened(options.output) as file:
         writer = csv.writer(file, lineterminator="\n")
         for batch in _batches(usable, size):
-            columns = answer(trained, told, batch)
-            if not number:
+            columns = answer(trained, told, batch, usable)
+            if columns["file"] and not number:
                 writer.writerow(columns)
             writer.writerows(zip(*columns.values(), strict=True))
-            number += len(batch.names)
+            number += len(columns["file"])
         if not number:
             writer.writerow(COLUMNS)
     if options.output:
@@ -46,16 +46,26 @@ def classify(options: Options) -> int:
     return usable.problems
 
 
-def answer(trained: Trained, told: int | None, batch: Inputs) -> dict[str, Sequence[str]]:
-    """The columns of the CSV for a batch."""
+def answer(trained: Trained, told: int | None, batch: Inputs, usable: "_Usable") -> dict[str, Sequence[str]]:
+    """The columns of the CSV for a batch, without the inputs that have no answer."""
+    learner = trained.learner
     with torch.no_grad():
-        prediction = trained.learner.predict(batch.values.to(trained.device), told)
-    tasks = [told] * len(batch.names) if prediction.task is None else prediction.task.tolist()
+        prediction = learner.predict(batch.values.to(trained.device), told)
+    bad = prediction.undefined(learner.heads)
+    for row in bad.nonzero()[:, 0].tolist():
+        usable.refuse(Problem(batch.names[row], "has no answer: what the network makes of it is NaN or infinite"))
+    names = [name for name, undefined in zip(batch.names, bad.tolist(), strict=True) if not undefined]
+    prediction = prediction.only(~bad)
+    tasks = [told] * len(names) if prediction.task is None else prediction.task.tolist()
     meant = [trained.meaning(output, task) for output, task in zip(prediction.output.tolist(), tasks, strict=True)]
-    labels, owners = zip(*meant, strict=True)
     sure = prediction.confidence
-    values = (batch.names, labels, owners, [""] * len(labels) if sure is None else _written(sure))
-    columns = dict(zip(COLUMNS, values, strict=True))
+    values = (
+        names,
+        [label for label, _ in meant],
+        [owner for _, owner in meant],
+        [""] * len(names) if sure is None else _written(sure),
+    )
+    columns: dict[str, Sequence[str]] = dict(zip(COLUMNS, values, strict=True))
     return columns if prediction.entropy is None else columns | {"entropy": _written(prediction.entropy)}
 
 
@@ -70,13 +80,17 @@ class _Usable:
         self._found = found
         self.problems = 0
 
+    def refuse(self, problem: Problem) -> None:
+        """Says what is wrong with an input."""
+        self.problems += 1
+        print(f"hnet_cl.predict: {problem.name}: {problem.reason}", file=sys.stderr)
+
     def __iter__(self) -> Iterator[Inputs]:
         for part in self._found:
             if isinstance(part, Inputs):
                 yield part
             else:
-                self.problems += 1
-                print(f"hnet_cl.predict: {part.name}: {part.reason}", file=sys.stderr)
+                self.refuse(part)
 
 
 def _batches(parts: Iterable[Inputs], size: int) -> Iterator[Inputs]:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hnet_cl.errors import UserError
+
 
 class BatchStream:
     """Shuffled indices without end: reshuffled after each sweep; a batch may span two sweeps (official code).
@@ -13,9 +15,14 @@ class BatchStream:
         size: number of examples.
         batch_size: indices per batch; more than `size` is allowed.
         generator: the stream's own randomness.
+
+    Raises:
+        UserError: there are no examples.
     """
 
     def __init__(self, size: int, batch_size: int, generator: torch.Generator) -> None:
+        if size < 1:
+            raise UserError(f"{size} examples to learn from; expected at least one")
         self._size = size
         self._batch_size = batch_size
         self._generator = generator

@@ -12,6 +12,7 @@ import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,6 +72,16 @@ def owner(config_id: str, data: Mapping[str, str]) -> str:
     return f"{config_id} on {data['name']} {data['checksum']}"
 
 
+def _check_layout(kept: Any, present: Any) -> None:
+    """Refuses a state that was cut into other names and shapes, or in another order, than it would be now."""
+    for old, new in zip_longest(map(tuple, kept), present):
+        if old != new:
+            was, now = ("nothing" if part is None else f"{part[0]} {tuple(part[1])}" for part in (old, new))
+            raise _UnusableError(
+                f"the classes of network or method have changed: where it has {was}, there is {now} now"
+            )
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
@@ -90,7 +101,8 @@ class Checkpoints:
         Raises:
             OSError: the disk is full, say; earlier checkpoints are as they were.
         """
-        self._base = self._write(tasks, 0, {"learner": learner.state_dict(), "progress": progress})
+        state = {"learner": learner.state_dict(), "layout": learner.layout, "progress": progress}
+        self._base = self._write(tasks, 0, state)
 
     def in_task(self, tasks: int, iteration: int, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
         """Writes the `state` of the task after the first `tasks` ones, `iteration` iterations of it being done.
@@ -164,6 +176,9 @@ class Checkpoints:
             if base and not found:
                 raise _UnusableError(f"the state before task {file.tasks + 1} that it builds on is missing")
             before = self._read(found) if found else {}
+        for part in (before, state.get("task")):
+            if isinstance(part, dict) and "layout" in part:  # older versions have not kept it
+                _check_layout(part["layout"], learner.layout)
         if "learner" in before:
             learner.load_state_dict(before["learner"])
         self._base = base

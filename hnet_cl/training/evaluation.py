@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 
 
@@ -21,7 +22,11 @@ class Row(NamedTuple):
 
 
 def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: int) -> Row:
-    """Tests tasks 0 to `latest`; no method can answer for later ones yet."""
+    """Tests tasks 0 to `latest`; no method can answer for later ones yet.
+
+    Raises:
+        UserError: answers rest on numbers that are NaN or infinite.
+    """
     accuracies: list[float | None] = [None] * len(tasks)
     inferred = torch.zeros(len(tasks), len(tasks), dtype=torch.long)
     for task in tasks[: latest + 1]:
@@ -34,15 +39,25 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
 
     The learner is told the task only where the scenario does. What is right is a question for the head map: in CL3
     the right class under the wrong task is an error.
+
+    Raises:
+        UserError: as `evaluate`; such answers would be right by chance, and count as accuracy.
     """
     heads = learner.heads
     told = task.id if heads.task_known else None
     correct = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
+    undefined = torch.zeros_like(correct)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
         answer = learner.predict(inputs, told)
         correct += heads.correct(answer.output, labels, task.id).sum()
+        undefined += answer.undefined(heads).sum()
         if answer.task is not None:
             inferred += answer.task.cpu().bincount(minlength=heads.num_tasks)
+    if number := undefined.item():
+        raise UserError(
+            f"training diverged: {number} of {len(task.test)} answers to test examples of {task.name} rest on numbers "
+            f"that are NaN or infinite, after {learner.latest + 1} tasks; use a smaller training.lr or method weight"
+        )
     return correct.item() / len(task.test), inferred

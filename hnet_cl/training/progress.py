@@ -27,6 +27,7 @@ class TaskInProgress:
         """A nested mapping of tensors and numbers. Tensors are the live ones, so write it before the next step."""
         return {
             "learner": self._learner.state_dict(),
+            "layout": self._learner.layout,
             "moving": {
                 name: part.get_state() if isinstance(part, Generator) else part.state_dict()
                 for name, part in self._learner.moving_parts().items()

@@ -15,6 +15,7 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.seeding import OwnRandomness, stream
 from hnet_cl.settings import Settings
 from hnet_cl.training.batches import BatchStream
+from hnet_cl.training.checks import not_finite
 from hnet_cl.training.evaluation import Row, evaluate
 from hnet_cl.training.progress import TaskInProgress
 from hnet_cl.training.steps import make_steps
@@ -174,6 +175,7 @@ def learn(
                 pause(iteration, progress.state)
         yield
     step.join()
+    check_weights(learner, task)
     learner.end_task()
     for log in logs:
         log.end_task(task.id)
@@ -186,6 +188,20 @@ def show_samples(learner: Learner, latest: int, logs: Sequence[Log]) -> None:
         pictures = None if report.pictures is None else report.pictures.numpy()
         for log in logs:
             log.samples(latest, pictures, report.recognised, report.real)
+
+
+def check_weights(learner: Learner, task: Task) -> None:
+    """Looks at what the last steps of a task, whose losses nobody has seen, have made of the learner.
+
+    Raises:
+        UserError: weights are NaN or infinite.
+    """
+    trained = {name: weight.detach() for name, weight in learner.named_parameters() if weight.requires_grad}
+    if wrong := not_finite(trained):
+        raise UserError(
+            f"training diverged in the last iterations of {task.name}: {', '.join(wrong[:3])} of "
+            f"{type(learner).__name__} is NaN or infinite; use a smaller training.lr or method weight"
+        )
 
 
 def finite(losses: Mapping[str, Tensor], task: Task, iteration: int) -> dict[str, float]:

@@ -5,6 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hnet_cl.errors import UserError
 from hnet_cl.seeding import stream
 from hnet_cl.training.batches import BatchStream
 
@@ -37,3 +38,9 @@ def test_the_order_is_its_generators_own(other: int) -> None:
     first = draw(50, 8, 20)
     torch.rand(3)
     assert (draw(50, 8, 20, seed=other) == first) == (other == 1)
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_nothing_can_be_drawn_from_nothing(size: int) -> None:
+    with pytest.raises(UserError, match=rf"^{size} examples to learn from; expected at least one$"):
+        draw(size, 8, 1)

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from builders import begin, blobs, learner, rows_of, same_state, training
+from builders import begin, blobs, learned, learner, rows_of, same_state, training
 from torch import Tensor, nn
 
 from hnet_cl.errors import UserError
+from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints
 from hnet_cl.training.trainer import Start
@@ -309,7 +310,114 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_network_is_one_clear_line(tmp_path: Path) -> None:
     Checkpoints(tmp_path, "abc").after_task(1, make("finetune", target=normalized), {})
-    assert_refused(tmp_path, "Error")
+    assert_refused(tmp_path, "where it has network.0.weight (5, 2), there is network.layers.0.weight (5, 2) now")
+
+
+class Cut(nn.Module):
+    """A network whose parameters have these names and shapes, in this order; 45 numbers and a buffer in all."""
+
+    def __init__(self, num_outputs: int, shapes: Mapping[str, tuple[int, ...]], buffer: str = "mean") -> None:
+        super().__init__()
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.full(shape, 0.1)))
+        self.register_buffer(buffer, torch.zeros(3))
+        self.num_outputs = num_outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = torch.stack([weight.sum() for weight in self.parameters()]).sum()
+        return x.sum(1, keepdim=True) * total + torch.arange(self.num_outputs)
+
+
+SHAPES = {"first": (5, 4), "second": (5, 4), "bias": (5,)}
+CUTS: dict[str, tuple[dict[str, Any], str]] = {
+    "renamed": (
+        {"shapes": {"one": (5, 4), "second": (5, 4), "bias": (5,)}},
+        r"where it has .+ \(5, 4\), there is .+ \(5, 4\) now",
+    ),
+    "reordered": (
+        {"shapes": {"second": (5, 4), "first": (5, 4), "bias": (5,)}},
+        r"where it has .+ \(5, 4\), there is .+ \(5, 4\) now",
+    ),
+    "reshaped": (
+        {"shapes": {"first": (4, 5), "second": (5, 4), "bias": (5,)}},
+        r"where it has .+ \(5, 4\), there is .+ \(4, 5\) now",
+    ),
+    "less": ({"shapes": {"first": (5, 4), "second": (5, 4)}}, r"where it has .+ \(5,\), there is "),
+    "another buffer": ({"shapes": SHAPES, "buffer": "middle"}, r"where it has .+ \(3,\), there is .+ \(3,\) now"),
+}
+
+
+def names_of(layout: list[tuple[str, list[int]]]) -> str:
+    return " ".join(name for name, _ in layout)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(
+    ("method", "place"),
+    [("hnet", (0, 2)), ("hnet", (1, 0)), ("hnet", (1, 2)), ("finetune", (1, 0)), ("hnet_tir", (0, 2))],
+)
+def test_weights_are_never_cut_at_another_place(method: str, cut: str, place: tuple[int, int], tmp_path: Path) -> None:
+    scenario = "cl3" if method == "hnet_tir" else "cl1"
+    benchmark, store = blobs(), Checkpoints(tmp_path, "abc")
+    made = learner(method, benchmark, scenario, target=lambda n: Cut(n, SHAPES))
+
+    def pause(now: int, state: Callable[[], Any]) -> None:
+        if (made.latest, now) == place:
+            store.in_task(*place, state(), {})
+
+    for number, _ in enumerate(rows_of(made, benchmark.tasks, training(iterations=3), 1, [], pause=pause), 1):
+        if number == place[0]:
+            store.after_task(number, made, {})
+        if number > place[0]:
+            break
+    again = learner(method, benchmark, scenario, target=lambda n: Cut(n, SHAPES))
+    assert Checkpoints(tmp_path, "abc").restore(again).start.task == place[0]
+    changes, reason = CUTS[cut]
+    other = learner(method, benchmark, scenario, target=lambda n: Cut(n, **changes))
+    before = {name: value.clone() for name, value in other.named_parameters()}
+    with pytest.raises(UserError, match=rf"the classes of network or method have changed: {reason}.*; give fresh=true"):
+        Checkpoints(tmp_path, "abc").restore(other)
+    assert same_state(before, dict(other.named_parameters()))
+
+
+def test_heads_are_part_of_the_layout(tmp_path: Path) -> None:
+    counts = [blobs(num_classes=number).tasks for number in (2, 4)]
+    benchmark, other = blobs(num_tasks=2), blobs(num_tasks=2)
+    benchmark.tasks = [counts[0][0], counts[1][1]]
+    other.tasks = [counts[1][0], counts[0][1]]
+    Checkpoints(tmp_path, "abc").after_task(1, learner("hnet", benchmark), {})
+    line = r"where it has classes of task 1 \(2,\), there is classes of task 1 \(4,\) now\)"
+    with pytest.raises(UserError, match=line):
+        Checkpoints(tmp_path, "abc").restore(learner("hnet", other))
+
+
+@every_learner
+def test_a_layout_knows_all_that_is_generated(choices: dict[str, Any]) -> None:
+    made = make(**choices)
+    names = names_of(made.layout)
+    for path, part in made.named_modules():
+        for key, generated in vars(part).items():
+            if isinstance(generated, TargetNetwork):
+                assert all(f"{path}.{key}: {name}".lstrip(".") in names for name in generated.layout.shapes)
+    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir"))
+    assert ("decoder: " in names) == (choices["method"] in ("hnet_r", "hnet_tir"))
+    assert made.layout == learned(made, BENCHMARK, 2).layout, "it is the same at any time"
+
+
+def test_checkpoints_of_versions_that_kept_no_layout_are_read(tmp_path: Path) -> None:
+    made = learned(make("hnet"), BENCHMARK, 1)
+    put(tmp_path, {"owner": "abc", "place": [1, 0], "learner": made.state_dict(), "progress": {"at": 1}})
+    again = make("hnet")
+    restored = Checkpoints(tmp_path, "abc").restore(again)
+    assert restored.progress == {"at": 1} and restored.problems == []
+    assert same_state(made.state_dict(), again.state_dict())
+
+
+@pytest.mark.parametrize("layout", [None, 3, [1], [["outputs"]], {"outputs": 6}, [[["a"], {}]]])
+def test_a_layout_of_another_kind_is_one_clear_line(layout: Any, tmp_path: Path) -> None:
+    state = make("finetune").state_dict()
+    put(tmp_path, {"owner": "abc", "place": [1, 0], "learner": state, "layout": layout, "progress": {}})
+    assert_refused(tmp_path, "")
 
 
 def assert_refused(folder: Path, reason: str) -> None:

@@ -1,11 +1,14 @@
 """Accuracy, from a learner whose answers are known."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
-from builders import CPU, adam, begin, blobs, head_map, learner, small_target
-from torch import Tensor
+from builders import CPU, METHODS, adam, begin, blobs, head_map, learned, learner, rows_of, small_target, training
+from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Split, Task
+from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.evaluation import test as answers_of
@@ -71,3 +74,79 @@ def test_batch_size_changes_no_answer(method: str) -> None:
     rows = [evaluate(made, benchmark.tasks, 0, size) for size in (1, 7, 40, 1000)]
     assert rows == [rows[0]] * 4
     assert 0 < rows[0].accuracies[0] < 1  # type: ignore[operator]
+
+
+class Brittle(nn.Module):
+    """In evaluation mode, logits that are `value` for inputs on the right; all of them or the first one alone."""
+
+    def __init__(self, num_outputs: int, value: float, every: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, num_outputs)
+        self.value = value
+        self.every = every
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layer(x)
+        if self.training:
+            return logits
+        spoilt = (x[:, :1] > RIGHT) & (self.every | (torch.arange(logits.shape[1]) == 0))
+        return torch.where(spoilt, self.value, logits)
+
+
+RIGHT = 0.2
+scenarios = [(m, "cl1") for m in METHODS] + [
+    (m, s) for m in METHODS for s in ("cl2", "cl3") if m not in ("hnet", "scratch")
+]
+
+
+def brittle(value: float, every: bool = True) -> Callable[[int], nn.Module]:
+    return lambda num_outputs: Brittle(num_outputs, value, every)
+
+
+@pytest.mark.parametrize(("method", "scenario"), scenarios)
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_answers_that_rest_on_nan_are_no_accuracy(method: str, scenario: str, value: float) -> None:
+    benchmark = blobs()
+    number = int((benchmark.tasks[0].test.images[:, 0] > RIGHT).sum())
+    assert 0 < number < 40
+    made = learner(method, benchmark, scenario, target=brittle(value))
+    line = (
+        rf"^training diverged: {number} of 40 answers to test examples of blobs 0 rest on .* after 1 tasks; use a smal"
+    )
+    with pytest.raises(UserError, match=line):
+        list(rows_of(made, benchmark.tasks, training(iterations=1), 1, []))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("method", ["hnet", "finetune", "scratch"])
+def test_a_single_infinite_logit_is_enough(method: str, value: float) -> None:
+    benchmark = blobs()
+    made = learned(learner(method, benchmark, target=brittle(value, every=False)), benchmark, 1)
+    number = int((benchmark.tasks[0].test.images[:, 0] > RIGHT).sum())
+    for batch_size in (1, 7, 100):
+        with pytest.raises(UserError, match=f"{number} of 40 answers to test examples of blobs 0"):
+            evaluate(made, benchmark.tasks, 0, batch_size)
+
+
+def test_a_network_that_is_not_chosen_must_be_sound_too() -> None:
+    benchmark = blobs()
+    made = learned(learner("hnet_ent", benchmark, "cl3"), benchmark, 2)
+    assert evaluate(made, benchmark.tasks, 1, 100).inferred
+    with torch.no_grad():
+        made.hypernetwork.task_embeddings[0].fill_(torch.nan)  # type: ignore[operator]
+    with pytest.raises(UserError, match=r"40 of 40 answers to test examples of blobs 0 rest on .* after 2 tasks"):
+        evaluate(made, benchmark.tasks, 1, 100)
+
+
+@pytest.mark.parametrize("method", ["hnet_ent", "hnet_tir"])
+def test_outputs_that_a_task_does_not_have_are_no_error(method: str) -> None:
+    benchmark = blobs(num_tasks=2)
+    benchmark.tasks = [benchmark.tasks[0], blobs(num_tasks=2, num_classes=4).tasks[1]]
+    made = learner(method, benchmark, "cl3")
+    *_, last = rows_of(made, benchmark.tasks, training(), 1, [])
+    assert last.inferred and all(accuracy is not None for accuracy in last.accuracies)
+    answer = made.predict(benchmark.tasks[0].test.images)
+    assert answer.logits is not None and answer.logits.isinf().any() and not answer.undefined(made.heads).any()
+    own = answer.logits.clone()
+    own[0, 0] = -torch.inf
+    assert answer._replace(logits=own).undefined(made.heads).tolist() == [True] + [False] * 39

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import LR, METHODS, blobs, learner, rows_of, same_state, training
+from builders import LR, METHODS, blobs, learned, learner, rows_of, same_state, training
 from pydantic import ValidationError
 from torch import Tensor, nn
 
@@ -268,3 +268,76 @@ def test_divergence_ends_the_run() -> None:
     made.step = lambda inputs, labels: {"loss": torch.tensor(float("nan"))}
     with pytest.raises(UserError, match="diverged at iteration 5 of blobs 0"):
         run(made, benchmark, log_every=5)
+
+
+class Later:
+    """A step after which a weight is NaN, though its loss was finite."""
+
+    def __init__(self, learner: Learner, task: int, call: int) -> None:
+        self.learner, self.task, self.call, self.calls = learner, task, call, 0
+        self.step = learner.step
+
+    def __call__(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        losses = self.step(inputs, labels)
+        self.calls += self.learner.latest == self.task
+        if self.calls == self.call:
+            with torch.no_grad():
+                next(iter(self.learner.parameters())).view(-1)[0] = torch.nan
+        return losses
+
+
+@every_method
+def test_weights_that_the_last_step_has_made_nan_end_the_run(method: str) -> None:
+    benchmark = blobs()
+    made = learner(method, benchmark)
+    made.step = Later(made, 0, 15)
+    line = (
+        rf"^training diverged in the last iterations of blobs 0: \S+ of {type(made).__name__} is NaN or infinite; use"
+    )
+    with pytest.raises(UserError, match=line):
+        run(made, benchmark, iterations=15)
+
+
+def test_frozen_weights_may_be_infinite() -> None:
+    def masked(num_outputs: int) -> nn.Module:
+        network = nn.Linear(2, num_outputs)
+        network.mask = nn.Parameter(torch.full((3,), -torch.inf), requires_grad=False)
+        network.register_buffer("other", torch.tensor(torch.nan))
+        return network
+
+    assert len(run(learner("joint", blobs(), target=masked), blobs())) == 3
+
+
+@pytest.mark.parametrize("scenario", ["cl1", "cl3"])
+@pytest.mark.parametrize("method", ["ewc", "si"])
+def test_an_importance_that_is_nan_ends_the_run(method: str, scenario: str) -> None:
+    benchmark = blobs()
+    made = learner(method, benchmark, scenario)
+    with pytest.raises(
+        UserError, match=r"^training diverged: the importance of weights .* NaN or infinite; use a smaller"
+    ):
+        for row in rows_of(made, benchmark.tasks, training(), 1, []):
+            assert row.accuracies[1] is None
+            for name, buffer in made.named_buffers():
+                if "importance" in name or "omega" in name:
+                    buffer.fill_(torch.inf)
+            made.step = lambda inputs, labels: {"loss": torch.zeros(())}  # else the penalty's value would tell
+
+
+@pytest.mark.parametrize("method", ["hnet_r", "dgr"])
+def test_a_generator_whose_samples_are_nan_ends_the_run(method: str) -> None:
+    benchmark = blobs()
+    made = learned(learner(method, benchmark, "cl3"), benchmark, 1)
+    assert made.report() is not None
+    images = made.generator.images
+    made.generator.images = lambda outputs: images(outputs) / 0
+    with pytest.raises(
+        UserError, match=r"^training of the generator, whose samples are NaN or infinite, has diverged after 1"
+    ):
+        made.report()
+    made.generator.images = images
+    generator = made.settings.generator
+    hot = generator.model_copy(update={"judge": generator.judge.model_copy(update={"lr": 1e36})})
+    made.settings = made.settings.model_copy(update={"generator": hot})
+    with pytest.raises(UserError, match=r"^training of the judge has diverged after 1 tasks; use .*judge\.lr"):
+        made.report()

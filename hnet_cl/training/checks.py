@@ -1,0 +1,50 @@
+"""What checks have in common: one line that says what was found and what is expected."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hnet_cl.errors import UserError
+
+
+def require(good: bool, where: str, found: str, expected: str) -> None:
+    """Raises a UserError of one line unless `good`."""
+    if not good:
+        raise UserError(f"{where}: {found}; expected {expected}")
+
+
+def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """What `call(*arguments)` returns; `what` names it.
+
+    Raises:
+        UserError: it has raised something else.
+        OSError, MemoryError, torch.OutOfMemoryError: as they are, since they say more than where they came from.
+    """
+    try:
+        return call(*arguments)
+    except (UserError, OSError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        raise UserError(f"{where}: {what} raises {text}; debug=true shows where") from error
+
+
+def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors that hold NaN or infinity. One look from the device at sums tells whether there are any."""
+    sums = [tensor.sum(dtype=torch.float64) for tensor in tensors.values()]
+    if not sums or bool(torch.stack(sums).isfinite().all()):
+        return []
+    return [name for name, tensor in tensors.items() if not tensor.isfinite().all()]
+
+
+def kind_of(value: Any) -> str:
+    """Its type, for people."""
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def shape_of(tensor: Tensor) -> str:
+    """Type and shape of its numbers, for people."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
