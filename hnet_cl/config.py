@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -21,7 +21,8 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
-from hnet_cl.errors import UserError
+from hnet_cl.errors import UntrustedError, UserError
+from hnet_cl.identity import is_below
 from hnet_cl.methods.base import Learner
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.settings import Settings
@@ -47,6 +48,9 @@ class DeviceSettings(Settings):
         return self
 
 
+BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
+
+
 @dataclass(frozen=True)
 class Plan:
     """A checked configuration: classes and their settings, nothing built yet."""
@@ -63,15 +67,22 @@ class Plan:
     seed: int
 
 
-def check(config: Mapping[str, Any]) -> Plan:
+def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> Plan:
     """Checks names, types and ranges of a resolved configuration.
 
+    Args:
+        config: the configuration.
+        trusted: packages or modules that may be imported besides hnet_cl, each with all below it; None for any, as
+            when the user typed the configuration himself.
+
     Raises:
+        UntrustedError: it names classes that are not in `trusted`; nothing has been imported.
         UserError: with one line for every mistake.
     """
-    benchmark_class = _find(config, "benchmark", Benchmark)
-    method_class = _find(config, "method", Learner)
-    target_class = _find(config, "target", nn.Module)
+    paths = {group: _class_path(config, group, base) for group, base in BASES.items()}
+    if trusted is not None:
+        _require_trust(paths, trusted)
+    benchmark_class, method_class, target_class = (_find(group, paths[group]) for group in BASES)
     model = create_model(
         "Config",
         __base__=Settings,
@@ -108,13 +119,36 @@ def check(config: Mapping[str, Any]) -> Plan:
     )
 
 
-def _find(config: Mapping[str, Any], group: str, base: type) -> Any:
-    """The class that `<group>._target_` names: nothing but a subclass of `base` can be reached from yaml."""
+def _class_path(config: Mapping[str, Any], group: str, base: type) -> str:
+    """What `<group>._target_` says: the path of a class in a module that does nothing but define."""
     node = config.get(group)
     path = node.get("_target_") if isinstance(node, Mapping) else None
     key = f"{group}._target_"
-    if not isinstance(path, str) or "." not in path:
+    if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
         raise UserError(f"{key}={path}: give the dotted path of a {base.__name__} class, as package.module.Class")
+    if "__main__" in path.split("."):
+        raise UserError(f"{key}={path}: a module __main__ is a program; put the class into another module")
+    return path
+
+
+def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
+    """Refuses classes that lie neither in this package nor in one of `trusted`.
+
+    Whatever begins with hnet_cl is looked for in the folder of the package that runs, not along Python's path.
+    """
+    allowed = (__package__, *trusted)
+    strange = {group: path for group, path in paths.items() if not is_below(path, allowed)}
+    if strange:
+        named = ", ".join(f"{group}._target_={path}" for group, path in strange.items())
+        packages = ",".join(dict.fromkeys(path.partition(".")[0] for path in strange.values()))
+        raise UntrustedError(
+            f"{named}: not of hnet_cl, and to import it runs its code; if you trust it, add trust={packages}"
+        )
+
+
+def _find(group: str, path: str) -> Any:
+    """The class at a path: nothing but a subclass of the group's base can be reached from yaml."""
+    key, base = f"{group}._target_", BASES[group]
     module_name, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), name)

@@ -7,6 +7,10 @@ class UserError(Exception):
     """A mistake the user can mend. The message is one line: key, value, what is allowed, what to do."""
 
 
+class UntrustedError(UserError):
+    """A class that is not of hnet_cl would have to be imported, which runs its code, and nobody said to trust it."""
+
+
 class BusyError(UserError):
     """Another process works on the same run folder, so what stands there is its business."""
 

@@ -230,7 +230,7 @@ def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monk
     ("source", "line"),
     [
         ("class Net(nn.Module)", "target._target_=mine.Net: cannot be imported (expected ':'"),
-        (None, "target._target_=..mine.Net: cannot be imported"),
+        (None, "target._target_=..mine.Net: give the dotted path of a Module class"),
     ],
 )
 def test_a_target_that_cannot_be_imported_is_one_line(

@@ -1,17 +1,17 @@
 """A finished run that can be asked: its learner from its folder alone, without the data it learned from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hnet_cl.benchmarks.base import ImageKind, shuffled_order
 from hnet_cl.build import build_device, build_learner
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import UserError
+from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.resolvers import read_config
@@ -22,17 +22,26 @@ CONFIG = Path(".hydra", "config.yaml")
 AGAIN = "run its command again with fresh=true"
 
 
+Name = Annotated[str, Field(max_length=200)]
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _Data(BaseModel):
+    name: Name
+    checksum: Name
+
+
 class _Task(BaseModel):
-    name: str
-    classes: list[str]
+    name: Name
+    classes: Annotated[list[Name], Field(min_length=1, max_length=100_000)]
 
 
 class _Facts(BaseModel):
     """What result.json says of the learner and its data."""
 
-    data: dict[str, str]
-    in_shape: tuple[int, ...]
-    tasks: list[_Task]
+    data: _Data
+    in_shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
+    tasks: Annotated[list[_Task], Field(min_length=1, max_length=100_000)]
 
 
 @dataclass(frozen=True)
@@ -82,32 +91,39 @@ class Trained:
         return "/".join(names), str(tasks[0] + 1) if len(tasks) == 1 else ""
 
 
-def load(run: Path, device: str) -> Trained:
+def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
     """The learner of a finished run, by its folder or its result.json, on the device `cpu` or `cuda`.
 
+    The folder may be a stranger's: no code runs but that of hnet_cl and of the packages `trusted` (see `check`).
+
     Raises:
+        UntrustedError: its classes lie elsewhere.
         UserError: it is no run folder, or not of a finished run, or its files do not belong together or are damaged.
     """
     folder = run.parent if run.name == RESULT else run
     facts = _facts(folder)
     config = read_config(folder / CONFIG)
     try:
-        _plan(config, "cpu")
+        _plan(config, "cpu", trusted)
+    except UntrustedError as error:
+        raise UntrustedError(f"{folder / CONFIG}: {error}") from error
     except UserError as error:
         lines = [f"{folder / CONFIG}: {line}; or {AGAIN}" for line in str(error).splitlines()]
         raise UserError("\n".join(lines)) from error
-    plan = _plan(config, device)
+    plan = _plan(config, device, trusted)
     where = build_device(plan.device)
     learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
-    restored = Checkpoints(folder, owner(config_id(config), facts.data)).restore(learner)
+    restored = Checkpoints(folder, owner(config_id(config), facts.data.model_dump())).restore(learner)
     if restored.start.task < len(facts.tasks):
         raise UserError(f"{folder}: the checkpoint of the finished run is missing or damaged; {AGAIN}")
     return Trained(plan, learner, where, facts.in_shape, [task.classes for task in facts.tasks])
 
 
-def _plan(config: Mapping[str, Any], device: str) -> Plan:
+def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
     """The configuration on another device."""
-    return check({**config, "device": {**(config.get("device") or {}), "type": device, "graph": False}})
+    own = config.get("device")
+    settings = {**own, "type": device, "graph": False} if isinstance(own, Mapping) else own
+    return check({**config, "device": settings}, trusted)
 
 
 def _facts(folder: Path) -> _Facts:

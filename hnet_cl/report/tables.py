@@ -1,11 +1,10 @@
 """Tables as plain text, Markdown, LaTeX and CSV."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from hnet_cl.plain_text import csv_text
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Layout, Row, Section, Values
 from hnet_cl.report.quantities import Quantity
@@ -201,12 +200,8 @@ def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str
     """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes."""
     keys = [*tables[0].section.keys, *tables[0].layout.rows, *tables[0].layout.columns] if tables else []
     numbers = ["n", "mean", "sem", "ci95_low", "ci95_high", "seeds", "config_ids"]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*keys, "settings", "metric", *numbers])
-    for table in tables:
-        writer.writerows(_csv_lines(table))
-    return file.getvalue()
+    header = [*keys, "settings", "metric", *numbers]
+    return csv_text([header, *(line for table in tables for line in _csv_lines(table))])
 
 
 def _csv_lines(table: Table) -> Iterator[list[object]]:
