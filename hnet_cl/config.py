@@ -24,6 +24,7 @@ from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.identity import is_below
 from hnet_cl.methods.base import Learner
+from hnet_cl.plain_text import printable
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.settings import Settings
 from hnet_cl.suggest import nearest
@@ -102,7 +103,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     try:
         checked: Any = model.model_validate(dict(config))
     except ValidationError as error:
-        raise UserError("\n".join(_line(model, config, item) for item in error.errors())) from error
+        raise UserError("\n".join(printable(_line(model, config, item)) for item in error.errors())) from error
     _check_together(method_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
     return Plan(
@@ -125,7 +126,8 @@ def _class_path(config: Mapping[str, Any], group: str, base: type) -> str:
     path = node.get("_target_") if isinstance(node, Mapping) else None
     key = f"{group}._target_"
     if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
-        raise UserError(f"{key}={path}: give the dotted path of a {base.__name__} class, as package.module.Class")
+        shown = printable(str(path))
+        raise UserError(f"{key}={shown}: give the dotted path of a {base.__name__} class, as package.module.Class")
     if "__main__" in path.split("."):
         raise UserError(f"{key}={path}: a module __main__ is a program; put the class into another module")
     return path

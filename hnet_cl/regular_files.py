@@ -25,7 +25,7 @@ except ImportError:  # pragma: no cover
 
 JSON_LIMIT = 32 << 20  # bytes; the matrices of a thousand tasks have 27 MB
 YAML_LIMIT = 1 << 20  # bytes
-NODES = 20_000  # of a YAML document
+NODES = 5_000  # of a YAML document
 DEPTH = 32
 SCALAR = 10_000  # characters of one YAML scalar; its number may take time that grows with their square
 KEY = 200  # characters

@@ -65,7 +65,7 @@ LAUGHS = "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
         ("a: &a [*a]", "refers to parts of itself"),
         ("[" * 100_000, "is nested more than 32 deep"),
         ("- " * 100_000, "is nested more than 32 deep"),
-        ("[" + "1, " * 30_000 + "]", "has more than 20000 values"),
+        ("[" + "1, " * 30_000 + "]", "has more than 5000 values"),
         ("a: " + "1:" * 30_000 + "1", "has a value of more than 10000 characters"),
         ("a: !!python/object/apply:os.mkdir [made]", "could not determine a constructor"),
         ("a: [", "while parsing"),

@@ -75,9 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal has no letters for
     try:
         options = parse(arguments)
-        if options.trusted:
-            sys.path.append(str(Path.cwd()))
         from hnet_cl.predict.classify import classify  # torch takes seconds
+
+        if options.trusted:  # not earlier: torch looks for packages that it can do without
+            sys.path.append(str(Path.cwd()))
 
         unusable = classify(options)
         sys.stdout.flush()

@@ -14,6 +14,7 @@ from hnet_cl.config import Plan, check
 from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
+from hnet_cl.plain_text import printable
 from hnet_cl.resolvers import read_config
 from hnet_cl.results.recorder import RESULT, read_result
 from hnet_cl.training.checkpoint import Checkpoints, owner
@@ -134,10 +135,12 @@ def _facts(folder: Path) -> _Facts:
             "outputs/smnist-cl1-hnet/1a2b3c4d/seed=1, which a run prints at its end"
         )
     if result.get("status") != "finished":
-        progress = f"{result.get('tasks_done')} of {result.get('num_tasks')} tasks learned"
+        status, done, number, command = (
+            printable(str(result.get(key))[:1000]) for key in ("status", "tasks_done", "num_tasks", "command")
+        )
         raise UserError(
-            f"run={folder}: this run is not finished (status {result.get('status')}, {progress}); "
-            f"finish it with: {result.get('command')}"
+            f"run={folder}: this run is not finished (status {status}, {done} of {number} tasks learned); "
+            f"finish it with: {command}"
         )
     try:
         return _Facts.model_validate(result)
