@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, marks such as those of direction, half characters, line breaks
 # The last four are the wide forms of the first four.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)", re.ASCII | re.IGNORECASE)
+# A dash alone stands for nothing.
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)|-", re.ASCII | re.IGNORECASE)
 
 
 def printable(text: str) -> str:

@@ -36,12 +36,12 @@ def test_formulas_become_text(start: str) -> None:
     assert read_back(f"a{cell}") == ["a" + printable(cell)]
 
 
-@pytest.mark.parametrize("number", ["-1", "+0.5", "-1.", "-.5", "-1e-05", "-1E+3", "-inf", "-nan"])
+@pytest.mark.parametrize("number", ["-1", "+0.5", "-1.", "-.5", "-1e-05", "-1E+3", "-inf", "-nan", "-"])
 def test_numbers_stay_numbers(number: str) -> None:
     assert read_back(number) == [number]
 
 
-@pytest.mark.parametrize("formula", ["-1+1", "-1-cmd", "+1;=2", "-", "--1", "-1e", "-\u0661", "-1 "])
+@pytest.mark.parametrize("formula", ["-1+1", "-1-cmd", "+1;=2", "--1", "-=", "-1e", "-\u0661", "-1 "])
 def test_what_only_begins_as_a_number_is_text(formula: str) -> None:
     assert read_back(formula) == ["'" + formula]
 
