@@ -1,12 +1,13 @@
 """Reading files that may be a stranger's: regular ones alone, of limited size, and JSON and YAML of limited shape."""
 
 import errno
+import io
 import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from yaml import YAMLError, load, parse
 from yaml.events import (
@@ -31,7 +32,7 @@ SCALAR = 10_000  # characters of one YAML scalar; its number may take time that 
 KEY = 200  # characters
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedReader:
     """Opens a regular file, or a link to one, for reading.
 
     Raises:
