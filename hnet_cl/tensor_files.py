@@ -12,6 +12,7 @@ from torch import Tensor
 from hnet_cl.regular_files import open_regular
 
 _ZIP = b"PK\x03\x04"
+_ENCRYPTED = 1
 _TENSOR = re.compile(
     r"torch\._utils _rebuild_(tensor_v[23]|parameter)|torch(\.storage)? (\w+Storage|uint\d+)|collections OrderedDict"
 )
@@ -76,8 +77,8 @@ def _require_stored(file: BinaryIO) -> bool:
     except zipfile.BadZipFile as error:
         raise ContentError("is cut short or damaged") from error
     file.seek(0)
-    if any(member.compress_type != zipfile.ZIP_STORED for member in found):
-        raise ContentError("was compressed, which torch.save does not do")
+    if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & _ENCRYPTED for member in found):
+        raise ContentError("was compressed or encrypted, which torch.save does not do")
     if sum(member.file_size for member in found) > size:
         raise ContentError("claims more bytes than it has")
     return True

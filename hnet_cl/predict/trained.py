@@ -113,9 +113,16 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
         raise UserError("\n".join(lines)) from error
     plan = _plan(config, device, trusted)
     where = build_device(plan.device)
-    learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
+    try:
+        learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
+    except (RuntimeError, MemoryError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder}: its learner cannot be built ({reason}); {AGAIN}") from error
     restored = Checkpoints(folder, owner(config_id(config), facts.data.model_dump())).restore(learner)
-    if restored.start.task < len(facts.tasks):
+    learned, named = restored.start.task, len(facts.tasks)
+    if learned > named:
+        raise UserError(f"{folder / RESULT}: names {named} tasks, but the checkpoint is of {learned}; {AGAIN}")
+    if learned < named:
         raise UserError(f"{folder}: the checkpoint of the finished run is missing or damaged; {AGAIN}")
     return Trained(plan, learner, where, facts.in_shape, [task.classes for task in facts.tasks])
 

@@ -286,6 +286,13 @@ class TestFiles:
         assert all(line.startswith(f"hnet_cl.predict: {folder / '.hydra' / 'config.yaml'}: ") for line in lines)
         assert all(line.isprintable() and len(line) < 1100 for line in lines)
 
+    @pytest.mark.parametrize(("key", "value"), [("target.hidden", [10**6, 10**6, 10**6]), ("target.hidden", [2**62])])
+    def test_networks_larger_than_any_memory(
+        self, key: str, value: Any, own: Path, tmp_path: Path, capsys: Any
+    ) -> None:
+        folder = changed(own, tmp_path / "run", key, value)
+        assert refused(capsys, f"run={folder}", "input=x").startswith(str(folder))
+
     @pytest.mark.parametrize(
         ("key", "value"),
         [
@@ -294,6 +301,8 @@ class TestFiles:
             ("in_shape", [-1]),
             ("in_shape", [2] * 100),
             ("tasks", []),
+            ("tasks", [{"name": "x", "classes": ["a", "b"]}]),
+            ("tasks", [{"name": "x", "classes": ["a", "b"]}] * 3),
             ("tasks", [{"name": "x" * 10**7, "classes": ["a", "b"]}] * 2),
             ("tasks", [{"name": "x", "classes": []}] * 2),
             ("data", {"name": "\x1b]0;x\x07" * 10**6, "checksum": "a"}),
