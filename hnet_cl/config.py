@@ -3,7 +3,7 @@
 import importlib
 import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -22,8 +22,10 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
-from hnet_cl.errors import UserError
+from hnet_cl.errors import UntrustedError, UserError
+from hnet_cl.identity import is_below
 from hnet_cl.methods.base import Learner
+from hnet_cl.plain_text import printable
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.settings import Settings
 from hnet_cl.suggest import nearest
@@ -48,6 +50,9 @@ class DeviceSettings(Settings):
         return self
 
 
+BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
+
+
 @dataclass(frozen=True)
 class Plan:
     """A checked configuration: classes and their settings, nothing built yet."""
@@ -64,36 +69,28 @@ class Plan:
     seed: int
 
 
-def check(config: Mapping[str, Any]) -> Plan:
+def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> Plan:
     """Checks names, types and ranges of a resolved configuration.
 
+    Args:
+        config: the configuration.
+        trusted: packages or modules that may be imported besides hnet_cl, each with all below it; None for any, as
+            when the user typed the configuration himself.
+
     Raises:
+        UntrustedError: it names classes that are not in `trusted`; nothing has been imported.
         UserError: with one line for every mistake.
     """
     _check_names(config)
-    benchmark_class = _find(config, "benchmark", Benchmark)
-    method_class = _find(config, "method", Learner)
-    target_class = _find(config, "target", nn.Module)
-    model = create_model(
-        "Config",
-        __base__=Settings,
-        seed=NonNegativeInt,
-        fresh=bool,
-        debug=bool,
-        checkpoint_every=NonNegativeFloat,
-        data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
-        output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
-        benchmark=_with_target(benchmark_class.Settings),
-        method=_with_target(method_class.Settings),
-        target=_with_target(_arguments(target_class)),
-        scenario=ScenarioSettings,
-        training=TrainingSettings,
-        device=DeviceSettings,
-    )
+    paths = {group: _class_path(config, group, base) for group, base in BASES.items()}
+    if trusted is not None:
+        _require_trust(paths, trusted)
+    benchmark_class, method_class, target_class = (_find(group, paths[group]) for group in BASES)
+    model = _model(benchmark_class, method_class, target_class)
     try:
         checked: Any = model.model_validate(dict(config))
     except ValidationError as error:
-        raise UserError("\n".join(_line(model, config, item) for item in error.errors())) from error
+        raise UserError("\n".join(printable(_line(model, config, item)) for item in error.errors())) from error
     _check_together(method_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
     return Plan(
@@ -110,6 +107,26 @@ def check(config: Mapping[str, Any]) -> Plan:
     )
 
 
+def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target_class: type[nn.Module]) -> Any:
+    """The settings of a whole run of these classes."""
+    return create_model(
+        "Config",
+        __base__=Settings,
+        seed=NonNegativeInt,
+        fresh=bool,
+        debug=bool,
+        checkpoint_every=NonNegativeFloat,
+        data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
+        output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
+        benchmark=_with_target(benchmark_class.Settings),
+        method=_with_target(method_class.Settings),
+        target=_with_target(_arguments(target_class)),
+        scenario=ScenarioSettings,
+        training=TrainingSettings,
+        device=DeviceSettings,
+    )
+
+
 def _check_names(config: Mapping[str, Any]) -> None:
     """Names become those of folders."""
     for group in ("benchmark", "scenario", "method"):
@@ -121,13 +138,37 @@ def _check_names(config: Mapping[str, Any]) -> None:
             )
 
 
-def _find(config: Mapping[str, Any], group: str, base: type) -> Any:
-    """The class that `<group>._target_` names: nothing but a subclass of `base` can be reached from yaml."""
+def _class_path(config: Mapping[str, Any], group: str, base: type) -> str:
+    """What `<group>._target_` says: the path of a class in a module that does nothing but define."""
     node = config.get(group)
     path = node.get("_target_") if isinstance(node, Mapping) else None
     key = f"{group}._target_"
-    if not isinstance(path, str) or "." not in path:
-        raise UserError(f"{key}={path}: give the dotted path of a {base.__name__} class, as package.module.Class")
+    if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
+        shown = printable(str(path))
+        raise UserError(f"{key}={shown}: give the dotted path of a {base.__name__} class, as package.module.Class")
+    if "__main__" in path.split("."):
+        raise UserError(f"{key}={path}: a module __main__ is a program; put the class into another module")
+    return path
+
+
+def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
+    """Refuses classes that lie neither in this package nor in one of `trusted`.
+
+    Whatever begins with hnet_cl is looked for in the folder of the package that runs, not along Python's path.
+    """
+    allowed = (__package__, *trusted)
+    strange = {group: path for group, path in paths.items() if not is_below(path, allowed)}
+    if strange:
+        named = ", ".join(f"{group}._target_={path}" for group, path in strange.items())
+        packages = ",".join(dict.fromkeys(path.partition(".")[0] for path in strange.values()))
+        raise UntrustedError(
+            f"{named}: not of hnet_cl, and to import it runs its code; if you trust it, add trust={packages}"
+        )
+
+
+def _find(group: str, path: str) -> Any:
+    """The class at a path: nothing but a subclass of the group's base can be reached from yaml."""
+    key, base = f"{group}._target_", BASES[group]
     module_name, _, name = path.rpartition(".")
     try:
         found = getattr(importlib.import_module(module_name), name)

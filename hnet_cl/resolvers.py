@@ -1,5 +1,6 @@
 """What the yaml files can ask for in ${...} beyond OmegaConf's own resolvers; importing this makes it known."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from yaml import YAMLError
 
 from hnet_cl.errors import UserError
 from hnet_cl.identity import config_id
+from hnet_cl.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
 
@@ -53,18 +55,27 @@ def setup_files(config: Mapping[str, Any], hydra: DictConfig, overrides: Sequenc
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The resolved configuration in a run folder.
+    """The resolved configuration in a run folder, which may be a stranger's.
 
     Raises:
-        UserError: the file cannot be read, or holds something else.
+        UserError: the file cannot be read, or holds something else, or interpolations, which could ask for anything.
     """
     try:
-        config = OmegaConf.load(path)
+        content = read_regular(path, YAML_LIMIT)
+        if any("${" in text for text in yaml_scalars(content)):
+            raise UserError(
+                f"{path}: is not resolved, as an older version left it; put what the run's command prints with "
+                "--cfg job --resolve in its place"
+            )
+        config = OmegaConf.load(io.BytesIO(content))
         if not isinstance(config, DictConfig):
-            raise ValueError("it is a list")
+            raise ValueError("it is no mapping")
         return plain(config)
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(f"{path}: cannot be read as a configuration ({str(error).splitlines()[0]})") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as a configuration ({error.strerror})") from error
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: cannot be read as a configuration ({reason})") from error
 
 
 def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:

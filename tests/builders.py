@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakSet
 
 import torch
+from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor, nn
 
@@ -246,9 +247,13 @@ def moved(theta: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
 
 def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> dict[str, Any]:
     """A whole run of a resolved configuration in this process; returns the contents of result.json."""
+
+    def setup() -> dict[str, str]:
+        return {"config.yaml": OmegaConf.to_yaml(OmegaConf.create(dict(config)))}
+
     with Interruption() as interruption:
         result: dict[str, Any] = exhaust(
-            run_in_turns(config, folder, Request(overrides), Surroundings(Console(), interruption))
+            run_in_turns(config, folder, Request(overrides, setup), Surroundings(Console(), interruption))
         )
     return result
 

@@ -23,7 +23,7 @@ import hnet_cl.resolvers
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import UserError
+from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.help import GROUPS
 from hnet_cl.identity import NOT_COMPUTED, config_id
 from hnet_cl.methods.base import Learner
@@ -230,7 +230,7 @@ def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monk
     ("source", "line"),
     [
         ("class Net(nn.Module)", "target._target_=mine.Net: cannot be imported (expected ':'"),
-        (None, "target._target_=..mine.Net: cannot be imported"),
+        (None, "target._target_=..mine.Net: give the dotted path of a Module class"),
     ],
 )
 def test_a_target_that_cannot_be_imported_is_one_line(
@@ -240,6 +240,27 @@ def test_a_target_that_cannot_be_imported_is_one_line(
     monkeypatch.syspath_prepend(tmp_path)
     path = "mine.Net" if source else "..mine.Net"
     assert complaint(changed(composed(), "target._target_", path)).startswith(line)
+
+
+@pytest.mark.parametrize("path", ["mine.__main__.Net", "__main__.Net"])
+def test_a_program_is_no_module_to_import_a_class_from(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__main__.py").write_text("raise SystemExit('ran')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert complaint(changed(composed(), "target._target_", path)) == (
+        f"target._target_={path}: a module __main__ is a program; put the class into another module"
+    )
+
+
+def test_of_untrusted_classes_none_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = changed(composed(), "target._target_", "untrusted.Net")
+    (tmp_path / "untrusted.py").write_text("raise SystemExit('ran')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UntrustedError, match=r"^target._target_=untrusted.Net: not of hnet_cl, .* trust=untrusted$"):
+        check(config, trusted=["other", "untruste"])
+    assert check(composed(), trusted=[]).target_class.__module__.startswith("hnet_cl.")
 
 
 def test_annotations_that_are_for_type_checkers_alone_are_no_matter(

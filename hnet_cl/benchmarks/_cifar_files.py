@@ -12,8 +12,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hnet_cl.regular_files import read_regular
+
 SIDE = 32
 ROW = 3 * SIDE * SIDE
+LIMIT = 1 << 30  # bytes; the largest file has 155 MB
 
 
 class Part(NamedTuple):
@@ -30,7 +33,7 @@ def read_batch(path: Path, label_key: str) -> Part:
         ValueError: the file holds anything else; in one line.
         OSError: it cannot be read.
     """
-    raw = path.read_bytes()
+    raw = read_regular(path, LIMIT)
     try:
         content = _SafeUnpickler(io.BytesIO(raw), encoding="bytes").load()
         named = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
@@ -55,11 +58,12 @@ def read_sprites(pictures: Sequence[Path], labels: Path) -> Part:
     for path in (*pictures, labels):
         try:
             if path == labels:
-                own = torch.tensor(json.loads(path.read_bytes()))
+                own = torch.tensor(json.loads(read_regular(path, LIMIT)))
             else:
-                with Image.open(path, formats=("PNG",)) as picture:
+                content = io.BytesIO(read_regular(path, LIMIT))
+                with Image.open(content, formats=("PNG",)) as picture:
                     parts.append(torch.from_numpy(np.array(picture.convert("RGB"))).view(-1, SIDE, SIDE, 3))
-        except (OSError, ValueError, TypeError, RuntimeError) as error:
+        except (OSError, ValueError, TypeError, RuntimeError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path.name}: {error}") from error
     images = torch.cat(parts).permute(0, 3, 1, 2).contiguous()
     if own.shape != (len(images),) or own.dtype != torch.int64:

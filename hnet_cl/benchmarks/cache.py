@@ -1,7 +1,6 @@
 """Decoded data, kept so that the next run need not decode them again."""
 
 import logging
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.fingerprint import fingerprint
 from hnet_cl.files import replace_file
+from hnet_cl.regular_files import open_regular
+from hnet_cl.tensor_files import load_plain
 
 FOLDER = "hnet_cl_cache"
 
@@ -24,13 +25,14 @@ def cached(data_dir: Path, name: str, key: str, make: Callable[[], tuple[Tensor,
     """
     path = data_dir / FOLDER / f"{name}-{key}.pt"
     try:
-        kept = torch.load(path, weights_only=True)
+        with open_regular(path) as file:
+            kept = load_plain(file)
         if fingerprint(*kept["tensors"]) == kept["fingerprint"]:
             return tuple(kept["tensors"])
         _log.warning("%s is damaged and made anew", path)
     except FileNotFoundError:
         pass
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
         _log.warning("%s is damaged (%s) and made anew", path, str(error).splitlines()[0] if str(error) else error)
     tensors = make()
     try:

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.cache import cached
 from hnet_cl.errors import UserError
+from hnet_cl.regular_files import read_regular
 from hnet_cl.seeding import stream
 
 IMAGES = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
 IDENTITIES = "identity_CelebA.txt"
 LABEL = "Smiling"
+TEXT_LIMIT, IMAGE_LIMIT = 1 << 28, 1 << 26  # bytes; CelebA's own largest have 27 MB and 0.1 MB
 
 Labelled = tuple[str, int]  # an image's file name and whether it smiles
 
@@ -57,11 +59,13 @@ def listed(folder: Path, train_list: str, test_list: str, number: int) -> list[S
 def _read_leaf(path: Path) -> dict[str, list[Labelled]]:
     remedy = "put the list there, or give benchmark.partition=iid to draw the tasks from all of CelebA"
     try:
-        content = json.loads(path.read_bytes())
-        data = {user: _pairs(content["user_data"][user]) for user in content["users"]}
+        content = json.loads(read_regular(path, TEXT_LIMIT))
+        data = {user: _pairs(content["user_data"][user]) for user in content["users"] if _is_file_name(user)}
+        if len(data) < len(content["users"]):
+            raise ValueError("a user twice, or with a name that cannot be shown")
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is no list in LEAF's format ({type(error).__name__}: {error}): {remedy}") from error
     return data
 
@@ -70,9 +74,14 @@ def _pairs(entry: Any) -> list[Labelled]:
     if not entry["x"]:
         raise ValueError("a user without images")
     for name, label in zip(entry["x"], entry["y"], strict=True):
-        if Path(name).name != name or label not in (0, 1):
+        if not _is_file_name(name) or label not in (0, 1):
             raise ValueError(f"{name!r} labelled {label!r} is no file name with 0 or 1")
     return [(name, int(label)) for name, label in zip(entry["x"], entry["y"], strict=True)]
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether it names a file in a folder, and none elsewhere."""
+    return Path(name).name == name and name.isprintable() and name != ".."
 
 
 def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, seed: int) -> list[Share]:
@@ -129,6 +138,8 @@ def _smiling(path: Path) -> dict[str, int]:
     names = " ".join(header).split()
     if LABEL not in names or count != [str(len(rows))] or any(len(row) != len(names) + 1 for row in rows):
         raise UserError(f"{path} is damaged or cut short ({len(rows)} rows, announced: {' '.join(count)}): get it anew")
+    if strange := next((row[0] for row in rows if not _is_file_name(row[0])), None):
+        raise UserError(f"{path} is damaged: {strange!a} is no file name; get it anew")
     column = names.index(LABEL) + 1
     return {row[0]: int(row[column] == "1") for row in rows}
 
@@ -142,7 +153,7 @@ def _read_identities(path: Path) -> dict[str, str]:
 
 def _lines(path: Path) -> list[list[str]]:
     try:
-        rows = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [line.split() for line in read_regular(path, TEXT_LIMIT).decode().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); put CelebA there as torchvision has it, or set data_dir (or "
@@ -166,7 +177,7 @@ def load_images(folder: Path, data_dir: Path, names: Sequence[str], size: int) -
     for name in names:
         path = folder / IMAGES / name
         try:
-            contents.append(path.read_bytes())
+            contents.append(read_regular(path, IMAGE_LIMIT))
         except OSError as error:
             raise UserError(f"{path} cannot be read ({error.strerror}): put the image there") from error
         digest.update(f"/{name}/{len(contents[-1])}/".encode() + contents[-1])

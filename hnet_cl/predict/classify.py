@@ -1,6 +1,5 @@
 """From options to CSV: inputs in, answers out in the same order, and never much more than a batch in memory."""
 
-import csv
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from hnet_cl.files import replace_file
+from hnet_cl.plain_text import csv_text
 from hnet_cl.predict.cli import Options
 from hnet_cl.predict.inputs import Form, Inputs, Problem, read
 from hnet_cl.predict.trained import Trained, load
@@ -25,22 +25,21 @@ def classify(options: Options) -> int:
         UserError: the run cannot be used, or not so.
         OSError: the answers cannot be written; an earlier file is then as it was.
     """
-    trained = load(options.run, options.device)
+    trained = load(options.run, options.device, options.trusted)
     told = trained.told(options.task)
     size = options.batch_size or trained.plan.training.eval_batch_size
     form = Form(trained.in_shape, trained.image_kinds(told), trained.image_kinds(0) if told is None else ())
     usable = _Usable(part for path in options.inputs for part in read(path, form, size))
     number = 0
     with _opened(options.output) as file:
-        writer = csv.writer(file, lineterminator="\n")
         for batch in _batches(usable, size):
             columns = answer(trained, told, batch, usable)
             if columns["file"] and not number:
-                writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
+                file.write(csv_text([[*columns]]))
+            file.write(csv_text(zip(*columns.values(), strict=True)))
             number += len(columns["file"])
         if not number:
-            writer.writerow(COLUMNS)
+            file.write(csv_text([COLUMNS]))
     if options.output:
         print(f"{options.output}: {number} answers")
     return usable.problems

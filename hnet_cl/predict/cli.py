@@ -1,5 +1,7 @@
 """The command line. Imports nothing heavy before the words on it are understood."""
 
+import contextlib
+import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hnet_cl.errors import UserError
+from hnet_cl.plain_text import printable
 from hnet_cl.suggest import nearest
 
 EXIT_UNUSABLE = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-KEYS = ("run", "input", "task", "output", "batch_size", "device")
+KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust")
+LONGEST = 1000  # characters of a line; a damaged or forged file may have put anything into it
 EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
 HELP = f"""\
 hnet_cl.predict: a finished run classifies images
@@ -29,6 +33,9 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
   output=FILE     write the CSV there instead of printing it
   batch_size=N    inputs at a time (default: the run's training.eval_batch_size); changes no result
   device=NAME     cpu (default) or cuda, whatever the run used
+  trust=PACKAGE   packages or modules, with commas between, whose classes the run may use besides those of hnet_cl;
+                    importing them runs their code, so trust nobody's but your own. They are looked for where Python
+                    looks for packages, and after that in the working directory
 
 Columns: file (FILE[i] for entry i of an array), label, task, confidence (the softmax probability of the label among
 those that were possible) and, where the task is inferred by it, entropy (in nats). The task is the one told or
@@ -55,6 +62,7 @@ class Options:
     output: Path | None
     batch_size: int | None
     device: str
+    trusted: Sequence[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,9 +71,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal has no letters for
     try:
         options = parse(arguments)
         from hnet_cl.predict.classify import classify  # torch takes seconds
+
+        if options.trusted:  # not earlier: torch looks for packages that it can do without
+            sys.path.append(str(Path.cwd()))
 
         unusable = classify(options)
         sys.stdout.flush()
@@ -74,11 +87,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     except KeyboardInterrupt:
         raise SystemExit(EXIT_INTERRUPTED) from None
-    except (UserError, OSError) as error:
-        print(f"hnet_cl.predict: {error}", file=sys.stderr)
+    except UserError as error:
+        for line in str(error).split("\n"):
+            complain(line)
+        raise SystemExit(EXIT_USER_ERROR) from None
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         raise SystemExit(EXIT_USER_ERROR) from None
     if unusable:
         raise SystemExit(EXIT_UNUSABLE)
+
+
+def complain(text: str) -> None:
+    """Prints one line on standard error, which does nothing to a terminal whatever file its words are from."""
+    print(f"hnet_cl.predict: {printable(text[:LONGEST])}", file=sys.stderr)
 
 
 def parse(words: Sequence[str]) -> Options:
@@ -111,12 +133,25 @@ def parse(words: Sequence[str]) -> Options:
         output=_output(values),
         batch_size=_positive("batch_size", values),
         device=device,
+        trusted=_trusted(values),
     )
 
 
 def _paths(text: str) -> list[Path]:
     """One path or several with commas between them; a path that exists may have commas itself."""
-    return [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",") if part]
+    with contextlib.suppress(OSError):  # a list may be longer than any name of a file
+        if Path(text).exists():
+            return [Path(text)]
+    return [Path(part) for part in text.split(",") if part]
+
+
+def _trusted(values: Mapping[str, str]) -> list[str]:
+    if "trust" not in values:
+        return []
+    packages = values["trust"].split(",")
+    if not all(part.isidentifier() for package in packages for part in package.split(".")):
+        raise UserError(f"trust={values['trust']}: give packages or modules, as my_package or my_package.networks")
+    return packages
 
 
 def _positive(key: str, values: Mapping[str, str]) -> int | None:

@@ -1,8 +1,8 @@
 """Files as network inputs, some at a time, in order. What cannot be used is told in their place."""
 
+import io
 import os
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,16 @@ from PIL import Image
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import ImageKind
+from hnet_cl.plain_text import printable
+from hnet_cl.regular_files import open_regular, read_regular
+from hnet_cl.tensor_files import ContentError, load_tensor
 
 IMAGES = (".png", ".jpg", ".jpeg")
 TENSORS = (".pt", ".pth")
 ARRAYS = (".npy", *TENSORS)
 GREY_MODES = ("1", "L", "LA", "La")
+IMAGE_LIMIT = 64 << 20  # bytes of a PNG or JPEG file
+HEADER_LIMIT = 1 << 16  # bytes of a .npy file's header, which says its own length
 LUMA = (19595, 38470, 7471)  # shares of red, green and blue in grey, of 65536 (ITU-R 601, rounded as Pillow does)
 
 
@@ -90,7 +95,7 @@ class Form:
 
 def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
     """What a file, or the images in a folder, hold: at most `size` inputs at a time. Raises nothing of its own."""
-    name = _printable(path)
+    name = printable(str(path))
     try:
         if path.is_dir():
             files = sorted(entry.name for entry in os.scandir(path) if entry.name.lower().endswith(IMAGES))
@@ -108,13 +113,8 @@ def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
         yield Problem(name, str(error))
 
 
-def _printable(path: Path) -> str:
-    """The path, also if its name is not text."""
-    return str(path).encode(errors="backslashreplace").decode()
-
-
 def _one_image(path: Path, form: Form) -> Inputs | Problem:
-    name = _printable(path)
+    name = printable(str(path))
     try:
         return Inputs([name], form.from_images(_decode(path, form)))
     except _UnusableError as error:
@@ -126,7 +126,8 @@ def _decode(path: Path, form: Form) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
+            content = io.BytesIO(read_regular(path, IMAGE_LIMIT))
+            with Image.open(content, formats=("PNG", "JPEG")) as image:
                 form.kind(image.height, image.width)  # before anything is decoded
                 return _pixels(image)
     except _UnusableError:
@@ -161,26 +162,40 @@ def _with_channels(images: Tensor, channels: int) -> Tensor:
     return ((images * shares).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
 
 
-def _array(path: Path, form: Form) -> Tensor:
+def _array(path: Path, form: Form) -> Tensor | np.ndarray:
     """The array in a .npy file, or the tensor in a .pt file; it stays on the disk where the format allows that."""
-    path.open("rb").close()  # raises what has nothing to do with the content
+    open_regular(path).close()  # raises what has nothing to do with the content
     try:
-        if path.suffix.lower() in TENSORS:
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-        else:  # "c": private to this process; no Python objects are read
-            found = torch.from_numpy(np.lib.format.open_memmap(path, mode="c"))
+        found = load_tensor(path) if path.suffix.lower() in TENSORS else _memmap(path)
+    except ContentError as error:
+        raise _UnusableError(f"{error}, expected {form.expected}") from error
     except Exception as error:  # whatever a damaged or foreign file leads a reader to
         raise _UnusableError(f"is damaged, or holds something else than numbers, expected {form.expected}") from error
-    if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_meta:
-        raise _UnusableError(f"holds something else than one dense tensor, expected {form.expected}")
-    if not found.dim() or not found.numel():
+    if not found.ndim or 0 in found.shape:
         raise _UnusableError(f"holds no inputs, expected {form.expected}")
-    return found.detach()
+    return found
 
 
-def _parts(name: str, array: Tensor, form: Form, size: int) -> Iterator[Inputs | Problem]:
+def _memmap(path: Path) -> np.ndarray:
+    with open_regular(path) as file:
+        start = file.read(12)
+    if start[6:7] > b"\1" and int.from_bytes(start[8:], "little") > HEADER_LIMIT:
+        raise ValueError("a header that long")
+    found = np.lib.format.open_memmap(path, mode="c")  # private to this process; no Python objects are read
+    _as_tensor(found[:0] if found.ndim else found)  # raises if torch has no such numbers
+    return found
+
+
+def _as_tensor(array: Tensor | np.ndarray) -> Tensor:
+    """The same numbers; an array's in the order of bytes that this machine has."""
+    if isinstance(array, Tensor):
+        return array
+    return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))
+
+
+def _parts(name: str, array: Tensor | np.ndarray, form: Form, size: int) -> Iterator[Inputs | Problem]:
     for start in range(0, len(array), size):
-        values = form.from_array(array[start : start + size])
+        values = form.from_array(_as_tensor(array[start : start + size]))
         names = [f"{name}[{start + i}]" for i in range(len(values))]
         finite = values.isfinite().flatten(1).all(1).tolist()
         if all(finite):

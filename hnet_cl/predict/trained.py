@@ -1,19 +1,20 @@
 """A finished run that can be asked: its learner from its folder alone, without the data it learned from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from hnet_cl.benchmarks.base import ImageKind, shuffled_order
 from hnet_cl.build import build_device, build_learner
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import UserError
+from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.identity import config_id
 from hnet_cl.methods.base import Learner
+from hnet_cl.plain_text import printable
 from hnet_cl.resolvers import read_config
 from hnet_cl.results.run_folder import RESULT, read_result
 from hnet_cl.training.checkpoint import Checkpoints, owner
@@ -22,17 +23,26 @@ CONFIG = Path(".hydra", "config.yaml")
 AGAIN = "run its command again with fresh=true"
 
 
+Name = Annotated[str, Field(max_length=200)]
+Size = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _Data(BaseModel):
+    name: Name
+    checksum: Name
+
+
 class _Task(BaseModel):
-    name: str
-    classes: list[str]
+    name: Name
+    classes: Annotated[list[Name], Field(min_length=1, max_length=100_000)]
 
 
 class _Facts(BaseModel):
     """What result.json says of the learner and its data."""
 
-    data: dict[str, str]
-    in_shape: tuple[int, ...]
-    tasks: list[_Task]
+    data: _Data
+    in_shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
+    tasks: Annotated[list[_Task], Field(min_length=1, max_length=100_000)]
 
 
 @dataclass(frozen=True)
@@ -82,32 +92,46 @@ class Trained:
         return "/".join(names), str(tasks[0] + 1) if len(tasks) == 1 else ""
 
 
-def load(run: Path, device: str) -> Trained:
+def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
     """The learner of a finished run, by its folder or its result.json, on the device `cpu` or `cuda`.
 
+    The folder may be a stranger's: no code runs but that of hnet_cl and of the packages `trusted` (see `check`).
+
     Raises:
+        UntrustedError: its classes lie elsewhere.
         UserError: it is no run folder, or not of a finished run, or its files do not belong together or are damaged.
     """
     folder = run.parent if run.name == RESULT else run
     facts = _facts(folder)
     config = read_config(folder / CONFIG)
     try:
-        _plan(config, "cpu")
+        _plan(config, "cpu", trusted)
+    except UntrustedError as error:
+        raise UntrustedError(f"{folder / CONFIG}: {error}") from error
     except UserError as error:
         lines = [f"{folder / CONFIG}: {line}; or {AGAIN}" for line in str(error).splitlines()]
         raise UserError("\n".join(lines)) from error
-    plan = _plan(config, device)
+    plan = _plan(config, device, trusted)
     where = build_device(plan.device)
-    learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
-    restored = Checkpoints(folder, owner(config_id(config), facts.data)).restore(learner)
-    if restored.start.task < len(facts.tasks):
+    try:
+        learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
+    except (RuntimeError, MemoryError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{folder}: its learner cannot be built ({reason}); {AGAIN}") from error
+    restored = Checkpoints(folder, owner(config_id(config), facts.data.model_dump())).restore(learner)
+    learned, named = restored.start.task, len(facts.tasks)
+    if learned > named:
+        raise UserError(f"{folder / RESULT}: names {named} tasks, but the checkpoint is of {learned}; {AGAIN}")
+    if learned < named:
         raise UserError(f"{folder}: the checkpoint of the finished run is missing or damaged; {AGAIN}")
     return Trained(plan, learner, where, facts.in_shape, [task.classes for task in facts.tasks])
 
 
-def _plan(config: Mapping[str, Any], device: str) -> Plan:
+def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
     """The configuration on another device."""
-    return check({**config, "device": {**(config.get("device") or {}), "type": device, "graph": False}})
+    own = config.get("device")
+    settings = {**own, "type": device, "graph": False} if isinstance(own, Mapping) else own
+    return check({**config, "device": settings}, trusted)
 
 
 def _facts(folder: Path) -> _Facts:
@@ -118,10 +142,12 @@ def _facts(folder: Path) -> _Facts:
             "outputs/smnist-cl1-hnet/1a2b3c4d/seed=1, which a run prints at its end"
         )
     if result.get("status") != "finished":
-        progress = f"{result.get('tasks_done')} of {result.get('num_tasks')} tasks learned"
+        status, done, number, command = (
+            printable(str(result.get(key))[:1000]) for key in ("status", "tasks_done", "num_tasks", "command")
+        )
         raise UserError(
-            f"run={folder}: this run is not finished (status {result.get('status')}, {progress}); "
-            f"finish it with: {result.get('command')}"
+            f"run={folder}: this run is not finished (status {status}, {done} of {number} tasks learned); "
+            f"finish it with: {command}"
         )
     try:
         return _Facts.model_validate(result)

@@ -1,24 +1,26 @@
 """What a result.json must hold to be compared with others, whichever version wrote it."""
 
-import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hnet_cl.regular_files import parse_json
 from hnet_cl.results import metrics
 from hnet_cl.results.run_folder import SCHEMA
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(max_length=200)]  # longer ones would fill a table that nobody can read
+Override = Annotated[str, Field(max_length=2000)]
 
 
 class Data(BaseModel):
     """Which data were used."""
 
     model_config = ConfigDict(strict=True, frozen=True)
-    name: str
-    checksum: str
+    name: Name
+    checksum: Name
 
 
 class Result(BaseModel):
@@ -27,12 +29,12 @@ class Result(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
     status: Literal["running", "interrupted", "finished", "failed"]
     error: str | None = None
-    config_id: str
-    benchmark: str
-    scenario: str
-    method: str
+    config_id: Name
+    benchmark: Name
+    scenario: Name
+    method: Name
     seed: int
-    overrides: list[str] = []
+    overrides: list[Override] = []
     num_tasks: Count  # 0: it failed before it had any
     accuracy_matrix: list[list[Fraction | None]]
     inferred_tasks: list[list[Count]] | None = None
@@ -65,12 +67,7 @@ def parse(content: bytes) -> tuple[Result, dict[str, Any]]:
     Raises:
         ValueError: it is no such file; the message says in one line why.
     """
-    try:
-        raw = json.loads(content)
-        # A lone half of a surrogate pair is valid JSON, but no text that could be written anywhere.
-        json.dumps(raw, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from error
+    raw = parse_json(content)
     if not isinstance(raw, dict):
         raise ValueError("not a JSON object")
     _check_schema(raw.get("schema"))

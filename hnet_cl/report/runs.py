@@ -8,19 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from yaml import YAMLError, load
-
 from hnet_cl.errors import UserError
 from hnet_cl.identity import NOT_COMPUTED, is_below, without
+from hnet_cl.regular_files import JSON_LIMIT, YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.report.folders import run_folders
 from hnet_cl.report.result import Result, flatten, parse
 from hnet_cl.results import metrics
 from hnet_cl.results.run_folder import RESULT, SETUP
-
-try:
-    from yaml import CSafeLoader as Loader  # ten times as fast, where PyYAML was built with it
-except ImportError:  # pragma: no cover
-    from yaml import SafeLoader as Loader
 
 
 @dataclass(frozen=True)
@@ -50,8 +44,8 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """The configuration with dotted keys, without what is not computed with; empty if it cannot be read."""
         try:
-            config = load((self.folder / SETUP / "config.yaml").read_bytes(), Loader)
-        except (OSError, YAMLError, ValueError, RecursionError):
+            config = parse_yaml(read_regular(self.folder / SETUP / "config.yaml", YAML_LIMIT))
+        except (OSError, ValueError):
             return {}
         if not isinstance(config, dict):
             return {}
@@ -128,7 +122,7 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
 
     for folder in run_folders(roots, note):
         try:
-            runs.append(Run(folder, *parse((folder / RESULT).read_bytes())))
+            runs.append(Run(folder, *parse(read_regular(folder / RESULT, JSON_LIMIT))))
         except FileNotFoundError:
             unreadable.append(Unreadable(folder, f"no {RESULT}: it failed before training, or is about to begin"))
         except OSError as error:

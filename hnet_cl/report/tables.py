@@ -1,11 +1,10 @@
 """Tables as plain text, Markdown, LaTeX and CSV."""
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from hnet_cl.plain_text import csv_text
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Layout, Row, Section, Values
 from hnet_cl.report.quantities import Quantity
@@ -209,12 +208,8 @@ def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str
     keys = [*tables[0].section.keys, *tables[0].layout.rows, *tables[0].layout.columns] if tables else []
     differing = [*dict.fromkeys(key for table in tables for key in table.section.differing)]
     numbers = ["n", "mean", "sem", "ci95_low", "ci95_high", "seeds", "config_ids"]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*keys, "settings", *differing, "metric", *numbers])
-    for table in tables:
-        writer.writerows(_csv_lines(table, differing))
-    return file.getvalue()
+    header = [*keys, "settings", *differing, "metric", *numbers]
+    return csv_text([header, *(line for table in tables for line in _csv_lines(table, differing))])
 
 
 def _csv_lines(table: Table, differing: Sequence[str]) -> Iterator[list[object]]:

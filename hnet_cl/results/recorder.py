@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 import json
 import math
 import os
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hnet_cl.files import write_atomically
+from hnet_cl.plain_text import csv_text
 from hnet_cl.results import metrics, provenance
 from hnet_cl.results.run_folder import RESULT, SCHEMA
 
@@ -86,12 +86,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _csv(rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 class RunRecorder:
@@ -224,7 +218,7 @@ class RunRecorder:
                 # Only the line that a kill cut short can have fewer fields.
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
             kept = rows[:lines]
-        write_atomically(path, _csv([COLUMNS, *kept]))
+        write_atomically(path, csv_text([COLUMNS, *kept]))
         return len(kept)
 
     def _flush(self) -> None:
@@ -232,13 +226,13 @@ class RunRecorder:
         if not rows:
             return
         with (self._folder / METRICS).open("a", newline="", encoding="utf-8") as file:
-            file.write(_csv(rows))
+            file.write(csv_text(rows))
             file.flush()
             os.fsync(file.fileno())
         self._lines += len(rows)
 
     def _write_matrix(self) -> None:
-        write_atomically(self._folder / MATRIX, _csv([self._task_names, *self._matrix]))
+        write_atomically(self._folder / MATRIX, csv_text([self._task_names, *self._matrix]))
 
     def _write_result(self, status: str, error: str | None = None) -> None:
         facts = self._facts

@@ -4,6 +4,7 @@ Nothing else in a folder is ever replaced or removed, whatever its name.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from hnet_cl.errors import OccupiedError
 from hnet_cl.files import is_part, write_atomically
 from hnet_cl.identity import config_id
+from hnet_cl.regular_files import JSON_LIMIT, YAML_LIMIT, parse_json, read_regular
 
 RESULT = "result.json"
 SCHEMA = 1  # of result.json, in its key `schema`; without one it is of before that
@@ -31,9 +33,13 @@ KEYS = ("status", "config_id", "seed", "accuracy_matrix", "data")  # by which a 
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result.json of a run folder; None if there is none or it is not a JSON object."""
+    """The result.json of a run folder; None if there is none or it is not a JSON object.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
     try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        result = parse_json(read_regular(folder / RESULT, JSON_LIMIT))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return result if isinstance(result, dict) else None
@@ -129,7 +135,7 @@ def _before_results(folder: Path, name: str) -> bool:
 def _of_hnet_cl(setup: Path) -> bool:
     """Whether a folder `.hydra` is no other program's."""
     written = setup / "hydra.yaml"
-    return not written.exists() or "hnet_cl" in written.read_text(encoding="utf-8", errors="replace")
+    return not os.path.lexists(written) or b"hnet_cl" in read_regular(written, YAML_LIMIT)
 
 
 def _labels(config: Mapping[str, Any]) -> dict[str, Any]:

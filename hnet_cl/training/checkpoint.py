@@ -8,7 +8,6 @@ ordinary files of `torch.save`, read with `weights_only=True`.
 
 import hashlib
 import io
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +19,10 @@ import torch
 
 from hnet_cl.errors import UserError
 from hnet_cl.files import write_atomically
+from hnet_cl.memory import physical_memory
 from hnet_cl.methods.base import Learner
+from hnet_cl.regular_files import read_regular
+from hnet_cl.tensor_files import ContentError, load_plain
 from hnet_cl.training.trainer import Start
 
 FOLDER = "checkpoint"
@@ -123,7 +125,7 @@ class Checkpoints:
         for file in files:
             try:
                 restored = self._load(file, files, learner)
-            except (_UnusableError, RuntimeError, LookupError, TypeError, ValueError) as error:
+            except (_UnusableError, RuntimeError, LookupError, TypeError, ValueError, MemoryError) as error:
                 reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 problems.append(f"{self.folder / file.name}: checkpoint cannot be used ({reason})")
             else:
@@ -186,12 +188,14 @@ class Checkpoints:
 
     def _read(self, file: _File) -> dict[str, Any]:
         try:
-            content = (self.folder / file.name).read_bytes()
+            content = read_regular(self.folder / file.name, physical_memory())
             if hashlib.sha256(content).hexdigest()[:DIGITS] != file.digest:
                 raise _UnusableError("its content does not match the digest in its name: cut short or changed")
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-        except (OSError, pickle.UnpicklingError, EOFError) as error:
-            raise _UnusableError(str(error)) from error
+            state = load_plain(io.BytesIO(content))
+        except OSError as error:
+            raise _UnusableError(error.strerror or str(error)) from error
+        except ContentError as error:
+            raise _UnusableError(f"it {error}") from error
         if not isinstance(state, dict) or "owner" not in state:
             raise _UnusableError("it is not of hnet_cl")
         if state["owner"] != self._owner:

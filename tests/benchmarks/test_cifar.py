@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import tarfile
 from dataclasses import replace
@@ -14,7 +15,7 @@ import torch
 from PIL import Image
 
 from hnet_cl.benchmarks import cifar
-from hnet_cl.benchmarks._cifar_files import read_batch
+from hnet_cl.benchmarks._cifar_files import read_batch, read_sprites
 from hnet_cl.benchmarks.cifar import CIFAR10, CIFAR100, CifarSet, Verify, load_cifar
 from hnet_cl.errors import UserError
 
@@ -84,6 +85,19 @@ def test_anything_else_is_an_error_of_one_line(content: Any, complaint: str, tmp
     with pytest.raises(ValueError, match=complaint) as error:
         read_batch(tmp_path / "batch", "labels")
     assert "\n" not in str(error.value)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "batch")
+    with pytest.raises(OSError, match="is no regular file"):
+        read_batch(tmp_path / "batch", "labels")
+
+
+def test_a_picture_of_too_many_pixels_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    Image.new("RGB", (1024, 10)).save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"^x\.png: .*exceeds limit"):
+        read_sprites([tmp_path / "x.png"], tmp_path / "labels.json")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.99])

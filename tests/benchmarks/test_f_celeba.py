@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -171,6 +172,16 @@ def cut(name: str, share: float = 0.5) -> Any:
     return damage
 
 
+def in_place_of(path: Path) -> None:
+    """Puts a pipe there, in which nobody writes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def edit(name: str, old: str, new: str) -> Any:
+    return lambda folder: (folder / name).write_text((folder / name).read_text().replace(old, new))
+
+
 LISTS = [
     (lambda folder: (folder / TRAIN_LIST).unlink(), r"train\.json cannot be read \(No such file.*partition=iid"),
     (cut(TRAIN_LIST), r"train\.json is no list in LEAF's format \(JSONDecodeError"),
@@ -179,6 +190,15 @@ LISTS = [
     (damage_json(lambda c: c["user_data"]["0"]["y"].pop()), r"train\.json is no list"),
     (damage_json(lambda c: c["user_data"]["0"]["y"].__setitem__(0, 2)), r"labelled 2 is no file name with 0 or 1"),
     (damage_json(lambda c: c["user_data"]["0"]["x"].__setitem__(0, "../a.jpg")), r"'\.\./a\.jpg' labelled"),
+    (damage_json(lambda c: c["user_data"]["0"]["x"].__setitem__(0, "..")), r"'\.\.' labelled"),
+    (damage_json(lambda c: c["user_data"]["0"]["x"].__setitem__(0, "a\0.jpg")), r"'a\\x00\.jpg' labelled"),
+    (damage_json(lambda c: c.update(users=["0", "1", "2", "\x1b[2J"])), "a user twice, or with a name that cannot be"),
+    (
+        lambda folder: (folder / TRAIN_LIST).write_text("[" * 100_000),
+        r"train\.json is no list .*Recurs",
+    ),
+    (lambda folder: in_place_of(folder / TRAIN_LIST), r"train\.json cannot be read \(is no regular file\)"),
+    (lambda folder: in_place_of(folder / "img_align_celeba" / name_of(5)), r"000005\.jpg cannot be read \(is no reg"),
     (damage_json(lambda c: c["user_data"]["0"].update(x=[], y=[])), "a user without images"),
     (damage_json(lambda c: c["user_data"]["0"]["x"].__setitem__(0, name_of(38))), r"000038\.jpg is in train\.json too"),
     (damage_json(lambda c: c.update(users=["0", "1"])), r"^benchmark\.num_tasks=3: .* have only 2 users"),
@@ -194,6 +214,9 @@ TABLES = [
     ),
     ("iid", cut("list_attr_celeba.txt"), r"list_attr_celeba\.txt is damaged or cut short \(\d+ rows, announced: 40\)"),
     ("iid", cut("list_attr_celeba.txt", 0), r"list_attr_celeba\.txt is damaged or cut short: it has 0 lines"),
+    ("iid", edit("list_attr_celeba.txt", name_of(7), "/dev/zero"), r"damaged: '/dev/zero' is no file name"),
+    ("iid", edit("list_attr_celeba.txt", name_of(7), "../x.jpg"), r"damaged: '\.\./x\.jpg' is no file name"),
+    ("iid", lambda folder: in_place_of(folder / "list_attr_celeba.txt"), r"cannot be read .*is no regular file"),
     ("identity", lambda folder: (folder / "identity_CelebA.txt").unlink(), r"identity_CelebA\.txt cannot be read"),
     ("identity", cut("identity_CelebA.txt"), r"identity_CelebA\.txt (does not name the person of|is damaged)"),
 ]

