@@ -128,10 +128,16 @@ def test_a_batch_of_one_is_tried_where_batches_are_so_small() -> None:
     assert "training mode of float32 inputs of shape (1, 2) raises ValueError: Expected more than 1 value" in line
 
 
-@pytest.mark.parametrize("target", [None, normalized])
+NEED_THE_TASK = ("hnet", "scratch")
+
+
+@pytest.mark.parametrize("target", [pytest.param(None, marks=pytest.mark.slow), normalized])
 @pytest.mark.parametrize(
     ("method", "scenario"),
-    [(method, "cl1") for method in METHODS] + [(m, "cl3") for m in METHODS if m not in ("hnet", "scratch")],
+    [
+        *((method, "cl1" if method in NEED_THE_TASK else "cl3") for method in METHODS),
+        *(pytest.param(method, "cl1", marks=pytest.mark.slow) for method in METHODS if method not in NEED_THE_TASK),
+    ],
 )
 def test_every_method_passes_and_nothing_that_comes_later_changes(method: str, scenario: str, target: Any) -> None:
     benchmark = blobs()
