@@ -27,6 +27,7 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
+from hnet_cl.training.probe import probe
 from hnet_cl.training.trainer import Log, train
 
 Turns = Generator[None, None, dict[str, Any]]
@@ -126,6 +127,7 @@ def execute(
     device = build.build_device(plan.device)
     benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
+    probe(learner, benchmark.tasks, plan.training.batch_size)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"]:
@@ -180,7 +182,7 @@ def ended(recorder: RunRecorder) -> Iterator[None]:
 
 def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, overrides: Sequence[str]) -> RunFacts:
     """What result.json says of a run from its start."""
-    trainable = sum(parameter.numel() for parameter in learner.parameters())
+    trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     threads = f"{torch.get_num_threads()} threads"
     return RunFacts(
         config_id=identity,

@@ -79,7 +79,7 @@ def test_a_parameter_without_dimensions_counts_one() -> None:
 
 
 def test_a_module_without_parameters_is_refused() -> None:
-    with pytest.raises(ValueError, match="ReLU has no parameters"):
+    with pytest.raises(ValueError, match="ReLU has no trainable parameters"):
         TargetNetwork(nn.ReLU())
 
 

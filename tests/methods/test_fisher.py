@@ -103,8 +103,8 @@ def test_equals_gradients_of_single_examples(kind: str, monkeypatch: pytest.Monk
         "a layer used twice": nn.Sequential(nn.Flatten(), twice, nn.Tanh(), twice, nn.Linear(36, 3)),
     }
     network = networks[kind]
-    general = Mock(wraps=fisher._any_network)
-    monkeypatch.setattr(fisher, "_any_network", general)
+    general = Mock(wraps=fisher.at_once)
+    monkeypatch.setattr(fisher, "at_once", general)
     found = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1))
     for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
         torch.testing.assert_close(new, expected, rtol=1e-4, atol=1e-7)
