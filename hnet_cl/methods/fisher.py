@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from hnet_cl.hypernet import TargetNetwork, copied, trainable
-from hnet_cl.methods.vectorized import obstacle
+from hnet_cl.methods.vectorized import obstacle, quiet
 from hnet_cl.seeding import seeded
 from hnet_cl.targets.bfloat16 import in_float32
 
@@ -69,29 +69,26 @@ def diagonal_fisher(
 def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
     """The fastest way that gives for `inputs` (n, *in_shape) what single examples give one by one.
 
-    And if that is none but one by one, why `torch.func.vmap` does not.
+    And if that is none but one by one, why `torch.func.vmap` does not. Then no other way is tried: a network that looks
+    at values may do with an example what others in its batch ask for.
     """
     network = copied(in_float32(network)).eval()
-    learned = trainable(network).values()
     with torch.no_grad(), seeded(0, "other weights"):
-        for parameter in learned:  # zeros would hide differences
+        for parameter in trainable(network).values():  # zeros would hide differences
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     one = torch.ones(len(inputs), device=inputs.device)
-    examples = Examples(inputs, one.long() - 1, one)
-    loss = _weighted(slice(None))
-    expected = one_by_one(network, examples, loss)
-    reason = None
-    for way in (of_linear_layers, at_once):
-        reason = obstacle(partial(way, network, examples, loss), lambda: expected)
-        if reason is None:
-            return way, None
-    return one_by_one, reason
+    given = network, Examples(inputs, one.long() - 1, one), _weighted(slice(None))
+    expected = one_by_one(*given)
+    if reason := obstacle(partial(at_once, *given), lambda: expected):
+        return one_by_one, reason
+    others = obstacle(partial(of_linear_layers, *given), lambda: expected)
+    return at_once if others else of_linear_layers, None
 
 
 def _squares(way: Way, network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
     try:
         return way(network, examples, loss)
-    except _OtherLayersError:  # on other examples a network may take other layers
+    except _OtherLayersError:  # of another number of examples a network may make parts
         return one_by_one(network, examples, loss)
 
 
@@ -169,7 +166,8 @@ def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
     totals = [torch.zeros_like(parameter) for parameter in parameters.values()]
     # a few examples at a time: their gradients are as many copies of the network
     for some in zip(*(part.split(16) for part in examples), strict=True):
-        gradients = vmap(grad(one), in_dims=(None, 0))(parameters, Examples(*some))
+        with quiet():
+            gradients = vmap(grad(one), in_dims=(None, 0))(parameters, Examples(*some))
         for total, gradient in zip(totals, gradients.values(), strict=True):
             total += gradient.square().sum(0)
     return totals

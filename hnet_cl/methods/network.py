@@ -105,6 +105,8 @@ def rehearse(
             network.train()
             logits = forward(inputs)
             _require_logits(name, logits, inputs, num_outputs)
+            if not logits.requires_grad:
+                raise UserError(f"{name}: what it returns depends on no parameter that is trained, so it cannot learn")
             torch.autograd.grad(logits.sum(), weights, allow_unused=True)
     network.eval()
     for some in (inputs, inputs[:1]):  # the last batch of a test may have one example

@@ -4,7 +4,9 @@ Which of the two is tried before anything is trained, as vmap does not know ever
 and everything else that looks at values, assignments by masks. A part of methods.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -28,7 +30,7 @@ def obstacle(fast: Callable[[], Sequence[Tensor]], plain: Callable[[], Sequence[
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # vmap raises errors of many kinds, and a network does what it likes with its inputs
-        return first_line(error)
+        return first_line(error).partition(". ")[0].rstrip(".")
     return None if all(map(_close, found, expected)) else "it gives other results"
 
 
@@ -39,10 +41,19 @@ def _close(found: Tensor, expected: Tensor) -> bool:
     return torch.allclose(found, expected, rtol=0, atol=CLOSE * scale, equal_nan=True)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, vmap does not say of which operations it makes a loop: nobody here can help it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+        yield
+
+
 def at_once(network: TargetNetwork, weights: Tensor, inputs: Tensor, buffers: Sequence[Mapping[str, Tensor]]) -> Tensor:
     """Logits (T, b, n) for inputs (b, *in_shape) of a network with weights (T, N) and buffers (T,) of several tasks."""
     stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
-    logits: Tensor = vmap(network, in_dims=(0, None, 0), randomness="error")(weights, inputs, stacked)
+    with quiet():
+        logits: Tensor = vmap(network, in_dims=(0, None, 0), randomness="error")(weights, inputs, stacked)
     return logits
 
 
