@@ -70,6 +70,42 @@ class Transformer(nn.Module):
         return self.head(self.encoder(self.embed(x[:, :, None])).mean(1))
 
 
+class Attention(Network):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(num_outputs, nn.MultiheadAttention(WIDTH, 2, batch_first=True))
+
+    def middle(self, h: Tensor) -> Tensor:
+        return self.between(*[h[:, None]] * 3)[0][:, 0]
+
+
+class Cell(nn.Module):
+    """Recurrent, a step at a time."""
+
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.cell = nn.LSTMCell(1, 3)
+        self.head = nn.Linear(3, num_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = None
+        for one in x.split(1, dim=1):
+            state = self.cell(one, state)
+        assert state is not None
+        return self.head(state[0])
+
+
+class Embedding(nn.Module):
+    """The two numbers as rows of a table."""
+
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, WIDTH)
+        self.head = nn.Linear(WIDTH, num_outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.table((2 * x.clamp(-1, 1) + 2).long()).sum(1))
+
+
 class LooksAtValues(Network):
     def middle(self, h: Tensor) -> Tensor:
         return h.relu() / (1 + h.detach().abs().max().item())
@@ -188,6 +224,11 @@ class Checkpointed(Network):
         return checkpoint(self.between, h, use_reentrant=False)
 
 
+class CheckpointedAsOfOld(Network):
+    def middle(self, h: Tensor) -> Tensor:
+        return checkpoint(self.between, h, use_reentrant=True) if torch.is_grad_enabled() else self.between(h)
+
+
 class Unused(Network):
     """A layer that nothing depends on, and one that is used without gradients."""
 
@@ -239,6 +280,10 @@ NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "frozen recurrent part": FrozenRecurrent,
     "function of its own": OwnFunction,
     "checkpointing": Checkpointed,
+    "reentrant checkpointing": CheckpointedAsOfOld,
+    "attention": Attention,
+    "recurrent cell": Cell,
+    "embedding": Embedding,
     "unused layers": Unused,
     "bfloat16": lambda n: BFloat16(MLP((2,), n, [WIDTH])),
     "recurrent bfloat16": lambda n: BFloat16(Recurrent(n, nn.GRU)),
@@ -249,6 +294,7 @@ TASKS_ONE_BY_ONE = {
     "lstm",
     "gru",
     "rnn",
+    "recurrent cell",
     "recurrent bfloat16",
     "dropout always",
     "item",
@@ -256,4 +302,8 @@ TASKS_ONE_BY_ONE = {
     "masked write",
     "function of its own",
 }
-EXAMPLES_ONE_BY_ONE = TASKS_ONE_BY_ONE - {"lstm"} | {"frozen recurrent part", "checkpointing"}
+EXAMPLES_ONE_BY_ONE = TASKS_ONE_BY_ONE - {"lstm"} | {
+    "frozen recurrent part",
+    "checkpointing",
+    "reentrant checkpointing",
+}

@@ -175,6 +175,7 @@ def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
 
 def one_by_one(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
     """For any network, one example after another."""
+    network = copied(network)  # with gradients of its own
     parameters = list(trainable(network).values())
     totals = [torch.zeros_like(parameter) for parameter in parameters]
     recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
@@ -182,7 +183,9 @@ def one_by_one(network: nn.Module, examples: Examples, loss: Loss) -> list[Tenso
     with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
         for some in zip(*(part.split(1) for part in examples), strict=True):
             example = Examples(*some)
-            value = loss(network(example.inputs), example)
-            gradients = torch.autograd.grad(value, parameters, materialize_grads=True)
-            torch._foreach_addcmul_(totals, gradients, gradients)
+            loss(network(example.inputs), example).backward()
+            for total, parameter in zip(totals, parameters, strict=True):
+                if parameter.grad is not None:
+                    total.addcmul_(parameter.grad, parameter.grad)
+                    parameter.grad = None
     return totals

@@ -17,7 +17,7 @@ from hnet_cl.errors import UserError
 from hnet_cl.hypernet import Interval, TargetNetwork, copied
 from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
 from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
-from hnet_cl.methods.network import called, explained, rehearse
+from hnet_cl.methods.network import called, explained, rehearse, require_same
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
@@ -72,6 +72,7 @@ class HNet(Learner):
         weights = self.hypernetwork(0).detach().requires_grad_()
         forward = partial(target, weights, buffers=buffers)
         rehearse(self.target_name, target, forward, [weights], inputs, self.heads.num_outputs)
+        require_same(self.target_name, self.target.parameter_names, target.parameter_names)
         if self.settings.mask_heads:
             self._require_masks(target, inputs)
         notes = self.task_classifier.inspect(inputs) if self.task_classifier else []

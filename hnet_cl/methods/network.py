@@ -1,6 +1,6 @@
 """What has to hold for a user's own network before it is trained. A part of methods."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -76,7 +76,23 @@ def rehearse_module(network: nn.Module, inputs: Tensor, num_outputs: int) -> Non
     name = called(network)
     with explained(name, "copied"):
         network = copied(network)
-    rehearse(name, network, network, list(trainable(network).values()), inputs, num_outputs)
+    before = trainable(network)
+    rehearse(name, network, network, list(before.values()), inputs, num_outputs)
+    require_same(name, before, trainable(network))
+
+
+def require_same(name: str, before: Iterable[str], after: Iterable[str]) -> None:
+    """Compares the names of a network's parameters before and after it was used.
+
+    Raises:
+        UserError: they have changed, and what is made of them before training does not fit any more.
+    """
+    changed = sorted(set(before) ^ set(after))
+    if changed:
+        raise UserError(
+            f"{name}: what can be trained changes when the network is used ({', '.join(changed)}); make parameters "
+            "and set their requires_grad in the constructor"
+        )
 
 
 def rehearse(
@@ -93,7 +109,7 @@ def rehearse(
         name: what the network is `called`.
         network: the copy; its mode is set.
         forward: inputs (b, *in_shape) to its logits.
-        weights: of which the gradients are taken.
+        weights: leaves that get the gradients.
         inputs: examples (b, *in_shape).
         num_outputs: how many logits are needed.
 
@@ -107,7 +123,11 @@ def rehearse(
             _require_logits(name, logits, inputs, num_outputs)
             if not logits.requires_grad:
                 raise UserError(f"{name}: what it returns depends on no parameter that is trained, so it cannot learn")
-            torch.autograd.grad(logits.sum(), weights, allow_unused=True)
+            logits.sum().backward()
+            if any(weight.grad is not None and weight.grad.is_sparse for weight in weights):
+                raise UserError(
+                    f"{name}: has sparse gradients, which Adam cannot use; give its embeddings sparse=False"
+                )
     network.eval()
     for some in (inputs, inputs[:1]):  # the last batch of a test may have one example
         with torch.no_grad(), explained(name, f"tested on inputs of shape {tuple(some.shape)}"):

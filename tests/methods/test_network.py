@@ -52,6 +52,26 @@ def otherwise_in_a_test(own: Own, x: Tensor) -> Tensor:
     return own.layer(x) if own.training else own.nothing(x)
 
 
+class MakesParameters(Own):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(num_outputs, lambda own, x: own.layer(x) * own.late())
+        self.others = nn.ParameterDict()
+
+    def late(self) -> nn.Parameter:
+        if "scale" not in self.others:
+            self.others["scale"] = nn.Parameter(torch.ones(()))
+        return self.others["scale"]
+
+
+class Embeds(nn.Module):
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(3, num_outputs, sparse=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.table((x > 0).long()).sum(1)
+
+
 def in_two_lines(own: Own, x: Tensor) -> Tensor:
     raise RuntimeError("first line\nsecond line")
 
@@ -79,6 +99,8 @@ MAKE: dict[str, tuple[Callable[[int], nn.Module], str]] = {
         r"cannot be tested on .* has no attribute 'nothing'\)$",
     ),
     "other inputs": (lambda n: nn.Sequential(nn.Conv2d(1, 1, 3), nn.Linear(2, n)), r"cannot be trained on .*conv2d"),
+    "parameters made late": (MakesParameters, r"changes when the network is used \(others\.scale\)"),
+    "sparse": (Embeds, r"sparse"),
     "cannot be copied": (Locked, r"Locked: cannot be copied \(TypeError: cannot pickle"),
     "second step": (lambda n: Own(n, graph_kept), r"cannot be trained on .*backward through the graph a second time"),
 }
@@ -102,6 +124,21 @@ def test_a_parameter_under_another_name_is_no_problem_but_for_generated_weights(
     assert "depends on no parameter that is trained" in refused("hnet", Aliases)
     for method in ("ewc", "finetune", "si"):
         probe(learner(method, BENCHMARK, target=Aliases), BENCHMARK.tasks, 8)
+
+
+def test_unfreezing_in_use_is_refused_where_it_is_seen() -> None:
+    class Unfreezes(Own):
+        def train(self, mode: bool = True) -> "Unfreezes":
+            self.layer.bias.requires_grad_(mode)
+            return super().train(mode)
+
+    def target(n: int) -> nn.Module:
+        made = Unfreezes(n, lambda own, x: own.layer(x))
+        made.layer.bias.requires_grad_(True)
+        return made
+
+    for method in ("ewc", "si", "finetune"):
+        assert "what can be trained changes when the network is used (layer.bias)" in refused(method, target)
 
 
 def test_heads_whose_rows_depend_on_each_other_are_not_masked() -> None:
