@@ -1,7 +1,7 @@
 """Task-conditioned hypernetworks for any `nn.Module`. Needs torch alone; see the README for an example."""
 
 from hnet_cl.hypernet.blocks import BlockRegularizer
-from hnet_cl.hypernet.copies import copied
+from hnet_cl.hypernet.copies import aliased, copied
 from hnet_cl.hypernet.gram import GramRegularizer
 from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
 from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
@@ -21,6 +21,7 @@ __all__ = [
     "OutputRegularizer",
     "Standstill",
     "TargetNetwork",
+    "aliased",
     "copied",
     "trainable",
 ]

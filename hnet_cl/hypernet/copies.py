@@ -25,6 +25,17 @@ def copied(module: Module, instead: Mapping[int, Any] | None = None) -> Module:
     return copy.deepcopy(module, memo)
 
 
+def aliased(module: nn.Module) -> set[str]:
+    """Names of the parameters whose memory a module also reaches by tensors that are neither parameter nor buffer."""
+    registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
+    others = {_memory(tensor) for tensor in _tensors(module, set()) if id(tensor) not in registered}
+    return {name for name, p in module.named_parameters() if p.numel() and _memory(p) in others}
+
+
+def _memory(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
     """All tensors in modules and containers, to any depth, each once."""
     if id(value) in seen:

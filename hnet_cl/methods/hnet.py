@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
-from hnet_cl.hypernet import Interval, TargetNetwork, copied
+from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
 from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
 from hnet_cl.methods.network import called, explained, rehearse, require_same
@@ -44,6 +44,7 @@ class HNet(Learner):
         self.target_name = called(module)
         with explained(self.target_name, "copied"):
             self.target = TargetNetwork(module)
+            self._aliased = aliased(module)
         # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
         slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in module.modules())
         self.one_by_one = True if slow else None  # None until it is tried
@@ -73,6 +74,8 @@ class HNet(Learner):
         forward = partial(target, weights, buffers=buffers)
         rehearse(self.target_name, target, forward, [weights], inputs, self.heads.num_outputs)
         require_same(self.target_name, self.target.parameter_names, target.parameter_names)
+        assert weights.grad is not None
+        self._require_generated(weights.grad)
         if self.settings.mask_heads:
             self._require_masks(target, inputs)
         notes = self.task_classifier.inspect(inputs) if self.task_classifier else []
@@ -82,6 +85,15 @@ class HNet(Learner):
                 f"them at once ({reason}); the inference of tasks takes longer"
             )
         return notes
+
+    def _require_generated(self, gradient: Tensor) -> None:
+        """What a module reaches by another way than its name is not what was generated, and gets no gradient."""
+        for name, part in self.target.layout.split(gradient).items():
+            if name in self._aliased and not part.any():
+                raise UserError(
+                    f"{self.target_name}: uses the values of {name} by another tensor that it keeps, which cannot be "
+                    "generated; use the parameter itself"
+                )
 
     @torch.no_grad()
     def _require_masks(self, target: TargetNetwork, inputs: Tensor) -> None:

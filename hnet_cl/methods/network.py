@@ -121,9 +121,10 @@ def rehearse(
             network.train()
             logits = forward(inputs)
             _require_logits(name, logits, inputs, num_outputs)
-            if not logits.requires_grad:
+            if logits.requires_grad:
+                logits.sum().backward()
+            if all(weight.grad is None for weight in weights):
                 raise UserError(f"{name}: what it returns depends on no parameter that is trained, so it cannot learn")
-            logits.sum().backward()
             if any(weight.grad is not None and weight.grad.is_sparse for weight in weights):
                 raise UserError(
                     f"{name}: has sparse gradients, which Adam cannot use; give its embeddings sparse=False"

@@ -92,6 +92,10 @@ MAKE: dict[str, tuple[Callable[[int], nn.Module], str]] = {
     "too few": (lambda n: Own(1, lambda own, x: own.layer(x)), r"returns float32 of shape \(2, 1\) .* logits of shape"),
     "squeezed": (lambda n: Own(n, lambda own, x: own.layer(x).squeeze()), r"returns .* for inputs of shape \(1, 2\)"),
     "no gradient": (lambda n: Own(n, lambda own, x: own.layer(x).detach()), r"depends on no parameter that is trained"),
+    "gradient elsewhere": (
+        lambda n: Own(n, lambda own, x: x @ torch.ones(2, own.layer.out_features, requires_grad=True)),
+        r"depends on no parameter that is trained",
+    ),
     "integers": (lambda n: Own(n, lambda own, x: own.layer(x).long()), r"returns int64"),
     "raises": (lambda n: Own(n, in_two_lines), r"cannot be trained on .*\(2, 2\) \(RuntimeError: first line\)$"),
     "tested otherwise": (
@@ -124,6 +128,19 @@ def test_a_parameter_under_another_name_is_no_problem_but_for_generated_weights(
     assert "depends on no parameter that is trained" in refused("hnet", Aliases)
     for method in ("ewc", "finetune", "si"):
         probe(learner(method, BENCHMARK, target=Aliases), BENCHMARK.tasks, 8)
+
+
+def test_values_of_a_parameter_by_another_tensor_are_refused_where_weights_are_generated() -> None:
+    class Shares(Own):
+        """Uses the memory of one parameter, and has that of the other for other purposes."""
+
+        def __init__(self, num_outputs: int) -> None:
+            super().__init__(num_outputs, lambda own, x: x @ own.values["weight"].T + own.layer.bias)
+            self.values = {"weight": self.layer.weight.data, "bias": self.layer.bias.detach()}
+
+    message = refused("hnet", Shares)
+    assert "uses the values of layer.weight by another tensor that it keeps" in message
+    probe(learner("finetune", BENCHMARK, target=Shares), BENCHMARK.tasks, 8)
 
 
 def test_unfreezing_in_use_is_refused_where_it_is_seen() -> None:
