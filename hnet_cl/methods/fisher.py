@@ -69,8 +69,7 @@ def diagonal_fisher(
 def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
     """The fastest way that gives for `inputs` (n, *in_shape) what single examples give one by one.
 
-    And if that is none but one by one, why `torch.func.vmap` does not. Then no other way is tried: a network that looks
-    at values may do with an example what others in its batch ask for.
+    And if that is none but one by one, why `torch.func.vmap` does not.
     """
     network = copied(in_float32(network)).eval()
     with torch.no_grad(), seeded(0, "other weights"):
@@ -79,10 +78,21 @@ def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
     one = torch.ones(len(inputs), device=inputs.device)
     given = network, Examples(inputs, one.long() - 1, one), _weighted(slice(None))
     expected = one_by_one(*given)
-    if reason := obstacle(partial(at_once, *given), lambda: expected):
-        return one_by_one, reason
-    others = obstacle(partial(of_linear_layers, *given), lambda: expected)
-    return at_once if others else of_linear_layers, None
+    # A network that looks at values may do with an example what others in its batch ask for: vmap would say so.
+    # `at_once` is no question where linear layers do, as torch.func.grad takes a second to be imported.
+    if obstacle(partial(of_linear_layers, *given), lambda: expected) is None and _looks_at_no_values(network, inputs):
+        return of_linear_layers, None
+    reason = obstacle(partial(at_once, *given), lambda: expected)
+    return (one_by_one if reason else at_once), reason
+
+
+@torch.no_grad()
+def _looks_at_no_values(network: nn.Module, inputs: Tensor) -> bool:
+    def fast() -> list[Tensor]:
+        with quiet():
+            return [vmap(lambda x: network(x[None])[0])(inputs)]
+
+    return obstacle(fast, lambda: [torch.cat([network(x) for x in inputs.split(1)])]) is None
 
 
 def _squares(way: Way, network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
