@@ -302,8 +302,4 @@ TASKS_ONE_BY_ONE = {
     "masked write",
     "function of its own",
 }
-EXAMPLES_ONE_BY_ONE = TASKS_ONE_BY_ONE - {"lstm"} | {
-    "frozen recurrent part",
-    "checkpointing",
-    "reentrant checkpointing",
-}
+EXAMPLES_ONE_BY_ONE = TASKS_ONE_BY_ONE - {"lstm"} | {"frozen recurrent part", "reentrant checkpointing"}
