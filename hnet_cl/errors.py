@@ -33,3 +33,8 @@ class Interrupted(BaseException):
     def exit_code(self) -> int:
         """What shells say of a process that a signal ended."""
         return 128 + self.signum
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without what it says below; its class if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

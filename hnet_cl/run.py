@@ -39,6 +39,7 @@ from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
 from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
+from hnet_cl.training.probe import probe
 from hnet_cl.training.rehearsal import rehearse
 from hnet_cl.training.trainer import Log, train
 
@@ -211,7 +212,9 @@ def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> L
     """The learner, when another one like it has shown that it can learn such tasks."""
     make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
     rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
-    return make_learner()
+    learner = make_learner()
+    probe(learner, benchmark.tasks, plan.training.batch_size)
+    return learner
 
 
 @contextmanager
@@ -229,7 +232,7 @@ def ended(recorder: RunRecorder) -> Iterator[None]:
 
 def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, overrides: Sequence[str]) -> RunFacts:
     """What result.json says of a run from its start."""
-    trainable = sum(parameter.numel() for parameter in learner.parameters())
+    trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     threads = f"{torch.get_num_threads()} threads"
     return RunFacts(
         config_id=identity,

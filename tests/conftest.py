@@ -10,7 +10,13 @@ torch.set_num_threads(1)  # everything here is small: threads would only wait fo
 
 @pytest.fixture(autouse=True)
 def same_draws() -> Iterator[None]:
-    """Every test starts from the same state of torch's global generator and leaves no trace in it."""
+    """Every test starts from the same state of torch's global generator and leaves no trace in it.
+
+    What a run sets for its whole process is set back: number of threads, and denormal numbers as zero.
+    """
+    threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(False)

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "benchmarks": SHARED | {"tensor_files"},
     "scenario": SHARED,
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": SHARED | {"benchmarks.base", "memory", "methods.base", "targets.bfloat16", "tensor_files"},
+    "training": SHARED | {"benchmarks.base", "memory", "methods.base", "methods.network", "tensor_files"},
     "results": SHARED | {"identity"},
     "sweeps": SHARED
     | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},

@@ -1,11 +1,12 @@
 """Task-conditioned hypernetworks for any `nn.Module`. Needs torch alone; see the README for an example."""
 
 from hnet_cl.hypernet.blocks import BlockRegularizer
+from hnet_cl.hypernet.copies import aliased, copied
 from hnet_cl.hypernet.gram import GramRegularizer
 from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
 from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
-from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork
+from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork, trainable
 
 __all__ = [
     "ACTIVATIONS",
@@ -20,4 +21,7 @@ __all__ = [
     "OutputRegularizer",
     "Standstill",
     "TargetNetwork",
+    "aliased",
+    "copied",
+    "trainable",
 ]

@@ -1,34 +1,43 @@
 """Target networks: any `nn.Module`, run with weights that somebody else made."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from hnet_cl.hypernet.copies import copied
+
 Interval = tuple[int, int]
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """A module's parameters that can be learned, by name: those with `requires_grad` and not without elements.
+
+    One that is shared inside the module is there once, under its first name.
+    """
+    return {name: p for name, p in module.named_parameters() if p.requires_grad and p.numel()}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each parameter of a module stands in one flat vector of N numbers, in the module's own order."""
+    """Where each trainable parameter of a module stands in one flat vector of N numbers, in the module's own order."""
 
     shapes: Mapping[str, torch.Size]
 
     @classmethod
     def of(cls, module: nn.Module) -> "Layout":
-        """The layout of `module`; a parameter that is shared inside the module is counted once.
+        """The layout of what is `trainable` in `module`.
 
         Raises:
-            ValueError: the module has no parameters, so there is nothing to generate.
+            ValueError: nothing is, so there is nothing to generate.
         """
-        shapes = {name: parameter.shape for name, parameter in module.named_parameters()}
+        shapes = {name: parameter.shape for name, parameter in trainable(module).items()}
         if not shapes:
-            raise ValueError(f"{type(module).__name__} has no parameters: a target network needs some")
+            raise ValueError(f"{type(module).__name__} has no trainable parameters: a target network needs some")
         return cls(shapes)
 
     @property
@@ -76,29 +85,79 @@ class Layout:
         return kept
 
 
-class TargetNetwork:
+class TargetNetwork(nn.Module):
     """A module as a pure function of weights (N,) and inputs.
 
-    The module is copied and its parameters are dropped: only names and shapes are used. Buffers (such as
-    BatchNorm's running statistics) are handed in by the caller, who decides what belongs to which task; a call
-    in training mode updates them in place, as the module would.
+    The module is copied and its trainable parameters are dropped: only names and shapes are used. All others
+    (`requires_grad=False`) stay what they are, as buffers of this one, so they belong to its state. The module's
+    buffers (such as BatchNorm's running statistics) are handed in by the caller, who decides what belongs to which
+    task; a call in training mode updates them in place, as the module would.
     """
 
+    _module: nn.Module
+
     def __init__(self, module: nn.Module) -> None:
+        super().__init__()
         self.layout = Layout.of(module)
-        hollow = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in module.parameters()}
-        self._module = copy.deepcopy(module, hollow)
+        self._frozen = {}  # names of buffers, which have no dots
+        for name, parameter in module.named_parameters():
+            if name not in self.layout.shapes:
+                self._frozen[name] = f"frozen/{name.replace('.', '/')}"
+                self.register_buffer(self._frozen[name], parameter.detach().clone())
+        self._places = _places(module)
+        hollow = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), False) for p in module.parameters()}
+        object.__setattr__(self, "_module", copied(module, hollow))  # no part of this one's state
 
     def fresh_buffers(self) -> dict[str, Tensor]:
         """A copy of the buffers the module came with."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
-    def train(self, mode: bool = True) -> "TargetNetwork":
+    @property
+    def parameter_names(self) -> list[str]:
+        """Of all parameters that the module has at the moment, trainable or not."""
+        return [name for name, _ in self._module.named_parameters()]
+
+    def train(self, mode: bool = True) -> Self:
         """Training (True) or evaluation mode of the module, for dropout and BatchNorm."""
+        super().train(mode)
         self._module.train(mode)
         return self
 
-    def __call__(self, weights: Tensor, inputs: Tensor, buffers: Mapping[str, Tensor] | None = None) -> Any:
-        """The module's output for `inputs` with generated `weights` (N,)."""
-        state = self.layout.split(weights) | dict(self.fresh_buffers() if buffers is None else buffers)
-        return functional_call(self._module, state, (inputs,), strict=True)
+    def forward(
+        self, weights: Tensor | Mapping[str, Tensor], inputs: Tensor, buffers: Mapping[str, Tensor] | None = None
+    ) -> Any:
+        """The module's output for `inputs` with `weights`: (N,), or by name as `Layout.split` has them."""
+        named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
+        buffers = self.fresh_buffers() if buffers is None else buffers
+        frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
+        state = {**named, **frozen, **buffers}
+        placed = {place: state[name] for place, name in self._places.items()}
+        output = functional_call(self._module, placed, (inputs,), tie_weights=False)
+        if self.training:
+            _keep(buffers, placed)
+        return output
+
+
+def _places(module: nn.Module) -> dict[str, str]:
+    """Every place in a module where a parameter or buffer stands, with the first name of what stands there.
+
+    A shared tensor has several places, one in each module that holds it. A shared module is one place under several
+    names; given each of them, `functional_call` would not put back what was there.
+    """
+    first: dict[int, str] = {}
+    places = {}
+    for prefix, part in module.named_modules():  # each once
+        whole = {"recurse": False, "remove_duplicate": False}
+        for name, tensor in (*part.named_parameters(**whole), *part.named_buffers(**whole)):
+            place = f"{prefix}.{name}" if prefix else name
+            places[place] = first.setdefault(id(tensor), place)
+    return places
+
+
+@torch.no_grad()
+def _keep(buffers: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
+    """Copies into `buffers` what a module has put in their place instead of changing them."""
+    for name, buffer in buffers.items():
+        new = after[name]
+        if new is not buffer and new.shape == buffer.shape:
+            buffer.copy_(new)

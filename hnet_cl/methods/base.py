@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from hnet_cl import seeding
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.layout import layout
+from hnet_cl.methods.network import copy_frozen, require_trainable
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.settings import Settings
+
+FIRST = ("target",)  # the random stream of a network that serves all tasks
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,20 @@ class Setup:
                 group["lr"] = lr
 
     def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
-        """A target network on the device, initialised from the random stream `stream`."""
+        """A target network on the device, initialised from the random stream `stream`.
+
+        What is not trained has the same values whatever the stream, those from the first one.
+
+        Raises:
+            UserError: it has no parameters that can be trained.
+        """
         with seeding.seeded(self.seed, "init", *stream):
-            return self.make_target(num_outputs).to(self.device)
+            network = self.make_target(num_outputs)
+        require_trainable(network)
+        if stream != FIRST and any(not parameter.requires_grad for parameter in network.parameters()):
+            with seeding.seeded(self.seed, "init", *FIRST):
+                copy_frozen(self.make_target(num_outputs), network)
+        return network.to(self.device)
 
 
 class Prediction(NamedTuple):
@@ -133,6 +147,17 @@ class Learner(nn.Module, ABC):
         """Why the method is not defined in a scenario and what to do instead; None if it is."""
         return None
 
+    def inspect(self, inputs: Tensor) -> list[str]:
+        """Tries on a few inputs (b, *in_shape), before any task, all that will be done with the networks.
+
+        Nothing that is state changes. Called inside a random stream of its own. Returns a line for whatever can only
+        be done in another way than usual.
+
+        Raises:
+            UserError: what the networks compute cannot be trained or tested.
+        """
+        return []
+
     def begin_task(self, tasks: Sequence[Task]) -> None:
         """Called before the first step of a task with the tasks so far, of which the last one is new.
 
@@ -180,7 +205,7 @@ class Learner(nn.Module, ABC):
     @property
     @abstractmethod
     def target_size(self) -> int:
-        """Number of weights of the network that answers."""
+        """Number of trainable weights of the network that answers."""
 
     def cross_entropy(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
         """Mean cross-entropy of within-task labels (b,) under the softmax over `outputs` of logits (b, n)."""

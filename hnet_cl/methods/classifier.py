@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.hypernet import trainable
+from hnet_cl.methods.base import FIRST, Learner, Prediction, Setup
+from hnet_cl.methods.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -32,7 +34,7 @@ class Classifier(Learner):
 
     def new_network(self) -> nn.Module:
         """The network as it starts."""
-        return self.setup.new_target(self.heads.num_outputs, "target")
+        return self.setup.new_target(self.heads.num_outputs, *FIRST)
 
     @classmethod
     def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
@@ -46,12 +48,16 @@ class Classifier(Learner):
 
     @property
     def target_size(self) -> int:
-        return sum(parameter.numel() for parameter in self.network.parameters())
+        return sum(weight.numel() for weight in self.weights)
 
     @property
     def weights(self) -> list[Tensor]:
-        """The network's parameters."""
-        return list(self.network.parameters())
+        """The network's trainable parameters."""
+        return [*trainable(self.network).values()]
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        rehearse_module(self.network, inputs, self.heads.num_outputs)
+        return []
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -64,7 +70,7 @@ class Classifier(Learner):
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
         if self.optimizer is None or self.settings.reset_optimizer:
-            self.optimizer = self.setup.make_optimizer(self.network.parameters())
+            self.optimizer = self.setup.make_optimizer(trainable(self.network).values())
 
     @property
     def capturable(self) -> bool:
@@ -102,5 +108,5 @@ class Classifier(Learner):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
         if state["optimizer"] is not None:
-            self.optimizer = self.setup.make_optimizer(self.network.parameters())
+            self.optimizer = self.setup.make_optimizer(trainable(self.network).values())
             self.optimizer.load_state_dict(state["optimizer"])

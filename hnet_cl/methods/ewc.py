@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from hnet_cl.methods.base import Setup
 from hnet_cl.methods.classifier import Classifier
-from hnet_cl.methods.fisher import Labels, diagonal_fisher
+from hnet_cl.methods.fisher import Labels, Way, diagonal_fisher, fastest
+from hnet_cl.methods.network import called
 from hnet_cl.methods.penalty import QuadraticPenalty
 from hnet_cl.seeding import stream
 
@@ -42,6 +43,17 @@ class EWC(Classifier):
         super().__init__(settings, setup)
         number = 1 if settings.online else max(self.heads.num_tasks - 1, 1)
         self.penalties = nn.ModuleList(QuadraticPenalty(self.weights) for _ in range(number))
+        self._way: Way | None = None  # of the Fisher information; None until it is tried
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        notes = super().inspect(inputs)
+        self._way, reason = fastest(self.network, inputs)
+        if reason:
+            notes.append(
+                f"{called(self.network)}: the Fisher information is computed example by example, as torch.func.vmap "
+                f"cannot do it for several at once ({reason}); it takes longer"
+            )
+        return notes
 
     def _active(self, learned: int) -> list[QuadraticPenalty]:
         """The penalties that hold what `learned` tasks left behind."""
@@ -76,4 +88,4 @@ class EWC(Classifier):
         index = torch.randperm(len(data), generator=draws)[: self.settings.fisher_samples].to(self.setup.device)
         batches = (data.batch(part) for part in index.split(BATCH))
         marked = ((inputs, self.heads.label(labels, self.latest) - outputs.start) for inputs, labels in batches)
-        return diagonal_fisher(self.network, marked, outputs, self.settings.fisher_labels, draws)
+        return diagonal_fisher(self.network, marked, outputs, self.settings.fisher_labels, draws, self._way)

@@ -1,24 +1,44 @@
 """The diagonal of the Fisher information of a classifier's weights, from gradients of single examples."""
 
-import copy
 from collections.abc import Callable, Iterable
-from typing import Literal
+from contextlib import nullcontext
+from functools import partial
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
+from torch.func import grad, vmap
 
+from hnet_cl.hypernet import TargetNetwork, copied, trainable
+from hnet_cl.methods.vectorized import obstacle, quiet
+from hnet_cl.seeding import seeded
 from hnet_cl.targets.bfloat16 import in_float32
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]  # of logits (n, outputs), labels (n,) and weights (n,) to (n,)
 Labels = Literal["predicted", "true", "sampled", "expected"]
 
 
+class Examples(NamedTuple):
+    """Inputs (n, *in_shape) with labels (n,) and what their losses are weighted by (n,)."""
+
+    inputs: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+Loss = Callable[[Tensor, Examples], Tensor]  # sum over examples, of logits (n, outputs)
+Way = Callable[[nn.Module, Examples, Loss], list[Tensor]]  # to the sum of squared gradients over examples
+
+
 def diagonal_fisher(
-    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], outputs: slice, labels: Labels, draws: torch.Generator
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    outputs: slice,
+    labels: Labels,
+    draws: torch.Generator,
+    way: Way | None = None,
 ) -> list[Tensor]:
-    """Mean over examples of the squared gradient of -log p(y | x), one tensor per parameter.
+    """Mean over examples of the squared gradient of -log p(y | x), one tensor per trainable parameter.
 
     p is the softmax over `outputs`, in evaluation mode. y is the network's most probable label (`predicted`), the
     data's (`true`: the empirical Fisher), one drawn from p (`sampled`), or the mean over all labels weighted by p is
@@ -30,21 +50,64 @@ def diagonal_fisher(
         outputs: the outputs under the softmax.
         labels: which y.
         draws: randomness of `sampled`.
+        way: how gradients of single examples are taken; None for the `fastest` one.
     """
     network = in_float32(network).eval()  # squares; and torch.func's batch normalisation cannot mix types
-    total = [torch.zeros_like(parameter) for parameter in network.parameters()]
+    total = [torch.zeros_like(parameter) for parameter in trainable(network).values()]
     number = 0
-
-    def loss(logits: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        return weight.sqrt() * F.cross_entropy(logits[:, outputs], y, reduction="none")
-
+    loss = _weighted(outputs)
     for inputs, true in batches:
+        way = way or fastest(network, inputs[:2])[0]
         with torch.no_grad():
             p = network(inputs)[:, outputs].softmax(1)
         for chosen, weight in _labels(p, true, labels, draws):
-            torch._foreach_add_(total, squared_gradients(network, inputs, chosen, weight, loss))
+            torch._foreach_add_(total, _squares(way, network, Examples(inputs, chosen, weight), loss))
         number += len(inputs)
     return [sums / number for sums in total]
+
+
+def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
+    """The fastest way that gives for `inputs` (n, *in_shape) what single examples give one by one.
+
+    And if that is none but one by one, why `torch.func.vmap` does not.
+    """
+    network = copied(in_float32(network)).eval()
+    with torch.no_grad(), seeded(0, "other weights"):
+        for parameter in trainable(network).values():  # zeros would hide differences
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    one = torch.ones(len(inputs), device=inputs.device)
+    given = network, Examples(inputs, one.long() - 1, one), _weighted(slice(None))
+    expected = one_by_one(*given)
+    # A network that looks at values may do with an example what others in its batch ask for: vmap would say so.
+    # `at_once` is no question where linear layers do, as torch.func.grad takes a second to be imported.
+    if obstacle(partial(of_linear_layers, *given), lambda: expected) is None and _looks_at_no_values(network, inputs):
+        return of_linear_layers, None
+    reason = obstacle(partial(at_once, *given), lambda: expected)
+    return (one_by_one if reason else at_once), reason
+
+
+@torch.no_grad()
+def _looks_at_no_values(network: nn.Module, inputs: Tensor) -> bool:
+    def fast() -> list[Tensor]:
+        with quiet():
+            return [vmap(lambda x: network(x[None])[0])(inputs)]
+
+    return obstacle(fast, lambda: [torch.cat([network(x) for x in inputs.split(1)])]) is None
+
+
+def _squares(way: Way, network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    try:
+        return way(network, examples, loss)
+    except _OtherLayersError:  # of another number of examples a network may make parts
+        return one_by_one(network, examples, loss)
+
+
+def _weighted(outputs: slice) -> Loss:
+    def loss(logits: Tensor, examples: Examples) -> Tensor:
+        each = F.cross_entropy(logits[:, outputs], examples.labels, reduction="none")
+        return (examples.weights.sqrt() * each).sum()
+
+    return loss
 
 
 def _labels(p: Tensor, true: Tensor, kind: Labels, draws: torch.Generator) -> list[tuple[Tensor, Tensor]]:
@@ -60,32 +123,21 @@ def _labels(p: Tensor, true: Tensor, kind: Labels, draws: torch.Generator) -> li
     return [(torch.full_like(true, label), p[:, label]) for label in range(p.shape[1])]
 
 
-def squared_gradients(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    weights: Tensor,
-    loss: Loss,
-) -> list[Tensor]:
-    """Sum over examples of the squared gradient of `loss` (logits, label, weight), one tensor per parameter.
+class _OtherLayersError(Exception):
+    """The network does not consist of linear layers as `of_linear_layers` needs them."""
 
-    Where all parameters belong to linear layers with one vector per example, example n's gradient is the outer
-    product g_n a_n^T, and the sum of squares is the matrix product of squares: the cost of one backward pass.
-    Other networks take `torch.func`'s per-example gradients.
+
+def of_linear_layers(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    """For networks all of whose parameters belong to linear layers with one vector per example.
+
+    Example n's gradient is the outer product g_n a_n^T, and the sum of squares is the matrix product of squares: the
+    cost of one backward pass.
     """
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
-    owned = [id(parameter) for layer in layers for parameter in (layer.weight, layer.bias) if parameter is not None]
-    if sorted(owned) == sorted(map(id, network.parameters())):  # every parameter in one layer, and as it is
-        found = _linear_layers(network, layers, inputs, lambda logits: loss(logits, labels, weights).sum())
-        if found is not None:
-            return [found[id(parameter)] for parameter in network.parameters()]
-    return _any_network(network, inputs, labels, weights, loss)
-
-
-def _linear_layers(
-    network: nn.Module, layers: list[nn.Linear], inputs: Tensor, total: Callable[[Tensor], Tensor]
-) -> dict[int, Tensor] | None:
-    """By parameter id; None if a layer is not used exactly once on vectors."""
+    learned = trainable(network).values()
+    layers = [module for module in network.modules() if type(module) is nn.Linear and trainable(module)]
+    owned = [id(parameter) for layer in layers for parameter in trainable(layer).values()]
+    if sorted(owned) != sorted(map(id, learned)):
+        raise _OtherLayersError("not every parameter is in one linear layer, and as it is")
     seen: list[tuple[nn.Linear, Tensor, Tensor]] = []
 
     def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -95,41 +147,55 @@ def _linear_layers(
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
-        value = total(network(inputs))
+        total = loss(network(examples.inputs), examples)
     finally:
         for hook in hooks:
             hook.remove()
     used = [id(layer) for layer, _, _ in seen]
-    if sorted(used) != sorted(map(id, layers)) or any(a.dim() != 2 for _, a, _ in seen):
-        return None
+    if sorted(used) != sorted(map(id, layers)) or any(a.dim() != 2 or not g.requires_grad for _, a, g in seen):
+        raise _OtherLayersError("a layer is not used exactly once, on vectors")
+    gradients = torch.autograd.grad(total, [output for _, _, output in seen], materialize_grads=True)
     found = {}
-    for (layer, a, _), g in zip(seen, torch.autograd.grad(value, [output for _, _, output in seen]), strict=True):
+    for (layer, a, _), g in zip(seen, gradients, strict=True):
         squares = g.square()
         found[id(layer.weight)] = squares.T @ a.square()
-        if layer.bias is not None:
-            found[id(layer.bias)] = squares.sum(0)
-    return found
+        found[id(layer.bias)] = squares.sum(0)
+    return [found[id(parameter)] for parameter in learned]
 
 
-def _any_network(
-    network: nn.Module,
-    inputs: Tensor,
-    labels: Tensor,
-    weights: Tensor,
-    loss: Loss,
-) -> list[Tensor]:
-    network = copy.deepcopy(network)  # functional_call leaves a module used under two names with other tensors
-    parameters = {name: parameter.detach() for name, parameter in network.named_parameters()}
+def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    """For any network whose operations `torch.func.vmap` knows."""
+    target = TargetNetwork(network).train(False)
+    parameters = {name: parameter.detach() for name, parameter in trainable(network).items()}
     buffers = dict(network.named_buffers())
 
-    def one(parameters: dict[str, Tensor], x: Tensor, y: Tensor, w: Tensor) -> Tensor:
-        logits = functional_call(network, (parameters, buffers), (x[None],))
-        return loss(logits, y[None], w[None]).sum()
+    def one(parameters: dict[str, Tensor], example: Examples) -> Tensor:
+        x, y, weight = example
+        return loss(target(parameters, x[None], buffers), Examples(x[None], y[None], weight[None]))
 
     totals = [torch.zeros_like(parameter) for parameter in parameters.values()]
     # a few examples at a time: their gradients are as many copies of the network
-    for x, y, w in zip(inputs.split(16), labels.split(16), weights.split(16), strict=True):
-        gradients = vmap(grad(one), in_dims=(None, 0, 0, 0))(parameters, x, y, w)
+    for some in zip(*(part.split(16) for part in examples), strict=True):
+        with quiet():
+            gradients = vmap(grad(one), in_dims=(None, 0))(parameters, Examples(*some))
         for total, gradient in zip(totals, gradients.values(), strict=True):
             total += gradient.square().sum(0)
+    return totals
+
+
+def one_by_one(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    """For any network, one example after another."""
+    network = copied(network)  # with gradients of its own
+    parameters = list(trainable(network).values())
+    totals = [torch.zeros_like(parameter) for parameter in parameters]
+    recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    # cuDNN's recurrent layers have no backward pass in evaluation mode
+    with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+        for some in zip(*(part.split(1) for part in examples), strict=True):
+            example = Examples(*some)
+            loss(network(example.inputs), example).backward()
+            for total, parameter in zip(totals, parameters, strict=True):
+                if parameter.grad is not None:
+                    total.addcmul_(parameter.grad, parameter.grad)
+                    parameter.grad = None
     return totals

@@ -4,20 +4,22 @@ von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.func import vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
-from hnet_cl.hypernet import Interval, TargetNetwork
-from hnet_cl.methods.base import Learner, Prediction, SampleReport, Setup
+from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
+from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
 from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
+from hnet_cl.methods.network import called, explained, rehearse, require_same
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
+from hnet_cl.methods.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.seeding import seeded
 from hnet_cl.targets.bfloat16 import in_float32
@@ -38,9 +40,14 @@ class HNet(Learner):
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
-        module = setup.new_target(self.heads.num_outputs, "target")
-        self.target = TargetNetwork(module)
-        self.one_by_one = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in module.modules())
+        module = setup.new_target(self.heads.num_outputs, *FIRST)
+        self.target_name = called(module)
+        with explained(self.target_name, "copied"):
+            self.target = TargetNetwork(module)
+            self._aliased = aliased(module)
+        # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
+        slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in module.modules())
+        self.one_by_one = True if slow else None  # None until it is tried
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
         with seeded(setup.seed, "init", "hypernetwork"):
@@ -60,6 +67,67 @@ class HNet(Learner):
     @property
     def target_size(self) -> int:
         return self.target.layout.total
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        target, buffers = copied(self.target), self.target.fresh_buffers()
+        weights = self.hypernetwork(0).detach().requires_grad_()
+        forward = partial(target, weights, buffers=buffers)
+        rehearse(self.target_name, target, forward, [weights], inputs, self.heads.num_outputs)
+        require_same(self.target_name, self.target.parameter_names, target.parameter_names)
+        assert weights.grad is not None
+        self._require_generated(weights.grad)
+        if self.settings.mask_heads:
+            self._require_masks(target, inputs)
+        notes = self.task_classifier.inspect(inputs) if self.task_classifier else []
+        if self._infers_by_entropy and self.one_by_one is None and (reason := self._try_at_once(inputs)):
+            notes.append(
+                f"{self.target_name}: the tasks' networks are asked one after another, as torch.func.vmap cannot ask "
+                f"them at once ({reason}); the inference of tasks takes longer"
+            )
+        return notes
+
+    def _require_generated(self, gradient: Tensor) -> None:
+        """What a module reaches by another way than its name is not what was generated, and gets no gradient."""
+        for name, part in self.target.layout.split(gradient).items():
+            if name in self._aliased and not part.any():
+                raise UserError(
+                    f"{self.target_name}: uses the values of {name} by another tensor that it keeps, which cannot be "
+                    "generated; use the parameter itself"
+                )
+
+    @torch.no_grad()
+    def _require_masks(self, target: TargetNetwork, inputs: Tensor) -> None:
+        """Other tasks' rows of the output layer must not change a task's own logits."""
+        own, other = self.hypernetwork(0), self.hypernetwork(0).neg()
+        for start, stop in self._kept(0):
+            other[start:stop] = own[start:stop]
+        head = self.heads.own(0)
+        logits = []
+        for weights in (own, other):
+            with seeded(self.setup.seed, "masks"):
+                logits.append(target(weights, inputs, target.fresh_buffers())[:, head])
+        before, after = logits
+        if not torch.allclose(before, after, rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise UserError(
+                f"method.mask_heads=true: in {self.target_name} a head's logits also depend on the other heads' rows "
+                "of the last nn.Linear; set method.mask_heads=false"
+            )
+
+    @property
+    def _infers_by_entropy(self) -> bool:
+        return isinstance(self.settings.task_inference, ByEntropy) and not self.heads.task_known
+
+    @torch.no_grad()
+    def _try_at_once(self, inputs: Tensor) -> str | None:
+        """Decides whether several tasks' networks are asked at once; returns why not."""
+        target = copied(self.target).train(False)
+        weights = self.hypernetwork.generate(self._features(range(min(2, self.heads.num_tasks))))
+        buffers = [self.target.fresh_buffers() for _ in weights]
+        given = target, weights, inputs, buffers
+        with seeded(self.setup.seed, "inspection"):
+            reason = obstacle(lambda: [at_once(*given)], lambda: [one_by_one(*given)])
+        self.one_by_one = reason is not None
+        return reason
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
@@ -160,15 +228,15 @@ class HNet(Learner):
 
     def _own_logits(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
         """Logits (T, b, C) of each task's own head, from its own network."""
-        features = self.hypernetwork.features(self.hypernetwork.embeddings(tasks))
-        weights = self.hypernetwork.generate(features)
+        weights = self.hypernetwork.generate(self._features(tasks))
         buffers = [self.task_buffers[task] for task in tasks]
-        if self.one_by_one:  # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
-            logits = torch.stack([self.target(w, inputs, own) for w, own in zip(weights, buffers, strict=True)])
-        else:
-            stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
-            logits = vmap(self.target, in_dims=(0, None, 0), randomness="error")(weights, inputs, stacked)
-        return gather_heads(logits, self.heads, tasks)
+        if self.one_by_one is None:  # nobody has inspected the network
+            self._try_at_once(inputs[:2])
+        ask = one_by_one if self.one_by_one else at_once
+        return gather_heads(ask(self.target, weights, inputs, buffers), self.heads, tasks)
+
+    def _features(self, tasks: Sequence[int]) -> Tensor:
+        return self.hypernetwork.features(self.hypernetwork.embeddings(tasks))
 
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {"task_buffers": self.task_buffers}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.methods.base import SampleReport, Samples, Setup
+from hnet_cl.methods.base import FIRST, SampleReport, Samples, Setup
 from hnet_cl.methods.classifier import Classifier
 from hnet_cl.methods.distillation import NewHeads, distillation, extend, masks, only
 from hnet_cl.methods.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
@@ -66,7 +66,7 @@ class Replay(Classifier):
     def new_network(self) -> nn.Module:
         make, init = self.setup.make_target, self.settings.init
         started = replace(self.setup, make_target=lambda num_outputs: initialised(make(num_outputs), init))
-        return started.new_target(self.heads.num_outputs, "target")
+        return started.new_target(self.heads.num_outputs, *FIRST)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -31,11 +33,16 @@ class Scratch(Learner):
 
     @property
     def target_size(self) -> int:
-        return sum(parameter.numel() for parameter in self.networks[0].parameters())
+        return sum(weight.numel() for weight in trainable(self.networks[0]).values())
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        own = self.heads.own(0)
+        rehearse_module(self.networks[0], inputs, own.stop - own.start)
+        return []
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
-        self.optimizer = self.setup.make_optimizer(self.networks[self.latest].parameters())
+        self.optimizer = self.setup.make_optimizer(trainable(self.networks[self.latest]).values())
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return {"optimizer": self.optimizer}

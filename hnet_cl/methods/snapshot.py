@@ -1,10 +1,11 @@
 """What a module was at some moment."""
 
-import copy
 from typing import Any
 
 import torch
 from torch import nn
+
+from hnet_cl.hypernet import copied
 
 
 class Snapshot:
@@ -14,7 +15,7 @@ class Snapshot:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._module = copy.deepcopy(module).eval()
+        self._module = copied(module).eval()
 
     @torch.no_grad()
     def __call__(self, *arguments: Any) -> Any:

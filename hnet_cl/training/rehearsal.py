@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Learner, Prediction
+from hnet_cl.methods.network import called
 from hnet_cl.seeding import seeded, stream
-from hnet_cl.targets.bfloat16 import in_float32
 from hnet_cl.training.checks import attempt, kind_of, require, shape_of
 
 TASKS = 2  # tasks that are learned: with the second one what protects the first sets in
@@ -50,11 +50,6 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
             check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, inputs, size, name)
         at = f"method._target_={path_of(method)} with {' and '.join(set(names.values()))}"
         check_learner(learner, small, size, at)
-
-
-def called(network: nn.Module) -> str:
-    """The key and the class of a target network, for people."""
-    return f"target._target_={path_of(type(in_float32(network)))}"
 
 
 def path_of(kind: type) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
-from hnet_cl.seeding import OwnRandomness, stream
+from hnet_cl.seeding import OwnRandomness, seeded, stream
 from hnet_cl.settings import Settings
 from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.checks import not_finite
@@ -132,8 +132,9 @@ def train(
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()
         yield from learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
-        row = evaluate(learner, tasks, latest, settings.eval_batch_size)
-        show_samples(learner, latest, logs)
+        with seeded(seed, "evaluation", latest):  # for networks that draw at random even then
+            row = evaluate(learner, tasks, latest, settings.eval_batch_size)
+            show_samples(learner, latest, logs)
         for log in logs:
             log.row(latest, row.accuracies, row.inferred)
         yield row
@@ -176,7 +177,8 @@ def learn(
         yield
     step.join()
     check_weights(learner, task)
-    learner.end_task()
+    with seeded(seed, "end of task", task.id):
+        learner.end_task()
     for log in logs:
         log.end_task(task.id)
 

@@ -1,5 +1,6 @@
 """Layouts of flat weight vectors, and modules as functions of such vectors."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.hypernet import Layout, TargetNetwork
+from hnet_cl.hypernet import Layout, TargetNetwork, copied
 
 
 def mlp() -> nn.Module:
@@ -31,6 +32,52 @@ class Tied(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decoder(self.encoder(x).relu())
+
+
+class Pretrained(nn.Module):
+    """Frozen parameters, one by the name of a method, an empty one, and a shared module that is not trained."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.train_ = nn.Linear(3, 3).requires_grad_(False)
+        self.again = self.train_
+        self.layout = nn.Parameter(torch.randn(3), requires_grad=False)
+        self.table = nn.Parameter(torch.arange(3), requires_grad=False)
+        self.empty = nn.Parameter(torch.empty(0, 2))
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.again(self.train_(x))[:, self.table] * self.layout)
+
+
+class SharedModules(nn.Module):
+    """A module with statistics under two names, and one parameter under two names in one module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+        self.same = self.norm
+        self.left = nn.Parameter(torch.randn(3))
+        self.right = self.left
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.same(self.norm(x) * self.left) + self.right
+
+
+class Averages(nn.Module):
+    """Replaces its buffers instead of changing them; one of them changes its shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(3))
+        self.register_buffer("cache", torch.zeros(1))
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.mean = 0.5 * self.mean + 0.5 * (x * self.scale).mean(0)
+        self.cache = torch.zeros(len(x))
+        self.seen = {"last": [x * self.scale]}
+        return x * self.scale - self.mean
 
 
 def flat_weights(module: nn.Module) -> Tensor:
@@ -79,7 +126,7 @@ def test_a_parameter_without_dimensions_counts_one() -> None:
 
 
 def test_a_module_without_parameters_is_refused() -> None:
-    with pytest.raises(ValueError, match="ReLU has no parameters"):
+    with pytest.raises(ValueError, match="ReLU has no trainable parameters"):
         TargetNetwork(nn.ReLU())
 
 
@@ -140,6 +187,62 @@ def test_gradients_of_flat_weights_are_the_modules_gradients(make: Any, shape: t
     own = target.layout.flatten({name: p.grad for name, p in module.named_parameters() if p.grad is not None})
     assert weights.grad is not None and weights.grad.any()
     torch.testing.assert_close(weights.grad, own, rtol=0, atol=0)
+
+
+def test_what_is_not_trained_stays_and_is_state() -> None:
+    module, inputs = Pretrained(), torch.randn(4, 3)
+    target = TargetNetwork(module)
+    assert list(target.layout.shapes.items()) == [("head.weight", (2, 3)), ("head.bias", (2,))]
+    assert sorted(target.state_dict()) == [
+        f"frozen/{name}" for name in ("empty", "layout", "table", "train_/bias", "train_/weight")
+    ]
+    assert list(target.parameters()) == []
+    assert torch.equal(target(flat_weights(module), inputs), module(inputs))
+    other = TargetNetwork(Pretrained())
+    assert not torch.equal(other(flat_weights(module), inputs), module(inputs))
+    other.load_state_dict(target.state_dict())
+    assert torch.equal(other(flat_weights(module), inputs), module(inputs))
+    with torch.no_grad():
+        module.layout.zero_()  # the target network has values of its own
+    assert target(flat_weights(module), inputs).std(0).gt(0).all()
+
+
+def test_shared_modules_start_afresh_for_each_task() -> None:
+    module = SharedModules()
+    target, weights = TargetNetwork(module), flat_weights(module)
+    assert list(target.layout.shapes) == ["left", "norm.weight", "norm.bias"]
+    expected = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    for _ in range(2):
+        inputs, buffers = torch.randn(5, 3), target.fresh_buffers()
+        assert all(torch.equal(buffer, expected[name]) for name, buffer in buffers.items())
+        assert torch.equal(target.train()(weights, inputs, buffers), copy.deepcopy(module)(inputs))
+        assert buffers["norm.num_batches_tracked"] == 2
+
+
+def test_buffers_that_a_module_replaces_are_kept() -> None:
+    module, inputs = Averages(), torch.randn(4, 3)
+    target, weights = TargetNetwork(module), flat_weights(module).requires_grad_()
+    buffers = target.fresh_buffers()
+    for _ in range(2):
+        torch.testing.assert_close(target.train()(weights, inputs, buffers), module(inputs), rtol=0, atol=0)
+        assert torch.equal(buffers["mean"], module.mean) and not buffers["mean"].requires_grad
+        module.mean = module.mean.detach()
+    assert buffers["cache"].shape == (1,)
+    before = buffers["mean"].clone()
+    target.train(False)(weights, inputs, buffers)
+    assert torch.equal(buffers["mean"], before), "evaluation moves nothing"
+
+
+def test_a_copy_has_what_a_module_keeps_without_its_graph() -> None:
+    module, inputs = Averages(), torch.randn(4, 3)
+    module(inputs)
+    with pytest.raises(RuntimeError, match="deepcopy"):
+        copy.deepcopy(module)
+    twin = copied(module)
+    assert torch.equal(twin.seen["last"][0], module.seen["last"][0]) and not twin.seen["last"][0].requires_grad
+    assert torch.equal(twin.mean, module.mean) and twin.mean is not module.mean
+    assert twin.scale is not module.scale and twin.scale.requires_grad
+    assert module.seen["last"][0].requires_grad, "the original stays as it is"
 
 
 @pytest.mark.parametrize("rows", [slice(0, 2), slice(2, 5), slice(0, 5)])

@@ -1,13 +1,13 @@
 """The diagonal Fisher information: closed forms on two weights, and both ways of computing it."""
 
-from unittest.mock import Mock
-
 import pytest
 import torch
+from networks import EXAMPLES_ONE_BY_ONE, NETWORKS
 from torch import Tensor, nn
 
+from hnet_cl.hypernet import trainable
 from hnet_cl.methods import fisher
-from hnet_cl.methods.fisher import diagonal_fisher
+from hnet_cl.methods.fisher import diagonal_fisher, fastest
 from hnet_cl.seeding import stream
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
@@ -72,7 +72,8 @@ def one_at_a_time(network: nn.Module, inputs: Tensor, labels: Tensor) -> list[Te
     total = [torch.zeros_like(parameter) for parameter in network.parameters()]
     for x, y in zip(inputs, labels, strict=True):
         loss = nn.functional.cross_entropy(network(x[None]), y[None])
-        for sums, gradient in zip(total, torch.autograd.grad(loss, list(network.parameters())), strict=True):
+        gradients = torch.autograd.grad(loss, list(network.parameters()), materialize_grads=True)
+        for sums, gradient in zip(total, gradients, strict=True):
             sums += gradient.square()
     return [sums / len(inputs) for sums in total]
 
@@ -90,7 +91,7 @@ def one_weight_for_two() -> nn.Module:
 @pytest.mark.parametrize(
     "kind", ["mlp", "in place", "convnet", "a layer used twice", "one weight for two", "weight norm"]
 )
-def test_equals_gradients_of_single_examples(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_gradients_of_single_examples(kind: str) -> None:
     torch.manual_seed(0)
     inputs, labels = torch.randn(20, 1, 6, 6), torch.randint(3, (20,))
     twice = nn.Linear(36, 36)
@@ -103,12 +104,50 @@ def test_equals_gradients_of_single_examples(kind: str, monkeypatch: pytest.Monk
         "a layer used twice": nn.Sequential(nn.Flatten(), twice, nn.Tanh(), twice, nn.Linear(36, 3)),
     }
     network = networks[kind]
-    general = Mock(wraps=fisher._any_network)
-    monkeypatch.setattr(fisher, "_any_network", general)
+    way, _ = fastest(network, inputs[:2])
+    assert way is (fisher.of_linear_layers if kind in ("mlp", "in place") else fisher.at_once)
     found = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1))
     for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
         torch.testing.assert_close(new, expected, rtol=1e-4, atol=1e-7)
-    assert general.called == (kind not in ("mlp", "in place")), "linear layers alone take the short way"
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_way_gives_the_same(kind: str) -> None:
+    network, inputs = NETWORKS[kind](3), torch.randn(5, 2)
+    way, reason = fastest(network, inputs)
+    assert (reason is not None) == (way is fisher.one_by_one) == (kind in EXAMPLES_ONE_BY_ONE)
+    if kind == "dropout always":
+        return  # each time something else
+    labels = torch.randint(3, (5,))
+    slow = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1), fisher.one_by_one)
+    fast = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1), way)
+    assert [values.shape for values in fast] == [parameter.shape for parameter in trainable(network).values()]
+    for one, other in zip(slow, fast, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_short_way_is_not_taken_where_it_would_be_wrong() -> None:
+    assert fastest(NETWORKS["weight used elsewhere"](3), torch.randn(2, 2)) == (fisher.at_once, None)
+    assert fastest(NETWORKS["frozen part"](3), torch.randn(2, 2)) == (fisher.of_linear_layers, None)
+    assert fastest(NETWORKS["unused layers"](3), torch.randn(2, 2)) == (fisher.at_once, None)
+
+
+def test_large_batches_in_parts() -> None:
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cat([self.layer(part) for part in x.split(2)])
+
+    inputs, labels = torch.tensor([[0.5], [0.2], [2.0]]), torch.tensor([0, 1, 1])
+    network = Halves()
+    way, _ = fastest(network, inputs[:2])
+    assert way is fisher.of_linear_layers
+    found = diagonal_fisher(network, [(inputs, labels)], BOTH, "true", stream(1), way)
+    for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
+        torch.testing.assert_close(new, expected)
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.PReLU()], ids=["linear layers", "any network"])
