@@ -37,7 +37,8 @@ def defined(method: str, scenario: str) -> bool:
 
 GRID = [cell for cell in product(NETWORKS, CHOICES, SCENARIOS) if defined(*cell[1:])]
 QUICK = [("frozen part", "hnet", "cl1"), ("frozen part", "scratch", "cl1"), ("masked write", "hnet", "cl1")]
-QUICK += [cell for cell in GRID if cell[1:] in (("hnet_ent", "cl3"), ("ewc", "cl1"))]
+QUICK += [(network, "hnet_ent", "cl3") for network in NETWORKS]
+QUICK += [(network, "ewc", "cl1") for network in ("frozen part", "shared", "rnn", "item", "control flow")]
 QUICK += [("frozen recurrent part", method, "cl1") for method in CHOICES if method not in ("hnet_ent", "ewc")]
 
 

@@ -117,7 +117,7 @@ def refused(method: str, target: Callable[[int], nn.Module]) -> str:
 
 
 @pytest.mark.parametrize(("target", "line"), MAKE.values(), ids=MAKE.keys())
-@pytest.mark.parametrize("method", ["hnet", "hnet_tir", "dgr", "ewc", "scratch"])
+@pytest.mark.parametrize("method", ["hnet", "ewc", "scratch"])
 def test_one_line_before_training(method: str, target: Callable[[int], nn.Module], line: str) -> None:
     message = refused(method, target)
     assert message.startswith("target._target_=") and "\n" not in message
