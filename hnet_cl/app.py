@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Generator
@@ -24,12 +23,12 @@ from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, UserError
 from hnet_cl.help import help_text
+from hnet_cl.interruption import answer, interruption
 from hnet_cl.resolvers import plain, write_config
 from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
 
 EXIT_FAILED_JOBS = 1
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 log = logging.getLogger("hnet_cl")
 
@@ -47,25 +46,18 @@ def main() -> None:
         _stop(error)
     if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
         _register_sweepers()
-        signal.signal(signal.SIGTERM, _interrupt)  # else the jobs of a pool of processes would go on without a head
     try:
         _run()
     except SweepError:
         raise SystemExit(EXIT_FAILED_JOBS) from None
-    except KeyboardInterrupt:
-        _continues("interrupted", EXIT_INTERRUPTED)
-    except Interrupted as error:
-        _continues(str(error), error.exit_code)
+    except Interrupted as reason:
+        _continues(reason)
     except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
         _stop(error)
     except ValueError as error:  # what Hydra raises for a few mistyped choices
         if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
             raise
         _stop(error)
-
-
-def _interrupt(signum: int, _: object) -> NoReturn:
-    raise Interrupted(signum)
 
 
 def _register_sweepers() -> None:
@@ -76,10 +68,13 @@ def _register_sweepers() -> None:
     register(GridSweeper, OptunaSweeper)
 
 
-def _continues(reason: str, exit_code: int) -> NoReturn:
+def _continues(reason: Interrupted) -> NoReturn:
+    """Says how to go on; a signal that came before there was anything to go on from is left to the caller."""
+    if not reason.begun:
+        raise reason
     without = " without fresh=true" if is_set("fresh", sys.argv[1:]) else ""
     print(f"hnet_cl: {reason}; the same command{without} continues this run", file=sys.stderr)
-    raise SystemExit(exit_code) from None
+    raise SystemExit(reason.exit_code) from None
 
 
 def _stop(error: Exception) -> NoReturn:
@@ -99,6 +94,7 @@ class CheckFirst(Callback):
 
         try:
             check(plain(config))
+            answer()
         except (UserError, OmegaConfBaseException) as error:
             _stop(error)
 
@@ -113,12 +109,12 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     from rich.console import Console
 
     from hnet_cl.run import Surroundings, exhaust
-    from hnet_cl.training.interruption import Interruption
 
     job = HydraConfig.get()
     if shared is not None:
         return _turns(config, job, Surroundings(Console(force_interactive=False), shared, label=job.sweep.subdir))
-    with Interruption() as own:
+    with interruption() as own:
+        own.answer()
         return exhaust(_turns(config, job, Surroundings(Console(), own)))
 
 

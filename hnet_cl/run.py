@@ -18,6 +18,7 @@ from hnet_cl.config import Plan, check
 from hnet_cl.errors import BusyError, Interrupted
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
+from hnet_cl.interruption import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick
@@ -25,7 +26,6 @@ from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder, read_result
 from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
-from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.trainer import Log, train
 
@@ -124,7 +124,8 @@ def execute(
     """Builds, trains and records; returns the contents of result.json."""
     console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
-    benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
+    with interruption.interruptible():  # it may have to be fetched
+        benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
@@ -161,7 +162,7 @@ def execute(
             board.finish()
             recorder.finish()
         checkpoints.keep_last()
-        interruption.release()  # of a signal that came while the last task was evaluated
+        interruption.answer()  # to a signal that came while the last task was evaluated
     return read_result(folder) or {}
 
 

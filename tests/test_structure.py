@@ -11,7 +11,15 @@ SOURCE = Path(__file__).parents[1] / "hnet_cl"
 FILES = sorted(SOURCE.rglob("*.py"))
 SWEEPS = {path.relative_to(SOURCE).as_posix() for path in FILES if "sweeps" in path.parts}
 
-SHARED = {"errors", "files", "settings", "seeding", "suggest"}  # leaves that know nothing of the house
+SHARED = {
+    "errors",
+    "files",
+    "interruption",
+    "settings",
+    "seeding",
+    "streams",
+    "suggest",
+}  # leaves that know nothing of the house
 MAY_IMPORT = {
     "hypernet": set(),
     "targets": set(),
@@ -20,9 +28,8 @@ MAY_IMPORT = {
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED | {"identity"},
-    "sweeps": SHARED
-    | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
-    "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
+    "sweeps": SHARED | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results"},
+    "report": {"errors", "files", "identity", "interruption", "streams", "suggest", "results.metrics", "results.plots"},
     "memory": set(),
     "identity": set(),
     "conf_files": set(),
@@ -37,11 +44,11 @@ MAY_IMPORT = {
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},
     "app": SHARED
-    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"}
-    | {"training.interruption"},
-    "__main__": {"app"},
+    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"},
+    "__main__": {"app", "interruption", "streams"},
     "__init__": set(),
-} | {leaf: set() for leaf in SHARED}
+    "interruption": {"errors"},
+} | {leaf: set() for leaf in SHARED - {"interruption"}}
 
 
 def part_of(path: Path) -> str:
@@ -82,7 +89,11 @@ def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
         ({"hypernet"}, {"torch"}),
         ({"targets"}, {"torch", "pydantic"}),
         ({"report"}, {"matplotlib", "numpy", "pydantic", "yaml"}),
-        ({"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}, set()),
+        (
+            {"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}
+            | {"interruption", "streams"},
+            set(),
+        ),
     ],
 )
 def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:

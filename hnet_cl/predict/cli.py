@@ -11,7 +11,6 @@ from hnet_cl.suggest import nearest
 
 EXIT_UNUSABLE = 1
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 KEYS = ("run", "input", "task", "output", "batch_size", "device")
 EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
@@ -72,8 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    except KeyboardInterrupt:
-        raise SystemExit(EXIT_INTERRUPTED) from None
     except (UserError, OSError) as error:
         print(f"hnet_cl.predict: {error}", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
