@@ -24,7 +24,7 @@ class Result(BaseModel):
     """The keys of a result.json that the report computes with; other keys may come and go between versions."""
 
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
-    status: Literal["running", "finished", "failed"]
+    status: Literal["running", "interrupted", "finished", "failed"]
     error: str | None = None
     config_id: str
     benchmark: str

@@ -18,7 +18,7 @@ class Selection:
     Attributes:
         finished: what is averaged, one run of each configuration and seed.
         repeats: finished runs of a configuration and seed that is in `finished` already, with the folder of that one.
-        incomplete: running or interrupted.
+        incomplete: running (or killed) or interrupted.
         failed: ended by an error.
         unreadable: folders that say nothing.
     """
@@ -44,7 +44,8 @@ def select(runs: Sequence[Run], unreadable: Sequence[Unreadable], ignored: Itera
         if run.result.status == "finished":
             first = finished.setdefault((*identity(run), run.result.seed), run)
             repeats += [(run, first)] if first is not run else []
-    incomplete, failed = ([run for run in runs if run.result.status == status] for status in ("running", "failed"))
+    incomplete = [run for run in runs if run.result.status in ("running", "interrupted")]
+    failed = [run for run in runs if run.result.status == "failed"]
     return Selection([*finished.values()], repeats, incomplete, failed, unreadable)
 
 

@@ -36,7 +36,7 @@ def test_an_unfinished_run_may_have_holes_and_no_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"status": "done"}, "status: input should be 'running', 'finished' or 'failed'"),
+        ({"status": "done"}, "status: input should be 'running', 'interrupted', 'finished' or 'failed'"),
         ({"method": None}, "method: field required"),
         ({"data": {"name": "mnist"}}, "data.checksum: field required"),
         ({"seed": "1"}, "seed: input should be a valid integer"),
@@ -70,4 +70,4 @@ def test_no_value_breaks_the_reader(tmp_path_factory: pytest.TempPathFactory, ke
         result, _ = parse(json.dumps(raw | {key: value}).encode())
     except ValueError:
         return
-    assert result.status in ("running", "finished", "failed")
+    assert result.status in ("running", "interrupted", "finished", "failed")
