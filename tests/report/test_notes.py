@@ -13,7 +13,9 @@ def test_every_kind(tmp_path: Path) -> None:
     first = write_run(tmp_path)
     copy = write_run(tmp_path / "z")
     stopped = [
-        write_run(tmp_path, seed=2, status="interrupted", error="interrupted by SIGTERM", accuracy_matrix=[[1.0, None]]),
+        write_run(
+            tmp_path, seed=2, status="interrupted", error="interrupted by SIGTERM", accuracy_matrix=[[1.0, None]]
+        ),
         write_run(tmp_path, seed=3, status="running", accuracy_matrix=[]),
     ]
     failed = write_run(tmp_path, seed=4, status="failed", error="loss is nan\n\x1b[31mat iteration 3", num_tasks=2)
