@@ -25,7 +25,7 @@ from hnet_cl.errors import BusyError, Interrupted, UserError
 from hnet_cl.help import help_text
 from hnet_cl.interruption import answer, interruption
 from hnet_cl.resolvers import plain, write_config
-from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
+from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
 EXIT_FAILED_JOBS = 1
 EXIT_USER_ERROR = 2
@@ -135,8 +135,11 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
-        if not isinstance(error, BusyError):
+        busy = isinstance(error, BusyError)
+        if not busy:
             record_failure(folder, settings, overrides, line)
+        if busy and job.mode == RunMode.MULTIRUN:
+            raise BusyJobError(line) from None
         if job.mode == RunMode.MULTIRUN:
             log.error("failed: %s (%s)", line, folder, exc_info=not mendable or settings["debug"])
             raise JobError(line) from None  # the other jobs of a sweep go on

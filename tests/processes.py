@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """`python -m hnet_cl` with these arguments."""
+def start(*arguments: str, process_group: int | None = None, **environment: str) -> subprocess.Popen[str]:
+    """`python -m hnet_cl` with these arguments; with `process_group=0` in a group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "hnet_cl", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, **environment},
+        process_group=process_group,
     )
 
 

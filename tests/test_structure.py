@@ -105,7 +105,8 @@ def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
     [
         ("hydra", {"app.py", "complaints.py", *SWEEPS}),
         ("omegaconf", {"app.py", "complaints.py", "resolvers.py", *SWEEPS}),
-        ("hydra_plugins", {"sweeps/submitit.py", "sweeps/ray.py"}),
+        ("hydra_plugins", {"sweeps/joblib.py", "sweeps/submitit.py", "sweeps/ray.py"}),
+        ("joblib", {"sweeps/joblib.py"}),
         ("ray", {"sweeps/ray.py"}),
         ("submitit", {"sweeps/submitit.py"}),
         ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py"}),

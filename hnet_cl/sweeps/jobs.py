@@ -17,12 +17,16 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hnet_cl.complaints import explain
 from hnet_cl.errors import UserError
+from hnet_cl.interruption import answer, entered, sleep
 from hnet_cl.resolvers import plain
 from hnet_cl.results.failure import record_failure
 from hnet_cl.results.recorder import RESULT, read_result
-from hnet_cl.sweeps.errors import DeadError, JobError, PrunedError
+from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 
-Status = Literal["finished", "pruned", "failed"]
+Status = Literal["finished", "pruned", "busy", "failed"]
+
+LONGEST_WAIT_S = 60  # between two looks at what another process is working on
+PATIENCE_S = 15  # that a worker of a sweep which was killed needs at most to end, and to let go of its run
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class Job:
 class Outcome:
     """What became of a job; `metrics` are those of result.json, `error` is one line.
 
-    `earlier`: it was finished before this sweep began. `folder` is None if the configuration does not even say that.
+    `earlier`: it was finished before this sweep began, or by another process. `folder` is None if the configuration
+    does not even say that.
     """
 
     overrides: Sequence[str]
@@ -90,16 +95,28 @@ def compose(
         HydraConfig.instance().cfg = outer
 
 
-def finish(jobs: Sequence[Job | Outcome], launcher: Launcher, first: int) -> list[Outcome]:
+def finish(
+    jobs: Sequence[Job | Outcome], launcher: Launcher, first: int, patience: float = PATIENCE_S
+) -> list[Outcome]:
     """Brings all jobs to their end and returns an outcome for each.
 
     Those finished already are not launched; of several with the same run folder one is. `first` is the number that
-    the launcher gives to the first job of this batch.
+    the launcher gives to the first job of this batch. Jobs that another process is working on come last; what it has
+    not finished or given up after `patience` seconds is left to it.
     """
     wanted = {job.folder: job for job in jobs if isinstance(job, Job)}
     ended = {folder: earlier for folder, job in wanted.items() if (earlier := _earlier(job))}
     missing = [job for folder, job in wanted.items() if folder not in ended]
-    ended |= {job.folder: outcome for job, outcome in zip(missing, _launch(missing, launcher, first), strict=True)}
+    until, wait = time.monotonic() + patience, 1.0
+    while True:
+        ended |= {job.folder: outcome for job, outcome in zip(missing, _launch(missing, launcher, first), strict=True)}
+        missing = [job for job in missing if ended[job.folder].status == "busy"]
+        if not missing or time.monotonic() > until:
+            break
+        sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT_S)
+        ended |= {job.folder: earlier for job in missing if (earlier := _earlier(job))}
+        missing = [job for job in missing if ended[job.folder].status == "busy"]
     return [ended[job.folder] if isinstance(job, Job) else job for job in jobs]
 
 
@@ -129,8 +146,12 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
     if not jobs:
         return []
     since = time.time() - 1  # file systems count coarsely
+    answer()
+    if own := entered():
+        own.begun = True
     try:
         returns = launcher.launch([job.launched_as() for job in jobs], initial_job_idx=first)
+        answer()
         return [_outcome(job, done) for job, done in zip(jobs, returns, strict=True)]
     except (BrokenExecutor, OSError) as error:  # one killed process ends its whole pool, one unusable folder a loop
         reason = _one_line(error)
@@ -160,7 +181,8 @@ def _outcome(job: Job, done: JobReturn) -> Outcome:
         return Outcome(job.overrides, job.folder, "finished", value)
     if isinstance(value, DeadError):
         return _dead(job, str(value))
-    status: Status = "pruned" if isinstance(value, PrunedError) else "failed"
+    ends: dict[type, Status] = {PrunedError: "pruned", BusyJobError: "busy"}
+    status = ends.get(type(value), "failed")
     return Outcome(job.overrides, job.folder, status, {}, _one_line(value))
 
 
