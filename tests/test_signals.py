@@ -124,6 +124,25 @@ def test_the_other_commands_end_with_one_line(program: str, tmp_path: Path) -> N
     assert (code, err) == (130, f"hnet_cl.{program}: interrupted by SIGINT\n")
 
 
+def test_no_import_is_torn_apart(tmp_path: Path) -> None:
+    """A signal that comes in the middle of one takes effect behind it."""
+    (tmp_path / "slow.py").write_text(
+        "import time\nprint(flush=True)\ntime.sleep(0.7)\nopen('imported', 'w').close()\n"
+    )
+    code = "from hnet_cl.interruption import command\nwith command('x') as own:\n    own.release()\n    import slow, time\n"
+    process = begin(
+        ["-c", code + "    time.sleep(60)"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths(tmp_path)}
+    )
+    assert process.stdout
+    process.stdout.readline()
+    assert end(process, signal.SIGINT) == (130, "x: interrupted by SIGINT\n")
+    assert (tmp_path / "imported").exists()
+
+
+def paths(*first: Path) -> str:
+    return os.pathsep.join(map(str, [*first, Path(__file__).parents[1]]))
+
+
 def test_a_second_signal_ends_a_run_at_once_whatever_it_does(tmp_path: Path) -> None:
     """Here a step that takes for ever outside of Python."""
     endless = "import torch; torch.set_num_threads(1); x = torch.ones(20000, 20000); print(flush=True); x @ x"

@@ -106,17 +106,17 @@ def finish(
     """
     wanted = {job.folder: job for job in jobs if isinstance(job, Job)}
     ended = {folder: earlier for folder, job in wanted.items() if (earlier := _earlier(job))}
-    missing = [job for folder, job in wanted.items() if folder not in ended]
+
+    def launch(missing: list[Job]) -> None:
+        ended.update(zip((job.folder for job in missing), _launch(missing, launcher, first), strict=True))
+
+    launch([job for folder, job in wanted.items() if folder not in ended])
     until, wait = time.monotonic() + patience, 1.0
-    while True:
-        ended |= {job.folder: outcome for job, outcome in zip(missing, _launch(missing, launcher, first), strict=True)}
-        missing = [job for job in missing if ended[job.folder].status == "busy"]
-        if not missing or time.monotonic() > until:
-            break
+    while (busy := [job for job in wanted.values() if ended[job.folder].status == "busy"]) and time.monotonic() < until:
         sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT_S)
-        ended |= {job.folder: earlier for job in missing if (earlier := _earlier(job))}
-        missing = [job for job in missing if ended[job.folder].status == "busy"]
+        ended |= {job.folder: earlier for job in busy if (earlier := _earlier(job))}
+        launch([job for job in busy if ended[job.folder].status == "busy"])
     return [ended[job.folder] if isinstance(job, Job) else job for job in jobs]
 
 
