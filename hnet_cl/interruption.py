@@ -165,12 +165,13 @@ class Interruption:
 
     def _watch(self, reading: int) -> None:
         """Counts signals, as they come, in a thread of its own, and repeats one that was put off."""
-        asked = 0
+        asked, wait = 0, None
         while True:
-            if not select.select([reading], [], [], RETRY_S if self._pending is not None else None)[0]:
+            if not select.select([reading], [], [], wait)[0]:
                 if self._put_off and self._pending is not None:
                     self._send(self._pending)
                 continue
+            wait = RETRY_S
             for signum in os.read(reading, 64):
                 if signum in ENDING and self._repeats:
                     self._repeats -= 1

@@ -129,23 +129,21 @@ def test_no_import_is_torn_apart(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text(
         "import time\nprint(flush=True)\ntime.sleep(0.7)\nopen('imported', 'w').close()\n"
     )
-    code = "from hnet_cl.interruption import command\nwith command('x') as own:\n    own.release()\n    import slow, time\n"
-    process = begin(
-        ["-c", code + "    time.sleep(60)"], cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths(tmp_path)}
+    (tmp_path / "main.py").write_text(
+        "import time\nfrom hnet_cl.interruption import command\n"
+        "with command('x') as own:\n    own.release()\n    import slow\n    time.sleep(30)\n"
     )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    process = begin(["main.py"], cwd=tmp_path, env=environment)
     assert process.stdout
     process.stdout.readline()
     assert end(process, signal.SIGINT) == (130, "x: interrupted by SIGINT\n")
     assert (tmp_path / "imported").exists()
 
 
-def paths(*first: Path) -> str:
-    return os.pathsep.join(map(str, [*first, Path(__file__).parents[1]]))
-
-
 def test_a_second_signal_ends_a_run_at_once_whatever_it_does(tmp_path: Path) -> None:
     """Here a step that takes for ever outside of Python."""
-    endless = "import torch; torch.set_num_threads(1); x = torch.ones(20000, 20000); print(flush=True); x @ x"
+    endless = "import torch; torch.set_num_threads(1); x = torch.ones(10000, 10000); print(flush=True); x @ x"
     code = f"from hnet_cl.interruption import command\nwith command('hnet_cl'):\n    {endless}"
     process = begin(["-c", code])
     assert process.stdout
