@@ -135,11 +135,10 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
-        busy = isinstance(error, BusyError)
-        if not busy:
-            record_failure(folder, settings, overrides, line)
-        if busy and job.mode == RunMode.MULTIRUN:
+        if isinstance(error, BusyError) and job.mode == RunMode.MULTIRUN:
             raise BusyJobError(line) from None
+        if not isinstance(error, BusyError):
+            record_failure(folder, settings, overrides, line)
         if job.mode == RunMode.MULTIRUN:
             log.error("failed: %s (%s)", line, folder, exc_info=not mendable or settings["debug"])
             raise JobError(line) from None  # the other jobs of a sweep go on
