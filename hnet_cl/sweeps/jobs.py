@@ -16,8 +16,8 @@ from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from hnet_cl.complaints import explain
-from hnet_cl.errors import UserError
-from hnet_cl.interruption import answer, entered, sleep
+from hnet_cl.errors import Interrupted, UserError
+from hnet_cl.interruption import answer, sleep
 from hnet_cl.resolvers import plain
 from hnet_cl.results.failure import record_failure
 from hnet_cl.results.recorder import RESULT, read_result
@@ -147,12 +147,13 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
         return []
     since = time.time() - 1  # file systems count coarsely
     answer()
-    if own := entered():
-        own.begun = True
     try:
         returns = launcher.launch([job.launched_as() for job in jobs], initial_job_idx=first)
         answer()
         return [_outcome(job, done) for job, done in zip(jobs, returns, strict=True)]
+    except Interrupted as reason:
+        reason.begun |= any((job.folder / RESULT).exists() for job in jobs)
+        raise
     except (BrokenExecutor, OSError) as error:  # one killed process ends its whole pool, one unusable folder a loop
         reason = _one_line(error)
         if len(jobs) == 1:

@@ -16,7 +16,7 @@ from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from submitit import AutoExecutor, SlurmJob
 
-from hnet_cl.interruption import answer
+from hnet_cl.interruption import entered
 from hnet_cl.sweeps.errors import DeadError
 from hnet_cl.sweeps.workers import Lifeline, Worker
 
@@ -100,8 +100,9 @@ def lost(job: Any) -> bool:
     for second in itertools.count(1):
         if job.done() or missed == LOOKS:
             break
-        if isinstance(job, SlurmJob):
-            answer()
+        if isinstance(job, SlurmJob) and (own := entered()):
+            own.begun = True
+            own.answer()
         time.sleep(1)
         if second % LOOK_EVERY_S == 0:
             missed = missed + 1 if left_queue(job) else 0
