@@ -151,8 +151,8 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
         returns = launcher.launch([job.launched_as() for job in jobs], initial_job_idx=first)
         answer()
         return [_outcome(job, done) for job, done in zip(jobs, returns, strict=True)]
-    except Interrupted as reason:
-        reason.begun |= any((job.folder / RESULT).exists() for job in jobs)
+    except Interrupted as asked:
+        asked.begun |= any((job.folder / RESULT).exists() for job in jobs)
         raise
     except (BrokenExecutor, OSError) as error:  # one killed process ends its whole pool, one unusable folder a loop
         reason = _one_line(error)
