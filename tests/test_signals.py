@@ -85,6 +85,15 @@ def check_end(process: subprocess.Popen[str], signum: signal.Signals, outputs: P
     return known[err]
 
 
+def until_training(words: Sequence[str], outputs: Path) -> float:
+    """Seconds that a command needs until it trains, on this machine at the moment."""
+    began = time.monotonic()
+    process = begin([*words, f"output_dir={outputs}"])
+    await_path(process, outputs, "result.json")
+    end(process, signal.SIGKILL)
+    return time.monotonic() - began
+
+
 def kill_often(words: Sequence[str], outputs: Path, kills: int, seed: int, latest: float) -> set[str]:
     """Ends the same command at random moments; what it was doing then."""
     moments, met = random.Random(seed), set()
@@ -111,8 +120,9 @@ def test_signals_at_any_time(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_signals_at_any_time_of_a_sweep(tmp_path: Path) -> None:
     sweep = ("-m", "hnet_cl", *LONG, "seed=1,2", "-m")
-    assert "running" in kill_often(sweep, tmp_path / "a", 8, seed=1, latest=10.0)
-    assert "running" in kill_often([*sweep, "hydra/launcher=one_process"], tmp_path / "b", 8, seed=2, latest=10.0)
+    latest = 2 * until_training(sweep, tmp_path / "first")
+    assert "running" in kill_often(sweep, tmp_path / "a", 8, seed=1, latest=latest)
+    assert "running" in kill_often([*sweep, "hydra/launcher=one_process"], tmp_path / "b", 8, seed=2, latest=latest)
 
 
 @pytest.mark.parametrize("program", ["report", "predict"])
