@@ -1,6 +1,17 @@
-"""`python -m hnet_cl`."""
+"""`python -m hnet_cl`, and the console script. Signals are held, and output is safe, before anything else happens."""
 
-from hnet_cl.app import main
+from hnet_cl import interruption, streams
+
+
+def main() -> None:
+    """Runs what the command line says; see `hnet_cl.app.main`."""
+    streams.forgive()
+    with interruption.command("hnet_cl", " before training began"):
+        from hnet_cl.app import main as run
+
+        interruption.answer()
+        run()
+
 
 if __name__ == "__main__":
     main()

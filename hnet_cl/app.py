@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Generator
@@ -23,14 +22,14 @@ from yaml import YAMLError
 from hnet_cl.arguments import flags_last, is_set, refuse_names, run_folder, spread_seeds
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import Interrupted, OccupiedError, UserError
+from hnet_cl.errors import BusyError, Interrupted, OccupiedError, UserError
 from hnet_cl.help import help_text
+from hnet_cl.interruption import answer, interruption
 from hnet_cl.resolvers import named, setup_files
-from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
+from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
 EXIT_FAILED_JOBS = 1
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 log = logging.getLogger("hnet_cl")
 
@@ -48,25 +47,18 @@ def main() -> None:
         _stop(error)
     if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
         _register_sweepers()
-        signal.signal(signal.SIGTERM, _interrupt)  # else the jobs of a pool of processes would go on without a head
     try:
         _run()
     except SweepError:
         raise SystemExit(EXIT_FAILED_JOBS) from None
-    except KeyboardInterrupt:
-        _continues("interrupted", EXIT_INTERRUPTED)
-    except Interrupted as error:
-        _continues(str(error), error.exit_code)
+    except Interrupted as reason:
+        _continues(reason)
     except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
         _stop(error)
     except ValueError as error:  # what Hydra raises for a few mistyped choices
         if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
             raise
         _stop(error)
-
-
-def _interrupt(signum: int, _: object) -> NoReturn:
-    raise Interrupted(signum)
 
 
 def _register_sweepers() -> None:
@@ -77,10 +69,13 @@ def _register_sweepers() -> None:
     register(GridSweeper, OptunaSweeper)
 
 
-def _continues(reason: str, exit_code: int) -> NoReturn:
+def _continues(reason: Interrupted) -> NoReturn:
+    """Says how to go on; a signal that came before there was anything to go on from is left to the caller."""
+    if not reason.begun:
+        raise reason
     without = " without fresh=true" if is_set("fresh", sys.argv[1:]) else ""
     print(f"hnet_cl: {reason}; the same command{without} continues this run", file=sys.stderr)
-    raise SystemExit(exit_code) from None
+    raise SystemExit(reason.exit_code) from None
 
 
 def _stop(error: Exception) -> NoReturn:
@@ -104,6 +99,7 @@ class CheckFirst(Callback):
             settings = named(config, config.hydra.runtime.choices)
             check(settings)
             earlier_result(run_folder(config.hydra.run.dir, "hydra.run.dir"), settings)
+            answer()
         except (UserError, OSError, OmegaConfBaseException) as error:
             _stop(error)
 
@@ -118,12 +114,12 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     from rich.console import Console
 
     from hnet_cl.run import Surroundings, exhaust
-    from hnet_cl.training.interruption import Interruption
 
     job = HydraConfig.get()
     if shared is not None:
         return _turns(config, job, Surroundings(Console(force_interactive=False), shared, label=job.sweep.subdir))
-    with Interruption() as own:
+    with interruption() as own:
+        own.answer()
         return exhaust(_turns(config, job, Surroundings(Console(), own)))
 
 
@@ -144,6 +140,8 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
+        if isinstance(error, BusyError) and job.mode == RunMode.MULTIRUN:
+            raise BusyJobError(line) from None
         if not isinstance(error, OccupiedError):
             record_failure(folder, settings, overrides, line)
         if job.mode == RunMode.MULTIRUN:

@@ -20,11 +20,15 @@ class BusyError(OccupiedError):
 
 
 class Interrupted(BaseException):
-    """The run was asked to end by a signal. No Exception: nobody but the command line should catch it."""
+    """The run was asked to end by a signal. No Exception: nobody but the command line should catch it.
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
+    `begun`: whether there is anything that could be continued.
+    """
+
+    def __init__(self, signum: int, begun: bool = False) -> None:
+        super().__init__(signum, begun)
         self.signum = signum
+        self.begun = begun
 
     def __str__(self) -> str:
         return f"interrupted by {signal.Signals(self.signum).name}"

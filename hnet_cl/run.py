@@ -19,6 +19,7 @@ from hnet_cl.config import Plan, check
 from hnet_cl.errors import BusyError, Interrupted, UserError
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
+from hnet_cl.interruption import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick
@@ -37,7 +38,6 @@ from hnet_cl.results.run_folder import (
 )
 from hnet_cl.results.tensorboard import TensorBoardLog
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
-from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.probe import probe
 from hnet_cl.training.rehearsal import rehearse
@@ -160,7 +160,8 @@ def execute(
     """Builds, trains and records; returns the contents of result.json."""
     console, interruption = surroundings.console, surroundings.interruption
     device = build.build_device(plan.device)
-    benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
+    with interruption.interruptible():  # it may have to be fetched
+        benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build_rehearsed(plan, benchmark, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
@@ -198,7 +199,7 @@ def execute(
             board.finish()
             recorder.finish()
         checkpoints.keep_last()
-        interruption.release()  # of a signal that came while the last task was evaluated
+        interruption.answer()  # to a signal that came while the last task was evaluated
     return read_result(folder) or {}
 
 

@@ -14,6 +14,7 @@ from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
 from hnet_cl.hypernet import Hypernetwork
+from hnet_cl.interruption import Interruption
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
@@ -26,7 +27,6 @@ from hnet_cl.run import Request, Surroundings, exhaust, run_in_turns
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.training.evaluation import Row
-from hnet_cl.training.interruption import Interruption
 from hnet_cl.training.trainer import TrainingSettings, train
 
 CPU = torch.device("cpu")

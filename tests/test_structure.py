@@ -12,7 +12,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 SWEEPS = {path.relative_to(SOURCE).as_posix() for path in FILES if "sweeps" in path.parts}
 
 # Leaves that know nothing of the house.
-SHARED = {"errors", "files", "plain_text", "regular_files", "settings", "seeding", "suggest"}
+SHARED = {"errors", "files", "interruption", "plain_text", "regular_files", "settings", "seeding", "streams", "suggest"}
 MAY_IMPORT = {
     "hypernet": set(),
     "targets": set(),
@@ -21,9 +21,8 @@ MAY_IMPORT = {
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": SHARED | {"benchmarks.base", "memory", "methods.base", "methods.network", "tensor_files"},
     "results": SHARED | {"identity"},
-    "sweeps": SHARED
-    | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
-    "report": {"errors", "files", "identity", "plain_text", "regular_files", "suggest"}
+    "sweeps": SHARED | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results"},
+    "report": {"errors", "files", "identity", "interruption", "plain_text", "regular_files", "streams", "suggest"}
     | {"results.metrics", "results.plots", "results.run_folder"},
     "tensor_files": {"regular_files"},
     "memory": set(),
@@ -41,11 +40,11 @@ MAY_IMPORT = {
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},
     "app": SHARED
-    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"}
-    | {"training.interruption"},
-    "__main__": {"app"},
+    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"},
+    "__main__": {"app", "interruption", "streams"},
     "__init__": set(),
-} | {leaf: set() for leaf in SHARED}
+    "interruption": {"errors"},
+} | {leaf: set() for leaf in SHARED - {"interruption"}}
 
 
 def part_of(path: Path) -> str:
@@ -86,7 +85,11 @@ def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
         ({"hypernet"}, {"torch"}),
         ({"targets"}, {"torch", "pydantic"}),
         ({"report"}, {"matplotlib", "numpy", "pydantic"}),
-        ({"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}, set()),
+        (
+            {"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}
+            | {"interruption", "streams"},
+            set(),
+        ),
         ({"plain_text"}, set()),
         ({"regular_files"}, {"yaml"}),
         ({"tensor_files"}, {"torch"}),
@@ -101,12 +104,13 @@ def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
     [
         ("hydra", {"app.py", "complaints.py", *SWEEPS}),
         ("omegaconf", {"app.py", "complaints.py", "resolvers.py", *SWEEPS}),
-        ("hydra_plugins", {"sweeps/submitit.py", "sweeps/ray.py"}),
+        ("hydra_plugins", {"sweeps/joblib.py", "sweeps/submitit.py", "sweeps/ray.py"}),
+        ("joblib", {"sweeps/joblib.py"}),
         ("ray", {"sweeps/ray.py"}),
         ("submitit", {"sweeps/submitit.py"}),
         ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py"}),
         ("torchvision", {"benchmarks/_torchvision.py"}),
-        ("tensorboard", {"results/tensorboard.py"}),
+        ("tensorboard", {"results/tensorboard.py", "results/events.py"}),
     ],
 )
 def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import re
 import resource
 import shutil
 import signal
@@ -100,7 +101,7 @@ def test_sigterm_saves_and_ends_with_143(terminated: Any) -> None:
     assert code == 143
     assert err == "hnet_cl: interrupted by SIGTERM; the same command continues this run\n"
     result = result_of(only_run(outputs))
-    assert (result["status"], result["error"]) == ("running", "interrupted by SIGTERM")
+    assert (result["status"], result["error"]) == ("interrupted", "interrupted by SIGTERM")
     assert ITERATIONS < result["iterations"] == iterations_at(checkpoints(outputs)[-1]) < 3 * ITERATIONS
 
 
@@ -117,7 +118,9 @@ def test_ctrl_c_ends_with_130_and_what_was_interrupted_twice_ends_as_if_never(
     await_checkpoint(process, outputs)
     code, err = end(process, signal.SIGINT)
     assert (code, err) == (130, "hnet_cl: interrupted by SIGINT; the same command continues this run\n")
-    assert_same_run(folder_of(hnet_cl(*SHORT, f"output_dir={outputs}")), straight)
+    done = hnet_cl(*SHORT, f"output_dir={outputs}")
+    assert re.match(r"This run continues after task \d, iteration \d+ of 600 of task \d\.\n", done.stdout)
+    assert_same_run(folder_of(done), straight)
 
 
 @pytest.mark.slow

@@ -14,7 +14,6 @@ from hnet_cl.suggest import nearest
 
 EXIT_UNUSABLE = 1
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust")
 LONGEST = 1000  # characters of a line; a damaged or forged file may have put anything into it
@@ -85,8 +84,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return
-    except KeyboardInterrupt:
-        raise SystemExit(EXIT_INTERRUPTED) from None
     except UserError as error:
         for line in str(error).split("\n"):
             complain(line)

@@ -2,9 +2,14 @@
 
 import sys
 
+from hnet_cl import interruption, streams
+
 if __name__ == "__main__":
     if not sys.flags.safe_path:
         del sys.path[0]  # the working directory, where a module `yaml` may lie beside a stranger's runs
-    from hnet_cl.report.cli import main
+    streams.fill_closed()
+    with interruption.command("hnet_cl.report") as signals:
+        from hnet_cl.report.cli import main
 
-    main()
+        signals.release()
+        main()

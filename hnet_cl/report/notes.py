@@ -47,4 +47,5 @@ def _likeness(run: Run, first: Run) -> str:
 def _progress(run: Run) -> str:
     result = run.result
     done = f"{len(result.accuracy_matrix)} of {result.num_tasks} tasks" if result.num_tasks else "before its first task"
-    return f"{done}: {result.error}" if result.error else done
+    why = result.error or ("running, or killed" if result.status == "running" else "")
+    return f"{done}: {why}" if why else done

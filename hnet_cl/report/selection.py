@@ -18,7 +18,7 @@ class Selection:
     Attributes:
         finished: what is averaged, one run of each configuration and seed.
         repeats: finished runs of a configuration and seed that is in `finished` already, with the folder of that one.
-        incomplete: running or interrupted.
+        incomplete: running (or killed) or interrupted.
         failed: ended by an error.
         unreadable: folders that say nothing.
     """

@@ -32,6 +32,8 @@ class _RateColumn(ProgressColumn):
 class ConsoleLog:
     """A progress bar over the whole run on a terminal, else one plain line per finished task.
 
+    A run that continues says so, and where.
+
     Use as a context manager, or call `close`, so that an exception or Ctrl-C leaves the terminal as it was.
 
     Args:
@@ -45,8 +47,10 @@ class ConsoleLog:
         self._console = console
         self._task_names = task_names
         self._label = label and f"{label}: "
+        self._iterations = iterations
         self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._started = time.perf_counter()
+        self._begun = False
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
@@ -71,6 +75,11 @@ class ConsoleLog:
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
         done = self._before[task] + iteration
+        if done and not self._begun:
+            places = [f"task {task}"] if task else []
+            places += [f"iteration {iteration} of {self._iterations[task]} of task {task + 1}"] if iteration else []
+            self._print(f"This run continues after {', '.join(places)}.")
+        self._begun = True
         self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
         self._bar.start()
 
@@ -96,12 +105,14 @@ class ConsoleLog:
         if not self._console.is_interactive:
             count = f"task {task + 1}/{len(self._task_names)}"
             elapsed = time.perf_counter() - self._started
-            line = f"{self._label}{count} ({self._task_names[task]}): {mean}, {elapsed:.1f} s"
-            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._print(f"{count} ({self._task_names[task]}): {mean}, {elapsed:.1f} s")
 
     def close(self) -> None:
         """Take the bar off; the terminal is as it was."""
         self._bar.stop()
+
+    def _print(self, line: str) -> None:
+        self._console.print(f"{self._label}{line}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(

@@ -192,8 +192,8 @@ class RunRecorder:
         self._write_result("finished")
 
     def interrupt(self, reason: str) -> None:
-        """The run was asked to end and can continue: it stays "running". Does not raise OSError, as `fail`."""
-        self._end("running", reason)
+        """The run was asked to end and can continue. Does not raise OSError, as `fail`."""
+        self._end("interrupted", reason)
 
     def fail(self, error: str) -> None:
         """The run ended by `error`. Does not raise OSError, which would hide it when the disk is full."""

@@ -37,6 +37,7 @@ class TensorBoardLog:
         matrix: metrics.Matrix = (),
     ) -> None:
         self._folder = folder
+        self._learned = len(matrix)
         self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._yardstick = yardstick
         self._hparams = hparams
@@ -44,18 +45,22 @@ class TensorBoardLog:
         self._inferred: Sequence[Sequence[int]] | None = None
         self._open: SummaryWriter | None = None
 
-    def _writer(self, first_step: int = 0) -> "SummaryWriter":
+    def _writer(self, iterations: int | None = None) -> "SummaryWriter":
+        """Opened where the run starts or continues: after `iterations`, by default those of the tasks learned."""
         if self._open is None:
             from torch.utils.tensorboard import SummaryWriter  # costs a second, so not before it is needed
 
-            # Events of a run that was killed may reach beyond the checkpoint it continues from.
-            self._open = SummaryWriter(str(self._folder), purge_step=first_step or None)
+            from hnet_cl.results.events import cut_back
+
+            done = self._before[self._learned] if iterations is None else iterations
+            cut_back(self._folder, done, self._learned)
+            # A TensorBoard that has read what was beyond forgets it too.
+            self._open = SummaryWriter(str(self._folder), purge_step=done + 1 if done else None)
         return self._open
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
-        done = self._before[task] + iteration
-        self._writer(done + 1 if done else 0)
+        self._writer(self._before[task] + iteration)
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Named losses of an iteration (counted from 1 within the task)."""

@@ -9,6 +9,10 @@ class DeadError(JobError):
     """The job's process died, so that it could not even record its failure."""
 
 
+class BusyJobError(JobError):
+    """Another process works on the job's run."""
+
+
 class PrunedError(Exception):
     """A search saw no hope in this job and stopped it."""
 

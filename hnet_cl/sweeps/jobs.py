@@ -18,14 +18,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hnet_cl.arguments import refuse_names, run_folder
 from hnet_cl.complaints import explain
-from hnet_cl.errors import UserError
+from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.identity import config_id
+from hnet_cl.interruption import answer, sleep
 from hnet_cl.resolvers import named
 from hnet_cl.results.failure import record_failure
 from hnet_cl.results.run_folder import RESULT, finished_result, on_stand_in, settled
-from hnet_cl.sweeps.errors import DeadError, JobError, PrunedError
+from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 
-Status = Literal["finished", "pruned", "failed"]
+Status = Literal["finished", "pruned", "busy", "failed"]
+
+LONGEST_WAIT_S = 60  # between two looks at what another process is working on
+PATIENCE_S = 15  # that a worker of a sweep which was killed needs at most to end, and to let go of its run
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,8 @@ class Job:
 class Outcome:
     """What became of a job; `metrics` are those of result.json, `error` is one line.
 
-    `earlier`: it was finished before this sweep began. `folder` is None if the configuration does not even say that.
-    `stand_in`: the data that it was learned from, where they took the place of others.
+    `earlier`: it was finished before this sweep began, or by another process. `folder` is None if the configuration
+    does not even say that. `stand_in`: the data that it was learned from, where they took the place of others.
     """
 
     overrides: Sequence[str]
@@ -102,19 +106,31 @@ def compose(
         HydraConfig.instance().cfg = outer
 
 
-def finish(jobs: Sequence[Job | Outcome], launcher: Launcher, first: int) -> list[Outcome]:
+def finish(
+    jobs: Sequence[Job | Outcome], launcher: Launcher, first: int, patience: float = PATIENCE_S
+) -> list[Outcome]:
     """Brings all jobs to their end and returns an outcome for each.
 
     Those finished already are not launched; of several that are the same run one is. `first` is the number that the
-    launcher gives to the first job of this batch.
+    launcher gives to the first job of this batch. Jobs that another process is working on come last; what it has not
+    finished or given up after `patience` seconds is left to it.
 
     Raises:
         UserError: several jobs that are not the same run share a folder; nothing has run.
     """
     wanted = _by_folder([job for job in jobs if isinstance(job, Job)])
     ended = {folder: earlier for folder, job in wanted.items() if (earlier := _earlier(job))}
-    missing = [job for folder, job in wanted.items() if folder not in ended]
-    ended |= {job.folder: outcome for job, outcome in zip(missing, _launch(missing, launcher, first), strict=True)}
+
+    def launch(missing: list[Job]) -> None:
+        ended.update(zip((job.folder for job in missing), _launch(missing, launcher, first), strict=True))
+
+    launch([job for folder, job in wanted.items() if folder not in ended])
+    until, wait = time.monotonic() + patience, 1.0
+    while (busy := [job for job in wanted.values() if ended[job.folder].status == "busy"]) and time.monotonic() < until:
+        sleep(wait)
+        wait = min(2 * wait, LONGEST_WAIT_S)
+        ended |= {job.folder: earlier for job in busy if (earlier := _earlier(job))}
+        launch([job for job in busy if ended[job.folder].status == "busy"])
     return [ended[job.folder] if isinstance(job, Job) else job for job in jobs]
 
 
@@ -148,57 +164,70 @@ def _finished(job: Job, result: Mapping[str, Any], earlier: bool = False) -> Out
     return Outcome(job.overrides, job.folder, "finished", result["metrics"], earlier=earlier, stand_in=stand_in)
 
 
-def _result(job: Job, since: float) -> dict[str, Any] | None:
-    """The result of a job that has finished, not before `since`."""
+def _result(job: Job) -> dict[str, Any] | None:
+    """The result of a job that has finished."""
     with contextlib.suppress(OSError, UserError):
-        return finished_result(job.folder, {**job.config, "fresh": False}) if _touched(job, since) else None
+        return finished_result(job.folder, {**job.config, "fresh": False})
     return None
 
 
-def _touched(job: Job, since: float) -> bool:
-    path = job.folder / RESULT
-    return path.exists() and path.stat().st_mtime >= since
+Stamp = tuple[int, int] | None
+
+
+def _stamp(job: Job) -> Stamp:
+    """Tells one version of a job's result.json from the next."""
+    with contextlib.suppress(OSError):
+        status = (job.folder / RESULT).stat()
+        return status.st_mtime_ns, status.st_ino
+    return None
 
 
 def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
     """Outcomes of jobs that have to run, in their order."""
     if not jobs:
         return []
-    since = time.time() - 1  # file systems count coarsely
+    before = {job.folder: _stamp(job) for job in jobs}
+    answer()
     try:
         returns = launcher.launch([job.launched_as() for job in jobs], initial_job_idx=first)
-        return [_outcome(job, done, since) for job, done in zip(jobs, returns, strict=True)]
+        answer()
+        return [_outcome(job, done, before[job.folder]) for job, done in zip(jobs, returns, strict=True)]
+    except Interrupted as asked:
+        asked.begun |= any((job.folder / RESULT).exists() for job in jobs)
+        raise
     except (BrokenExecutor, OSError) as error:  # one killed process ends its whole pool, one unusable folder a loop
         reason = _one_line(error)
         if len(jobs) == 1:
             return [_dead(jobs[0], reason)]
     except Exception as error:
-        return [_as_left(job, since, f"the launcher failed ({_one_line(error)})") for job in jobs]
-    ended = {job.folder: _as_left(job, since, reason) for job in jobs}
+        return [_as_left(job, before[job.folder], f"the launcher failed ({_one_line(error)})") for job in jobs]
+    ended = {job.folder: _as_left(job, before[job.folder], reason) for job in jobs}
     left = [job for job in jobs if ended[job.folder].status == "failed"]
-    begun = [job for job in left if _touched(job, since)] or left  # the one that ended the pool is among these
+    # The one that ended the pool is among those that had begun.
+    begun = [job for job in left if _stamp(job) != before[job.folder]] or left
     for group in ([job for job in left if job not in begun], *([job] for job in begun)):
         again = _launch(group, launcher, first)
         ended |= {job.folder: outcome for job, outcome in zip(group, again, strict=True)}
     return [ended[job.folder] for job in jobs]
 
 
-def _as_left(job: Job, since: float, otherwise: str) -> Outcome:
+def _as_left(job: Job, before: Stamp, otherwise: str) -> Outcome:
     """What a job's folder says of it after its launcher died."""
-    if result := _result(job, since):
+    if _stamp(job) != before and (result := _result(job)):
         return _finished(job, result)
     return Outcome(job.overrides, job.folder, "failed", {}, otherwise)
 
 
-def _outcome(job: Job, done: JobReturn, since: float) -> Outcome:
+def _outcome(job: Job, done: JobReturn, before: Stamp) -> Outcome:
     value: Any = done._return_value
     if done.status == JobStatus.COMPLETED:
-        result = _result(job, 0.0)
-        shown = _finished(job, result, earlier=not _touched(job, since)) if result else None
+        result = _result(job)
+        shown = _finished(job, result, earlier=_stamp(job) == before) if result else None
         return replace(shown or Outcome(job.overrides, job.folder, "finished", {}), metrics=value)
     if isinstance(value, DeadError):
         return _dead(job, str(value))
-    status: Status = "pruned" if isinstance(value, PrunedError) else "failed"
+    ends: dict[type, Status] = {PrunedError: "pruned", BusyJobError: "busy"}
+    status = ends.get(type(value), "failed")
     return Outcome(job.overrides, job.folder, status, {}, _one_line(value))
 
 

@@ -11,10 +11,9 @@ from hnet_cl.errors import UserError
 from hnet_cl.sweeps.one_process import OneProcessLauncher
 from hnet_cl.sweeps.plugin import PREFIX, register
 
-JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
 # Per `_target_` of conf/hydra/launcher: the module it needs, and the extra of pyproject.toml that installs it.
 NEEDED = {
-    JOBLIB: ("hydra_joblib_launcher", "joblib"),
+    f"{PREFIX}JoblibLauncher": ("hydra_joblib_launcher", "joblib"),
     f"{PREFIX}SlurmLauncher": ("hydra_submitit_launcher", "slurm"),
     f"{PREFIX}LocalLauncher": ("hydra_submitit_launcher", "slurm"),
     f"{PREFIX}RayLauncher": ("hydra_ray_launcher", "ray"),
@@ -33,6 +32,10 @@ def make_launcher(hydra_context: HydraContext, task_function: TaskFunction, conf
         choice = config.hydra.runtime.choices["hydra/launcher"]
         raise UserError(f"hydra/launcher={choice}: is not installed; pip install 'hnet-cl[{extra}]'")
     register(OneProcessLauncher)
+    if extra == "joblib":
+        from hnet_cl.sweeps.joblib import JoblibLauncher
+
+        register(JoblibLauncher)
     if extra == "slurm":
         from hnet_cl.sweeps.submitit import LocalLauncher, SlurmLauncher
 

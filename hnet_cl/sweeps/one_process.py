@@ -14,7 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
 from hnet_cl.errors import Interrupted, UserError
-from hnet_cl.training.interruption import Interruption
+from hnet_cl.interruption import Interruption, interruption
 
 log = logging.getLogger(__name__)
 
@@ -84,12 +84,12 @@ class OneProcessLauncher(Launcher):
         jobs: list[TurnTaker] = []
         running: deque[TurnTaker] = deque()
         interrupted: Interrupted | None = None
-        with Interruption() as interruption:
+        with interruption() as shared:
             while running or (waiting and not interrupted):
-                interruption.hold()  # whatever the last turn has left
+                shared.hold()  # whatever the last turn has left
                 try:
                     if waiting and not interrupted and len(running) < self._n_jobs:
-                        job = self._begin(*waiting.popleft(), interruption)
+                        job = self._begin(*waiting.popleft(), shared)
                         jobs.append(job)
                     else:
                         job = running.popleft()
@@ -103,7 +103,7 @@ class OneProcessLauncher(Launcher):
                 raise interrupted
         return [job.done() for job in jobs]
 
-    def _begin(self, number: int, overrides: Sequence[str], interruption: Interruption) -> TurnTaker:
+    def _begin(self, number: int, overrides: Sequence[str], shared: Interruption) -> TurnTaker:
         """The job after its first turn, in which all is built; what that logs goes into the job's own log."""
         log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
@@ -113,7 +113,7 @@ class OneProcessLauncher(Launcher):
         job = TurnTaker()
 
         def first_turn(task_config: DictConfig) -> None:
-            job.turns = task_function(task_config, interruption)
+            job.turns = task_function(task_config, shared)
             job.turn()
 
         try:

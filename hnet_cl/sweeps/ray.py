@@ -11,6 +11,7 @@ from hydra_plugins.hydra_ray_launcher import ray_launcher
 from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 from omegaconf import open_dict
 
+from hnet_cl.interruption import answer
 from hnet_cl.sweeps.errors import DeadError
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,13 @@ class RayLauncher(ray_launcher.RayLauncher):
 
 
 def wait_for(run: Any) -> JobReturn:
-    """What a job returns in the end; a failure if it died."""
+    """What a job returns in the end; a failure if it died.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    while not ray.wait([run], timeout=1)[0]:
+        answer()
     try:
         done: JobReturn = ray.get(run)
     except ray.exceptions.RayError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -72,7 +73,7 @@ class OptunaSweeper(Sweeper):
             trials = [trial for trial, _ in asked]
             with study.alive(trials):
                 jobs = [self._job(study, trial, fixed, drawn) for trial, drawn in asked]
-                ended = finish(jobs, self._launcher, first=trials[0].number)
+                ended = finish(jobs, self._launcher, first=trials[0].number, patience=math.inf)
                 for trial, outcome in zip(trials, ended, strict=True):
                     self._tell(study, trial, outcome)
             outcomes += ended

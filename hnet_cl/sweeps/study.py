@@ -18,6 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from hnet_cl.errors import UserError
+from hnet_cl.interruption import sleep
 from hnet_cl.sweeps.settings import SearchSettings
 from hnet_cl.sweeps.space import suggest
 
@@ -79,7 +80,7 @@ class SharedStudy:
                 asked.append(new)
             if asked or not self.running() or time.monotonic() > until:
                 return asked
-            time.sleep(self._settings.heartbeat)
+            sleep(self._settings.heartbeat)
 
     def _next(self) -> tuple[Trial, list[str]] | None:
         if sum(map(self._counts, self._trials())) >= self._settings.n_trials:

@@ -16,7 +16,9 @@ from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from submitit import AutoExecutor, SlurmJob
 
+from hnet_cl.interruption import entered
 from hnet_cl.sweeps.errors import DeadError
+from hnet_cl.sweeps.workers import Lifeline, Worker
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,20 @@ class SlurmLauncher(PatientLauncher, submitit_launcher.SlurmLauncher):
 
 
 class LocalLauncher(PatientLauncher, submitit_launcher.LocalLauncher):
-    """conf/hydra/launcher/slurm_local.yaml."""
+    """conf/hydra/launcher/slurm_local.yaml. Its processes, unlike jobs in SLURM's queue, end with the sweep."""
+
+    def __init__(self, **params: Any) -> None:
+        super().__init__(**params)
+        self._lifeline = Lifeline()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Starts a process for each job and waits until all have ended."""
+        with self._lifeline.held():
+            return super().launch(job_overrides, initial_job_idx)
+
+    def __call__(self, *job: Any) -> JobReturn:
+        """One job, in its process."""
+        return Worker(self._lifeline.path).do(lambda: super(LocalLauncher, self).__call__(*job))
 
 
 def wait_for(job: Any) -> JobReturn:
@@ -76,11 +91,18 @@ def wait_for(job: Any) -> JobReturn:
 
 
 def lost(job: Any) -> bool:
-    """Waits for the end of a job; whether that is one which submitit, where SLURM keeps no accounts, never notices."""
+    """Waits for the end of a job; whether that is one which submitit, where SLURM keeps no accounts, never notices.
+
+    Raises:
+        Interrupted: a signal came; SLURM's jobs go on.
+    """
     missed = 0
     for second in itertools.count(1):
         if job.done() or missed == LOOKS:
             break
+        if isinstance(job, SlurmJob) and (own := entered()):
+            own.begun = True
+            own.answer()
         time.sleep(1)
         if second % LOOK_EVERY_S == 0:
             missed = missed + 1 if left_queue(job) else 0

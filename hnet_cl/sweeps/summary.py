@@ -8,7 +8,8 @@ from hnet_cl.arguments import is_set
 from hnet_cl.sweeps.errors import SweepError
 from hnet_cl.sweeps.jobs import Outcome
 
-ORDER = ("finished", "finished earlier", "pruned", "failed")
+BUSY = "being worked on by another process"
+ORDER = ("finished", "finished earlier", "pruned", BUSY, "failed")
 
 
 def conclude(outcomes: Sequence[Outcome]) -> None:
@@ -28,7 +29,10 @@ def conclude(outcomes: Sequence[Outcome]) -> None:
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """One line of counts, one of stand-ins for data, three for each failed job, and what to do about them."""
-    counts = Counter("finished earlier" if outcome.earlier else outcome.status for outcome in outcomes)
+    names = {"busy": BUSY}
+    counts = Counter(
+        "finished earlier" if outcome.earlier else names.get(outcome.status, outcome.status) for outcome in outcomes
+    )
     numbers = ", ".join(f"{count} {what}" for what in ORDER if (count := counts[what]))
     lines = [f"{len(outcomes)} jobs: {numbers}"]
     if stand_ins := Counter(outcome.stand_in for outcome in outcomes if outcome.stand_in):

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hnet_cl.interruption import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpoint import Checkpoints
-from hnet_cl.training.interruption import Interruption
 
 LONG = 1.0  # seconds of evaluation that are worth a checkpoint before it
 
@@ -50,6 +50,7 @@ class Keeper:
         """From here on signals wait for a pause."""
         self._task = task
         self._saved = time.monotonic()
+        self._interruption.begun = True
         self._interruption.hold()
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
@@ -66,6 +67,7 @@ class Keeper:
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Saves the learner. The other logs must have heard of the row before, so that they have it in `progress`."""
+        self._interruption.hold()
         self._short = time.monotonic() - self._ended < LONG
         self._checkpoints.after_task(task + 1, self._learner, self._progress(0))
 
@@ -83,5 +85,4 @@ class Keeper:
             self._checkpoints.in_task(self._task, iteration, state(), self._progress(iteration))
             self._saved = time.monotonic()
         if asked:
-            self._interruption.release()
-            self._interruption.hold()
+            self._interruption.answer()

@@ -427,7 +427,7 @@ class TestMistakes:
         line: str = said.lines[0]
         return line
 
-    @pytest.mark.parametrize("status", ["running", "failed"])
+    @pytest.mark.parametrize("status", ["running", "interrupted", "failed"])
     def test_a_run_that_is_not_finished(self, status: str, told: Path, predict: Any) -> None:
         result = json.loads((told / "result.json").read_text())
         result |= {"status": status, "tasks_done": 1, "command": "python -m hnet_cl benchmark=smnist"}

@@ -13,15 +13,17 @@ def test_every_kind(tmp_path: Path) -> None:
     first = write_run(tmp_path)
     copy = write_run(tmp_path / "z")
     stopped = [
-        write_run(tmp_path, seed=2, status="running", error="interrupted by SIGTERM", accuracy_matrix=[[1.0, None]]),
-        write_run(tmp_path, seed=3, status="interrupted", accuracy_matrix=[]),
+        write_run(
+            tmp_path, seed=2, status="interrupted", error="interrupted by SIGTERM", accuracy_matrix=[[1.0, None]]
+        ),
+        write_run(tmp_path, seed=3, status="running", accuracy_matrix=[]),
     ]
     failed = write_run(tmp_path, seed=4, status="failed", error="loss is nan\n\x1b[31mat iteration 3", num_tasks=2)
     selection = select(readable(tmp_path), [Unreadable(Path("there"), "not JSON")], ())
     assert lines(notes(selection)) == [
         "2 incomplete runs, not averaged:",
         f"  {stopped[0]}: 1 of 2 tasks: interrupted by SIGTERM",
-        f"  {stopped[1]}: 0 of 2 tasks",
+        f"  {stopped[1]}: 0 of 2 tasks: running, or killed",
         "1 failed run, not averaged:",
         f"  {failed}: 2 of 2 tasks: loss is nan �[31mat iteration 3",
         "1 unreadable run, not averaged:",

@@ -12,7 +12,7 @@ from hnet_cl.report.selection import identity_of, require_key, select, where
 
 def test_only_finished_runs_are_averaged(tmp_path: Path) -> None:
     finished = write_run(tmp_path)
-    running = write_run(tmp_path, seed=2, status="running", accuracy_matrix=[[1.0, None]])
+    running = write_run(tmp_path, seed=2, status="interrupted", accuracy_matrix=[[1.0, None]])
     done_but_running = write_run(tmp_path, seed=3, status="running")
     failed = write_run(tmp_path, seed=4, status="failed", error="loss is nan")
     selection = select(readable(tmp_path), [], ())

@@ -39,10 +39,27 @@ def test_plain_lines_without_a_terminal() -> None:
     with ConsoleLog(out, ["zeros [0/1]", "ones"], iterations=[10] * 2) as log:
         learn(log, 0, 2, first=4)
         learn(log, 1, 2)
-    lines = text(out).splitlines()
+    continues, *lines = text(out).splitlines()
+    assert continues == "This run continues after iteration 4 of 10 of task 1."
     assert len(lines) == 2 and "\x1b" not in text(out)
     assert lines[0].startswith("task 1/2 (zeros [0/1]): mean accuracy so far 98.00 %, ")
     assert lines[1].startswith("task 2/2 (ones): mean accuracy so far 97.95 %, ")
+
+
+@pytest.mark.parametrize(
+    ("task", "iteration", "said"),
+    [
+        (0, 0, []),
+        (1, 0, ["a/b: This run continues after task 1."]),
+        (2, 7, ["a/b: This run continues after task 2, iteration 7 of 20 of task 3."]),
+    ],
+)
+def test_a_run_that_continues_says_where(task: int, iteration: int, said: list[str]) -> None:
+    out = console()
+    with ConsoleLog(out, ["x", "y", "z", "w"], iterations=[10, 10, 20, 10], label="a/b") as log:
+        log.begin_task(task, iteration)
+        log.begin_task(task + 1, 0)
+    assert text(out).splitlines() == said
 
 
 def test_bar_on_a_terminal() -> None:

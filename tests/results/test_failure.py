@@ -33,7 +33,9 @@ def test_a_run_without_results_is_a_result_with_every_key(tmp_path: Path) -> Non
     assert (known.num_tasks, known.data.name) == (0, "unknown")
 
 
-@pytest.mark.parametrize(("before", "after"), [("running", "failed"), ("failed", "failed"), ("finished", "finished")])
+@pytest.mark.parametrize(
+    ("before", "after"), [("interrupted", "failed"), ("failed", "failed"), ("finished", "finished")]
+)
 def test_earlier_results_stay(before: str, after: str, tmp_path: Path) -> None:
     earlier = {"status": before, "error": None, "tasks_done": 2, "accuracy_matrix": [[0.5, None], [0.25, 0.75]]}
     earlier |= {"config_id": config_id(CONFIG), "seed": 3, "data": {"name": "mnist"}}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
+from hnet_cl.results.events import cut_back
 from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.tensorboard import TensorBoardLog
 
@@ -75,6 +77,105 @@ def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
     assert steps == [5, 10, 15, 20]
     assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 9.0, 20: 0.5}
     assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+
+
+def event_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events.out.tfevents.*"))
+
+
+def test_ten_interruptions_leave_two_files_and_whole_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part goes beyond the checkpoint that the next one continues from, in its losses and in its row."""
+    (tmp_path / "events.csv").write_text("mine")
+    now, late = time.time, 0
+    monkeypatch.setattr(time, "time", lambda: now() + late)
+    for done in range(10):
+        late += 60  # names of files have the second in which they were made
+        log = open_log(tmp_path)
+        log.begin_task(0, done)
+        for iteration in range(done + 1, min(done + 4, 11)):
+            log.losses(0, iteration, {"loss": float(done)})
+        log.row(0, MATRIX[0])
+        if done == 9:
+            log.finish()
+        log.close()
+        assert len(event_files(tmp_path)) <= 2 + (done == 9)
+    late += 60
+    log = open_log(tmp_path, done=1)
+    learn(log, 1, loss=0.5)
+    log.finish()
+    log.close()
+    assert len(event_files(tmp_path)) == 3  # what was, what came since, and the entry in the hparams table
+    events = read(tmp_path)
+    losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert losses == [*((step, float(step - 1)) for step in range(1, 11)), (15, 0.5), (20, 0.5)]
+    assert [event.step for event in events.Scalars("eval/acc")] == [1, 2]
+    assert [event.step for event in events.Scalars("final/acc")] == [2]
+    assert (tmp_path / "events.csv").read_text() == "mine"
+
+
+def test_a_run_that_was_killed_while_it_ended_keeps_its_curves(tmp_path: Path) -> None:
+    """Its last checkpoint is after its last task, so nothing is left to train."""
+    log = open_log(tmp_path)
+    learn(log, 0)
+    learn(log, 1)
+    log.finish()
+    log.close()
+    again = open_log(tmp_path, done=2)
+    again.finish()
+    again.close()
+    events = read(tmp_path)
+    assert [event.step for event in events.Scalars("train/loss")] == [5, 10, 15, 20]
+    assert [event.step for event in events.Scalars("final/acc")] == [2]
+
+
+def test_a_kill_in_the_middle_of_putting_files_together_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first in (0, 5):
+        log = open_log(tmp_path)
+        learn(log, 0, first=first, last=first + 5)
+        log.close()
+    before = len(event_files(tmp_path))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(path: Path, missing_ok: bool = False) -> None:
+        raise Killed
+
+    for name in ("replace", "unlink"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, kill)
+            with pytest.raises(Killed):
+                cut_back(tmp_path, 10, 0)
+        assert len(event_files(tmp_path)) >= before
+    cut_back(tmp_path, 10, 0)
+    assert len(event_files(tmp_path)) == 1
+    assert points(read(tmp_path), "train/loss") == {5: 1.0, 10: 1.0}
+    assert len(read(tmp_path).Scalars("train/loss")) == 2
+
+
+@pytest.mark.parametrize("rubbish", [b"\x05", b"\xff" * 40, b"\x04" + 15 * b"\x00" + b"\xff" * 40])
+def test_a_file_that_was_cut_short_or_damaged_is_read_up_to_there(tmp_path: Path, rubbish: bytes) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    log.close()
+    (file,) = event_files(tmp_path)
+    file.write_bytes(file.read_bytes() + rubbish)
+    cut_back(tmp_path, 10, 1)
+    assert points(read(tmp_path), "train/loss") == {5: 1.0, 10: 1.0}
+    assert points(read(tmp_path), "eval/acc") == {1: 0.8}
+
+
+def test_a_run_that_starts_anew_has_no_old_events(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0, last=5)
+    log.close()
+    again = open_log(tmp_path)
+    learn(again, 0, loss=0.5)
+    again.close()
+    assert len(event_files(tmp_path)) == 1
+    assert points(read(tmp_path), "train/loss") == {5: 0.5, 10: 0.5}
 
 
 def test_recognised_samples_are_a_curve_for_each_task(tmp_path: Path) -> None:

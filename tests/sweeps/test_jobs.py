@@ -1,7 +1,6 @@
 """How jobs come to their end whatever their launcher does."""
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -15,7 +14,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from hnet_cl.errors import UserError
 from hnet_cl.identity import config_id
 from hnet_cl.results.run_folder import read_result
-from hnet_cl.sweeps.errors import DeadError, JobError, PrunedError
+from hnet_cl.sweeps import jobs
+from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 from hnet_cl.sweeps.jobs import Job, Outcome, finish
 
 CONFIG: dict[str, Any] = {"benchmark": {"name": "toy"}, "scenario": {"name": "cl1"}, "method": {"name": "si"}}
@@ -89,7 +89,12 @@ def test_what_is_finished_or_given_twice_is_not_launched(tmp_path: Path) -> None
     for name in ("done", "again"):
         write(tmp_path / name, "finished", 0.25)
     write(tmp_path / "failed", "failed")
-    launcher = Launcher(lambda folder: {"acc": 0.5})
+
+    def work(folder: Path) -> dict[str, float]:
+        write(folder, "finished", 0.5)
+        return {"acc": 0.5}
+
+    launcher = Launcher(work)
     names = ["done", "new", "failed", "new"]
     outcomes = finish([*(job(tmp_path / name) for name in names), job(tmp_path / "again", fresh=True)], launcher, 0)
     assert launcher.launches == [["new", "failed", "again"]]
@@ -133,7 +138,6 @@ def test_results_on_stand_ins_are_asked_again_and_named(tmp_path: Path) -> None:
         return {"acc": 0.5}
 
     launcher = Launcher(work)
-    os.utime(tmp_path / "a" / "result.json", (0, 0))
     outcomes = finish([job(tmp_path / name) for name in "ab"], launcher, 0)
     assert launcher.launches == [["a", "b"]]
     assert [(outcome.metrics["acc"], outcome.stand_in, outcome.earlier) for outcome in outcomes] == [
@@ -174,6 +178,27 @@ def test_a_dead_pool_is_made_anew_until_only_the_deadly_job_has_failed(tmp_path:
     why = "its process died (The exit codes of the workers are {SIGKILL(-9)}); was there memory enough?"
     result = read_result(tmp_path / "c")
     assert result and (result["status"], result["error"], outcomes[2].error) == ("failed", why, why)
+
+
+def test_what_another_process_works_on_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It finishes a, gives up b, and is still at c when the patience ends."""
+    monkeypatch.setattr(jobs, "sleep", lambda seconds: write(tmp_path / "a", "finished", 0.25))
+
+    def work(folder: Path) -> dict[str, float]:
+        if folder.name == "c" or (folder.name in "ab" and len(launcher.launches) == 1):
+            raise BusyJobError("another process is working on this run")
+        return {"acc": 0.5}
+
+    launcher = Launcher(work)
+    outcomes = finish([job(tmp_path / name) for name in "abcd"], launcher, 0, patience=0.2)
+    assert launcher.launches[:2] == [["a", "b", "c", "d"], ["b", "c"]] and launcher.launches[-1] == ["c"]
+    assert [(outcome.status, outcome.earlier) for outcome in outcomes] == [
+        ("finished", True),
+        ("finished", False),
+        ("busy", False),
+        ("finished", False),
+    ]
+    assert not list(tmp_path.rglob("result.json"))[1:], "nothing is recorded in a run that is not ours"
 
 
 def test_a_launcher_that_fails_says_why_for_what_it_did_not_finish(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_a_signal_saves_all_of_them(tmp_path: Path) -> None:
     folders = runs_of(tmp_path / "cut")
     for folder in folders.values():
         result = result_of(folder)
-        assert (result["status"], result["error"]) == ("running", "interrupted by SIGTERM")
+        assert (result["status"], result["error"]) == ("interrupted", "interrupted by SIGTERM")
         assert list((folder / "checkpoint").glob("in-task-*"))
     for outputs in ("cut", "whole"):
         assert hnet_cl(*arguments, f"output_dir={tmp_path / outputs}").returncode == 0

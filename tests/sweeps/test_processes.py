@@ -161,4 +161,4 @@ def test_sigterm_ends_the_sweep_and_the_processes_of_its_pool(tmp_path: Path) ->
     assert err.endswith("hnet_cl: interrupted by SIGTERM; the same command continues this run\n")
     for result in outputs.rglob("result.json"):  # nobody holds the runs any more
         with FileLock(result.parent / ".lock", timeout=10):
-            assert json.loads(result.read_text())["status"] == "running"
+            assert json.loads(result.read_text())["status"] == "interrupted"

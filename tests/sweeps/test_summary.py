@@ -12,6 +12,7 @@ DONE = Outcome(["seed=1"], Path("runs/seed=1"), "finished", {"acc": 0.9})
 EARLIER = Outcome(["seed=2"], Path("runs/seed=2"), "finished", {"acc": 0.8}, earlier=True)
 PRUNED = Outcome(["seed=3"], Path("runs/seed=3"), "pruned", {}, "pruned by the search")
 FAILED = Outcome(["seed=-1", "method=si"], Path("runs/seed=-1"), "failed", {}, "seed=-1: too small\nmethod=si: no")
+BUSY = Outcome(["seed=4"], Path("runs/seed=4"), "busy", {}, "another process is working on this run")
 NOWHERE = Outcome(["seed=x"], None, "failed", {}, "contradiction")
 
 
@@ -27,6 +28,11 @@ def test_counts_and_failures() -> None:
         "  no folder",
         "The same command again runs only what is missing or failed.",
     ]
+
+
+def test_what_another_process_works_on_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    conclude([DONE, BUSY])
+    assert capsys.readouterr() == ("\n2 jobs: 1 finished, 1 being worked on by another process\n", "")
 
 
 def test_what_was_to_start_anew_goes_on_without_that() -> None:

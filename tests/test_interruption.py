@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hnet_cl.errors import Interrupted
-from hnet_cl.training.interruption import Interruption
+from hnet_cl.interruption import Interruption
 
 
 @pytest.fixture(autouse=True)

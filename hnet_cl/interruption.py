@@ -1,0 +1,251 @@
+"""Signals that ask a process to end: it ends where nothing is lost, or at once when asked a second time.
+
+A Python handler that raises wherever it happens to be called tears imports and callbacks of C++ apart, so signals are
+held from the first line of a command on. They are answered at points that ask for it (`answer`), and at once where that
+does no harm and waiting could take long (`interruptible`).
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, Self
+
+from hnet_cl.errors import Interrupted
+
+# Ctrl-C, what clusters send before they take a machine away, and a terminal that is closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+RETRY_S = 0.1  # until a signal that came in the middle of an import is tried again
+
+
+class Interruption:
+    """While entered, signals of `ENDING` raise `Interrupted`: at once, or between `hold` and `release` at the latter.
+
+    A handler that a job scheduler has installed for one of them, or for SIGUSR2, is called at that moment instead:
+    it may put the job back into its queue, or let it go on. A second signal in between does not wait. Signals reach
+    the main thread only; elsewhere nothing is installed.
+
+    Several runs may share one and take turns: a signal that ends a run is still `pending` for the others.
+
+    Attributes:
+        begun: whether there is anything that could be continued.
+        on_request: called when the first signal comes.
+    """
+
+    def __init__(self) -> None:
+        self.begun = False
+        self.on_request: list[Callable[[], None]] = []
+        self._previous: dict[int, Any] = {}
+        self._held = False
+        self._pending: int | None = None
+        self._put_off = False  # whether a signal that should not wait came in the middle of an import
+        self._requested = False
+        self._repeats = 0  # signals that this process has sent to itself
+        self._watched = False
+
+    def __enter__(self) -> Self:
+        for signum in (*ENDING, signal.SIGUSR2):
+            handler = signal.getsignal(signum)
+            if handler in (signal.SIG_IGN, None) or (handler == signal.SIG_DFL and signum not in ENDING):
+                continue
+            try:
+                signal.signal(signum, self._handle)
+            except ValueError:  # not the main thread
+                return self
+            self._previous[signum] = handler
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+        if self._pending is not None and not isinstance(error, Interrupted):
+            self._leave(self._pending)  # it waited, and another error came first
+        self._previous.clear()
+
+    def begin(self) -> Self:
+        """Enters it for as long as the process lasts, and holds signals; a second one ends the process at once.
+
+        That works also where the main thread is busy outside of Python.
+        """
+        self.hold()
+        self.__enter__()
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=(reading,), daemon=True).start()
+        self._watched = True
+        return self
+
+    @property
+    def pending(self) -> bool:
+        """Whether a signal waits for `release`."""
+        return self._pending is not None
+
+    def hold(self) -> None:
+        """From here on signals wait."""
+        self._held = True
+
+    def release(self) -> None:
+        """A signal that waits takes effect, and later ones no longer wait.
+
+        Raises:
+            Interrupted: one did, and no job scheduler has a handler for it.
+        """
+        self._held = False
+        self.answer()
+
+    def answer(self) -> None:
+        """A signal that waits takes effect.
+
+        Raises:
+            Interrupted: as `release`.
+        """
+        if self._pending is not None:
+            self._leave(self._pending)
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Inside, signals do not wait: for what may take long and can be stopped anywhere. They are held afterwards."""
+        self.release()
+        try:
+            yield
+        finally:
+            self.hold()
+
+    def request(self, signum: int) -> None:
+        """From another thread: asks the process to end, as the signal would; no job scheduler is asked."""
+        self._requested = True
+        self._send(signum)
+
+    @contextmanager
+    def passed_on(self) -> Iterator[None]:
+        """Inside, new processes start with signals blocked, and can unblock them when they have a `begin` of their own.
+
+        This one goes on to hear of them, by its thread that watches for second ones.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING if self._watched else ())
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _handle(self, signum: int, frame: FrameType | None) -> None:
+        again = self._pending is not None and not self._watched
+        if self._pending is None:
+            self._pending = signum
+            for listener in self.on_request:
+                listener()
+        self._put_off = not self._held and _importing(frame)
+        if again or not (self._held or self._put_off):
+            self._leave(signum if again else self._pending)
+
+    def _leave(self, signum: int) -> None:
+        if self._scheduled(signum) and not self._requested:
+            self._previous[signum](signum, None)
+            self._pending = None
+        else:
+            raise Interrupted(signum, self.begun)
+
+    def _scheduled(self, signum: int) -> bool:
+        """Whether a job scheduler has its own idea of what this signal means."""
+        previous = self._previous.get(signum)
+        return callable(previous) and previous is not signal.default_int_handler
+
+    def _send(self, signum: int) -> None:
+        self._repeats += 1
+        signal.pthread_kill(threading.main_thread().ident or 0, signum)
+
+    def _watch(self, reading: int) -> None:
+        """Counts signals, as they come, in a thread of its own, and repeats one that was put off."""
+        asked, wait = 0, None
+        while True:
+            if not select.select([reading], [], [], wait)[0]:
+                if self._put_off and self._pending is not None:
+                    self._send(self._pending)
+                continue
+            wait = RETRY_S
+            for signum in os.read(reading, 64):
+                if signum in ENDING and self._repeats:
+                    self._repeats -= 1
+                elif signum in ENDING and not self._scheduled(signum):
+                    asked += 1
+                if asked > 1:
+                    _end_at_once(signum)
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _end_at_once(signum: int) -> NoReturn:
+    name = signal.Signals(signum).name
+    with contextlib.suppress(OSError):
+        if os.isatty(1):
+            os.write(1, b"\x1b[?25h\n")  # a progress bar hides the cursor
+        os.write(2, f"hnet_cl: ended at once by a second signal ({name})\n".encode())
+    os._exit(128 + signum)
+
+
+def entered() -> Interruption | None:
+    """The one that this process has entered, if any."""
+    for signum in ENDING:
+        owner = getattr(signal.getsignal(signum), "__self__", None)
+        if isinstance(owner, Interruption):
+            return owner
+    return None
+
+
+@contextmanager
+def interruption() -> Iterator[Interruption]:
+    """The one that this process has entered, or else a new one for as long as this lasts."""
+    if found := entered():
+        yield found
+    else:
+        with Interruption() as new:
+            yield new
+
+
+def answer() -> None:
+    """A signal that waits takes effect.
+
+    Raises:
+        Interrupted: there is one.
+    """
+    if found := entered():
+        found.answer()
+
+
+def sleep(seconds: float) -> None:
+    """Sleeps, but not beyond a signal.
+
+    Raises:
+        Interrupted: there is one.
+    """
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        answer()
+        time.sleep(min(left, RETRY_S))
+    answer()
+
+
+@contextmanager
+def command(program: str, otherwise: str = "") -> Iterator[Interruption]:
+    """A whole command. `Interrupted` ends it with one line, which `otherwise` completes, and the signal's exit code."""
+    own = Interruption().begin()
+    try:
+        yield own
+    except Interrupted as reason:
+        print(f"{program}: {reason}{otherwise}", file=sys.stderr)
+        raise SystemExit(reason.exit_code) from None

@@ -1,0 +1,55 @@
+"""A launcher that runs jobs side by side in processes of this machine, by joblib."""
+
+import logging
+import os
+from collections.abc import Sequence
+from functools import cache
+from multiprocessing import resource_tracker
+from pathlib import Path
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra_plugins.hydra_joblib_launcher import joblib_launcher
+from hydra_plugins.hydra_joblib_launcher._core import execute_job, process_joblib_cfg
+from joblib import Parallel, delayed
+
+from hnet_cl.sweeps.workers import Lifeline, Worker
+
+log = logging.getLogger(__name__)
+
+
+class JoblibLauncher(joblib_launcher.JoblibLauncher):
+    """The plugin's launcher, but its processes end with the one that they work for."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._lifeline = Lifeline()
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
+        """Runs all jobs and waits until all have ended."""
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        for number, overrides in enumerate(job_overrides, initial_job_idx):
+            log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
+        settings = {**self.joblib, "backend": "loky"}
+        process_joblib_cfg(settings)
+        resource_tracker.ensure_running()  # when it starts, it unblocks signals, which new processes must find blocked
+        shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state())
+        with self._lifeline.held() as lifeline:
+            returns: list[JobReturn] = Parallel(**settings)(
+                delayed(work)(lifeline, os.getpid(), number, overrides, *shared)
+                for number, overrides in enumerate(job_overrides, initial_job_idx)
+            )
+        return returns
+
+
+def work(lifeline: Path, head: int, *job: Any) -> JobReturn:
+    """One job, in a process of the pool, or in the process `head` itself: joblib starts none for one at a time."""
+    return execute_job(*job) if os.getpid() == head else worker(lifeline).do(lambda: execute_job(*job))
+
+
+@cache
+def worker(lifeline: Path) -> Worker:
+    """This process, which gets several jobs."""
+    return Worker(lifeline)
