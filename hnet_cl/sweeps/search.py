@@ -18,6 +18,7 @@ from hnet_cl.identity import config_id
 from hnet_cl.sweeps.grid import start_folder
 from hnet_cl.sweeps.jobs import Job, Outcome, compose, finish, quoted
 from hnet_cl.sweeps.launchers import make_launcher
+from hnet_cl.sweeps.slots import slot_of
 from hnet_cl.sweeps.summary import conclude
 
 if TYPE_CHECKING:
@@ -68,11 +69,14 @@ class OptunaSweeper(Sweeper):
         study = self._study(base, fixed, space)
         _warn_of_test_data(base, space)
         outcomes: list[Outcome] = []
+        if running := study.running():
+            print(f"hnet_cl: {running} trials have not ended; waiting for a sign of life of them", file=sys.stderr)
+            study.wait_for_signs()
         while asked := study.ask(self._settings.batch):
             trials = [trial for trial, _ in asked]
             with study.alive(trials):
                 jobs = [self._job(study, trial, fixed, drawn) for trial, drawn in asked]
-                ended = finish(jobs, self._launcher, first=trials[0].number)
+                ended = finish(jobs, self._launcher, first=slot_of(trials[0]))
                 for trial, outcome in zip(trials, ended, strict=True):
                     self._tell(study, trial, outcome)
             outcomes += ended
@@ -97,7 +101,7 @@ class OptunaSweeper(Sweeper):
 
     def _job(self, study: "SharedStudy", trial: "Trial", fixed: Sequence[str], drawn: Sequence[str]) -> Job | Outcome:
         report_to = [f"hydra.sweeper.trial={trial._trial_id}", f"hydra.sweeper.study_name={quoted(study.name)}"]
-        job = compose(self._loader, self._config, [*fixed, *drawn], trial.number, report_to)
+        job = compose(self._loader, self._config, [*fixed, *drawn], slot_of(trial), report_to)
         trial.set_user_attr("overrides", list(drawn))
         trial.set_user_attr("folder", str(job.folder))
         return job
@@ -109,7 +113,7 @@ class OptunaSweeper(Sweeper):
         if outcome.status == "finished" and value is None:
             error = f"{metric} is not defined for this run"
         study.tell(trial, value, error, outcome.metrics)
-        print(f"trial {trial.number}: {error or outcome.error or f'{metric} {value:.4f}'}", flush=True)
+        print(f"trial {slot_of(trial)}: {error or outcome.error or f'{metric} {value:.4f}'}", flush=True)
 
 
 def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], running: int) -> str:
@@ -122,7 +126,7 @@ def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], runnin
     folders = [f"--config-dir={folder}" for folder in own_folders(sys.argv[1:])]
     again = shlex.join(["python", "-m", "hnet_cl", *folders, *kept, *drawn])
     lines += [
-        f"\nbest trial: {best.number} with {metric} {best.value:.4f}",
+        f"\nbest trial: {slot_of(best)} with {metric} {best.value:.4f}",
         f"  {' '.join(drawn)}",
         f"  {best.user_attrs['folder']}",
         f"run it{'' if len(kept) == len(fixed) else ' on the test data'}:",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -87,30 +88,42 @@ def launched(out: str) -> list[str]:
     return re.findall(r"#\d+ : .*(training\.lr=\S+)", out)
 
 
-def test_a_killed_search_runs_exactly_the_rest(tmp_path: Path) -> None:
-    command = (*SEARCH, "hydra.sweeper.n_trials=4", f"output_dir={tmp_path}")
-    killed = start(*command)
-    until = time.monotonic() + 200
-    while len({path.parent for path in tmp_path.rglob("after-*.pt")}) < 2:  # in the second trial
-        assert killed.poll() is None and time.monotonic() < until
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    out, _ = killed.communicate()
-    first, second = launched(out)
-    done = hnet_cl(*command)
+def values(outputs: Path) -> dict[int, tuple[Any, ...]]:
+    """What the trial of each slot drew and reached."""
+    kept = [trial for trial in trials(outputs) if trial.state.name == "COMPLETE"]
+    return {one.user_attrs["slot"]: (one.params, one.value, one.user_attrs["metrics"]) for one in kept}
+
+
+def test_a_killed_search_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
+    def command(outputs: Path) -> list[str]:
+        counts = ("hydra.sweeper.n_trials=5", "hydra.sweeper.startup_trials=1")
+        return [*SEARCH, *counts, f"output_dir={outputs}"]
+
+    whole, outputs = tmp_path / "whole", tmp_path / "outputs"
+    assert hnet_cl(*command(whole)).returncode == 0
+    for folders, kept in ((2, 1), (4, 3)):  # in the second trial, and when it has gone on, in the fourth
+        killed = start(*command(outputs))
+        until = time.monotonic() + 200
+        while len({path.parent for path in outputs.rglob("*.pt")}) < folders:
+            assert killed.poll() is None and time.monotonic() < until
+            time.sleep(0.005)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert len(values(outputs)) == kept
+    done = hnet_cl(*command(outputs))
     assert done.returncode == 0, done.stderr
-    assert second in launched(done.stdout) and first not in launched(done.stdout)
-    found = trials(tmp_path)
-    states = [trial.state.name for trial in found]
-    assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
-    assert len({trial.user_attrs["folder"] for trial in found}) == 4, "the dead trial's folder is found again"
-    best = max((trial for trial in found if trial.value is not None), key=lambda trial: (trial.value, -trial.number))
-    assert f"best trial: {best.number} with acc {best.value:.4f}\n" in done.stdout
+    assert "1 trials have not ended; waiting for a sign of life of them\n" in done.stderr
+    assert values(outputs) == values(whole) and len(values(whole)) == 5
+    found = trials(outputs)
+    assert [trial.state.name for trial in found].count("FAIL") == 2 and len(found) == 7
+    assert len({trial.user_attrs["folder"] for trial in found}) == 5, "the dead trials' folders are found again"
+    best = min(found, key=lambda trial: (-(trial.value or 0), trial.user_attrs["slot"]))
+    assert f"best trial: {best.user_attrs['slot']} with acc {best.value:.4f}\n" in done.stdout
     again = next(line for line in done.stdout.splitlines() if line.startswith("  python -m hnet_cl"))
     assert (
         f"training.lr={best.params['training.lr']}" in again and "validation" not in again and "-m hydra" not in again
     )
-    nothing_left = hnet_cl(*command)
+    nothing_left = hnet_cl(*command(outputs))
     assert nothing_left.stdout.strip() in done.stdout and nothing_left.returncode == 0
 
 
