@@ -12,18 +12,17 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from hnet_cl.arguments import flags_last, is_set, spread_seeds
-from hnet_cl.complaints import explain
+from hnet_cl.complaints import explain, is_mistake
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, UserError
+from hnet_cl.files import at_home
 from hnet_cl.help import help_text
+from hnet_cl.overrides import prepared
 from hnet_cl.resolvers import plain, write_config
 from hnet_cl.sweeps.errors import JobError, PrunedError, SweepError
 
@@ -36,16 +35,17 @@ log = logging.getLogger("hnet_cl")
 
 def main() -> None:
     """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
-    arguments = sys.argv[1:] = flags_last(sys.argv[1:])
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text(arguments))
+    if "--help" in sys.argv or "-h" in sys.argv:
+        print(help_text(sys.argv[1:]))
         return
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+    if data_dir := os.environ.get("HNET_CL_DATA"):
+        os.environ["HNET_CL_DATA"] = at_home(data_dir)
     try:
-        arguments = sys.argv[1:] = spread_seeds(arguments)
+        arguments = sys.argv[1:] = prepared(spread_seeds(flags_last(sys.argv[1:])))
     except UserError as error:
         _stop(error)
-    if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
+    if any("multirun" in argument.lower() for argument in arguments):  # also hydra.mode=MULTIRUN
         _register_sweepers()
         signal.signal(signal.SIGTERM, _interrupt)  # else the jobs of a pool of processes would go on without a head
     try:
@@ -56,10 +56,8 @@ def main() -> None:
         _continues("interrupted", EXIT_INTERRUPTED)
     except Interrupted as error:
         _continues(str(error), error.exit_code)
-    except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
-        _stop(error)
-    except ValueError as error:  # what Hydra raises for a few mistyped choices
-        if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+    except Exception as error:
+        if not is_mistake(error):
             raise
         _stop(error)
 
@@ -99,7 +97,9 @@ class CheckFirst(Callback):
 
         try:
             check(plain(config))
-        except (UserError, OmegaConfBaseException) as error:
+        except Exception as error:
+            if not is_mistake(error):
+                raise SystemExit(traceback.format_exc()) from None
             _stop(error)
 
 

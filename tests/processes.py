@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 
-def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """`python -m hnet_cl` with these arguments."""
+def start(*arguments: str, cwd: Path | None = None, **environment: str) -> subprocess.Popen[str]:
+    """`python -m hnet_cl` with these arguments, in a working directory of its own if there is one."""
     return subprocess.Popen(
         [sys.executable, "-m", "hnet_cl", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=cwd,
         env={**os.environ, **environment},
     )
 

@@ -21,7 +21,8 @@ MAY_IMPORT = {
     "training": SHARED | {"benchmarks.base", "methods.base"},
     "results": SHARED | {"identity"},
     "sweeps": SHARED
-    | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results", "training.interruption"},
+    | {"arguments", "complaints", "conf_files", "config", "identity", "resolvers", "results"}
+    | {"training.interruption"},
     "report": {"errors", "files", "identity", "suggest", "results.metrics", "results.plots"},
     "memory": set(),
     "identity": set(),
@@ -33,11 +34,12 @@ MAY_IMPORT = {
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}
     | {"results.recorder", "training.checkpoint"},
     "arguments": SHARED,
+    "overrides": SHARED | {"arguments", "conf_files"},
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},
     "app": SHARED
-    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"}
+    | {"arguments", "complaints", "conf_files", "config", "help", "overrides", "resolvers", "results", "run", "sweeps"}
     | {"training.interruption"},
     "__main__": {"app"},
     "__init__": set(),
@@ -92,12 +94,12 @@ def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("hydra", {"app.py", "complaints.py", *SWEEPS}),
+        ("hydra", {"app.py", "arguments.py", "complaints.py", "overrides.py", *SWEEPS}),
         ("omegaconf", {"app.py", "complaints.py", "resolvers.py", *SWEEPS}),
         ("hydra_plugins", {"sweeps/submitit.py", "sweeps/ray.py"}),
         ("ray", {"sweeps/ray.py"}),
         ("submitit", {"sweeps/submitit.py"}),
-        ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py"}),
+        ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py", "sweeps/slots.py"}),
         ("torchvision", {"benchmarks/_torchvision.py"}),
         ("tensorboard", {"results/tensorboard.py"}),
     ],

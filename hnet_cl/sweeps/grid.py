@@ -11,6 +11,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hnet_cl.errors import UserError
+from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.jobs import Outcome, compose, finish
 from hnet_cl.sweeps.launchers import make_launcher
 from hnet_cl.sweeps.summary import conclude
@@ -46,16 +47,17 @@ class GridSweeper(Sweeper):
         """Runs all jobs that are not finished yet and prints what became of each.
 
         Raises:
-            UserError, HydraException: an override is wrong; nothing has run.
+            UserError, HydraException: an override is wrong, in whatever job; nothing has run.
             SweepError: jobs failed.
         """
         params = [f"{key}={value}" for key, value in self._params.items()]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
-        start_folder(self._config)
         numbered = enumerate(combination for batch in batches for combination in batch)
-        jobs = iter([compose(self._loader, self._config, combination, number) for number, combination in numbered])
+        composed = [compose(self._loader, self._config, combination, number) for number, combination in numbered]
+        jobs = iter(check_jobs(composed))
+        start_folder(self._config)
         outcomes: list[Outcome] = []
         for batch in batches:
             outcomes += finish([next(jobs) for _ in batch], self._launcher, first=len(outcomes))

@@ -1,5 +1,6 @@
 """The jobs of a sweep: where each one's run folder is, what became of it, and how all are brought to their end."""
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -13,10 +14,9 @@ from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from hnet_cl.complaints import explain
-from hnet_cl.errors import UserError
+from hnet_cl.complaints import explain, is_mistake
+from hnet_cl.conf_files import own_folders
 from hnet_cl.resolvers import plain
 from hnet_cl.results.failure import record_failure
 from hnet_cl.results.recorder import RESULT, read_result
@@ -71,23 +71,25 @@ def quoted(text: str) -> str:
 def compose(
     loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
 ) -> Job | Outcome:
-    """The job that these overrides make of a sweep's configuration; an Outcome if they contradict each other.
-
-    Raises:
-        HydraException: an override names something that does not exist.
-    """
-    job_config = loader.load_sweep_config(config, [*overrides, *for_hydra])
-    with open_dict(job_config):
-        job_config.hydra.job.num = job_config.hydra.job.id = number
+    """The job that these overrides make of a sweep's configuration; an Outcome if they are wrong."""
     outer = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(job_config)
     try:
+        job_config = loader.load_sweep_config(config, [*overrides, *for_hydra])
+        with open_dict(job_config):
+            job_config.hydra.job.num = job_config.hydra.job.id = number
+        HydraConfig.instance().set_config(job_config)
         subdir = job_config.hydra.sweep.subdir
         return Job(overrides, for_hydra, Path(job_config.hydra.sweep.dir, subdir), subdir, plain(job_config))
-    except (UserError, OmegaConfBaseException) as error:
-        return Outcome(overrides, None, "failed", {}, explain(error, []))
+    except Exception as error:
+        if not is_mistake(error):
+            raise
+        return Outcome(overrides, None, "failed", {}, explain(error, [*overrides, *_own_flags()]))
     finally:
         HydraConfig.instance().cfg = outer
+
+
+def _own_flags() -> list[str]:
+    return [f"--config-dir={folder}" for folder in own_folders(sys.argv[1:])]
 
 
 def finish(jobs: Sequence[Job | Outcome], launcher: Launcher, first: int) -> list[Outcome]:

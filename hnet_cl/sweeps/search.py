@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -15,6 +16,7 @@ from omegaconf import DictConfig
 from hnet_cl.conf_files import own_folders
 from hnet_cl.errors import UserError
 from hnet_cl.identity import config_id
+from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.grid import start_folder
 from hnet_cl.sweeps.jobs import Job, Outcome, compose, finish, quoted
 from hnet_cl.sweeps.launchers import make_launcher
@@ -56,14 +58,15 @@ class OptunaSweeper(Sweeper):
         """
         import optuna
 
-        from hnet_cl.sweeps.space import search_space
+        from hnet_cl.sweeps.space import one_by_one, search_space
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         params = [f"{key}={value}" for key, value in self._settings.params.items()]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
         typed = {override.get_key_element(): override for override in overrides}
         space = search_space(list(typed.values()))
-        fixed = [str(override.input_line) for key, override in typed.items() if key not in space]
+        fixed = [_as_fixed(override) for key, override in typed.items() if key not in space]
+        check_jobs([compose(self._loader, self._config, [*fixed, *drawn], 0) for drawn in one_by_one(space)])
         base = compose(self._loader, self._config, fixed, 0)
         start_folder(self._config)
         study = self._study(base, fixed, space)
@@ -114,6 +117,13 @@ class OptunaSweeper(Sweeper):
             error = f"{metric} is not defined for this run"
         study.tell(trial, value, error, outcome.metrics)
         print(f"trial {slot_of(trial)}: {error or outcome.error or f'{metric} {value:.4f}'}", flush=True)
+
+
+def _as_fixed(override: Override) -> str:
+    """An override of one value as typed, or the only one of a sweep of one."""
+    if override.is_sweep_override():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return str(override.input_line)
 
 
 def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], running: int) -> str:

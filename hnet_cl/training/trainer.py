@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.errors import UserError
+from hnet_cl.errors import UserError, shown
 from hnet_cl.methods.base import Learner
 from hnet_cl.seeding import OwnRandomness, stream
 from hnet_cl.settings import Settings
@@ -47,7 +47,8 @@ class TrainingSettings(Settings):
     def _one_length(self) -> Self:
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError(
-                f"iterations={self.iterations} and epochs={self.epochs}: give one of them and set the other to null"
+                f"iterations={shown(self.iterations)} and epochs={shown(self.epochs)}: give one of them and set the "
+                "other to null"
             )
         return self
 

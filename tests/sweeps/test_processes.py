@@ -57,7 +57,7 @@ def without_thread_settings() -> dict[str, str]:
 def test_one_killed_process_costs_one_job(launcher: str, threads: int | None, deadly: Path) -> None:
     outputs = deadly / "outputs"
     command = [sys.executable, "-m", "hnet_cl", f"--config-dir={deadly / 'conf'}", "-m", *SMALL, "method=deadly"]
-    sweep = ["method.dies=true,false", "seed=1,-1", "device.threads=null", f"output_dir={outputs}"]
+    sweep = ["method.dies=true,false", "training.validation=0.0,1e-9", "device.threads=null", f"output_dir={outputs}"]
     more = [f"hydra/launcher={launcher}", *(["hydra.launcher.n_jobs=2"] if threads else [])]
     paths = os.pathsep.join([str(deadly), os.environ.get("PYTHONPATH", "")])
     environment = without_thread_settings() | {"PYTHONPATH": paths}
@@ -65,7 +65,7 @@ def test_one_killed_process_costs_one_job(launcher: str, threads: int | None, de
     assert done.returncode == 1, done.stderr
     assert "4 jobs: 1 finished, 3 failed\n" in done.stderr
     assert done.stderr.count("\n  its process died (") == 1
-    assert done.stderr.count("\n  seed=-1: input should be greater than or equal to 0\n") == 2
+    assert done.stderr.count("\n  training.validation=1e-09: holds out 0 of ") == 2
     results = [result_of(path.parent) for path in outputs.rglob("result.json")]
     assert len(results) == 4
     finished = [result for result in results if result["status"] == "finished"]
@@ -128,7 +128,7 @@ def test_a_killed_search_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
 
 
 def test_two_processes_share_a_search_and_its_failures(tmp_path: Path) -> None:
-    choices = "seed=choice(1,2,-1)"
+    choices = "training.validation=choice(0.1,0.2,1e-9)"
     command = (*SEARCH, choices, "hydra.sweeper.n_trials=6", f"output_dir={tmp_path}", "hydra.sweeper.batch=2")
     processes = [start(*command) for _ in range(2)]
     for process in processes:
@@ -136,9 +136,9 @@ def test_two_processes_share_a_search_and_its_failures(tmp_path: Path) -> None:
     found = [trial for trial in trials(tmp_path) if "surplus" not in trial.user_attrs]
     assert len(found) == 6
     failed = [trial for trial in found if trial.state.name == "FAIL"]
-    assert 0 < len(failed) < 6 and {trial.params["seed"] for trial in failed} == {"-1"}
+    assert 0 < len(failed) < 6 and {trial.params["training.validation"] for trial in failed} == {"1e-9"}
     assert 1 in {process.returncode for process in processes}
-    assert {trial.user_attrs["error"] for trial in failed} == {"seed=-1: input should be greater than or equal to 0"}
+    assert all(trial.user_attrs["error"].startswith("training.validation=1e-09: holds out 0 of ") for trial in failed)
     assert all("metrics" in trial.user_attrs for trial in found)
 
 
