@@ -45,7 +45,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if isinstance(error, RecursionError):
         return f"the configuration refers to itself, or is nested too deeply{_check(arguments, '${')}"
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; check output_dir and data_dir"
+        return f"{shown(error.filename)}: {error.strerror}; check output_dir and data_dir"
     return (
         _words(error)
         if isinstance(error, HydraException | OmegaConfBaseException | OSError)
@@ -62,7 +62,8 @@ def _words(error: BaseException) -> str:
 
 def _surprise(error: BaseException, arguments: Sequence[str]) -> str:
     """What Hydra stumbles over without a word of its own."""
-    reason = shown(f"{type(error).__name__}: {error}".rstrip(": "))
+    said = "" if isinstance(error, AssertionError) else f": {error}"  # an assertion speaks to programmers
+    reason = shown(f"{type(error).__name__}{said}")
     return f"the configuration cannot be used ({reason}){_check(arguments, 'hydra.') or _check(arguments, '')}"
 
 

@@ -27,10 +27,11 @@ def nearest_key(key: str, keys: Sequence[str]) -> str:
 
 
 def offered(name: str, names: Sequence[str]) -> str:
-    """An ending for «no such choice»: the most similar one, if there is one, and all of them."""
+    """An ending for «no such choice»: the most similar one, if there is one, and all of them, or some of many."""
     similar = f"did you mean {found}? " if (found := _similar(name, names)) else ""
-    listed = f"there are {', '.join(sorted(names))}" if names else "there are none"
-    return f"; {similar}{listed}"
+    some = difflib.get_close_matches(name, names, n=MANY, cutoff=0) if len(names) > MANY else names
+    more = f" and {len(names) - len(some)} more" if len(names) > len(some) else ""
+    return f"; {similar}there are {', '.join(sorted(some)) or 'none'}{more}"
 
 
 def _similar(name: str, names: Sequence[str]) -> str | None:

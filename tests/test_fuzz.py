@@ -1,6 +1,5 @@
 """Command lines of real keys and hostile values: whatever is typed runs, or is refused in a line for each mistake."""
 
-import os
 import random
 import signal
 import subprocess
@@ -68,7 +67,7 @@ NASTY = [
         "true,null",
     ),
 ]
-PREFIXES = ["", "", "", "", "", "+", "++", "~"]
+PREFIXES = [*[""] * 12, "+", "++", "~"]
 FLAGS = [
     *(["-m"], ["--multirun"], ["--cfg", "job"], ["--cfg=all", "--resolve"], ["--info"], ["--info=config"], ["--nope"]),
     *(
@@ -89,47 +88,53 @@ HYDRAS = [
 ]
 
 
-def keys(node: Any, prefix: str = "") -> Iterator[str]:
+def keys(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in node.items():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         if isinstance(value, dict):
             yield from keys(value, f"{prefix}{key}.")
 
 
 @pytest.fixture(scope="module")
-def known() -> list[str]:
-    """Every key that some method has, and Hydra's own."""
-    found: dict[str, None] = {}
+def known() -> dict[str, Any]:
+    """Every key that some method has, with a value of its own, and keys of Hydra."""
+    found: dict[str, Any] = {}
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         for method in ("hnet_tir", "hnet_r", "ewc", "si", "dgr"):
             whole = OmegaConf.to_container(compose("config", [f"method={method}", "benchmark=toy"]), resolve=True)
-            found |= dict.fromkeys(keys(whole))
-    return [*found, *HYDRAS]
+            found |= dict(keys(whole))
+    return {**found, **dict.fromkeys(HYDRAS, "x")}
 
 
-def argument(draw: random.Random, known: list[str]) -> str:
+def argument(draw: random.Random, known: dict[str, Any]) -> str:
     """A key, often real, and a value, often hostile."""
-    group = draw.choice([*GROUPS, "preset", "recipe", "method@x", "method/generator"])
-    names = list(choices(conf_dir(), group)) or ["x"]
-    if draw.random() < 0.45:
-        value = draw.choice(
-            [draw.choice(names), f"{draw.choice(names)},{draw.choice(names)}", *draw.choices(NASTY, k=3)]
-        )
+    if draw.random() < 0.3:
+        group = draw.choice([*GROUPS, "preset", "recipe", "method@x", "method/generator"])
+        names = list(choices(conf_dir(), group)) or ["x"]
+        value = draw.choice([draw.choice(names), f"{draw.choice(names)},{draw.choice(names)}", draw.choice(NASTY)])
         return f"{draw.choice(PREFIXES)}{group}={value}"
-    key = draw.choice(known)
-    if draw.random() < 0.2:
+    key = draw.choice(list(known))
+    usual = known[key]
+    value = draw.choice([*draw.choices(NASTY, k=4), f"{usual},{usual}", str(usual).replace(" ", "")])
+    if draw.random() < 0.1:
         at = draw.randrange(len(key))
         key = draw.choice([key[:at] + key[at + 1 :], key + "x", f"{key}.x", f".{key}", f"{key}.", f"{key}[0]", "", "é"])
-    return draw.choice(PREFIXES) + key + draw.choice(["=", "=", "=", "=", "=", "==", ""]) + draw.choice(NASTY)
+    return draw.choice(PREFIXES) + key + draw.choice([*["="] * 30, "==", ""]) + value
 
 
-def arguments(draw: random.Random, known: list[str]) -> list[str]:
+def harmless(draw: random.Random) -> list[str]:
+    """Choices that go together, so that what is hostile meets all kinds of configurations."""
+    chosen = [f"{group}={draw.choice(list(choices(conf_dir(), group)))}" for group in ("method", "target", "scenario")]
+    return draw.sample(chosen, draw.randrange(3))
+
+
+def arguments(draw: random.Random, known: dict[str, Any]) -> list[str]:
     """A command line: mistakes come alone and in company, and flags anywhere."""
-    line = [argument(draw, known) for _ in range(draw.choice([1, 1, 1, 2, 2, 3]))]
+    line = harmless(draw) + [argument(draw, known) for _ in range(draw.choice([1, 1, 1, 1, 1, 2, 3]))]
     if draw.random() < 0.35:
         at = draw.randrange(len(line) + 1)
-        line[at:at] = draw.choice(FLAGS)
-    if draw.random() < 0.1:
+        line[at:at] = draw.choice([["-m"], *FLAGS])
+    if draw.random() < 0.05:
         line.append(draw.choice(line))
     return ["benchmark=toy", *line]
 
@@ -153,7 +158,9 @@ def complaint(ended: Ended) -> str | None:
     ("first", "last"),
     [(0, 300), *(pytest.param(n, n + 500, marks=pytest.mark.slow) for n in range(300, 2800, 500))],
 )
-def test_whatever_is_typed_is_understood_or_refused(first: int, last: int, known: list[str], tmp_path: Path) -> None:
+def test_whatever_is_typed_is_understood_or_refused(
+    first: int, last: int, known: dict[str, Any], tmp_path: Path
+) -> None:
     wrong = []
     for number in range(first, last):
         folder = tmp_path / str(number)
@@ -170,7 +177,7 @@ def test_whatever_is_typed_is_understood_or_refused(first: int, last: int, known
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 150, 25))
-def test_whatever_is_typed_ends_as_a_process(first: int, known: list[str], tmp_path: Path) -> None:
+def test_whatever_is_typed_ends_as_a_process(first: int, known: dict[str, Any], tmp_path: Path) -> None:
     wrong = []
     for number in range(first, first + 25):
         folder = tmp_path / str(number)
@@ -187,6 +194,6 @@ def test_whatever_is_typed_ends_as_a_process(first: int, known: list[str], tmp_p
             wrong.append(f"{typed}: never ends")
         if found := complaint(Ended(process.returncode, out, err)):
             wrong.append(f"{typed}: {found}\n{err[-400:]}")
-        if beside := [name for name in os.listdir(folder) if name not in ("outputs", "data")]:
+        if beside := [path.name for path in folder.iterdir() if path.name not in ("outputs", "data")]:
             wrong.append(f"{typed}: writes {beside}")
     assert wrong == [], "\n".join(wrong)
