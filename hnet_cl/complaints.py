@@ -42,6 +42,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return _no_such_key(unknown[1], arguments) or _words(error)
     if circle := re.search(r"Recursive interpolation detected\s+full_key: (\S+)", text):
         return f"{circle[1]}: refers to itself{_check(arguments, '${')}"
+    if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", text, re.DOTALL):
+        return f"{shown(several[1])}: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"
     if isinstance(error, RecursionError):
         return f"the configuration refers to itself, or is nested too deeply{_check(arguments, '${')}"
     if isinstance(error, OSError) and error.filename:
@@ -61,7 +63,9 @@ def _words(error: BaseException) -> str:
 
 
 def _surprise(error: BaseException, arguments: Sequence[str]) -> str:
-    """What Hydra stumbles over without a word of its own."""
+    """What Hydra stumbles over, mostly without a word of its own."""
+    if isinstance(error, ValueError) and str(error):
+        return _words(error) + _check(arguments, "hydra.")
     said = "" if isinstance(error, AssertionError) else f": {error}"  # an assertion speaks to programmers
     reason = shown(f"{type(error).__name__}{said}")
     return f"the configuration cannot be used ({reason}){_check(arguments, 'hydra.') or _check(arguments, '')}"

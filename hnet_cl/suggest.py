@@ -17,8 +17,8 @@ def nearest(name: str, names: Sequence[str]) -> str:
 def nearest_key(key: str, keys: Sequence[str]) -> str:
     """An ending for «no such key»: of dotted keys, first those beside it count, and of these what is not shared."""
     parent, dot, leaf = key.rpartition(".")
+    keys = [name for name in keys if name != key and (not name.endswith("._target_") or leaf.startswith("_"))]
     beside = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent]
-    beside = [name for name in beside if name != "_target_" or leaf.startswith("_")]
     if similar := _similar(leaf, beside):
         return f"; did you mean {parent}{dot}{similar}?"
     if beside and dot:

@@ -225,7 +225,7 @@ class TestMistakes:
             (["method._target_=os.system"], ["method._target_=os.system: is no subclass of hnet_cl.methods."]),
             (["target._target_=hnet_cl.methods.base.Learner"], ["target._target_=hnet_cl.methods.base.Learner: "]),
             (["seed"], ["seed: cannot be read as KEY=VALUE"]),
-            (["seed=1,2"], ["Ambiguous value for argument 'seed=1,2'"]),
+            (["seed=1,2"], ["seed=1,2: is several values; add -m to run one after another, or give a list"]),
             (["-m", "seed=1,2", "metod=si"], ["metod: no such key; did you mean method?"]),
             (
                 ["-m", "seed=1,x,-1", "method=si,ewc"],

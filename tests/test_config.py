@@ -419,6 +419,8 @@ def test_what_is_typed_changes_just_that(benchmark: str) -> None:
         ("method._tagret_", ["method._target_", "method.name"], "; did you mean method._target_?"),
         ("metod.beta", ["seed", "method.beta"], "; did you mean method.beta?"),
         ("sed", ["seed", "method.seed"], "; did you mean seed?"),
+        ("a.part.generator", ["a.part.generator", "a.part.kind"], "; there are a.part.kind"),
+        ("method.x.beta", ["method._target_"], ""),
     ],
 )
 def test_the_nearest_key(key: str, keys: list[str], ending: str) -> None:
