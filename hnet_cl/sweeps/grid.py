@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hnet_cl.errors import UserError
 from hnet_cl.sweeps.checking import check_jobs
-from hnet_cl.sweeps.jobs import Outcome, compose, finish
+from hnet_cl.sweeps.composing import compose_all
+from hnet_cl.sweeps.jobs import Outcome, finish
 from hnet_cl.sweeps.launchers import make_launcher
 from hnet_cl.sweeps.summary import conclude
 
@@ -54,9 +55,8 @@ class GridSweeper(Sweeper):
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
-        numbered = enumerate(combination for batch in batches for combination in batch)
-        composed = [compose(self._loader, self._config, combination, number) for number, combination in numbered]
-        jobs = iter(check_jobs(composed))
+        combinations = [combination for batch in batches for combination in batch]
+        jobs = iter(check_jobs(compose_all(self._loader, self._config, combinations)))
         start_folder(self._config)
         outcomes: list[Outcome] = []
         for batch in batches:

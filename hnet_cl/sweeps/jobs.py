@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 from hnet_cl.complaints import explain, is_mistake
 from hnet_cl.conf_files import own_folders
@@ -68,14 +67,21 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
+class Loader(Protocol):
+    """What composes the configuration of a job, as Hydra's ConfigLoader."""
+
+    def load_sweep_config(self, config: DictConfig, overrides: list[str], /) -> DictConfig:
+        """That of a sweep, with overrides of the job."""
+
+
 def compose(
-    loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
+    loader: Loader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
 ) -> Job | Outcome:
     """The job that these overrides make of a sweep's configuration; an Outcome if they are wrong."""
     outer = HydraConfig.instance().cfg
     try:
         job_config = loader.load_sweep_config(config, [*overrides, *for_hydra])
-        with open_dict(job_config):
+        with read_write(job_config.hydra), open_dict(job_config.hydra):
             job_config.hydra.job.num = job_config.hydra.job.id = number
         HydraConfig.instance().set_config(job_config)
         subdir = job_config.hydra.sweep.subdir
