@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hydra._internal.utils import get_args_parser
 
 from hnet_cl.errors import UserError, shown
+from hnet_cl.files import at_home
 from hnet_cl.suggest import nearest
 
 SWEEP = "--multirun"
@@ -29,7 +30,9 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
             raise
         raise UserError(_flag_complaint(said.getvalue().rpartition(" error: ")[2].strip())) from None
     names = {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
-    flags = [name if given[key] is True else f"{name}={given[key]}" for key, name in names.items() if given.get(key)]
+    flags = [
+        name if given[key] is True else f"{name}={at_home(given[key])}" for key, name in names.items() if given.get(key)
+    ]
     return [*given["overrides"], *flags]
 
 

@@ -42,7 +42,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return _no_such_key(unknown[1], arguments) or _words(error)
     if circle := re.search(r"Recursive interpolation detected\s+full_key: (\S+)", text):
         return f"{circle[1]}: refers to itself{_check(arguments, '${')}"
-    if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*)'", text, re.DOTALL):
+    if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'(?:\n1\.| req)", text, re.DOTALL):
         return f"{shown(several[1])}: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"
     if isinstance(error, RecursionError):
         return f"the configuration refers to itself, or is nested too deeply{_check(arguments, '${')}"

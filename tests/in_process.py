@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -63,6 +64,7 @@ def command(folder: Path, *arguments: str) -> Ended:
     HydraConfig.instance().cfg = None
     out, err, jobs = io.StringIO(), io.StringIO(), []  # type: ignore[var-annotated]
     code: Any = 0
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with (
         up_to_the_start(folder, jobs),
         pytest.MonkeyPatch.context() as patch,
@@ -79,6 +81,9 @@ def command(folder: Path, *arguments: str) -> Ended:
         except Exception:
             code = None
             traceback.print_exc()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     return Ended(code, out.getvalue(), err.getvalue(), jobs)
 
 

@@ -35,6 +35,11 @@ def test_flags_go_last(typed: list[str], meant: list[str]) -> None:
     assert flags_last(typed) == meant
 
 
+def test_the_folder_of_a_flag_may_be_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert flags_last(["--config-dir=~/conf"]) == ["--config-dir=/home/me/conf"]
+
+
 @pytest.mark.parametrize(
     ("typed", "line"),
     [

@@ -19,6 +19,14 @@ from in_process import command, left
         ),
         (["~method.nope"], ["method.nope: no such key; did you mean method.name?"]),
         (["hydra.verbose=null"], ["the configuration cannot be used (AssertionError); check hydra.verbose=null"]),
+        (["seed=1,2"], ["seed=1,2: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"]),
+        (["seed=range(2)"], ["seed=range(2): is several values; add -m to run one after another, or give a list, as "]),
+        (
+            ["method.task_inference.generator=3"],
+            ["method.task_inference.generator: no such key; there are method.task_inference.kind"],
+        ),
+        (["method=[1,2]", "--resolve"], ["method=[1,2]: give the name of one choice; there are dgr, ewc, "]),
+        (["--resolve"], ["The --resolve flag can only be used in conjunction with --cfg or --help"]),
         (["seed=${seed}"], ["seed: refers to itself; check seed=${seed}"]),
         (
             ["data_dir=${output_dir}", "output_dir=${data_dir}"],
