@@ -136,7 +136,7 @@ def test_two_processes_share_a_search_and_its_failures(tmp_path: Path) -> None:
     found = [trial for trial in trials(tmp_path) if "surplus" not in trial.user_attrs]
     assert len(found) == 6
     failed = [trial for trial in found if trial.state.name == "FAIL"]
-    assert 0 < len(failed) < 6 and {trial.params["training.validation"] for trial in failed} == {"1e-9"}
+    assert 0 < len(failed) < 6 and {trial.params["training.validation"] for trial in failed} == {"1e-09"}
     assert 1 in {process.returncode for process in processes}
     assert all(trial.user_attrs["error"].startswith("training.validation=1e-09: holds out 0 of ") for trial in failed)
     assert all("metrics" in trial.user_attrs for trial in found)
