@@ -12,19 +12,18 @@ from typing import Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from hnet_cl.arguments import flags_last, is_set, refuse_names, run_folder, spread_seeds
-from hnet_cl.complaints import explain
+from hnet_cl.complaints import explain, is_mistake
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, OccupiedError, UserError
+from hnet_cl.files import at_home
 from hnet_cl.help import help_text
 from hnet_cl.interruption import answer, interruption
+from hnet_cl.overrides import prepared
 from hnet_cl.resolvers import named, setup_files
 from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
@@ -36,16 +35,17 @@ log = logging.getLogger("hnet_cl")
 
 def main() -> None:
     """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
-    arguments = sys.argv[1:] = flags_last(sys.argv[1:])
-    if "--help" in arguments or "-h" in arguments:
-        print(help_text(arguments))
+    if "--help" in sys.argv or "-h" in sys.argv:
+        print(help_text(sys.argv[1:]))
         return
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing them
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
+    if data_dir := os.environ.get("HNET_CL_DATA"):
+        os.environ["HNET_CL_DATA"] = at_home(data_dir)
     try:
-        arguments = sys.argv[1:] = spread_seeds(arguments)
+        arguments = sys.argv[1:] = prepared(spread_seeds(flags_last(sys.argv[1:])))
     except UserError as error:
         _stop(error)
-    if any(argument == "-m" or "multirun" in argument.lower() for argument in arguments):
+    if any("multirun" in argument.lower() for argument in arguments):  # also hydra.mode=MULTIRUN
         _register_sweepers()
     try:
         _run()
@@ -53,10 +53,8 @@ def main() -> None:
         raise SystemExit(EXIT_FAILED_JOBS) from None
     except Interrupted as reason:
         _continues(reason)
-    except (UserError, OSError, HydraException, OmegaConfBaseException, YAMLError) as error:
-        _stop(error)
-    except ValueError as error:  # what Hydra raises for a few mistyped choices
-        if "hydra" not in traceback.extract_tb(error.__traceback__)[-1].filename:
+    except Exception as error:
+        if not is_mistake(error):
             raise
         _stop(error)
 
@@ -95,13 +93,21 @@ class CheckFirst(Callback):
         from hnet_cl.results.run_folder import earlier_result
 
         try:
-            refuse_names(config.hydra.overrides.task)
+            refuse_names(_typed(config.hydra))
             settings = named(config, config.hydra.runtime.choices)
             check(settings)
             earlier_result(run_folder(config.hydra.run.dir, "hydra.run.dir"), settings)
             answer()
-        except (UserError, OSError, OmegaConfBaseException) as error:
+        except Exception as error:
+            if not is_mistake(error):
+                raise SystemExit(traceback.format_exc()) from None
             _stop(error)
+
+
+def _typed(hydra_config: DictConfig) -> list[str]:
+    """The overrides of a job as typed: with `${...}` in them unresolved."""
+    typed: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
+    return list(typed)
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
@@ -128,7 +134,7 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     from hnet_cl.run import Request, run_in_turns
     from hnet_cl.sweeps.pruning import listeners
 
-    folder, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
+    folder, overrides = Path(job.runtime.output_dir), _typed(job)
     settings, hydra_config = named(config, job.runtime.choices), OmegaConf.create({"hydra": job})
     try:
         own = replace(surroundings, listeners=listeners(job.sweeper, folder))

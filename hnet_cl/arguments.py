@@ -1,19 +1,53 @@
 """The command line before Hydra reads it."""
 
+import contextlib
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from hnet_cl.errors import UserError
+from hydra._internal.utils import get_args_parser
 
-SWEEP = ("-m", "--multirun")
-NO_SWEEP = ("--cfg", "-c", "--info", "-i", "--run", "-r")  # flags of Hydra with which it takes no sweep
+from hnet_cl.errors import UserError
+from hnet_cl.files import at_home
+from hnet_cl.plain_text import shown
+from hnet_cl.suggest import nearest
+
+SWEEP = "--multirun"
+NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra with which it takes no sweep
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:
-    """The same arguments with -m at the end: Hydra's parser stops at one that stands between overrides."""
-    sweep = [argument for argument in arguments if argument in SWEEP]
-    return [argument for argument in arguments if argument not in sweep] + sweep
+    """The same arguments with all flags at the end, by their full names: Hydra's parser stops at one in the middle.
+
+    Raises:
+        UserError: a flag is unknown, or its value is.
+    """
+    parser = get_args_parser()
+    try:
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            given = vars(parser.parse_intermixed_args(arguments))
+    except SystemExit as end:
+        if not end.code:  # it has done what --version asks for
+            raise
+        raise UserError(_flag_complaint(said.getvalue().rpartition(" error: ")[2].strip())) from None
+    names = {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
+    flags = [
+        name if given[key] is True else f"{name}={at_home(given[key])}" for key, name in names.items() if given.get(key)
+    ]
+    return [*given["overrides"], *flags]
+
+
+def _flag_complaint(said: str) -> str:
+    """What argparse says, in the form of all other lines."""
+    if found := re.match(r"unrecognized arguments: (\S+)", said):
+        flag, equals, _ = found[1].partition("=")
+        key = flag.lstrip("-")
+        flags = [name for action in get_args_parser()._actions for name in action.option_strings if name[:2] == "--"]
+        advice = f"; keys have no dashes: {key}=VALUE" if equals else nearest(flag, flags)
+        return f"{shown(flag)}: no such flag{advice}"
+    flag, _, reason = said.removeprefix("argument ").partition(": ")
+    return f"{flag}: {shown(reason)}"
 
 
 def is_set(key: str, arguments: Sequence[str]) -> bool:
@@ -25,7 +59,7 @@ def is_set(key: str, arguments: Sequence[str]) -> bool:
 def spread_seeds(arguments: Sequence[str]) -> list[str]:
     """`seeds=N` as the sweep that it stands for: seeds 1 to N, or N from a given `seed=` on, in one process.
 
-    Without it nothing changes; where there can be no sweep, as with --cfg, it is the first seed.
+    Flags stand last. Without `seeds` nothing changes; where there can be no sweep, as with --cfg, it is the first seed.
 
     Raises:
         UserError: N is no positive number, `seed` no single one, or the seeds would be part of a search.
@@ -46,8 +80,8 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
     alone = any(argument.partition("=")[0] in NO_SWEEP for argument in arguments)
     seeds = [first] if alone else [str(int(first) + i) for i in range(int(number))]
     launcher = [] if alone or _chosen(arguments, "hydra/launcher") else ["hydra/launcher=one_process"]
-    flag = [] if alone or any(argument in SWEEP for argument in arguments) else ["-m"]
-    return flags_last([*_replaced(arguments, [f"seed={','.join(seeds)}", *launcher]), *flag])
+    flag = [] if alone or SWEEP in arguments else [SWEEP]
+    return [*_replaced(arguments, [f"seed={','.join(seeds)}", *launcher]), *flag]
 
 
 def refuse_names(overrides: Sequence[str]) -> None:

@@ -1,21 +1,35 @@
 """Hydra's errors in one line: the key, what is wrong with it, and what is allowed."""
 
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from hnet_cl.conf_files import conf_dir, own_folders
 from hnet_cl.errors import UserError
-from hnet_cl.suggest import nearest
+from hnet_cl.plain_text import shown
+from hnet_cl.suggest import nearest_key, offered
+
+CONFIGURING = ("/hydra/", "/omegaconf/", "/antlr4/", "/yaml/", "/logging/")  # packages that know nothing of training
 
 
-def explain(error: Exception, arguments: Sequence[str]) -> str:
+def is_mistake(error: BaseException) -> bool:
+    """Whether the user can mend it: also whatever else Hydra stumbles over, which does not foresee all nonsense."""
+    if isinstance(error, UserError | OSError | HydraException | OmegaConfBaseException | YAMLError | RecursionError):
+        return True
+    frames = traceback.extract_tb(error.__traceback__)
+    place = frames[-1].filename.replace("\\", "/") if frames else ""
+    return isinstance(error, Exception) and any(package in place for package in CONFIGURING)
+
+
+def explain(error: BaseException, arguments: Sequence[str]) -> str:
     """What the user should read instead of a traceback; `arguments` are the command line's."""
     text = str(error)
     if isinstance(error, UserError):
@@ -24,31 +38,69 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         return ours[1]
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
-        return f"{group}={name}: no such choice{nearest(name, error.options)}"
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as KEY=VALUE ({text.splitlines()[0]})"
-    unknown = re.match(r"Could not override '([^']+)'", text)
-    if unknown:
-        key = unknown[1]
-        known = _known_keys(key, arguments)
-        if key not in known:
-            return f"{key}: no such key{nearest(key, known)}"
+        return f"{group}={shown(name)}: no such choice{offered(name, error.options)}"
+    if unknown := re.match(r"Could not (?:override|delete from config\.) '([^']+)'", text):
+        return _no_such_key(unknown[1], arguments) or _words(error)
+    if circle := re.search(r"Recursive interpolation detected\s+full_key: (\S+)", text):
+        return f"{circle[1]}: refers to itself{_check(arguments, '${')}"
+    if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'(?:\n1\.| req)", text, re.DOTALL):
+        return f"{shown(several[1])}: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"
+    if isinstance(error, RecursionError):
+        return f"the configuration refers to itself, or is nested too deeply{_check(arguments, '${')}"
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; check output_dir and data_dir"
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+        return f"{shown(error.filename)}: {error.strerror}; check output_dir and data_dir"
+    return (
+        _words(error)
+        if isinstance(error, HydraException | OmegaConfBaseException | OSError)
+        else _surprise(error, arguments)
+    )
+
+
+def _words(error: BaseException) -> str:
+    """All that it says, and what it was raised from, in one line."""
+    said = [str(one) for one in (error, error.__cause__) if one is not None]
+    lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
+    return " ".join(shown(line) for line in lines if not line.startswith("object_type="))
+
+
+def _surprise(error: BaseException, arguments: Sequence[str]) -> str:
+    """What Hydra stumbles over, mostly without a word of its own."""
+    if isinstance(error, ValueError) and str(error):
+        return _words(error) + _check(arguments, "hydra.")
+    said = "" if isinstance(error, AssertionError) else f": {error}"  # an assertion speaks to programmers
+    reason = shown(f"{type(error).__name__}{said}")
+    return f"the configuration cannot be used ({reason}){_check(arguments, 'hydra.') or _check(arguments, '')}"
+
+
+def _check(arguments: Sequence[str], suspicious: str) -> str:
+    found = [shown(argument) for argument in arguments if suspicious in argument and "=" in argument]
+    return f"; check {', '.join(found)}" if found else ""
+
+
+def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
+    """A line on a key that is not there; it names the choice that lacks it, if one was typed."""
+    known = _known_keys(key, arguments)
+    if key in known:
+        return None
+    group = key.partition(".")[0]
+    chosen = [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if "." in key else []
+    whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
+    return f"{shown(key)}: {whose}{nearest_key(key, known)}"
 
 
 def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
     """All keys of the configuration that the other arguments make, as far as these are right."""
     typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     rest = [override for override in typed if not override.lstrip("+~").startswith(unknown)]
-    if folders := [f"file://{folder.resolve()}" for folder in own_folders(arguments)]:
-        rest.append(f"hydra.searchpath=[{','.join(folders)}]")
+    choices = [override for override in rest if "." not in override.partition("=")[0]]
+    searched = [f"file://{folder.resolve()}" for folder in own_folders(arguments)]
+    path = [f"hydra.searchpath=[{','.join(searched)}]"] if searched else []
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        for overrides in (rest, []):
+        for overrides in (rest, choices, []):
             try:
-                return list(_keys(compose("config", overrides, return_hydra_config=unknown.startswith("hydra."))))
+                whole = compose("config", [*overrides, *path], return_hydra_config=unknown.startswith("hydra."))
+                return list(_keys(whole))
             except (HydraException, OmegaConfBaseException):
                 continue
     return []

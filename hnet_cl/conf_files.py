@@ -1,6 +1,7 @@
 """The shipped yaml files: where they lie and what they offer."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 
@@ -31,7 +32,7 @@ def _first_comment(path: Path) -> str:
 def own_folders(arguments: Sequence[str]) -> list[Path]:
     """The folders that --config-dir names among the command line's arguments."""
     found = []
-    for this, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for this, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         name, equals, value = this.partition("=")
         if name in ("--config-dir", "-cd"):
             found.append(Path(value if equals else following))

@@ -25,10 +25,10 @@ from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.identity import is_below
 from hnet_cl.methods.base import Learner
-from hnet_cl.plain_text import printable
+from hnet_cl.plain_text import printable, shown
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.settings import Settings
-from hnet_cl.suggest import nearest
+from hnet_cl.suggest import nearest_key
 from hnet_cl.training.trainer import TrainingSettings
 
 
@@ -91,6 +91,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         checked: Any = model.model_validate(dict(config))
     except ValidationError as error:
         raise UserError("\n".join(printable(_line(model, config, item)) for item in error.errors())) from error
+    checked.place()
     _check_together(method_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
     return Plan(
@@ -144,8 +145,9 @@ def _class_path(config: Mapping[str, Any], group: str, base: type) -> str:
     path = node.get("_target_") if isinstance(node, Mapping) else None
     key = f"{group}._target_"
     if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
-        shown = printable(str(path))
-        raise UserError(f"{key}={shown}: give the dotted path of a {base.__name__} class, as package.module.Class")
+        raise UserError(
+            f"{key}={shown(path)}: give the dotted path of a {base.__name__} class, as package.module.Class"
+        )
     if "__main__" in path.split("."):
         raise UserError(f"{key}={path}: a module __main__ is a program; put the class into another module")
     return path
@@ -173,7 +175,7 @@ def _find(group: str, path: str) -> Any:
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
-        raise UserError(f"{key}={path}: cannot be imported ({error})") from error
+        raise UserError(f"{key}={shown(path)}: cannot be imported ({shown(error)})") from error
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(f"{key}={path}: is no subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):
@@ -234,12 +236,15 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
         prefix = key.removesuffix(path[-1])
-        return f"{key}: no such key{nearest(key, [prefix + name for name in _keys(model, path[:-1])])}"
+        return f"{shown(key)}: no such key{nearest_key(key, [prefix + name for name in _keys(model, path[:-1])])}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them
-        return f"{'.'.join(_path(error['loc'], config, of_part=True))}: {message}"
-    return f"{key}={_shown(error['input'])}: {message}"
+        part = ".".join(_path(error["loc"], config, of_part=True))
+        names = "|".join(map(re.escape, error["input"]))
+        named = re.sub(rf"(?<![\w.])({names})(?==)", rf"{part}.\1", message)
+        return f"{part}: {message}" if named == message else named
+    return f"{shown(key)}={shown(error['input'])}: {message}"
 
 
 def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[str]:
@@ -254,10 +259,6 @@ def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[s
             path.append(str(part))
             node = node[part] if isinstance(node, Mapping) and part in node else None
     return path
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
 
 
 def _keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:

@@ -51,3 +51,11 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """
     with replace_file(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def at_home(path: str) -> str:
+    """The path with the user's home for a leading ~, as a shell reads it: also where no shell has, as in KEY=~/x."""
+    try:
+        return str(Path(path).expanduser()) if path.startswith("~") else path
+    except RuntimeError:  # nobody has that name
+        return path

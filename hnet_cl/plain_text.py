@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+LONG = 200  # characters of a value that a line shows
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, marks such as those of direction, half characters, line breaks
 # The last four are the wide forms of the first four.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -18,6 +19,13 @@ def printable(text: str) -> str:
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char for char in text
     )
+
+
+def shown(value: object) -> str:
+    """A value as a line can show it, in the words of YAML: `printable`, and cut if it is long."""
+    words: dict[object, str] = {None: "null", True: "true", False: "false"}
+    text = printable(words[value] if value is None or isinstance(value, bool) else str(value))
+    return text if len(text) <= LONG else f"{text[: LONG // 2]}[...]{text[-LONG // 4 :]}"
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

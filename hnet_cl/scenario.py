@@ -31,7 +31,7 @@ class ScenarioSettings(Settings):
     @model_validator(mode="after")
     def _one_head_for_separate_classes(self) -> Self:
         if self.heads == "shared" and self.classes == "separate":
-            raise ValueError("scenario.heads=shared needs scenario.classes=shared: one head cannot tell classes apart")
+            raise ValueError("heads=shared needs classes=shared: one head cannot tell classes apart")
         return self
 
     @property

@@ -15,13 +15,16 @@ from hydra.core.global_hydra import GlobalHydra
 from hnet_cl.app import main
 
 
-def start(*arguments: str, process_group: int | None = None, **environment: str) -> subprocess.Popen[str]:
+def start(
+    *arguments: str, cwd: Path | None = None, process_group: int | None = None, **environment: str
+) -> subprocess.Popen[str]:
     """`python -m hnet_cl` with these arguments; with `process_group=0` in a group of its own."""
     return subprocess.Popen(
         [sys.executable, "-m", "hnet_cl", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        cwd=cwd,
         env={**os.environ, **environment},
         process_group=process_group,
     )

@@ -1,6 +1,7 @@
 """The command line as a user meets it: processes of their own, files on disk, one line for each mistake."""
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -125,53 +126,72 @@ class TestRun:
         assert (after["accuracy_matrix"], losses_of(folder)) == (before["accuracy_matrix"], losses)
 
 
+NOTHING_HELD_OUT = "training.validation=1e-09"  # only the data say that this is impossible
+
+
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Two methods with three seeds each, the first of which is impossible."""
+    """Two methods with two seeds each, and each of that once more with data that are impossible."""
     folder = tmp_path_factory.mktemp("sweep")
-    return folder, hnet_cl("-m", *SMALL, f"output_dir={folder}", "method=hnet,finetune", "seed=-1,1,2")
+    return folder, hnet_cl(*sweeping(folder))
+
+
+def sweeping(folder: Path) -> list[str]:
+    jobs = ["method=hnet,finetune", "seed=1,2", "training.validation=1e-9,0.0"]
+    return ["-m", *SMALL, f"output_dir={folder}", *jobs]
 
 
 class TestSweep:
-    REASON = "seed=-1: input should be greater than or equal to 0"
+    REASON = "training.validation=1e-09: holds out 0 of "
 
     def test_failing_jobs_stop_no_others(self, sweep: Any) -> None:
         folder, process = sweep
-        found = {(path.parts[-4], path.parts[-2]) for path in folder.rglob("result.json")}
-        assert found == {
-            (f"toy-cl1-{method}", f"seed={seed}") for method in ("hnet", "finetune") for seed in (-1, 1, 2)
+        results = [result_of(path.parent) for path in folder.rglob("result.json")]
+        ended = {(result["method"], result["seed"], result["status"]) for result in results}
+        assert ended == {
+            (method, seed, status)
+            for method in ("hnet", "finetune")
+            for seed in (1, 2)
+            for status in ("failed", "finished")
         }
-        for path in folder.rglob("result.json"):
-            result = result_of(path.parent)
-            expected = ("failed", self.REASON) if result["seed"] == -1 else ("finished", None)
-            assert (result["status"], result["error"]) == expected
-        log = next(folder.rglob("seed=-1")) / "hnet_cl.log"
-        assert f"failed: {self.REASON}" in log.read_text()
-        assert "Traceback" not in process.stderr + log.read_text()
+        assert len(results) == 8
+        for result in results:
+            assert (result["error"] or self.REASON).startswith(self.REASON)
+            assert (result["status"] == "failed") == (result["error"] is not None)
+        failed = next(path for path in folder.rglob("result.json") if result_of(path.parent)["error"])
+        log = (failed.parent / "hnet_cl.log").read_text()
+        assert f"failed: {self.REASON}" in log
+        assert "Traceback" not in process.stderr + log
 
     def test_the_end_says_what_failed(self, sweep: Any) -> None:
         folder, process = sweep
         assert process.returncode == 1
         lines = process.stderr.strip().splitlines()
-        assert lines[0] == "6 jobs: 4 finished, 2 failed"
-        for start, method in ((1, "hnet"), (4, "finetune")):
-            assert lines[start] == f"failed: {' '.join(SMALL)} output_dir={folder} method={method} seed=-1"
-            assert lines[start + 1] == f"  {self.REASON}"
-            assert Path(lines[start + 2].strip()) in folder.glob(f"toy-cl1-{method}/*/seed=-1")
-        assert lines[7:] == ["The same command again runs only what is missing or failed."]
+        assert lines[0] == "8 jobs: 4 finished, 4 failed"
+        jobs = [(method, seed) for method in ("hnet", "finetune") for seed in (1, 2)]
+        for start, (method, seed) in zip(range(1, 13, 3), jobs, strict=True):
+            typed = f"method={method} seed={seed} training.validation=1e-09"
+            assert lines[start] == f"failed: {' '.join(SMALL)} output_dir={folder} {typed}"
+            assert lines[start + 1].startswith(f"  {self.REASON}")
+            assert Path(lines[start + 2].strip()) in folder.glob(f"toy-cl1-{method}/*/seed={seed}")
+        assert lines[13:] == ["The same command again runs only what is missing or failed."]
 
     def test_debug_shows_where_each_failed(self, tmp_path: Path) -> None:
-        done = hnet_cl("-m", *SMALL, f"output_dir={tmp_path}", "seed=-1", "debug=true")
-        assert "Traceback" in next(tmp_path.rglob("seed=-1/hnet_cl.log")).read_text()
+        done = hnet_cl("-m", *SMALL, f"output_dir={tmp_path}", NOTHING_HELD_OUT, "debug=true")
+        assert "Traceback" in next(tmp_path.rglob("hnet_cl.log")).read_text()
         assert done.returncode == 1 and "1 jobs: 1 failed" in done.stderr
 
     def test_the_same_command_runs_only_what_failed(self, sweep: Any) -> None:
         folder, _ = sweep
-        again = hnet_cl("-m", *SMALL, f"output_dir={folder}", "method=hnet,finetune", "seed=-1,1,2")
+        again = hnet_cl(*sweeping(folder))
         assert again.returncode == 1
-        assert "6 jobs: 4 finished earlier, 2 failed" in again.stderr
-        launched = re.findall(r"#\d : .*(method=\w+ seed=\S+)", again.stdout)
-        assert launched == ["method=hnet seed=-1", "method=finetune seed=-1"]
+        assert "8 jobs: 4 finished earlier, 4 failed" in again.stderr
+        launched = re.findall(r"#\d : .*(method=\w+ seed=\S+ training.validation=\S+)", again.stdout)
+        assert launched == [
+            f"method={method} seed={seed} training.validation=1e-09"
+            for method in ("hnet", "finetune")
+            for seed in (1, 2)
+        ]
 
     def test_the_seed_alone_decides_the_numbers(self, sweep: Any, done: Any) -> None:
         folder, _ = sweep
@@ -205,8 +225,15 @@ class TestMistakes:
             (["method._target_=os.system"], ["method._target_=os.system: is no subclass of hnet_cl.methods."]),
             (["target._target_=hnet_cl.methods.base.Learner"], ["target._target_=hnet_cl.methods.base.Learner: "]),
             (["seed"], ["seed: cannot be read as KEY=VALUE"]),
-            (["seed=1,2"], ["Ambiguous value for argument 'seed=1,2'"]),
+            (["seed=1,2"], ["seed=1,2: is several values; add -m to run one after another, or give a list"]),
             (["-m", "seed=1,2", "metod=si"], ["metod: no such key; did you mean method?"]),
+            (
+                ["-m", "seed=1,x,-1", "method=si,ewc"],
+                [
+                    "seed=x: input should be a valid integer (jobs seed=x method=si; seed=x method=ewc)",
+                    "seed=-1: input should be greater than or equal to 0 (jobs ",
+                ],
+            ),
             (["-m", "seed=interval(1,2)"], ["seed=interval(1,2): a grid has no intervals; give values, as seed=1,2, "]),
             (
                 ["-m", "hydra.sweeper.max_batch=1"],
@@ -272,6 +299,30 @@ class TestMistakes:
         process = hnet_cl("benchmark=toy", f"output_dir={tmp_path}", "debug=true", argument)
         assert process.returncode != 0
         assert process.stderr.startswith("Traceback") and argument.partition("=")[0] in process.stderr
+
+
+class TestSurroundings:
+    """What stands around the words: the environment, flags anywhere, homes."""
+
+    def test_hydras_own_switch_does_not_turn_off_the_lines(self) -> None:
+        assert mistake("sed=3", HYDRA_FULL_ERROR="0") == "sed: no such key; did you mean seed?"
+
+    def test_a_tilde_is_the_home(self, tmp_path: Path) -> None:
+        (tmp_path / "home").mkdir()
+        command = [sys.executable, "-m", "hnet_cl", "benchmark=smnist", "benchmark.source=embedded"]
+        small = ["training.iterations=1", "benchmark.num_tasks=1", "method=finetune", "device.threads=1"]
+        paths = {"HOME": str(tmp_path / "home"), "HNET_CL_DATA": "~/data"}
+        done = subprocess.run(
+            [*command, *small, "output_dir=~/runs"],
+            cwd=tmp_path,
+            env={**os.environ, **paths},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        config = yaml.safe_load(next((tmp_path / "home" / "runs").rglob(".hydra/config.yaml")).read_text())
+        assert config["data_dir"] == str(tmp_path / "home" / "data")
+        assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_cfg_prints_what_was_typed() -> None:
@@ -377,4 +428,4 @@ class TestOwnParts:
     def test_have_keys_that_are_suggested(self, own: Path) -> None:
         own_conf = f"--config-dir={own / 'conf'}"
         line = mistake(own_conf, "method=frozen", "method.tasks_to_lern=2", PYTHONPATH=str(own))
-        assert line == "method.tasks_to_lern: no such key; did you mean method.tasks_to_learn?"
+        assert line == "method.tasks_to_lern: method=frozen has no such key; did you mean method.tasks_to_learn?"

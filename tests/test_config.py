@@ -28,7 +28,7 @@ from hnet_cl.help import GROUPS
 from hnet_cl.identity import NOT_COMPUTED, config_id
 from hnet_cl.methods.base import Learner
 from hnet_cl.settings import Settings
-from hnet_cl.suggest import nearest
+from hnet_cl.suggest import nearest, nearest_key, offered
 
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
@@ -157,7 +157,7 @@ def test_every_key_is_used() -> None:
     [
         ("seed", "abc", "seed=abc: input should be a valid integer"),
         ("seed", -1, "seed=-1: input should be greater than or equal to 0"),
-        ("seed", True, "seed=True: input should be a valid integer"),
+        ("seed", True, "seed=true: input should be a valid integer"),
         ("training.lr", 0.0, "training.lr=0.0: input should be greater than 0"),
         ("training.lr", None, "training.lr=null: input should be a valid number"),
         ("training.betas", [0.9, 1.0], "training.betas.1=1.0: input should be less than 1"),
@@ -165,7 +165,7 @@ def test_every_key_is_used() -> None:
         ("method.hypernet.hiden", [], "method.hypernet.hiden: no such key; did you mean method.hypernet.hidden?"),
         ("benchmark.source", "ful", "benchmark.source=ful: input should be 'auto', 'full' or 'embedded'"),
         ("target.hidden", 3, "target.hidden=3: input should be a valid list"),
-        ("target.depth", 3, "target.depth: no such key; did you mean target.hidden?"),
+        ("target.depth", 3, "target.depth: no such key; there are target.hidden"),
     ],
 )
 def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None:
@@ -174,7 +174,7 @@ def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None
 
 def test_keys_that_do_not_go_together_are_named_alone() -> None:
     message = complaint(changed(composed(), "training.epochs", 3))
-    assert message == "training: iterations=600 and epochs=3: give one of them and set the other to null"
+    assert message == "training.iterations=600 and training.epochs=3: give one of them and set the other to null"
 
 
 @pytest.mark.parametrize(
@@ -325,7 +325,33 @@ def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> N
 def test_keys_that_do_not_go_together_are_blamed_on_their_part(method: str, part: str) -> None:
     config = changed(composed(f"method={method}"), f"method{part}.regularized_blocks", 4)
     message = complaint(changed(config, f"method{part}.regularizer", "explicit"))
-    assert message.startswith(f"method{part}: regularized_blocks=4 needs regularizer=fast")
+    assert message.startswith(f"method{part}.regularized_blocks=4 needs method{part}.regularizer=fast")
+
+
+def test_a_word_that_yaml_takes_for_a_boolean_is_a_choice() -> None:
+    for typed in ("true", "'true'"):
+        assert check(composed("method=ewc", f"method.fisher_labels={typed}")).method.fisher_labels == "true"
+    message = complaint(composed("method=ewc", "method.fisher_labels=false"))
+    assert message == "method.fisher_labels=false: input should be 'predicted', 'true', 'sampled' or 'expected'"
+
+
+@pytest.mark.parametrize(
+    ("method", "part"),
+    [("hnet_r", "method.generator"), ("hnet_tir", "method.task_inference.generator"), ("dgr", "method.generator")],
+)
+def test_parts_know_where_they_stand(method: str, part: str) -> None:
+    settings = check(composed(f"method={method}", "scenario=cl3")).method
+    for name in part.split(".")[1:]:
+        settings = getattr(settings, name)
+    assert settings.key("pixel_noise") == f"{part}.pixel_noise"
+
+
+def test_what_is_said_of_a_value_is_one_line_of_readable_length() -> None:
+    message = complaint(changed(composed(), "training.lr", "1\n2\x1b[0m"))
+    assert message == r"training.lr=1\n2\x1b[0m: input should be a valid number"
+    assert complaint(changed(composed(), "seed", "é" * 10**5)) == (
+        f"seed={'é' * 100}[...]{'é' * 50}: input should be a valid integer"
+    )
 
 
 def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
@@ -430,6 +456,28 @@ def test_in_cl2_twenty_of_a_hundred_tasks_are_drawn(scenario: str, tasks: int | 
 def test_what_is_typed_changes_just_that(benchmark: str) -> None:
     usual, typed = composed(f"benchmark={benchmark}"), composed("benchmark.num_tasks=4", f"benchmark={benchmark}")
     assert differences(usual, typed) == {"benchmark.num_tasks": 4}
+
+
+@pytest.mark.parametrize(
+    ("key", "keys", "ending"),
+    [
+        ("method.betta", ["method.name", "method.beta", "beta"], "; did you mean method.beta?"),
+        ("method.strength", ["method._target_", "method.name"], "; there are method.name"),
+        ("method._tagret_", ["method._target_", "method.name"], "; did you mean method._target_?"),
+        ("metod.beta", ["seed", "method.beta"], "; did you mean method.beta?"),
+        ("sed", ["seed", "method.seed"], "; did you mean seed?"),
+        ("a.part.generator", ["a.part.generator", "a.part.kind"], "; there are a.part.kind"),
+        ("method.x.beta", ["method._target_"], ""),
+    ],
+)
+def test_the_nearest_key(key: str, keys: list[str], ending: str) -> None:
+    assert nearest_key(key, keys) == ending
+
+
+def test_the_nearest_choice_comes_before_all() -> None:
+    assert offered("er", ["si", "hnet_r", "ewc"]) == "; did you mean hnet_r? there are ewc, hnet_r, si"
+    assert (offered("zzz", ["si"]), offered("x", [])) == ("; there are si", "; there are none")
+    assert offered("zzz", [f"name{i:02}" for i in range(30)]).endswith(" and 10 more")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hnet_cl.files import replace_file, write_atomically
+from hnet_cl.files import at_home, replace_file, write_atomically
 
 
 def test_the_new_content_appears_only_at_the_end(tmp_path: Path) -> None:
@@ -52,3 +52,9 @@ def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         write_atomically(tmp_path / "missing" / "file", "text")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_leading_tilde_is_the_home_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    paths = ["~", "~/x y", "x/~", "", "~nobody_at_all/x"]
+    assert [at_home(path) for path in paths] == ["/home/me", "/home/me/x y", "x/~", "", "~nobody_at_all/x"]

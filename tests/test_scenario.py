@@ -71,7 +71,7 @@ def test_right_answers_with_one_head() -> None:
 
 
 def test_one_head_cannot_tell_classes_apart() -> None:
-    with pytest.raises(ValidationError, match=r"scenario\.heads=shared needs scenario\.classes=shared"):
+    with pytest.raises(ValidationError, match=r"heads=shared needs classes=shared"):
         ScenarioSettings(name="x", task_known=False, heads="shared", classes="separate")
 
 

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": SHARED | {"benchmarks.base", "memory", "methods.base", "methods.network", "tensor_files"},
     "results": SHARED | {"identity"},
-    "sweeps": SHARED | {"arguments", "complaints", "conf_files", "identity", "resolvers", "results"},
+    "sweeps": SHARED | {"arguments", "complaints", "conf_files", "config", "identity", "resolvers", "results"},
     "report": {"errors", "files", "identity", "interruption", "plain_text", "regular_files", "streams", "suggest"}
     | {"results.metrics", "results.plots", "results.run_folder"},
     "tensor_files": {"regular_files"},
@@ -36,11 +36,12 @@ MAY_IMPORT = {
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers", "tensor_files"}
     | {"results.run_folder", "training.checkpoint"},
     "arguments": SHARED,
+    "overrides": SHARED | {"arguments", "conf_files"},
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},
     "resolvers": SHARED | {"identity"},
     "app": SHARED
-    | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"},
+    | {"arguments", "complaints", "conf_files", "config", "help", "overrides", "resolvers", "results", "run", "sweeps"},
     "__main__": {"app", "interruption", "streams"},
     "__init__": set(),
     "interruption": {"errors"},
@@ -102,13 +103,13 @@ def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("hydra", {"app.py", "complaints.py", *SWEEPS}),
+        ("hydra", {"app.py", "arguments.py", "complaints.py", "overrides.py", *SWEEPS}),
         ("omegaconf", {"app.py", "complaints.py", "resolvers.py", *SWEEPS}),
         ("hydra_plugins", {"sweeps/joblib.py", "sweeps/submitit.py", "sweeps/ray.py"}),
         ("joblib", {"sweeps/joblib.py"}),
         ("ray", {"sweeps/ray.py"}),
         ("submitit", {"sweeps/submitit.py"}),
-        ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py"}),
+        ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py", "sweeps/slots.py"}),
         ("torchvision", {"benchmarks/_torchvision.py"}),
         ("tensorboard", {"results/tensorboard.py", "results/events.py"}),
     ],

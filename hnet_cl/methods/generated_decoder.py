@@ -45,9 +45,8 @@ class GeneratedDecoder(Generator):
         num_tasks = setup.heads.num_tasks
         if 0 < settings.condition < num_tasks:
             raise UserError(
-                f"method.generator.condition={settings.condition} (hnet_tir: "
-                f"method.task_inference.generator.condition): cannot tell {num_tasks} tasks apart; give at least that "
-                "number, or 0 for none"
+                f"{settings.key('condition')}={settings.condition}: cannot tell {num_tasks} tasks apart; give at least "
+                "that number, or 0 for none"
             )
         self.decoder = TargetNetwork(decoder)
         with seeded(setup.seed, "init", "decoder hypernetwork"):

@@ -69,9 +69,8 @@ class Generator(nn.Module, ABC):
             low, high = torch.aminmax(task.train.batch(slice(0, CHECKED))[0])
             if low < 0 or high > 1:
                 raise UserError(
-                    "method.generator.pixel_noise=null (hnet_tir: method.task_inference.generator.pixel_noise): is for "
-                    f"inputs in 0..1, and those of {task.name} reach from {low:.2g} to {high:.2g}; give their noise a "
-                    "standard deviation, such as 0.1"
+                    f"{self.settings.key('pixel_noise')}=null: is for inputs in 0..1, and those of {task.name} reach "
+                    f"from {low:.2g} to {high:.2g}; give their noise a standard deviation, such as 0.1"
                 )
         self.latest = task.id
         self.replayed = 0

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hnet_cl.errors import UserError
-from hnet_cl.plain_text import printable
+from hnet_cl.files import at_home
+from hnet_cl.plain_text import printable, shown
 from hnet_cl.suggest import nearest
 
 EXIT_UNUSABLE = 1
@@ -110,19 +111,19 @@ def parse(words: Sequence[str]) -> Options:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
-            raise UserError(f"{word}: cannot be read as KEY=VALUE; for example: {EXAMPLE}")
+            raise UserError(f"{shown(word)}: cannot be read as KEY=VALUE; for example: {EXAMPLE}")
         if key not in KEYS:
-            raise UserError(f"{key}: no such key{nearest(key, KEYS)}")
+            raise UserError(f"{shown(key)}: no such key{nearest(key, KEYS)}")
         if key in given and key != "input":
             raise UserError(f"{key}: is given twice")
-        given.setdefault(key, []).append(value)
+        given.setdefault(key, []).append(at_home(value))
     for key in ("run", "input"):
         if not any(given.get(key, [])):
             raise UserError(f"{key}: is missing; for example: {EXAMPLE}")
     values = {key: found[0] for key, found in given.items()}
     device = values.get("device", "cpu")
     if device not in ("cpu", "cuda"):
-        raise UserError(f"device={device}: give cpu or cuda")
+        raise UserError(f"device={shown(device)}: give cpu or cuda")
     return Options(
         run=Path(values["run"]),
         inputs=[path for text in given["input"] for path in _paths(text)],
@@ -139,7 +140,7 @@ def _paths(text: str) -> list[Path]:
     with contextlib.suppress(OSError):  # a list may be longer than any name of a file
         if Path(text).exists():
             return [Path(text)]
-    return [Path(part) for part in text.split(",") if part]
+    return [Path(at_home(part)) for part in text.split(",") if part]
 
 
 def _trusted(values: Mapping[str, str]) -> list[str]:
@@ -147,7 +148,8 @@ def _trusted(values: Mapping[str, str]) -> list[str]:
         return []
     packages = values["trust"].split(",")
     if not all(part.isidentifier() for package in packages for part in package.split(".")):
-        raise UserError(f"trust={values['trust']}: give packages or modules, as my_package or my_package.networks")
+        given = shown(values["trust"])
+        raise UserError(f"trust={given}: give packages or modules, as my_package or my_package.networks")
     return packages
 
 
@@ -155,8 +157,8 @@ def _positive(key: str, values: Mapping[str, str]) -> int | None:
     if key not in values:
         return None
     text = values[key]
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise UserError(f"{key}={text}: give a whole number from 1 on")
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise UserError(f"{key}={shown(text)}: give a whole number from 1 on")
     return int(text)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from hnet_cl.errors import UserError
+from hnet_cl.files import at_home
 from hnet_cl.report import tables
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.notes import lines, notes
@@ -101,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     folders = [Path("outputs")]
-    add("folders", nargs="*", type=Path, default=folders, help="where runs are, at any depth (default: outputs)")
+    add("folders", nargs="*", type=_path, default=folders, help="where runs are, at any depth (default: outputs)")
     add("--rows", type=_list, metavar="KEYS", help="keys whose values make the rows (default: method)")
     add(
         "--columns",
@@ -114,8 +115,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--ignore", type=_list, default=[], metavar="KEYS", help="average over runs that differ in these keys only")
     add("--ci", action="store_true", help="95 %% confidence intervals (Student's t) instead of standard errors")
     add("--format", choices=FORMATS, default="text", help="of the table (default: text)")
-    add("--output", type=Path, metavar="FOLDER", help="write tables in all formats, plots and a page there instead")
+    add("--output", type=_path, metavar="FOLDER", help="write tables in all formats, plots and a page there instead")
     return parser
+
+
+def _path(text: str) -> Path:
+    return Path(at_home(text))
 
 
 def _list(text: str) -> list[str]:

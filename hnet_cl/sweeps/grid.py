@@ -11,7 +11,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from hnet_cl.errors import UserError
-from hnet_cl.sweeps.jobs import Outcome, compose, finish
+from hnet_cl.sweeps.checking import check_jobs
+from hnet_cl.sweeps.composing import compose_all
+from hnet_cl.sweeps.jobs import Outcome, finish
 from hnet_cl.sweeps.launchers import make_launcher
 from hnet_cl.sweeps.summary import conclude
 
@@ -46,16 +48,16 @@ class GridSweeper(Sweeper):
         """Runs all jobs that are not finished yet and prints what became of each.
 
         Raises:
-            UserError, HydraException: an override is wrong; nothing has run.
+            UserError, HydraException: an override is wrong, in whatever job; nothing has run.
             SweepError: jobs failed.
         """
         params = [f"{key}={value}" for key, value in self._params.items()]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
+        combinations = [combination for batch in batches for combination in batch]
+        jobs = iter(check_jobs(compose_all(self._loader, self._config, combinations)))
         start_folder(self._config)
-        numbered = enumerate(combination for batch in batches for combination in batch)
-        jobs = iter([compose(self._loader, self._config, combination, number) for number, combination in numbered])
         outcomes: list[Outcome] = []
         for batch in batches:
             outcomes += finish([next(jobs) for _ in batch], self._launcher, first=len(outcomes))

@@ -1,23 +1,23 @@
 """The jobs of a sweep: where each one's run folder is, what became of it, and how all are brought to their end."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from omegaconf import DictConfig, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig, open_dict, read_write
 
 from hnet_cl.arguments import refuse_names, run_folder
-from hnet_cl.complaints import explain
+from hnet_cl.complaints import explain, is_mistake
+from hnet_cl.conf_files import own_folders
 from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.identity import config_id
 from hnet_cl.interruption import answer, sleep
@@ -82,28 +82,37 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def compose(
-    loader: ConfigLoader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
-) -> Job | Outcome:
-    """The job that these overrides make of a sweep's configuration; an Outcome if they contradict each other.
+class Loader(Protocol):
+    """What composes the configuration of a job, as Hydra's ConfigLoader."""
 
-    Raises:
-        HydraException: an override names something that does not exist.
-    """
-    job_config = loader.load_sweep_config(config, [*overrides, *for_hydra])
-    with open_dict(job_config):
-        job_config.hydra.job.num = job_config.hydra.job.id = number
+    def load_sweep_config(self, config: DictConfig, overrides: list[str], /) -> DictConfig:
+        """That of a sweep, with overrides of the job."""
+
+
+def compose(
+    loader: Loader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
+) -> Job | Outcome:
+    """The job that these overrides make of a sweep's configuration; an Outcome if they are wrong."""
     outer = HydraConfig.instance().cfg
-    HydraConfig.instance().set_config(job_config)
     try:
         refuse_names(overrides)
+        job_config = loader.load_sweep_config(config, [*overrides, *for_hydra])
+        with read_write(job_config.hydra), open_dict(job_config.hydra):
+            job_config.hydra.job.num = job_config.hydra.job.id = number
+        HydraConfig.instance().set_config(job_config)
         subdir = str(run_folder(job_config.hydra.sweep.subdir, "hydra.sweep.subdir"))
         folder = run_folder(job_config.hydra.sweep.dir, "hydra.sweep.dir") / subdir
         return Job(overrides, for_hydra, folder, subdir, named(job_config, job_config.hydra.runtime.choices))
-    except (UserError, OmegaConfBaseException) as error:
-        return Outcome(overrides, None, "failed", {}, explain(error, []))
+    except Exception as error:
+        if not is_mistake(error):
+            raise
+        return Outcome(overrides, None, "failed", {}, explain(error, [*overrides, *_own_flags()]))
     finally:
         HydraConfig.instance().cfg = outer
+
+
+def _own_flags() -> list[str]:
+    return [f"--config-dir={folder}" for folder in own_folders(sys.argv[1:])]
 
 
 def finish(

@@ -1,4 +1,4 @@
-"""What a search's job does after each task: it reports, and stops if there is no hope."""
+"""What a search's job does between tasks: it reports, and stops if there is no hope."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from hnet_cl.sweeps.errors import PrunedError
 
 
 class TrialReport:
-    """Listens to a run and tells its metric so far to the study; the recorder has to hear of each row before.
+    """Listens to a run and tells its metric so far to the study; the recorder has to hear of everything before.
 
     Args:
         sweeper: the sweeper's configuration; its `trial` is the number in the database of this run's trial.
@@ -25,12 +25,24 @@ class TrialReport:
         storage = open_storage(sweeper["storage"])
         pruner = make_pruner(sweeper["pruning"])
         study = optuna.load_study(study_name=sweeper["study_name"], storage=storage, pruner=pruner)
+        self._storage = storage
         self._trial = optuna.trial.Trial(study, sweeper["trial"])
         self._metric = sweeper["metric"]
         self._folder = folder
 
     def begin_task(self, task: int, iteration: int) -> None:
-        """Nothing to tell yet."""
+        """Tells the metric after the task before; now and not then, as a job may have been killed in between.
+
+        Raises:
+            PrunedError: the other trials were better after that task.
+        """
+        value = (read_result(self._folder) or {})["metrics"][self._metric]
+        if task == 0 or value is None:
+            return
+        if task - 1 not in self._storage.get_trial(self._trial._trial_id).intermediate_values:
+            self._trial.report(value, step=task - 1)
+        if self._trial.should_prune():
+            raise PrunedError(f"pruned by the search after task {task}: {self._metric} {value:.4f} so far")
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Nothing to tell yet."""
@@ -42,18 +54,7 @@ class TrialReport:
         """Nothing to tell yet."""
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """The metric after this task.
-
-        Raises:
-            PrunedError: the other trials were better after this task.
-        """
-        result = read_result(self._folder) or {}
-        value = result["metrics"][self._metric]
-        if value is None or task + 1 == result["num_tasks"]:
-            return
-        self._trial.report(value, step=task)
-        if self._trial.should_prune():
-            raise PrunedError(f"pruned by the search after task {task + 1}: {self._metric} {value:.4f} so far")
+        """Nothing to tell yet."""
 
 
 def listeners(sweeper: Mapping[str, Any], folder: Path) -> list[TrialReport]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -16,9 +17,11 @@ from omegaconf import DictConfig
 from hnet_cl.conf_files import own_folders
 from hnet_cl.errors import UserError
 from hnet_cl.identity import config_id
+from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.grid import start_folder
 from hnet_cl.sweeps.jobs import Job, Outcome, compose, finish, quoted
 from hnet_cl.sweeps.launchers import make_launcher
+from hnet_cl.sweeps.slots import slot_of
 from hnet_cl.sweeps.summary import conclude
 
 if TYPE_CHECKING:
@@ -56,24 +59,28 @@ class OptunaSweeper(Sweeper):
         """
         import optuna
 
-        from hnet_cl.sweeps.space import search_space
+        from hnet_cl.sweeps.space import one_by_one, search_space
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         params = [f"{key}={value}" for key, value in self._settings.params.items()]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
         typed = {override.get_key_element(): override for override in overrides}
         space = search_space(list(typed.values()))
-        fixed = [str(override.input_line) for key, override in typed.items() if key not in space]
+        fixed = [_as_fixed(override) for key, override in typed.items() if key not in space]
+        check_jobs([compose(self._loader, self._config, [*fixed, *drawn], 0) for drawn in one_by_one(space)])
         base = compose(self._loader, self._config, fixed, 0)
         start_folder(self._config)
         study = self._study(base, fixed, space)
         _warn_of_test_data(base, space)
         outcomes: list[Outcome] = []
+        if running := study.running():
+            print(f"hnet_cl: {running} trials have not ended; waiting for a sign of life of them", file=sys.stderr)
+            study.wait_for_signs()
         while asked := study.ask(self._settings.batch):
             trials = [trial for trial, _ in asked]
             with study.alive(trials):
                 jobs = [self._job(study, trial, fixed, drawn) for trial, drawn in asked]
-                ended = finish(jobs, self._launcher, first=trials[0].number, patience=math.inf)
+                ended = finish(jobs, self._launcher, first=slot_of(trials[0]), patience=math.inf)
                 for trial, outcome in zip(trials, ended, strict=True):
                     self._tell(study, trial, outcome)
             outcomes += ended
@@ -98,7 +105,7 @@ class OptunaSweeper(Sweeper):
 
     def _job(self, study: "SharedStudy", trial: "Trial", fixed: Sequence[str], drawn: Sequence[str]) -> Job | Outcome:
         report_to = [f"hydra.sweeper.trial={trial._trial_id}", f"hydra.sweeper.study_name={quoted(study.name)}"]
-        job = compose(self._loader, self._config, [*fixed, *drawn], trial.number, report_to)
+        job = compose(self._loader, self._config, [*fixed, *drawn], slot_of(trial), report_to)
         trial.set_user_attr("overrides", list(drawn))
         trial.set_user_attr("folder", str(job.folder))
         return job
@@ -110,7 +117,14 @@ class OptunaSweeper(Sweeper):
         if outcome.status == "finished" and value is None:
             error = f"{metric} is not defined for this run"
         study.tell(trial, value, error, outcome.metrics)
-        print(f"trial {trial.number}: {error or outcome.error or f'{metric} {value:.4f}'}", flush=True)
+        print(f"trial {slot_of(trial)}: {error or outcome.error or f'{metric} {value:.4f}'}", flush=True)
+
+
+def _as_fixed(override: Override) -> str:
+    """An override of one value as typed, or the only one of a sweep of one."""
+    if override.is_sweep_override():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return str(override.input_line)
 
 
 def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], running: int) -> str:
@@ -123,7 +137,7 @@ def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], runnin
     folders = [f"--config-dir={folder}" for folder in own_folders(sys.argv[1:])]
     again = shlex.join(["python", "-m", "hnet_cl", *folders, *kept, *drawn])
     lines += [
-        f"\nbest trial: {best.number} with {metric} {best.value:.4f}",
+        f"\nbest trial: {slot_of(best)} with {metric} {best.value:.4f}",
         f"  {' '.join(drawn)}",
         f"  {best.user_attrs['folder']}",
         f"run it{'' if len(kept) == len(fixed) else ' on the test data'}:",

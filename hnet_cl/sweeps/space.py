@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
@@ -13,19 +13,26 @@ from hnet_cl.errors import UserError
 def search_space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:
     """A distribution for each override that gives more than one value; keys keep a leading + or ++.
 
+    A choice among one is none.
+
     interval(a, b) is continuous, or whole numbers as int(interval(a, b)); tag(log, ...) makes it logarithmic;
     range(a, b, step) ends before b; choices are texts, as they would be typed.
 
     Raises:
         UserError: there is none, or Optuna refuses one.
     """
-    swept = [override for override in overrides if override.is_sweep_override()]
+    swept = [override for override in overrides if override.is_sweep_override() and not _only_one(override)]
     if not swept:
         raise UserError(
             "hydra/sweeper=optuna: nothing to search; give an interval or choices, as "
             "'method.beta=tag(log,interval(0.001,1))'"
         )
     return {override.get_key_element(): _distribution(override) for override in swept}
+
+
+def _only_one(override: Override) -> bool:
+    value = override.value()
+    return isinstance(value, ChoiceSweep) and len(value.list) == 1
 
 
 def _distribution(override: Override) -> BaseDistribution:
@@ -44,6 +51,18 @@ def _distribution(override: Override) -> BaseDistribution:
 def _numbers(low: Any, high: Any, **more: Any) -> BaseDistribution:
     whole = isinstance(low, int) and isinstance(high, int)
     return IntDistribution(low, high, **more) if whole else FloatDistribution(low, high, **more)
+
+
+def one_by_one(space: Mapping[str, BaseDistribution]) -> list[list[str]]:
+    """Overrides with which each choice and each end of a range is there once: what a search can draw, in few jobs."""
+    values = {key: _extremes(kind) for key, kind in space.items()}
+    first = {key: candidates[0] for key, candidates in values.items()}
+    drawn = [first, *(first | {key: value} for key, candidates in values.items() for value in candidates[1:])]
+    return [[f"{key}={value}" for key, value in one.items()] for one in drawn]
+
+
+def _extremes(kind: Any) -> list[Any]:
+    return list(kind.choices) if isinstance(kind, CategoricalDistribution) else [kind.low, kind.high]
 
 
 def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import TPESampler
@@ -20,8 +21,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from hnet_cl.errors import UserError
 from hnet_cl.interruption import sleep
 from hnet_cl.sweeps.settings import SearchSettings
+from hnet_cl.sweeps.slots import SLOT, slot_of
 from hnet_cl.sweeps.space import suggest
 
+SIGNS = sqlalchemy.text("SELECT trial_id, heartbeat FROM trial_heartbeats")  # Optuna writes them, but tells no one
 MISSED = 3  # signs of life after which a trial counts as dead
 RETRY_OF, ERROR, SURPLUS = "retry_of", "error", "surplus"  # what is noted at a trial
 
@@ -29,15 +32,19 @@ RETRY_OF, ERROR, SURPLUS = "retry_of", "error", "surplus"  # what is noted at a 
 class SharedStudy:
     """An Optuna study that several processes work on at once.
 
-    Each trial that runs gives a sign of life every `heartbeat` seconds. One that has stopped doing so is dead: it is
-    closed and its values are put in the queue again, as are those of failed trials when a process joins.
+    The search has `n_trials` slots. A trial that runs gives a sign of life every `heartbeat` seconds. One that has
+    stopped doing so is dead: it is closed, and the next trial is one for its slot, with its values. When all slots have
+    been run, those that had failed before this process joined are run again.
+
+    What is drawn for a slot depends on the seed, on the slot and on the results so far, and not on Optuna's numbers: a
+    search that is killed and started again, as one process with one trial at a time, has the trials of one that never
+    was.
 
     Args:
         name: of the study; made if missing.
         search: what is searched, in one text: a study of the same name must have searched the same.
         space: what to draw for each trial; see `search_space`.
-        settings: among them the database, as SQLAlchemy reads it; a trial's draw depends on the seed there, the
-            trial's number, and the results so far.
+        settings: among them the database, as SQLAlchemy reads it.
 
     Raises:
         UserError: no such database, or the study belongs to another search.
@@ -54,7 +61,7 @@ class SharedStudy:
             pruner=make_pruner(settings.pruning.model_dump() if settings.pruning else None),
         )
         self._own_search(search)
-        self._retry(also_failed=True)
+        self._failed_before = {trial.number for trial in self._trials() if ERROR in trial.user_attrs}
 
     def _own_search(self, search: str) -> None:
         known = self.study.user_attrs.get("search")
@@ -67,6 +74,20 @@ class SharedStudy:
                 f"({search}) another name"
             )
 
+    def wait_for_signs(self) -> None:
+        """Waits until each trial that seems to run has given a sign of life, or is dead and closed.
+
+        Who goes on without would draw for the next slot while the results of dead trials are still missing.
+        """
+        before = self._signs()
+        until = time.monotonic() + self._settings.heartbeat * (MISSED + 1)
+        while silent := self._silent_since(before):
+            if time.monotonic() > until:  # as one that was killed before its first sign
+                for trial in silent:
+                    self._close(trial.number)
+            time.sleep(min(self._settings.heartbeat / 4, 1.0))
+            self._close_dead()
+
     def ask(self, at_most: int) -> list[tuple[Trial, list[str]]]:
         """The next trials to run and their overrides: fewer than `at_most` at the end, none when nothing is left.
 
@@ -74,61 +95,84 @@ class SharedStudy:
         """
         until = time.monotonic() + self._settings.heartbeat * (MISSED + 1)
         while True:
-            self._retry()
+            self._close_dead()
             asked: list[tuple[Trial, list[str]]] = []
-            while len(asked) < at_most and (new := self._next()):
-                asked.append(new)
+            while len(asked) < at_most and (slot := self._free_slot()) is not None:
+                if new := self._take(slot):
+                    asked.append(new)
             if asked or not self.running() or time.monotonic() > until:
                 return asked
             sleep(self._settings.heartbeat)
 
-    def _next(self) -> tuple[Trial, list[str]] | None:
-        if sum(map(self._counts, self._trials())) >= self._settings.n_trials:
-            return None
+    def _free_slot(self) -> int | None:
+        """The slot to run next: a dead trial's, a new one, or that of a trial which had failed before this joined."""
+        latest = {slot_of(trial): trial for trial in self._trials() if trial.state != TrialState.WAITING}
+        failed = {slot: trial for slot, trial in latest.items() if trial.state == TrialState.FAIL}
+        if dead := [slot for slot, trial in failed.items() if ERROR not in trial.user_attrs]:
+            return min(dead)
+        if len(latest) < self._settings.n_trials:
+            return next(slot for slot in range(len(latest) + 1) if slot not in latest)
+        return min((slot for slot, trial in failed.items() if trial.number in self._failed_before), default=None)
+
+    def _take(self, slot: int) -> tuple[Trial, list[str]] | None:
+        """A trial for the slot, which runs from now on; None if another process was quicker."""
+        earlier = [trial for trial in self._trials() if slot_of(trial) == slot]
+        if not any(trial.state == TrialState.WAITING for trial in earlier):
+            last = earlier[-1] if earlier else None
+            values = last.params if last and last.params.keys() == self._space.keys() else {}
+            self.study.enqueue_trial(values, user_attrs={SLOT: slot, RETRY_OF: last and last.number})
         with quiet():
             trial = self.study.ask()
         self._storage.record_heartbeat(trial._trial_id)
-        trials = self._trials()
-        before = sum(self._counts(other) for other in trials if other.number < trial.number)
-        retry_of = trial.user_attrs.get(RETRY_OF)
-        twice = any(
-            other.user_attrs.get(RETRY_OF) == retry_of is not None and other.number < trial.number for other in trials
-        )
-        if twice or before >= self._settings.n_trials:  # another process was quicker
+        if self._taken_twice(trial):
             trial.set_user_attr(SURPLUS, True)
-            self.study.tell(trial, state=TrialState.FAIL)
-            return self._next()
-        self.study.sampler = self._sampler(trial.number)
+            self._close(trial.number)
+            return None
+        for step, value in {step: value for one in earlier for step, value in one.intermediate_values.items()}.items():
+            trial.report(value, step)  # its job goes on after these
+        self.study.sampler = self._sampler(slot_of(trial))
         return trial, suggest(trial, self._space)
 
-    def _sampler(self, number: int) -> TPESampler:
-        seed = int(np.random.SeedSequence([self._settings.seed, number]).generate_state(1)[0])
+    def _taken_twice(self, trial: Trial) -> bool:
+        """Whether another process has put the same into the queue before, or has taken what this one had put there."""
+        if SLOT not in trial.user_attrs:
+            return True
+        key = trial.user_attrs[SLOT], trial.user_attrs[RETRY_OF]
+        others = [other for other in self._trials() if other.number < trial.number]
+        return any((slot_of(other), other.user_attrs.get(RETRY_OF)) == key for other in others)
+
+    def _sampler(self, slot: int) -> TPESampler:
+        seed = int(np.random.SeedSequence([self._settings.seed, slot]).generate_state(1)[0])
         return TPESampler(seed=seed, n_startup_trials=self._settings.startup_trials, constant_liar=True)
 
     def _trials(self) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False)
+        trials = self.study.get_trials(deepcopy=False)
+        return [trial for trial in trials if SURPLUS not in trial.user_attrs]
 
-    def _counts(self, trial: FrozenTrial) -> bool:
-        """Whether a trial is one of the `n_trials`."""
-        if trial.state == TrialState.FAIL:
-            return ERROR in trial.user_attrs and not self._retried(trial)
-        return trial.state != TrialState.WAITING and SURPLUS not in trial.user_attrs
+    def _silent_since(self, before: Mapping[int, Any]) -> list[FrozenTrial]:
+        now = self._signs()
+        return [one for one in self._running() if now.get(one._trial_id) == before.get(one._trial_id)]
 
-    def _retried(self, trial: FrozenTrial) -> bool:
-        return any(other.user_attrs.get(RETRY_OF) == trial.number for other in self._trials())
+    def _signs(self) -> dict[int, Any]:
+        """When each trial, by its number in the database, gave its last sign of life."""
+        with self._storage.engine.connect() as connection:
+            return {row.trial_id: row.heartbeat for row in connection.execute(SIGNS)}
 
-    def _retry(self, also_failed: bool = False) -> None:
-        """Puts the values of dead trials in the queue again, once."""
+    def _close_dead(self) -> None:
         with quiet():
             fail_stale_trials(self.study)
-        for trial in self.study.get_trials(deepcopy=False, states=[TrialState.FAIL]):
-            wanted = SURPLUS not in trial.user_attrs and (also_failed or ERROR not in trial.user_attrs)
-            if wanted and not self._retried(trial):
-                self.study.enqueue_trial(trial.params, user_attrs={RETRY_OF: trial.number})
+
+    def _close(self, number: int) -> None:
+        """Lets a trial be dead, unless it has ended."""
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
+
+    def _running(self) -> list[FrozenTrial]:
+        return self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
 
     def running(self) -> int:
         """Trials that run now, in whatever process."""
-        return len(self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+        return len(self._running())
 
     def tell(
         self, trial: Trial, value: float | None, error: str | None = None, metrics: Mapping[str, Any] | None = None
@@ -146,7 +190,7 @@ class SharedStudy:
 
     @contextmanager
     def alive(self, trials: Sequence[Trial]) -> Iterator[None]:
-        """Inside, the trials give signs of life."""
+        """Inside, the trials give signs of life; what ends it early, as a signal, lets them be dead at once."""
         over = threading.Event()
 
         def beat() -> None:
@@ -161,6 +205,11 @@ class SharedStudy:
         thread.start()
         try:
             yield
+        except BaseException:
+            for trial in trials:
+                with contextlib.suppress(SQLAlchemyError, optuna.exceptions.StorageInternalError):
+                    self._close(trial.number)
+            raise
         finally:
             over.set()
             thread.join()
@@ -169,7 +218,7 @@ class SharedStudy:
         """The trial with the best value, of equals the first; None without one."""
         finished = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
-        return min(finished, key=lambda trial: (sign * (trial.value or 0.0), trial.number), default=None)
+        return min(finished, key=lambda trial: (sign * (trial.value or 0.0), slot_of(trial)), default=None)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
+from hnet_cl.plain_text import shown
 from hnet_cl.seeding import OwnRandomness, seeded, stream
 from hnet_cl.settings import Settings
 from hnet_cl.training.batches import BatchStream
@@ -48,7 +49,8 @@ class TrainingSettings(Settings):
     def _one_length(self) -> Self:
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError(
-                f"iterations={self.iterations} and epochs={self.epochs}: give one of them and set the other to null"
+                f"iterations={shown(self.iterations)} and epochs={shown(self.epochs)}: give one of them and set the "
+                "other to null"
             )
         return self
 

@@ -121,9 +121,7 @@ def task_with(low: float, high: float) -> Task:
 @pytest.mark.parametrize(("low", "high"), [(-0.1, 0.5), (0.5, 1.1)])
 def test_inputs_that_are_no_pixels_are_refused(kind: dict[str, Any], low: float, high: float) -> None:
     made = learner("hnet_r", BENCHMARK, generator=kind | {"pixel_noise": None})
-    with pytest.raises(
-        UserError, match=rf"^method\.generator\.pixel_noise=null .* of wide reach from {low:.2g} to {high:.2g}"
-    ):
+    with pytest.raises(UserError, match=rf"^pixel_noise=null: .* of wide reach from {low:.2g} to {high:.2g}"):
         made.begin_task([task_with(low, high)])
     made.begin_task([task_with(0.0, 1.0)])
 

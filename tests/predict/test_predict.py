@@ -27,7 +27,7 @@ from hnet_cl.benchmarks.mnist import load_mnist
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import check
 from hnet_cl.predict import classify, inputs
-from hnet_cl.predict.cli import main
+from hnet_cl.predict.cli import main, parse
 from hnet_cl.predict.inputs import Form, Inputs
 from hnet_cl.resolvers import plain
 from hnet_cl.targets.mlp import MLP
@@ -500,3 +500,10 @@ def test_as_a_process(runs: Any, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stdout.splitlines()[0] == "file,label,task,confidence" and len(done.stdout.splitlines()) == 3
     assert len(done.stderr.splitlines()) == 1 and "009.png: is no PNG or JPEG image" in done.stderr
+
+
+def test_a_leading_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    options = parse(["run=~/run", "input=~/a.png,~/b.png", "input=~/c", "output=/~"])
+    assert (options.run, options.output) == (Path("/home/me/run"), Path("/~"))
+    assert [str(path) for path in options.inputs] == ["/home/me/a.png", "/home/me/b.png", "/home/me/c"]

@@ -126,3 +126,9 @@ def test_as_a_module_in_a_pipe_that_closes_early(root: Path) -> None:
     process.stdout.close()
     assert process.stderr.read() == "" and process.wait() == 0
     process.stderr.close()
+
+
+def test_a_leading_tilde_is_the_home(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(root.parent))
+    main([f"~/{root.name}", "--output", "~/compared"])
+    assert (root.parent / "compared" / "index.html").is_file()

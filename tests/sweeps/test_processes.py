@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -56,7 +57,7 @@ def without_thread_settings() -> dict[str, str]:
 def test_one_killed_process_costs_one_job(launcher: str, threads: int | None, deadly: Path) -> None:
     outputs = deadly / "outputs"
     command = [sys.executable, "-m", "hnet_cl", f"--config-dir={deadly / 'conf'}", "-m", *SMALL, "method=deadly"]
-    sweep = ["method.dies=true,false", "seed=1,-1", "device.threads=null", f"output_dir={outputs}"]
+    sweep = ["method.dies=true,false", "training.validation=0.0,1e-9", "device.threads=null", f"output_dir={outputs}"]
     more = [f"hydra/launcher={launcher}", *(["hydra.launcher.n_jobs=2"] if threads else [])]
     paths = os.pathsep.join([str(deadly), os.environ.get("PYTHONPATH", "")])
     environment = without_thread_settings() | {"PYTHONPATH": paths}
@@ -64,7 +65,7 @@ def test_one_killed_process_costs_one_job(launcher: str, threads: int | None, de
     assert done.returncode == 1, done.stderr
     assert "4 jobs: 1 finished, 3 failed\n" in done.stderr
     assert done.stderr.count("\n  its process died (") == 1
-    assert done.stderr.count("\n  seed=-1: input should be greater than or equal to 0\n") == 2
+    assert done.stderr.count("\n  training.validation=1e-09: holds out 0 of ") == 2
     results = [result_of(path.parent) for path in outputs.rglob("result.json")]
     assert len(results) == 4
     finished = [result for result in results if result["status"] == "finished"]
@@ -87,35 +88,47 @@ def launched(out: str) -> list[str]:
     return re.findall(r"#\d+ : .*(training\.lr=\S+)", out)
 
 
-def test_a_killed_search_runs_exactly_the_rest(tmp_path: Path) -> None:
-    command = (*SEARCH, "hydra.sweeper.n_trials=4", f"output_dir={tmp_path}")
-    killed = start(*command)
-    until = time.monotonic() + 200
-    while len({path.parent for path in tmp_path.rglob("after-*.pt")}) < 2:  # in the second trial
-        assert killed.poll() is None and time.monotonic() < until
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    out, _ = killed.communicate()
-    first, second = launched(out)
-    done = hnet_cl(*command)
+def values(outputs: Path) -> dict[int, tuple[Any, ...]]:
+    """What the trial of each slot drew and reached."""
+    kept = [trial for trial in trials(outputs) if trial.state.name == "COMPLETE"]
+    return {one.user_attrs["slot"]: (one.params, one.value, one.user_attrs["metrics"]) for one in kept}
+
+
+def test_a_killed_search_draws_what_it_would_have_drawn(tmp_path: Path) -> None:
+    def command(outputs: Path) -> list[str]:
+        counts = ("hydra.sweeper.n_trials=5", "hydra.sweeper.startup_trials=1")
+        return [*SEARCH, *counts, f"output_dir={outputs}"]
+
+    whole, outputs = tmp_path / "whole", tmp_path / "outputs"
+    assert hnet_cl(*command(whole)).returncode == 0
+    for folders, kept in ((2, 1), (4, 3)):  # in the second trial, and when it has gone on, in the fourth
+        killed = start(*command(outputs))
+        until = time.monotonic() + 200
+        while len({path.parent for path in outputs.rglob("*.pt")}) < folders:
+            assert killed.poll() is None and time.monotonic() < until
+            time.sleep(0.005)
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+        assert len(values(outputs)) == kept
+    done = hnet_cl(*command(outputs))
     assert done.returncode == 0, done.stderr
-    assert second in launched(done.stdout) and first not in launched(done.stdout)
-    found = trials(tmp_path)
-    states = [trial.state.name for trial in found]
-    assert states.count("COMPLETE") == 4 and states.count("FAIL") == 1 and len(states) == 5
-    assert len({trial.user_attrs["folder"] for trial in found}) == 4, "the dead trial's folder is found again"
-    best = max((trial for trial in found if trial.value is not None), key=lambda trial: (trial.value, -trial.number))
-    assert f"best trial: {best.number} with acc {best.value:.4f}\n" in done.stdout
+    assert "1 trials have not ended; waiting for a sign of life of them\n" in done.stderr
+    assert values(outputs) == values(whole) and len(values(whole)) == 5
+    found = trials(outputs)
+    assert [trial.state.name for trial in found].count("FAIL") == 2 and len(found) == 7
+    assert len({trial.user_attrs["folder"] for trial in found}) == 5, "the dead trials' folders are found again"
+    best = min(found, key=lambda trial: (-(trial.value or 0), trial.user_attrs["slot"]))
+    assert f"best trial: {best.user_attrs['slot']} with acc {best.value:.4f}\n" in done.stdout
     again = next(line for line in done.stdout.splitlines() if line.startswith("  python -m hnet_cl"))
     assert (
         f"training.lr={best.params['training.lr']}" in again and "validation" not in again and "-m hydra" not in again
     )
-    nothing_left = hnet_cl(*command)
+    nothing_left = hnet_cl(*command(outputs))
     assert nothing_left.stdout.strip() in done.stdout and nothing_left.returncode == 0
 
 
 def test_two_processes_share_a_search_and_its_failures(tmp_path: Path) -> None:
-    choices = "seed=choice(1,2,-1)"
+    choices = "training.validation=choice(0.1,0.2,1e-9)"
     command = (*SEARCH, choices, "hydra.sweeper.n_trials=6", f"output_dir={tmp_path}", "hydra.sweeper.batch=2")
     processes = [start(*command) for _ in range(2)]
     for process in processes:
@@ -123,9 +136,9 @@ def test_two_processes_share_a_search_and_its_failures(tmp_path: Path) -> None:
     found = [trial for trial in trials(tmp_path) if "surplus" not in trial.user_attrs]
     assert len(found) == 6
     failed = [trial for trial in found if trial.state.name == "FAIL"]
-    assert 0 < len(failed) < 6 and {trial.params["seed"] for trial in failed} == {"-1"}
+    assert 0 < len(failed) < 6 and {trial.params["training.validation"] for trial in failed} == {"1e-09"}
     assert 1 in {process.returncode for process in processes}
-    assert {trial.user_attrs["error"] for trial in failed} == {"seed=-1: input should be greater than or equal to 0"}
+    assert all(trial.user_attrs["error"].startswith("training.validation=1e-09: holds out 0 of ") for trial in failed)
     assert all("metrics" in trial.user_attrs for trial in found)
 
 

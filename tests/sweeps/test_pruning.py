@@ -31,14 +31,15 @@ def search(database: Path, direction: Any, metric: str, others: float) -> dict[s
 
 
 def hear(sweeper: Mapping[str, Any], folder: Path, task: int, **metrics: float | None) -> None:
-    """What a job of this search does when `task` is learned."""
+    """What a job of this search does when `task` is learned, up to the start of the next."""
     (folder / "result.json").write_text(json.dumps({"num_tasks": TASKS, "metrics": metrics}))
     (report,) = listeners(sweeper, folder)
-    report.begin_task(task, 0)
     report.losses(task, 1, {"loss": 0.0})
     report.end_task(task)
     report.samples(task, None, [], 1.0)
     report.row(task, [], None)
+    if task + 1 < TASKS:
+        report.begin_task(task + 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +54,15 @@ def test_a_hopeless_trial_is_stopped(
     with pytest.raises(PrunedError, match=f"^pruned by the search after task 2: {metric} {hopeless:.4f} so far$"):
         hear(sweeper, tmp_path, 1, **{metric: hopeless})
     hear(sweeper, tmp_path, 2, **{metric: hopeful})
+
+
+def test_a_job_that_was_killed_before_it_was_stopped_is_stopped_when_it_goes_on(database: Path, tmp_path: Path) -> None:
+    sweeper = search(database, "maximize", "acc", 0.8)
+    (tmp_path / "result.json").write_text(json.dumps({"num_tasks": TASKS, "metrics": {"acc": 0.7}}))
+    for _ in range(2):  # the second time it has been told already
+        (report,) = listeners(sweeper, tmp_path)
+        with pytest.raises(PrunedError, match=r"^pruned by the search after task 2: acc 0\.7000 so far$"):
+            report.begin_task(2, 150)
 
 
 def test_what_is_not_defined_or_comes_last_is_not_told(database: Path, tmp_path: Path) -> None:

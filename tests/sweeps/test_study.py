@@ -66,15 +66,23 @@ def test_all_processes_together_run_the_trials(join: Joins) -> None:
     assert [trial.number for trial in ask(join(n_trials=5), 9)] == [4]
 
 
-def test_the_slower_of_two_gives_its_trial_back(join: Joins, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_slower_of_two_gives_its_trial_back(join: Joins) -> None:
     one, other = join(n_trials=1), join(n_trials=1)
+    slot = other._free_slot()
     (trial,) = ask(one, 1)
-    before, real = [[]], other._trials
-    monkeypatch.setattr(other, "_trials", lambda: before.pop() if before else real())
-    assert other._next() is None
+    other.study.enqueue_trial({}, user_attrs={"slot": slot, "retry_of": None})  # it had not seen the other's yet
+    assert slot == 0 and other._take(0) is None
     assert [kept.state.name for kept in one.study.trials] == ["RUNNING", "FAIL"]
     one.tell(trial, 1.0)
     assert one.ask(1) == join(n_trials=1).ask(1) == []
+
+
+def test_who_finds_the_queue_empty_tries_again(join: Joins, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = join(n_trials=1)
+    monkeypatch.setattr(one.study, "enqueue_trial", lambda *_, **__: monkeypatch.undo())  # another has taken it at once
+    ((trial, _),) = one.ask(1)
+    assert (trial.number, trial.user_attrs["slot"]) == (1, 0)
+    assert [kept.state.name for kept in one.study.trials] == ["FAIL", "RUNNING"]
 
 
 def test_the_values_of_dead_trials_are_run_again_and_once(join: Joins, database: Path) -> None:
@@ -94,9 +102,10 @@ def test_a_dead_trial_that_two_have_queued_again_is_run_once(join: Joins, databa
     ask(join(), 1)
     one = join()
     kill(database)
-    one._retry()
-    one.study.enqueue_trial({"x": 0.5}, user_attrs={"retry_of": 0})  # as one that looked at the same moment
-    assert [trial.number for trial in ask(one, 2)] == [1, 3]
+    one._close_dead()
+    for _ in range(2):
+        one.study.enqueue_trial({"x": 0.5}, user_attrs={"slot": 0, "retry_of": 0})
+    assert [(trial.number, trial.user_attrs["slot"]) for trial in ask(one, 2)] == [(1, 0), (3, 1)]
     assert [trial.state.name for trial in one.study.trials] == ["FAIL", "RUNNING", "FAIL", "RUNNING"]
 
 
@@ -125,16 +134,21 @@ def test_a_trial_that_was_taken_for_dead_is_not_heard(join: Joins, database: Pat
     assert slept.study.trials[1].user_attrs["metrics"] == {"acc": 0.9}
 
 
-def test_failed_trials_count_until_the_next_start(join: Joins) -> None:
+def test_failed_trials_count_until_the_next_start_and_are_run_again_after_all_others(join: Joins) -> None:
     one = join(n_trials=2)
     (failed, values), (good, _) = one.ask(2)
     one.tell(failed, None, "diverged")
     one.tell(good, 0.5)
     assert one.ask(1) == []
-    ((again, same),) = join(n_trials=2).ask(5)
-    assert same == values
+    other = join(n_trials=3)
+    (new, _), (again, same) = other.ask(5)
+    assert (new.user_attrs["slot"], again.user_attrs["slot"], same) == (2, 0, values)
+    other.tell(new, 0.6)
+    other.tell(again, None, "diverged")
+    assert other.ask(1) == []
+    ((again, same),) = join(n_trials=3).ask(5)
     one.tell(again, 0.7)
-    assert join(n_trials=2).ask(1) == []
+    assert same == values and join(n_trials=3).ask(1) == []
 
 
 def test_draws_depend_on_seed_and_number_alone_while_they_are_random(join: Joins) -> None:

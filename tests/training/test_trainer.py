@@ -13,6 +13,7 @@ from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
+from hnet_cl.plain_text import shown
 from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.trainer import Row, Start, finite, train
 
@@ -199,7 +200,7 @@ def test_epochs_are_sweeps_over_a_tasks_own_data() -> None:
 
 @pytest.mark.parametrize(("iterations", "epochs"), [(None, None), (5, 5)])
 def test_a_task_is_as_long_as_one_of_both_says(iterations: int | None, epochs: int | None) -> None:
-    with pytest.raises(ValidationError, match=rf"iterations={iterations} and epochs={epochs}: give one of them"):
+    with pytest.raises(ValidationError, match=rf"iterations={shown(iterations)} and epochs={shown(epochs)}: give one"):
         training(iterations=iterations, epochs=epochs)
 
 

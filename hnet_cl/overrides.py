@@ -1,0 +1,125 @@
+"""The words KEY=VALUE before Hydra composes what they say: readable, of choices that exist, and fit for a sweep."""
+
+from collections.abc import Iterator, Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
+from hydra.errors import HydraException
+
+from hnet_cl.arguments import SWEEP
+from hnet_cl.conf_files import choices, conf_dir, own_folders
+from hnet_cl.errors import UserError
+from hnet_cl.files import at_home
+from hnet_cl.plain_text import shown
+from hnet_cl.suggest import offered
+
+DISPENSABLE = ("preset", "recipe")  # groups without which a configuration is complete
+FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")
+
+
+def prepared(arguments: Sequence[str]) -> list[str]:
+    """The arguments as Hydra gets them.
+
+    A leading ~ of a folder is the user's home. In a sweep over a group, a key below a group is a sweep of one: it is
+    left to the jobs, as the configuration of the sweep itself may have another choice.
+
+    Raises:
+        UserError: with one line for every word that cannot be read or chooses what does not exist.
+    """
+    groups = Groups(arguments)
+    arguments = [_at_home(argument) for argument in arguments]
+    read: dict[int, Override] = {}
+    lines: list[str] = []
+    for number, argument in enumerate(arguments):
+        if not argument.startswith("-"):
+            try:
+                read[number] = parse(argument)
+                lines += groups.complaints(read[number])
+            except UserError as error:
+                lines.append(str(error))
+    if lines:
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    sweeping = SWEEP in arguments and any(map(groups.swept, read.values()))
+    return [
+        _prepared(read[number], argument, groups, sweeping) if number in read else argument
+        for number, argument in enumerate(arguments)
+    ]
+
+
+def parse(argument: str) -> Override:
+    """One override.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    key, equals, _ = argument.partition("=")
+    if not key.strip("+~ ") or not (equals or argument.startswith("~")):
+        raise UserError(f"{shown(argument) or repr(argument)}: cannot be read as KEY=VALUE")
+    try:
+        return OverridesParser.create().parse_override(argument)
+    except (HydraException, RecursionError, ValueError) as error:
+        reason = str(error).splitlines()[0].partition(" expecting ")[0]
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else reason
+        advice = "; quote values that have signs of their own, as KEY=\\'VALUE\\'"
+        raise UserError(f"{shown(argument)}: cannot be read as KEY=VALUE ({shown(reason)}){advice}") from error
+
+
+class Groups:
+    """The groups of the shipped configuration and of the folders that the arguments add."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._folders = [conf_dir(), *own_folders(arguments)]
+        self._elsewhere = any("hydra.searchpath=" in argument for argument in arguments)
+
+    def has(self, key: str) -> bool:
+        """Whether the key is a group."""
+        return "/" in key or any((folder / key).is_dir() for folder in self._folders if key and "." not in key)
+
+    def swept(self, override: Override) -> bool:
+        """Whether it makes the jobs of a sweep differ in a choice."""
+        group = self.has(override.key_or_group) and override.is_sweep_override()
+        return group or override.key_or_group.startswith("hydra.sweeper.params")
+
+    def complaints(self, override: Override) -> Iterator[str]:
+        """What is wrong with a choice, in one line for each that does not exist."""
+        group, typed = override.key_or_group, shown(override.input_line)
+        if not self.has(group) or override.package is not None:
+            return
+        names = sorted({name for folder in self._folders for name in choices(folder, group)})
+        if override.is_delete():
+            if group not in DISPENSABLE:
+                yield f"{typed}: cannot be left out; choose another, as {group}=NAME{offered('', names)}"
+            return
+        value = override.value()
+        if isinstance(value, ChoiceSweep):
+            chosen = list(override.sweep_string_iterator())
+        elif override.is_sweep_override():
+            chosen = []
+        elif isinstance(value, dict | list) or value is None or str(value) == "":
+            keys = f"; its keys are {group}.KEY=VALUE" if isinstance(value, dict) else ""
+            yield f"{typed}: give the name of one choice{offered('', names)}{keys}"
+            return
+        else:
+            chosen = [shown(value)]
+        for name in chosen:
+            if not self._may_exist(group, name, names):
+                yield f"{group}={shown(name)}: no such choice{offered(name, names)}"
+
+    def _may_exist(self, group: str, name: str, names: Sequence[str]) -> bool:
+        """Whether Hydra could find the choice: only that knows its own and those of other places."""
+        return name in names or self._elsewhere or group.startswith("hydra/") or not names
+
+
+def _at_home(argument: str) -> str:
+    key, _, value = argument.partition("=")
+    path = value.strip("'\" ")
+    if key.lstrip("+") not in FOLDERS or not path.startswith("~"):
+        return argument
+    return f"{key}={QuotedString(at_home(path), Quote.single).with_quotes()}"
+
+
+def _prepared(override: Override, argument: str, groups: Groups, sweeping: bool) -> str:
+    key, _, value = argument.partition("=")
+    root, dot, _ = override.key_or_group.partition(".")
+    fixed = not (override.is_sweep_override() or override.is_delete() or override.is_hydra_override())
+    return f"{key}=choice({value or repr(value)})" if sweeping and fixed and dot and groups.has(root) else argument

@@ -1,0 +1,53 @@
+"""All jobs of a sweep are checked before the first one runs."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from hnet_cl.errors import UserError
+from hnet_cl.identity import without
+from hnet_cl.sweeps.jobs import Job, Outcome
+
+NAMED = 3  # jobs that a line names
+
+
+def check_jobs(jobs: Sequence[Job | Outcome]) -> list[Job]:
+    """The jobs, of which each can be composed and passes the checks that its run begins with.
+
+    Raises:
+        UserError: with a line for every mistake, which names the jobs that make it.
+    """
+    made: dict[str, list[Sequence[str]]] = {}
+    passed: set[str] = set()
+    for job in jobs:
+        for line in _mistakes(job, passed):
+            made.setdefault(line, []).append(job.overrides)
+    if made:
+        shared = set.intersection(*(set(job.overrides) for job in jobs))
+        raise UserError("\n".join(line + _jobs(who, len(jobs), shared) for line, who in made.items()))
+    return [job for job in jobs if isinstance(job, Job)]
+
+
+def _mistakes(job: Job | Outcome, passed: set[str]) -> Iterator[str]:
+    """Lines on one job; what has `passed` is not checked again: configurations without their seeds, and seeds."""
+    from hnet_cl.config import check  # torch takes seconds
+
+    if isinstance(job, Outcome):
+        yield from job.error.splitlines()
+        return
+    parts = {json.dumps(without(job.config, ["seed"]), sort_keys=True), f"seed={job.config['seed']!r}"}
+    if parts <= passed:
+        return
+    try:
+        check(job.config)
+        passed |= parts
+    except UserError as error:
+        yield from str(error).splitlines()
+
+
+def _jobs(who: Sequence[Sequence[str]], of: int, shared: set[str]) -> str:
+    """Whose mistake it is, by the overrides in which they differ from others; nothing if it is everybody's."""
+    if len(who) == of:
+        return ""
+    named = [" ".join(override for override in overrides if override not in shared) for overrides in who[:NAMED]]
+    more = f" and {len(who) - NAMED} more" if len(who) > NAMED else ""
+    return f" (job{'s' * (len(who) > 1)} {'; '.join(named)}{more})"
