@@ -1,6 +1,5 @@
 """From a composed configuration to checked settings: every mistake at once, before anything is loaded."""
 
-import importlib
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.errors import UserError
+from hnet_cl.importing import import_named
 from hnet_cl.methods.base import Learner
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.settings import Settings
@@ -115,11 +115,7 @@ def _find(config: Mapping[str, Any], group: str, base: type) -> Any:
     key = f"{group}._target_"
     if not isinstance(path, str) or "." not in path:
         raise UserError(f"{key}={path}: give the dotted path of a {base.__name__} class, as package.module.Class")
-    module_name, _, name = path.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
-        raise UserError(f"{key}={path}: cannot be imported ({error})") from error
+    found = import_named(path, key)
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(f"{key}={path}: is no subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):
