@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hnet_cl.arguments import flags_last, is_set, spread_seeds
+from hnet_cl.arguments import flags_last, is_set, refuse_long_numbers, spread_seeds
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, UserError
@@ -42,6 +42,7 @@ def main() -> None:
         return
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra raises its errors instead of printing them
     try:
+        refuse_long_numbers(arguments)
         arguments = sys.argv[1:] = spread_seeds(arguments)
     except UserError as error:
         _stop(error)

@@ -1,6 +1,7 @@
 """From a composed configuration to checked settings: every mistake at once, before anything is loaded."""
 
 import inspect
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self, get_args
@@ -10,9 +11,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveInt,
     ValidationError,
     create_model,
     model_validator,
@@ -24,9 +23,11 @@ from hnet_cl.errors import UserError
 from hnet_cl.importing import import_named
 from hnet_cl.methods.base import Learner
 from hnet_cl.scenario import ScenarioSettings
-from hnet_cl.settings import Settings
+from hnet_cl.settings import Settings, beyond_bounds
 from hnet_cl.suggest import nearest
 from hnet_cl.training.trainer import TrainingSettings
+
+MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # more would wait for each other; thousands cannot be started
 
 
 class DeviceSettings(Settings):
@@ -36,7 +37,7 @@ class DeviceSettings(Settings):
     """
 
     type: Literal["cpu", "cuda"]
-    threads: PositiveInt | None
+    threads: Annotated[int, Field(gt=0, le=MOST_THREADS)] | None
     precision: Literal["float32", "bfloat16"]
     graph: bool
 
@@ -69,6 +70,8 @@ def check(config: Mapping[str, Any]) -> Plan:
     Raises:
         UserError: with one line for every mistake.
     """
+    if lines := list(beyond_bounds(config)):
+        raise UserError("\n".join(lines))
     benchmark_class = _find(config, "benchmark", Benchmark)
     method_class = _find(config, "method", Learner)
     target_class = _find(config, "target", nn.Module)
@@ -78,7 +81,7 @@ def check(config: Mapping[str, Any]) -> Plan:
         seed=NonNegativeInt,
         fresh=bool,
         debug=bool,
-        checkpoint_every=NonNegativeFloat,
+        checkpoint_every=Annotated[float, Field(ge=0, le=1e9)],
         data_dir=Annotated[str, Field(min_length=1)],
         output_dir=Annotated[str, Field(min_length=1)],
         benchmark=_with_target(benchmark_class.Settings),

@@ -47,4 +47,5 @@ def _numbers_alike(value: Any) -> Any:
         return {key: _numbers_alike(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_numbers_alike(item) for item in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000  # more is refused
+    return float(value) if is_number else value

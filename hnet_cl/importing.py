@@ -1,4 +1,4 @@
-"""Importing what yaml files name: whatever goes wrong is one line, and torchvision works whichever torch is beside it."""
+"""Imports what yaml files name: whatever goes wrong is one line; torchvision works whichever torch is beside it."""
 
 import importlib
 import sys

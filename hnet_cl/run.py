@@ -14,6 +14,7 @@ from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
+from hnet_cl.capacity import told_in_one_line
 from hnet_cl.config import Plan, check
 from hnet_cl.errors import BusyError, Interrupted
 from hnet_cl.files import remove_parts
@@ -54,6 +55,7 @@ def exhaust(turns: Generator[None, None, Any]) -> Any:
             return end.value
 
 
+@told_in_one_line
 def run_in_turns(
     config: Mapping[str, Any], folder: Path, overrides: Sequence[str], surroundings: Surroundings
 ) -> Turns:

@@ -26,7 +26,7 @@ class Net(nn.Module):
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("raise RuntimeError('operator torchvision::nms\\ndoes not exist')", "RuntimeError: operator torchvision::nms "),
+        ("raise RuntimeError('operator torchvision::nms\\ndoes not exist')", "RuntimeError: operator torchvision::nms"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         ("raise SystemExit", "SystemExit"),
         ("raise GeneratorExit", "GeneratorExit"),

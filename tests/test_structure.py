@@ -11,7 +11,8 @@ SOURCE = Path(__file__).parents[1] / "hnet_cl"
 FILES = sorted(SOURCE.rglob("*.py"))
 SWEEPS = {path.relative_to(SOURCE).as_posix() for path in FILES if "sweeps" in path.parts}
 
-SHARED = {"errors", "files", "importing", "settings", "seeding", "suggest"}  # leaves that know nothing of the house
+# Leaves that know nothing of the house
+SHARED = {"capacity", "errors", "files", "importing", "settings", "seeding", "suggest"}
 MAY_IMPORT = {
     "hypernet": set(),
     "targets": set(),

@@ -150,6 +150,10 @@ class Learner(nn.Module, ABC):
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
 
+    def trained(self) -> Iterable[nn.Parameter]:
+        """The parameters that are trained at a time, and so need a gradient and an optimiser's state."""
+        return self.parameters()
+
     @property
     def asks_task(self) -> bool:
         """Whether `predict` makes anything of the task it is told."""
