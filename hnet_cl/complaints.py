@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hnet_cl.conf_files import conf_dir, own_folders
 from hnet_cl.errors import UserError
+from hnet_cl.files import refusal
 from hnet_cl.suggest import nearest
 
 
@@ -33,8 +34,8 @@ def explain(error: Exception, arguments: Sequence[str]) -> str:
         known = _known_keys(key, arguments)
         if key not in known:
             return f"{key}: no such key{nearest(key, known)}"
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}; check output_dir and data_dir"
+    if isinstance(error, OSError):
+        return refusal(error)
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.capacity import told_in_one_line
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import BusyError, Interrupted
+from hnet_cl.errors import Interrupted
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
+from hnet_cl.locking import locked
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick
@@ -96,17 +96,10 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         BusyError: another one does at the moment.
     """
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(f"{folder}: another process is working on this run; wait for it, or end it") from None
-    try:
+    with locked(folder / ".lock"):
         for place in (folder, folder / FOLDER):
             remove_parts(place)
         yield
-    finally:
-        lock.release()
 
 
 def clear(folder: Path) -> None:

@@ -12,7 +12,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 SWEEPS = {path.relative_to(SOURCE).as_posix() for path in FILES if "sweeps" in path.parts}
 
 # Leaves that know nothing of the house
-SHARED = {"capacity", "errors", "files", "importing", "settings", "seeding", "suggest"}
+SHARED = {"capacity", "errors", "files", "importing", "locking", "settings", "seeding", "suggest"}
 MAY_IMPORT = {
     "hypernet": set(),
     "targets": set(),
@@ -42,7 +42,7 @@ MAY_IMPORT = {
     | {"training.interruption"},
     "__main__": {"app"},
     "__init__": set(),
-} | {leaf: set() if leaf == "errors" else {"errors"} for leaf in SHARED}
+} | {leaf: set() if leaf == "errors" else {"errors", "files"} for leaf in SHARED}
 
 
 def part_of(path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hnet_cl.files import write_atomically
+from hnet_cl.files import naming, write_atomically
 from hnet_cl.results import metrics, provenance
 
 RESULT = "result.json"
@@ -82,7 +82,8 @@ class Progress:
 def read_result(folder: Path) -> dict[str, Any] | None:
     """The result.json of a run folder; None if there is none or it is not a JSON object."""
     try:
-        result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        with naming(folder / RESULT):
+            result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return result if isinstance(result, dict) else None
@@ -229,7 +230,7 @@ class RunRecorder:
         kept: list[list[str]] = []
         path = self._folder / METRICS
         if path.exists() and lines:
-            with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            with naming(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
                 # Only the line that a kill cut short can have fewer fields.
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
             kept = rows[:lines]
@@ -240,7 +241,8 @@ class RunRecorder:
         rows, self._unwritten = self._unwritten, []
         if not rows:
             return
-        with (self._folder / METRICS).open("a", newline="", encoding="utf-8") as file:
+        path = self._folder / METRICS
+        with naming(path), path.open("a", newline="", encoding="utf-8") as file:
             file.write(_csv(rows))
             file.flush()
             os.fsync(file.fileno())
