@@ -1,9 +1,6 @@
 """Sizes: what is absurd is refused at once, what cannot fit before its memory is taken, and the rest in one line."""
 
 import errno
-import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import cache
@@ -15,7 +12,7 @@ import torch
 from builders import run
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from processes import mistake
+from processes import limited, mistake, result_of
 from torch import nn
 
 from hnet_cl import build, capacity
@@ -264,13 +261,7 @@ def test_the_limit_is_the_smallest_there_is(tmp_path: Path, monkeypatch: pytest.
 def test_ulimit_counts() -> None:
     code = "from hnet_cl.capacity import memory_limit as m; print(m())"
     limit = 2 * GIGABYTES
-    said = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-    ).stdout
+    said = limited(limit // 1024, "-c", code).stdout
     assert limit * 0.9 < int(said) < limit
 
 
@@ -321,3 +312,31 @@ def test_a_million_threads_are_refused_and_nothing_is_left_behind(tmp_path: Path
     line = mistake("benchmark=toy", "device.threads=1000000", f"output_dir={tmp_path / 'out'}")
     assert line.startswith("device.threads=1000000: input should be less than or equal to ")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kilobytes", [30_000, 150_000, 500_000, 1_000_000])
+def test_too_little_memory_to_start_is_one_line(kilobytes: int, tmp_path: Path) -> None:
+    done = limited(kilobytes, "-m", "hnet_cl", "benchmark=toy", f"output_dir={tmp_path / 'out'}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"hnet_cl: ulimit -v {kilobytes}: torch and its libraries take 1100000 kB of ")
+    assert done.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_the_same_for_predictions() -> None:
+    done = limited(500_000, "-m", "hnet_cl.predict", "run=x", "input=y")
+    assert done.returncode == 2 and done.stderr.startswith("hnet_cl.predict: ulimit -v 500000: torch and")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("megabytes", [1150, 1250, 1400, 1700])
+def test_memory_that_runs_out_later_is_one_line_and_nothing_is_lost(megabytes: int, tmp_path: Path) -> None:
+    command = ("-m", "hnet_cl", "benchmark=toy", "method=ewc_offline", "benchmark.num_tasks=3", "training.iterations=3")
+    folder = tmp_path / "run"
+    # 4 MB of weights, and as much for what each of 2 old tasks and the optimiser keep
+    command += ("target.hidden=[1500,1500]", "training.batch_size=20000", "device.threads=1", f"hydra.run.dir={folder}")
+    done = limited(megabytes * 1000, *command)
+    if done.returncode == 0:
+        assert result_of(folder)["status"] == "finished"
+    else:
+        assert done.returncode == 2, done.stderr
+        assert done.stderr.startswith("hnet_cl: ") and " memory" in done.stderr and done.stderr.count("\n") == 1

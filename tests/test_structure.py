@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
     "predict": SHARED
     | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers"}
-    | {"results.recorder", "training.checkpoint"},
+    | {"address_space", "results.recorder", "training.checkpoint"},
     "arguments": SHARED,
     "help": SHARED | {"conf_files"},
     "complaints": SHARED | {"conf_files"},
@@ -40,7 +40,8 @@ MAY_IMPORT = {
     "app": SHARED
     | {"arguments", "complaints", "conf_files", "config", "help", "resolvers", "results", "run", "sweeps"}
     | {"training.interruption"},
-    "__main__": {"app"},
+    "address_space": set(),
+    "__main__": {"address_space", "app"},
     "__init__": set(),
 } | {leaf: set() if leaf == "errors" else {"errors", "files"} for leaf in SHARED}
 
@@ -83,7 +84,21 @@ def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
         ({"hypernet"}, {"torch"}),
         ({"targets"}, {"torch", "pydantic"}),
         ({"report"}, {"matplotlib", "numpy", "pydantic", "yaml"}),
-        ({"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "__main__", "__init__"}, set()),
+        (
+            {
+                "help",
+                "conf_files",
+                "identity",
+                "suggest",
+                "files",
+                "memory",
+                "errors",
+                "address_space",
+                "__main__",
+                "__init__",
+            },
+            set(),
+        ),
     ],
 )
 def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
