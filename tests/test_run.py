@@ -51,7 +51,7 @@ def test_fresh_keeps_the_old_result_until_the_new_run_can_begin(config: dict[str
     run(config, tmp_path, [])
     before = read_result(tmp_path)
     wrong = changed(config, "target", {"_target_": "hnet_cl.targets.mlp.MLP", "hidden": [10**12]})
-    with pytest.raises(RuntimeError):
+    with pytest.raises(UserError):
         run(changed(wrong, "fresh", True), tmp_path, [])
     assert read_result(tmp_path) == before
     run(changed(config, "fresh", True), tmp_path, [])
