@@ -1,11 +1,12 @@
 """`python -m hnet_cl`, and the console script. Signals are held, and output is safe, before anything else happens."""
 
-from hnet_cl import interruption, streams
+from hnet_cl import address_space, interruption, streams
 
 
 def main() -> None:
     """Runs what the command line says; see `hnet_cl.app.main`."""
     streams.forgive()
+    address_space.require("hnet_cl")
     with interruption.command("hnet_cl", " before training began"):
         from hnet_cl.app import main as run
 

@@ -16,7 +16,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from hnet_cl.arguments import flags_last, is_set, refuse_names, run_folder, spread_seeds
+from hnet_cl.arguments import flags_last, is_set, refuse_long_numbers, refuse_names, run_folder, spread_seeds
 from hnet_cl.complaints import explain, is_mistake
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.errors import BusyError, Interrupted, OccupiedError, UserError
@@ -42,6 +42,7 @@ def main() -> None:
     if data_dir := os.environ.get("HNET_CL_DATA"):
         os.environ["HNET_CL_DATA"] = at_home(data_dir)
     try:
+        refuse_long_numbers(sys.argv[1:])
         arguments = sys.argv[1:] = prepared(spread_seeds(flags_last(sys.argv[1:])))
     except UserError as error:
         _stop(error)

@@ -15,6 +15,20 @@ from hnet_cl.suggest import nearest
 
 SWEEP = "--multirun"
 NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra with which it takes no sweep
+MOST_SEEDS = "10000"
+MOST_DIGITS = 400  # float("1" + 308 * "0") is about as large as a number can be
+
+
+def refuse_long_numbers(arguments: Sequence[str]) -> None:
+    """Refuses numbers that Python itself would not read.
+
+    Raises:
+        UserError: an argument holds one.
+    """
+    for argument in arguments:
+        if found := re.search(rf"[0-9_]{{{MOST_DIGITS},}}", argument):
+            key = shown(argument.partition("=")[0])
+            raise UserError(f"{key}={found[0][:10]}...: is a number of {len(found[0])} digits; give a smaller one")
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:
@@ -71,6 +85,8 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
     if "seeds" not in given:
         return list(arguments)
     number, first = given["seeds"], given.get("seed", "1")
+    if len(number) > len(MOST_SEEDS) or number.zfill(len(MOST_SEEDS)) > MOST_SEEDS:
+        raise UserError(f"seeds={number[:20]}: give at most {MOST_SEEDS} seeds")
     if not re.fullmatch("[1-9][0-9]*", number):
         raise UserError(f"seeds={number}: give the number of seeds to run, as seeds=10")
     if not re.fullmatch("[0-9]+", first):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from weakref import WeakSet
 
@@ -9,7 +10,9 @@ import torch
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
+from hnet_cl.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require
 from hnet_cl.config import DeviceSettings, Plan
+from hnet_cl.errors import UserError
 from hnet_cl.memory import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
@@ -17,6 +20,7 @@ from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.training.checks import attempt
 from hnet_cl.training.inspection import inspect_tasks
 
+FLOAT = 4  # bytes of a float32
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
 
 
@@ -34,9 +38,13 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
     """The tasks, with their data on the device; in another order, and with validation data, where the plan says so.
 
     Raises:
-        UserError: data are missing, or something is wrong with the tasks.
+        UserError: data are missing or too large, or something is wrong with the tasks.
     """
     name = plan.benchmark.name
+    needed = plan.benchmark_class.memory(plan.benchmark)
+    require(
+        needed, memory_limit(), largest_of(plan.benchmark.model_dump(), "benchmark"), "the data of this benchmark take"
+    )
     benchmark = attempt(f"benchmark={name}", "its constructor", plan.benchmark_class, plan.benchmark, data_dir, device)
     inspect_tasks(benchmark, name, device)
     if plan.training.shuffle_tasks:
@@ -51,12 +59,44 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     """The learner, in the plan's scenario, of tasks with these numbers of classes and inputs of this shape.
 
     Raises:
-        UserError: scenario, method or target network do not fit such tasks.
+        UserError: scenario, method or target network do not fit such tasks, or there is no memory for them.
     """
+    limit = torch.cuda.mem_get_info()[1] if device.type == "cuda" else memory_limit()
+    batch = plan.training.batch_size
+    require(batch * prod(in_shape) * FLOAT, limit, f"training.batch_size={batch}", "a batch of inputs takes")
+    _require_room(plan, in_shape, class_counts, limit)
+    return _learner(plan, in_shape, class_counts, device)
+
+
+def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
+    """Builds the learner without its memory, on torch's meta device, and asks whether it would fit.
+
+    What cannot be built there, as networks that look at their weights, is not rehearsed.
+    """
+    try:
+        with torch.device("meta"):
+            learner = _learner(plan, in_shape, class_counts, torch.device("meta"), limit)
+    except TooLargeError:
+        raise
+    except Exception:
+        return
+    learned = sum(parameter.numel() for parameter in learner.trained() if parameter.requires_grad)
+    kept = sum(tensor.nbytes for tensor in (*learner.parameters(), *learner.buffers()))
+    key = largest_of(plan.method.model_dump(), "method")
+    require(kept + 3 * FLOAT * learned, limit, key, "the learner with its gradients and Adam's averages takes")
+
+
+def _learner(
+    plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device, limit: int | None = None
+) -> Learner:
+    """The learner; with a `limit`, no target network that takes more bytes."""
     training = plan.training
 
     def make_target(num_outputs: int) -> nn.Module:
-        target = plan.target_class(in_shape=in_shape, num_outputs=num_outputs, **plan.target)
+        target = _target(plan, in_shape, num_outputs)
+        if limit is not None:
+            size = sum(tensor.nbytes for tensor in (*target.parameters(), *target.buffers()))
+            require(size, limit, largest_of(plan.target, "target"), "the target network takes")
         return BFloat16(target) if plan.device.precision == "bfloat16" else target
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -70,3 +110,25 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     heads = HeadMap(plan.scenario, class_counts)
     setup = Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
     return plan.method_class(plan.method, setup).to(device)
+
+
+def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
+    """The target network.
+
+    Raises:
+        UserError: its constructor raises an error.
+    """
+    try:
+        return plan.target_class(in_shape=in_shape, num_outputs=num_outputs, **plan.target)
+    except UserError:
+        raise
+    except Exception as error:
+        if out_of_memory(error):
+            raise
+        arguments = ", ".join(f"{key}={value}" for key, value in plan.target.items())
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        name = plan.target_class.__name__
+        raise UserError(
+            f"target: {name} cannot be built for inputs {list(in_shape)} and {num_outputs} outputs with "
+            f"{arguments or 'no arguments'} ({reason}); debug=true shows where"
+        ) from error

@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from hnet_cl.conf_files import conf_dir, own_folders
 from hnet_cl.errors import UserError
+from hnet_cl.files import refusal
 from hnet_cl.plain_text import shown
 from hnet_cl.suggest import nearest_key, offered
 
@@ -47,13 +48,10 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
         return f"{shown(several[1])}: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"
     if isinstance(error, RecursionError):
         return f"the configuration refers to itself, or is nested too deeply{_check(arguments, '${')}"
-    if isinstance(error, OSError) and error.filename:
-        return f"{shown(error.filename)}: {error.strerror}; check output_dir and data_dir"
-    return (
-        _words(error)
-        if isinstance(error, HydraException | OmegaConfBaseException | OSError)
-        else _surprise(error, arguments)
-    )
+    if isinstance(error, OSError):
+        return refusal(error)
+    known = isinstance(error, HydraException | OmegaConfBaseException)
+    return _words(error) if known else _surprise(error, arguments)
 
 
 def _words(error: BaseException) -> str:

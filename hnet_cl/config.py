@@ -1,7 +1,7 @@
 """From a composed configuration to checked settings: every mistake at once, before anything is loaded."""
 
-import importlib
 import inspect
+import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
     NonNegativeInt,
-    PositiveInt,
     ValidationError,
     create_model,
     model_validator,
@@ -24,12 +22,15 @@ from torch import nn
 from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.errors import UntrustedError, UserError
 from hnet_cl.identity import is_below
+from hnet_cl.importing import import_named
 from hnet_cl.methods.base import Learner
 from hnet_cl.plain_text import printable, shown
 from hnet_cl.scenario import ScenarioSettings
-from hnet_cl.settings import Settings
+from hnet_cl.settings import Settings, beyond_bounds
 from hnet_cl.suggest import nearest_key
 from hnet_cl.training.trainer import TrainingSettings
+
+MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # more would wait for each other; thousands cannot be started
 
 
 class DeviceSettings(Settings):
@@ -39,7 +40,7 @@ class DeviceSettings(Settings):
     """
 
     type: Literal["cpu", "cuda"]
-    threads: PositiveInt | None
+    threads: Annotated[int, Field(gt=0, le=MOST_THREADS)] | None
     precision: Literal["float32", "bfloat16"]
     graph: bool
 
@@ -81,6 +82,8 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         UntrustedError: it names classes that are not in `trusted`; nothing has been imported.
         UserError: with one line for every mistake.
     """
+    if lines := list(beyond_bounds(config)):
+        raise UserError("\n".join(lines))
     _check_names(config)
     paths = {group: _class_path(config, group, base) for group, base in BASES.items()}
     if trusted is not None:
@@ -116,7 +119,7 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         seed=NonNegativeInt,
         fresh=bool,
         debug=bool,
-        checkpoint_every=NonNegativeFloat,
+        checkpoint_every=Annotated[float, Field(ge=0, le=1e9)],
         data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         benchmark=_with_target(benchmark_class.Settings),
@@ -171,11 +174,7 @@ def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
 def _find(group: str, path: str) -> Any:
     """The class at a path: nothing but a subclass of the group's base can be reached from yaml."""
     key, base = f"{group}._target_", BASES[group]
-    module_name, _, name = path.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module_name), name)
-    except (ImportError, AttributeError, ValueError, TypeError, SyntaxError) as error:
-        raise UserError(f"{key}={shown(path)}: cannot be imported ({shown(error)})") from error
+    found = import_named(path, key)
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(f"{key}={path}: is no subclass of {base.__module__}.{base.__name__}")
     if inspect.isabstract(found):

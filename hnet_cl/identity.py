@@ -90,4 +90,5 @@ def _number(value: Any) -> Any:
         return [_number(item) for item in value]
     if isinstance(value, Mapping):
         return {key: _number(item) for key, item in value.items()}
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    is_number = isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 1000  # more is refused
+    return float(value) if is_number else value

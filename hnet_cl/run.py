@@ -10,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
+from hnet_cl.capacity import told_in_one_line
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import BusyError, Interrupted, UserError
+from hnet_cl.errors import Interrupted, UserError
 from hnet_cl.files import remove_parts
 from hnet_cl.identity import config_id
 from hnet_cl.interruption import Interruption
+from hnet_cl.locking import locked
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
 from hnet_cl.results.run_folder import (
-    LOCK,
+    LOCKS,
     SETUP,
     clear,
     earlier_result,
@@ -37,7 +38,7 @@ from hnet_cl.results.run_folder import (
     write_setup,
 )
 from hnet_cl.results.tensorboard import TensorBoardLog
-from hnet_cl.training.checkpoint import FOLDER, Checkpoints, owner
+from hnet_cl.training.checkpoint import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.probe import probe
 from hnet_cl.training.rehearsal import rehearse
@@ -76,6 +77,7 @@ def exhaust(turns: Generator[None, None, Any]) -> Any:
             return end.value
 
 
+@told_in_one_line
 def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surroundings: Surroundings) -> Turns:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
@@ -87,11 +89,17 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
         UserError: anything the user can mend.
     """
     plan = check(config)
-    done = finished_result(folder, config)
-    if not (done and settled(done)):
+
+    def finished() -> dict[str, Any] | None:
+        done = finished_result(folder, config)
+        with surroundings.interruption.interruptible():  # data may have to be fetched
+            return None if done is None or _on_other_data(done, plan, config, folder) else done
+
+    done = finished()
+    if done is None:
         with alone(folder):
-            done = finished_result(folder, config)
-            if done is None or _on_other_data(done, plan, config, folder):
+            done = finished()  # by another process in the meantime
+            if done is None:
                 done = yield from execute(plan, config, folder, request, surroundings)
                 return _shown(done, folder, surroundings.console)
     surroundings.console.print(
@@ -137,17 +145,10 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         BusyError: another one does at the moment.
     """
-    lock = FileLock(folder / LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise BusyError(f"{folder}: another process is working on this run; wait for it, or end it") from None
-    try:
+    with locked(folder / LOCKS[0]):
         for place in (folder, folder / FOLDER, folder / SETUP):
             remove_parts(place)
         yield
-    finally:
-        lock.release()
 
 
 def execute(
@@ -168,9 +169,7 @@ def execute(
     if config["fresh"] or _replaces_stand_in(folder, config, benchmark):
         clear(folder)
         checkpoints.clear()
-    restored = checkpoints.restore(learner)
-    for problem in restored.problems:
-        console.print(f"{problem}; going on from an older one", style="yellow", highlight=False, soft_wrap=True)
+    restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request.overrides)
     names = [task.name for task in benchmark.tasks]
@@ -201,6 +200,14 @@ def execute(
         checkpoints.keep_last()
         interruption.answer()  # to a signal that came while the last task was evaluated
     return read_result(folder) or {}
+
+
+def restore(checkpoints: Checkpoints, learner: Learner, console: Console) -> Restored:
+    """Puts the learner back to its newest readable checkpoint; says which ones cannot be read."""
+    restored = checkpoints.restore(learner)
+    for problem in restored.problems:
+        console.print(f"{problem}; going on from an older one", style="yellow", highlight=False, soft_wrap=True)
+    return restored
 
 
 def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Benchmark) -> bool:

@@ -1,9 +1,18 @@
 """Settings of a component: the types and ranges of its yaml, without defaults (those stand in conf/ only)."""
 
-from collections.abc import Mapping
-from typing import Any, get_args
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+
+LARGEST_INTEGER = 2**63 - 1  # what torch computes sizes, steps and seeds with
+LARGEST_NUMBER = 3.4e38  # what float32 holds
+LONGEST_LIST = 10_000
+
+Count = Annotated[int, Field(gt=0, le=10**12)]  # steps, sweeps, examples: as many take a computer months
+Size = Annotated[int, Field(gt=0, le=10**9)]  # of a layer: bytes between two of them can still be counted
+TaskCount = Annotated[int, Field(gt=0, le=10_000)]  # the accuracy matrix has its square of entries
 
 
 class Settings(BaseModel):
@@ -36,3 +45,25 @@ class Settings(BaseModel):
         fields = cls.model_fields
         words = {key: str(value).lower() for key, value in values.items() if isinstance(value, bool) and key in fields}
         return {**values, **{key: word for key, word in words.items() if word in get_args(fields[key].annotation)}}
+
+
+def beyond_bounds(values: Any, key: str = "") -> Iterator[str]:
+    """A line for every number or list in a configuration, at any depth, that is too large for any setting at all.
+
+    Components bound their own settings more narrowly where they can; this is for all others, whoever wrote them.
+    """
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            yield from beyond_bounds(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list):
+        if len(values) > LONGEST_LIST:
+            yield f"{key}: is a list of {len(values)} entries; give at most {LONGEST_LIST}"
+        else:
+            for position, value in enumerate(values):
+                yield from beyond_bounds(value, f"{key}.{position}")
+    elif isinstance(values, int) and abs(values) > LARGEST_INTEGER:
+        digits = math.ceil(values.bit_length() * math.log10(2))
+        shown = f"={values}: is" if digits < 40 else f": has {digits} digits and is"
+        yield f"{key}{shown} too large; give at most {LARGEST_INTEGER} (63 bits)"
+    elif isinstance(values, float) and not abs(values) <= LARGEST_NUMBER:
+        yield f"{key}={values}: give a finite number, at most {LARGEST_NUMBER}"

@@ -21,7 +21,11 @@ setup() {
   # the newest build brings gigabytes of CUDA libraries. torchvision asks for nothing that is not installed anyway.
   local pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
   "${pip[@]}" "$(grep '^torch==' constraints.txt)"
-  "${pip[@]}" --no-deps "$(grep '^torchvision==' constraints.txt)"
+  # Its compiled operators work beside the same build alone (+cpu); where pip has none, the rest of it works all the same.
+  local vision build
+  vision=$(grep '^torchvision==' constraints.txt)
+  build=$(.venv/bin/python -c 'from importlib.metadata import version as v; print("".join(v("torch").partition("+")[1:]))')
+  "${pip[@]}" --no-deps "$vision$build" 2>/dev/null || "${pip[@]}" --no-deps "$vision"
   "${pip[@]}" --constraint constraints.txt --editable '.[dev]'
   touch .venv/ready
 }

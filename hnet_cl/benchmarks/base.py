@@ -196,6 +196,11 @@ class Benchmark(ABC):
     def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None: ...
 
     @classmethod
+    def memory(cls, settings: Any) -> int:
+        """Bytes that the data take at least, as far as `settings` alone tell; asked before any is taken."""
+        return 0
+
+    @classmethod
     def image_kinds(cls, settings: Any, task: int | None) -> Sequence[ImageKind]:
         """Images of which a trained network can be asked; of several of a size the first counts.
 

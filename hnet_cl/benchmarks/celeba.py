@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from hnet_cl.benchmarks._elsewhere import elsewhere
 from hnet_cl.benchmarks.cache import cached
 from hnet_cl.errors import UserError
 from hnet_cl.regular_files import read_regular
@@ -64,7 +65,7 @@ def _read_leaf(path: Path) -> dict[str, list[Labelled]]:
         if len(data) < len(content["users"]):
             raise ValueError("a user twice, or with a name that cannot be shown")
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}{_found_elsewhere(path)}") from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path} is no list in LEAF's format ({type(error).__name__}: {error}): {remedy}") from error
     return data
@@ -157,7 +158,7 @@ def _lines(path: Path) -> list[list[str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path} cannot be read ({error}); put CelebA there as torchvision has it, or set data_dir (or "
-            "HNET_CL_DATA) to the folder that has it in celeba"
+            f"HNET_CL_DATA) to the folder that has it in celeba{_found_elsewhere(path)}"
         ) from error
     if len(rows) < 3:
         raise UserError(f"{path} is damaged or cut short: it has {len(rows)} lines; get it anew")
@@ -179,7 +180,8 @@ def load_images(folder: Path, data_dir: Path, names: Sequence[str], size: int) -
         try:
             contents.append(read_regular(path, IMAGE_LIMIT))
         except OSError as error:
-            raise UserError(f"{path} cannot be read ({error.strerror}): put the image there") from error
+            remedy = _where_images_are(folder, name) or "put the image there"
+            raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
         digest.update(f"/{name}/{len(contents[-1])}/".encode() + contents[-1])
 
     def decode() -> tuple[Tensor, ...]:
@@ -187,6 +189,22 @@ def load_images(folder: Path, data_dir: Path, names: Sequence[str], size: int) -
         return (torch.stack(decoded),)
 
     return cached(data_dir, "celeba", digest.hexdigest()[:16], decode)[0]
+
+
+def _found_elsewhere(path: Path) -> str:
+    found = elsewhere({path.name, f"{path.stem}.csv"}, path.parent.parent, path)
+    return f": there is {found}" if found else ""
+
+
+def _where_images_are(folder: Path, name: str) -> str | None:
+    """What to do if the images are there, but not as they should be."""
+    if (deeper := folder / IMAGES / IMAGES).is_dir():
+        return f"its images are one folder too deep, in {deeper}: move that to {folder / IMAGES}"
+    if found := elsewhere({name, f"{IMAGES}.zip"}, folder.parent, folder / IMAGES / name):
+        if found.suffix == ".zip":
+            return f"unpack {found} into {folder}"
+        return f"move the images from {found.parent} to {folder / IMAGES}"
+    return None
 
 
 def _decode(path: Path, raw: bytes, size: int) -> Tensor:

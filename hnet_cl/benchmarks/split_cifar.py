@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from hnet_cl import settings as base
@@ -32,9 +32,9 @@ class SplitCIFAR(Benchmark):
 
     class Settings(base.Settings):
         name: str
-        num_tasks: PositiveInt | None
+        num_tasks: base.TaskCount | None
         classes_from: Annotated[list[Literal["cifar10", "cifar100"]], Field(min_length=1)]
-        classes_per_task: Annotated[int, Field(ge=2)]
+        classes_per_task: Annotated[int, Field(ge=2, le=100)]
         verify: Verify
         augment: Augmentation
         normalize: bool

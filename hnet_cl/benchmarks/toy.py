@@ -24,10 +24,10 @@ class GaussianBlobs(Benchmark):
 
     class Settings(base.Settings):
         name: str
-        num_tasks: int = Field(ge=1)
-        num_classes: int = Field(ge=2)
-        train_per_class: int = Field(ge=1)
-        test_per_class: int = Field(ge=1)
+        num_tasks: base.TaskCount
+        num_classes: int = Field(ge=2, le=1000)  # 64 layouts with all their distances are compared
+        train_per_class: base.Size
+        test_per_class: base.Size
         spread: float = Field(gt=0, allow_inf_nan=False)
         seed: int
 
@@ -43,6 +43,12 @@ class GaussianBlobs(Benchmark):
             drawn += [*train, *test]
             self.tasks.append(Task(task, f"blobs {task}", _split(*train, device), _split(*test, device), len(centres)))
         self.data = DataIdentity("toy", "synthetic", fingerprint(*drawn), fixed=True)
+
+    @classmethod
+    def memory(cls, settings: Settings) -> int:
+        """Two coordinates and a label for each point."""
+        per_class = settings.train_per_class + settings.test_per_class
+        return settings.num_tasks * settings.num_classes * per_class * (2 * 4 + 8)
 
 
 def _centres(count: int, generator: Generator) -> Tensor:

@@ -56,7 +56,7 @@ class Setup:
         """
         with seeding.seeded(self.seed, "init", *stream):
             network = self.make_target(num_outputs)
-        require_trainable(network)
+        require_trainable(network, self.device)
         if stream != FIRST and any(not parameter.requires_grad for parameter in network.parameters()):
             with seeding.seeded(self.seed, "init", *FIRST):
                 copy_frozen(self.make_target(num_outputs), network)
@@ -196,6 +196,10 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
+
+    def trained(self) -> Iterable[nn.Parameter]:
+        """The parameters that are trained at a time, and so need a gradient and an optimiser's state."""
+        return self.parameters()
 
     @property
     def asks_task(self) -> bool:

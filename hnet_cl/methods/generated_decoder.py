@@ -1,10 +1,10 @@
 """A generator that does not forget because a hypernetwork generates its decoder and is held on the old tasks."""
 
 from math import ceil
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import NonNegativeInt
+from pydantic import Field
 from torch import Generator as Stream
 from torch import Tensor, nn
 
@@ -22,7 +22,7 @@ class GeneratedDecoderSettings(GeneratorSettings, ProtectionSettings):
     """`condition`: size of the constant one-hot code of the task that the decoder sees beside z; 0 for none."""
 
     kind: Literal["generated"]
-    condition: NonNegativeInt
+    condition: Annotated[int, Field(ge=0, le=10**9)]
 
 
 class GeneratedDecoder(Generator):

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Generator as Stream
 from torch import Tensor, nn
 
@@ -36,9 +36,9 @@ class GeneratorSettings(base.Settings):
     lie in 0..1.
     """
 
-    encoder: list[PositiveInt]
-    decoder: list[PositiveInt]
-    latent: PositiveInt
+    encoder: list[base.Size]
+    decoder: list[base.Size]
+    latent: base.Size
     pixel_noise: PositiveFloat | None
     judge: JudgeSettings
 

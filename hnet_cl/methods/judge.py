@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from hnet_cl import settings as base
@@ -25,7 +25,7 @@ REAL = 500  # real test examples per task that are judged alike
 class JudgeSettings(base.Settings):
     """Its training after each task: steps, and Adam's learning rate."""
 
-    iterations: PositiveInt
+    iterations: base.Count
     lr: PositiveFloat
 
 

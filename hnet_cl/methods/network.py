@@ -19,8 +19,8 @@ def called(network: nn.Module) -> str:
     return f"target._target_={kind.__module__}.{kind.__qualname__}"
 
 
-def require_trainable(network: nn.Module) -> None:
-    """Looks at the parameters of a network as it is made.
+def require_trainable(network: nn.Module, device: torch.device) -> None:
+    """Looks at the parameters of a network as it is made for a device.
 
     Raises:
         UserError: none can be trained, or not with what is there.
@@ -29,7 +29,8 @@ def require_trainable(network: nn.Module) -> None:
     tensors = [*network.named_parameters(), *network.named_buffers()]
     if lazy := next((path for path, tensor in tensors if is_lazy(tensor)), None):
         raise UserError(f"{name}: {lazy} has no shape yet; give lazy layers their sizes in the constructor")
-    if empty := next((path for path, tensor in tensors if tensor.is_meta), None):
+    without_values = (path for path, tensor in tensors if tensor.is_meta and device.type != "meta")
+    if empty := next(without_values, None):
         raise UserError(f"{name}: {empty} is on the meta device and has no values; make it on a real one")
     learnable = trainable(network)
     if not learnable:

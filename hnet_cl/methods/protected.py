@@ -1,10 +1,10 @@
 """A hypernetwork that learns one task after another and is held where it was on the old ones. A part of methods."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hnet_cl import settings as base
@@ -26,10 +26,10 @@ REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "ex
 class HypernetSettings(base.Settings):
     """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`."""
 
-    task_embedding: PositiveInt
-    chunk_embedding: NonNegativeInt
-    chunk_size: PositiveInt | None
-    hidden: list[PositiveInt]
+    task_embedding: base.Size
+    chunk_embedding: Annotated[int, Field(ge=0, le=10**9)]
+    chunk_size: base.Size | None
+    hidden: list[base.Size]
     activation: Literal["relu", "elu", "sigmoid", "tanh"]
 
 

@@ -1,6 +1,6 @@
 """From scratch: a fresh network for each task. Nothing is forgotten and nothing transferred: the reference."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ class Scratch(Learner):
         heads = self.heads
         sizes = [heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks)]
         self.networks = nn.ModuleList(setup.new_target(size, "target", t) for t, size in enumerate(sizes))
+
+    def trained(self) -> Iterable[nn.Parameter]:
+        return self.networks[0].parameters()
 
     @classmethod
     def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:

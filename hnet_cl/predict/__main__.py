@@ -2,12 +2,13 @@
 
 import sys
 
-from hnet_cl import interruption, streams
+from hnet_cl import address_space, interruption, streams
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:
         del sys.path[0]  # the working directory, where a module `torch` may lie beside a stranger's run
     streams.fill_closed()
+    address_space.require("hnet_cl.predict")
     with interruption.command("hnet_cl.predict") as signals:
         from hnet_cl.predict.cli import main
 

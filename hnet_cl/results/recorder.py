@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from hnet_cl.files import write_atomically
+from hnet_cl.files import naming, write_atomically
 from hnet_cl.plain_text import csv_text
 from hnet_cl.results import metrics, provenance
 from hnet_cl.results.run_folder import RESULT, SCHEMA
@@ -214,7 +214,7 @@ class RunRecorder:
         kept: list[list[str]] = []
         path = self._folder / METRICS
         if path.exists() and lines:
-            with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            with naming(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
                 # Only the line that a kill cut short can have fewer fields.
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
             kept = rows[:lines]
@@ -225,7 +225,8 @@ class RunRecorder:
         rows, self._unwritten = self._unwritten, []
         if not rows:
             return
-        with (self._folder / METRICS).open("a", newline="", encoding="utf-8") as file:
+        path = self._folder / METRICS
+        with naming(path), path.open("a", newline="", encoding="utf-8") as file:
             file.write(csv_text(rows))
             file.flush()
             os.fsync(file.fileno())

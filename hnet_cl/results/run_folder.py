@@ -11,15 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from hnet_cl.errors import OccupiedError
-from hnet_cl.files import is_part, write_atomically
+from hnet_cl.files import is_part, naming, write_atomically
 from hnet_cl.identity import config_id
+from hnet_cl.locking import MARKER
 from hnet_cl.regular_files import JSON_LIMIT, YAML_LIMIT, parse_json, read_regular
 
 RESULT = "result.json"
 SCHEMA = 1  # of result.json, in its key `schema`; without one it is of before that
 SETUP = ".hydra"  # folder of the configuration, as Hydra calls it
 SETUP_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
-LOCK, LOG = ".lock", "hnet_cl.log"
+LOCKS, LOG = (".lock", MARKER), "hnet_cl.log"
 WRITTEN = (  # while a run is trained, beside RESULT and what the checkpoints are
     "accuracy_matrix.csv",
     "accuracy_matrix.png",
@@ -39,7 +40,8 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         OSError: it cannot be read, or is no regular file.
     """
     try:
-        result = parse_json(read_regular(folder / RESULT, JSON_LIMIT))
+        with naming(folder / RESULT):
+            result = parse_json(read_regular(folder / RESULT, JSON_LIMIT))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return result if isinstance(result, dict) else None
@@ -129,7 +131,7 @@ def _before_results(folder: Path, name: str) -> bool:
     if name == SETUP:
         known = all(path.name in SETUP_FILES or is_part(path.name) for path in (folder / SETUP).iterdir())
         return known and _of_hnet_cl(folder / SETUP)
-    return name in (LOCK, LOG) or is_part(name)
+    return name in (*LOCKS, LOG) or is_part(name)
 
 
 def _of_hnet_cl(setup: Path) -> bool:

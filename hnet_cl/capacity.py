@@ -1,0 +1,117 @@
+"""How much memory there is, and what to say when it is not enough."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Generator, Iterator, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from hnet_cl.errors import UserError
+
+_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # version 2, version 1
+_SAYS_SO = ("can't allocate memory", "out of memory", "bad allocation", "bad_alloc", "can't start new thread")
+ADVICE = "use smaller sizes or batches (training.batch_size, training.eval_batch_size), or a machine with more"
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+
+
+class TooLargeError(UserError):
+    """What certainly does not fit into memory."""
+
+
+def memory_limit() -> int:
+    """Bytes that this process can have at most: of the machine, its container, and `ulimit -v`."""
+    limits = [_machine(), *_containers(), *_of_process()]
+    return min(limits)
+
+
+def _machine() -> int:
+    """Memory with swap, or what there can be of it where nobody says."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+        return sizes["MemTotal"] + sizes["SwapTotal"]
+    except (OSError, LookupError, ValueError):
+        with contextlib.suppress(ValueError, OSError, AttributeError):
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 2**63
+
+
+def _containers() -> Iterator[int]:
+    for path in _CGROUP_LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # "max": none
+            yield int(Path(path).read_text())
+
+
+def _of_process() -> Iterator[int]:
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != resource.RLIM_INFINITY:
+            used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+            yield max(soft - used, 0)
+
+
+def require(needed: int, limit: int, key: str, what: str) -> None:
+    """Refuses what certainly cannot fit.
+
+    Raises:
+        TooLargeError: `what`, which the setting `key` decides on, needs more bytes than `limit`.
+    """
+    if needed > limit:
+        raise TooLargeError(
+            f"{key}: {what} at least {amount(needed)} of memory, and there are {amount(limit)}; {ADVICE}"
+        )
+
+
+def amount(size: int) -> str:
+    """Bytes for people to read."""
+    unit = next((unit for unit in ("GB", "TB", "PB") if size < 10_000 * _UNITS[unit]), "EB")
+    return f"{size / _UNITS[unit]:.3g} {unit}"
+
+
+_UNITS = {"GB": 10**9, "TB": 10**12, "PB": 10**15, "EB": 10**18}
+
+
+def largest_of(settings: Any, key: str) -> str:
+    """The setting below `key` that says the largest number, as key=value: what most likely makes a thing too large."""
+    found = max(_numbers(settings, key), key=lambda entry: entry[0], default=None)
+    return key if found is None else f"{found[1]}={found[2]}"
+
+
+def _numbers(settings: Any, key: str) -> Iterator[tuple[float, str, Any]]:
+    if isinstance(settings, Mapping):
+        for name, value in settings.items():
+            yield from _numbers(value, f"{key}.{name}")
+    numbers = settings if isinstance(settings, list) else [settings]
+    if found := [n for n in numbers if isinstance(n, int) and not isinstance(n, bool)]:
+        yield max(found), key, settings
+
+
+def out_of_memory(error: BaseException) -> str | None:
+    """One line for an error that says there is no memory left; None for any other error."""
+    text = " ".join(str(error).split())
+    short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+    if not short and not (isinstance(error, RuntimeError) and any(words in text.lower() for words in _SAYS_SO)):
+        return None
+    said = text.partition("you tried")[2].partition(". ")[0] or text.partition("Tried")[2].partition(". ")[0]
+    return f"memory: there is not enough{f' (tried{said})' if said else ''}; {ADVICE}"
+
+
+def told_in_one_line(turns: Callable[P, Generator[None, None, Result]]) -> Callable[P, Generator[None, None, Result]]:
+    """A function that works in turns as before, but says in one line (a UserError) that it ran out of memory."""
+
+    @wraps(turns)
+    def told(*args: P.args, **kwargs: P.kwargs) -> Generator[None, None, Result]:
+        try:
+            return (yield from turns(*args, **kwargs))
+        except Exception as error:
+            if line := out_of_memory(error):
+                raise UserError(line) from error
+            raise
+
+    return told

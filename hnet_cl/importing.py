@@ -1,0 +1,55 @@
+"""Imports what yaml files name: whatever goes wrong is one line; torchvision works whichever torch is beside it."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+from hnet_cl.errors import Interrupted, UserError
+
+
+def import_named(path: str, key: str) -> Any:
+    """What the dotted path names; `key` is where the user wrote it.
+
+    Raises:
+        UserError: it cannot be imported, whatever its module raises.
+    """
+    heal_torchvision()
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (KeyboardInterrupt, Interrupted):
+        raise
+    except BaseException as error:  # a module of somebody else's may do anything, also call sys.exit
+        said = " ".join(str(error).split())
+        reason = said if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {said}"
+        raise UserError(f"{key}={path}: cannot be imported ({reason.removesuffix(': ')})") from error
+
+
+def heal_torchvision() -> None:
+    """From here on `import torchvision` works beside a torch that cannot load its compiled operators.
+
+    A torchvision built for CUDA beside a torch for CPU only (what a registry's default wheels give on a machine
+    without a GPU) stops at its import with `operator torchvision::nms does not exist`. Only the module
+    `torchvision._meta_registrations`, which describes those operators to torch's compiler, needs them at import, so
+    an empty module takes its place. The operators themselves (non-maximum suppression, image decoding) stay missing.
+    """
+    if not any(isinstance(finder, _EmptyRegistrations) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _EmptyRegistrations())
+
+
+class _EmptyRegistrations(MetaPathFinder, Loader):
+    """Finds an empty `torchvision._meta_registrations`, where torchvision has just failed to load its operators."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != "torchvision._meta_registrations":
+            return None
+        import torch  # torchvision has imported it by now
+
+        return None if hasattr(torch.ops.torchvision, "nms") else ModuleSpec(name, self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It stays empty."""
