@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from hnet_cl.plain_text import shown
+
 _PART = ".part-"
 _DIGITS = 16
 
@@ -101,6 +103,6 @@ def refusal(error: OSError) -> str:
 def refused(error: OSError) -> str:
     """What the system refused: the file, or both of a renaming, and why."""
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
-    place = " -> ".join(name if name.isprintable() else repr(name) for name in names)
+    place = " -> ".join(map(shown, names))
     reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
     return f"{place}: {reason}" if place else reason

@@ -1,17 +1,11 @@
-"""How much memory there is, and how the C library keeps it."""
+"""How the C library keeps memory."""
 
 import ctypes
-import os
 import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
 _KEEP = 1 << 30
 _MOST_OF_OLD = 32 << 20  # the highest threshold for mmap that old versions of glibc take
-
-
-def physical_memory() -> int:
-    """Bytes of memory that this machine has."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def keep_freed_memory() -> bool:

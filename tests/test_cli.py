@@ -216,7 +216,7 @@ class TestMistakes:
             (
                 ["training.lr=-1", "benchmark.num_tasks=0", "+x=1"],
                 [
-                    "benchmark.num_tasks=0: input should be greater than or equal to 1",
+                    "benchmark.num_tasks=0: input should be greater than 0",
                     "training.lr=-1: input should be greater than 0",
                     "x: no such key; there are ",
                 ],

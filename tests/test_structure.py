@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "benchmarks": SHARED | {"tensor_files"},
     "scenario": SHARED,
     "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": SHARED | {"benchmarks.base", "memory", "methods.base", "methods.network", "tensor_files"},
+    "training": SHARED | {"benchmarks.base", "methods.base", "methods.network", "tensor_files"},
     "results": SHARED | {"identity"},
     "sweeps": SHARED | {"arguments", "complaints", "conf_files", "config", "identity", "resolvers", "results"},
     "report": {"errors", "files", "identity", "interruption", "plain_text", "regular_files", "streams", "suggest"}

@@ -115,7 +115,7 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
     where = build_device(plan.device)
     try:
         learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
-    except (RuntimeError, MemoryError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+    except (UserError, RuntimeError, MemoryError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{folder}: its learner cannot be built ({reason}); {AGAIN}") from error
     restored = Checkpoints(folder, owner(config_id(config), facts.data.model_dump())).restore(learner)

@@ -17,9 +17,9 @@ from typing import Any, Self
 
 import torch
 
+from hnet_cl.capacity import memory_limit
 from hnet_cl.errors import UserError
 from hnet_cl.files import write_atomically
-from hnet_cl.memory import physical_memory
 from hnet_cl.methods.base import Learner
 from hnet_cl.regular_files import read_regular
 from hnet_cl.tensor_files import ContentError, load_plain
@@ -188,7 +188,7 @@ class Checkpoints:
 
     def _read(self, file: _File) -> dict[str, Any]:
         try:
-            content = read_regular(self.folder / file.name, physical_memory())
+            content = read_regular(self.folder / file.name, memory_limit())
             if hashlib.sha256(content).hexdigest()[:DIGITS] != file.digest:
                 raise _UnusableError("its content does not match the digest in its name: cut short or changed")
             state = load_plain(io.BytesIO(content))
