@@ -115,7 +115,7 @@ def test_every_line_has_a_remedy(code: int, remedy: str) -> None:
 
 
 def test_both_names_of_a_renaming_are_in_the_line() -> None:
-    assert refusal(OSError(errno.EXDEV, "Cross-device", "/a", None, "/b\n")).startswith("/a -> '/b\\n': Cross-device; ")
+    assert refusal(OSError(errno.EXDEV, "Cross-device", "/a", None, "/b\n")).startswith("/a -> /b\\n: Cross-device; ")
     assert refusal(OSError("no number")).startswith("no number; ")
     assert refusal(OSError()).startswith("OSError; ")
 

@@ -11,11 +11,9 @@ from torch import Tensor
 
 from hnet_cl.files import replace_file
 from hnet_cl.plain_text import csv_text
-from hnet_cl.predict.cli import Options
+from hnet_cl.predict.cli import COLUMNS, Options
 from hnet_cl.predict.inputs import Form, Inputs, Problem, read
 from hnet_cl.predict.trained import Trained, load
-
-COLUMNS = ("file", "label", "task", "confidence")
 
 
 def classify(options: Options) -> int:

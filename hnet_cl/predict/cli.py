@@ -17,6 +17,7 @@ EXIT_UNUSABLE = 1
 EXIT_USER_ERROR = 2
 
 KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust")
+COLUMNS = ("file", "label", "task", "confidence")  # of every table of answers; some have more
 LONGEST = 1000  # characters of a line; a damaged or forged file may have put anything into it
 EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
 HELP = f"""\
@@ -168,4 +169,13 @@ def _output(values: Mapping[str, str]) -> Path | None:
     path = Path(values["output"])
     if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, or a device as /dev/null
         raise UserError(f"output={path}: give the name of a file in a folder that exists")
+    if path.exists() and not _are_answers(path):
+        raise UserError(f"output={path}: is there already, and was not written by hnet_cl.predict; give another name")
     return path
+
+
+def _are_answers(path: Path) -> bool:
+    """Whether a file is empty, or a table of this program's that may be replaced."""
+    with path.open("rb") as file:
+        first = file.readline(200)
+    return not first or first.startswith(",".join(COLUMNS).encode())

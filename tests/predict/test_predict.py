@@ -375,6 +375,16 @@ def test_no_answer_at_all_is_a_table_without_rows(runs: Any, predict: Any, tmp_p
     assert (tmp_path / "a.csv").read_text() == "file,label,task,confidence\n"
 
 
+@pytest.mark.parametrize(("content", "replaced"), [("mine", False), ("file,label\n", False), ("", True)])
+def test_only_answers_are_replaced(content: str, replaced: bool, runs: Any, predict: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", np.zeros((3, 2), np.float32))
+    (tmp_path / "a.csv").write_text(content)
+    words = f"run={runs['all heads'].folder}", f"input={tmp_path / 'points.npy'}", f"output={tmp_path / 'a.csv'}"
+    for _ in range(2):
+        assert predict(*words).code == (0 if replaced else 2)
+    assert (tmp_path / "a.csv").read_text().startswith("file,label,task,confidence\n" if replaced else content)
+
+
 def test_points_are_no_images(runs: Any, predict: Any, tmp_path: Path) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "image.png")
     said = predict(f"run={runs['all heads'].folder}", f"input={tmp_path / 'image.png'}")
