@@ -15,6 +15,7 @@ from hnet_cl.suggest import nearest
 
 SWEEP = "--multirun"
 NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra with which it takes no sweep
+NAMES = ("benchmark.name", "scenario.name", "method.name")  # keys that nobody sets
 MOST_SEEDS = "10000"
 MOST_DIGITS = 400  # float("1" + 308 * "0") is about as large as a number can be
 
@@ -107,10 +108,11 @@ def refuse_names(overrides: Sequence[str]) -> None:
         UserError: there is one.
     """
     for override in overrides:
-        if found := re.match(r"[+~]*((benchmark|scenario|method)\.name)(@|=|$)", override):
+        key = re.split("[@=]", override.lstrip("+~"))[0]
+        if key in NAMES:
             raise UserError(
-                f"{override}: a run is called by the files that it was composed of; leave {found[1]} out, or choose "
-                f"another {found[2]} (a yaml file of your own has a name of its own)"
+                f"{override}: a run is called by the files that it was composed of; leave {key} out, or choose another "
+                f"{key.removesuffix('.name')} (a yaml file of your own has a name of its own)"
             )
 
 

@@ -71,7 +71,8 @@ def require(needed: int, limit: int, key: str, what: str) -> None:
 def amount(size: int) -> str:
     """Bytes for people to read."""
     unit = next((unit for unit in ("GB", "TB", "PB") if size < 10_000 * _UNITS[unit]), "EB")
-    return f"{size / _UNITS[unit]:.3g} {unit}"
+    number = size / _UNITS[unit]
+    return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
 
 
 _UNITS = {"GB": 10**9, "TB": 10**12, "PB": 10**15, "EB": 10**18}

@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hnet_cl.arguments import NAMES
 from hnet_cl.conf_files import conf_dir, own_folders
 from hnet_cl.errors import UserError
 from hnet_cl.files import refusal
@@ -98,7 +99,7 @@ def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
         for overrides in (rest, choices, []):
             try:
                 whole = compose("config", [*overrides, *path], return_hydra_config=unknown.startswith("hydra."))
-                return list(_keys(whole))
+                return [key for key in _keys(whole) if key not in NAMES]
             except (HydraException, OmegaConfBaseException):
                 continue
     return []

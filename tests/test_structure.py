@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "arguments": SHARED,
     "overrides": SHARED | {"arguments", "conf_files"},
     "help": SHARED | {"conf_files"},
-    "complaints": SHARED | {"conf_files"},
+    "complaints": SHARED | {"arguments", "conf_files"},
     "resolvers": SHARED | {"identity"},
     "app": SHARED
     | {"arguments", "complaints", "conf_files", "config", "help", "overrides", "resolvers", "results", "run", "sweeps"},
