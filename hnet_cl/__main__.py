@@ -1,6 +1,7 @@
 """`python -m hnet_cl`, and the console script. Signals are held, and output is safe, before anything else happens."""
 
-from hnet_cl import address_space, interruption, streams
+from hnet_cl.core import address_space, streams
+from hnet_cl.core import signals as interruption
 
 
 def main() -> None:

@@ -19,10 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from hnet_cl.arguments import flags_last, is_set, refuse_long_numbers, refuse_names, run_folder, spread_seeds
 from hnet_cl.complaints import explain, is_mistake
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import BusyError, Interrupted, OccupiedError, UserError
-from hnet_cl.files import at_home
+from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError
+from hnet_cl.core.signals import answer, interruption
 from hnet_cl.help import help_text
-from hnet_cl.interruption import answer, interruption
 from hnet_cl.overrides import prepared
 from hnet_cl.resolvers import named, setup_files
 from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError

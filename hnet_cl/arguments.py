@@ -8,10 +8,10 @@ from pathlib import Path
 
 from hydra._internal.utils import get_args_parser
 
-from hnet_cl.errors import UserError
-from hnet_cl.files import at_home
-from hnet_cl.plain_text import shown
-from hnet_cl.suggest import nearest
+from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
+from hnet_cl.core.suggest import nearest
 
 SWEEP = "--multirun"
 NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra with which it takes no sweep

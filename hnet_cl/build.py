@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
-from hnet_cl.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require
 from hnet_cl.config import DeviceSettings, Plan
-from hnet_cl.errors import UserError
-from hnet_cl.memory import keep_freed_memory
+from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16

@@ -14,10 +14,10 @@ from yaml import YAMLError
 
 from hnet_cl.arguments import NAMES
 from hnet_cl.conf_files import conf_dir, own_folders
-from hnet_cl.errors import UserError
-from hnet_cl.files import refusal
-from hnet_cl.plain_text import shown
-from hnet_cl.suggest import nearest_key, offered
+from hnet_cl.core.atomic_files import refusal
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
+from hnet_cl.core.suggest import nearest_key, offered
 
 CONFIGURING = ("/hydra/", "/omegaconf/", "/antlr4/", "/yaml/", "/logging/")  # packages that know nothing of training
 

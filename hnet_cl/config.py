@@ -20,14 +20,14 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
-from hnet_cl.errors import UntrustedError, UserError
-from hnet_cl.identity import is_below
-from hnet_cl.importing import import_named
+from hnet_cl.core.config_hash import is_below
+from hnet_cl.core.errors import UntrustedError, UserError
+from hnet_cl.core.importing import import_named
+from hnet_cl.core.plain_text import printable, shown
+from hnet_cl.core.settings import Settings, beyond_bounds
+from hnet_cl.core.suggest import nearest_key
 from hnet_cl.methods.base import Learner
-from hnet_cl.plain_text import printable, shown
 from hnet_cl.scenario import ScenarioSettings
-from hnet_cl.settings import Settings, beyond_bounds
-from hnet_cl.suggest import nearest_key
 from hnet_cl.training.trainer import TrainingSettings
 
 MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # more would wait for each other; thousands cannot be started

@@ -8,10 +8,10 @@ from hydra.errors import HydraException
 
 from hnet_cl.arguments import SWEEP
 from hnet_cl.conf_files import choices, conf_dir, own_folders
-from hnet_cl.errors import UserError
-from hnet_cl.files import at_home
-from hnet_cl.plain_text import shown
-from hnet_cl.suggest import offered
+from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
+from hnet_cl.core.suggest import offered
 
 DISPENSABLE = ("preset", "recipe")  # groups without which a configuration is complete
 FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")

@@ -9,9 +9,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hnet_cl.errors import UserError
-from hnet_cl.identity import config_id
-from hnet_cl.regular_files import YAML_LIMIT, read_regular, yaml_scalars
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
 

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
-from hnet_cl.capacity import told_in_one_line
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import Interrupted, UserError
-from hnet_cl.files import remove_parts
-from hnet_cl.identity import config_id
-from hnet_cl.interruption import Interruption
-from hnet_cl.locking import locked
+from hnet_cl.core.atomic_files import remove_parts
+from hnet_cl.core.capacity import told_in_one_line
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.locking import locked
+from hnet_cl.core.signals import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick

@@ -12,8 +12,8 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 
-from hnet_cl.errors import UserError
-from hnet_cl.settings import Settings
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.settings import Settings
 
 
 class ScenarioSettings(Settings):

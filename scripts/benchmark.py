@@ -38,9 +38,9 @@ from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
 from hnet_cl.benchmarks.permuted_mnist import PermutePixels
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import check
+from hnet_cl.core.settings import Settings
 from hnet_cl.hypernet import GramRegularizer
 from hnet_cl.methods.base import Learner
-from hnet_cl.settings import Settings
 from hnet_cl.training import trainer
 from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.steps import Steps, make_steps

@@ -10,11 +10,11 @@ from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
+from hnet_cl.core import settings as base
+from hnet_cl.core.signals import Interruption
 from hnet_cl.hypernet import Hypernetwork
-from hnet_cl.interruption import Interruption
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune

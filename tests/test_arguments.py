@@ -3,7 +3,7 @@
 import pytest
 
 from hnet_cl.arguments import flags_last, is_set, spread_seeds
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -359,7 +359,7 @@ class Frozen(Finetune):
 """
 OWN_BENCHMARK = """
 import torch
-from hnet_cl import settings
+from hnet_cl.core import settings
 from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
 
 class Signs(Benchmark):

@@ -23,12 +23,12 @@ import hnet_cl.resolvers
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import Plan, check
-from hnet_cl.errors import UntrustedError, UserError
+from hnet_cl.core.config_hash import NOT_COMPUTED, config_id
+from hnet_cl.core.errors import UntrustedError, UserError
+from hnet_cl.core.settings import Settings
+from hnet_cl.core.suggest import nearest, nearest_key, offered
 from hnet_cl.help import GROUPS
-from hnet_cl.identity import NOT_COMPUTED, config_id
 from hnet_cl.methods.base import Learner
-from hnet_cl.settings import Settings
-from hnet_cl.suggest import nearest, nearest_key, offered
 
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")

@@ -22,9 +22,9 @@ from test_survive import assert_same_run
 
 from hnet_cl.complaints import explain
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import BusyError
-from hnet_cl.files import naming, refusal, replace_file, write_atomically
-from hnet_cl.locking import MARKER, locked
+from hnet_cl.core.atomic_files import naming, refusal, replace_file, write_atomically
+from hnet_cl.core.errors import BusyError
+from hnet_cl.core.locking import MARKER, locked
 
 # TensorBoard's writing thread, in this process alone, where its traceback is pytest's
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -14,7 +14,7 @@ import hnet_cl.resolvers  # noqa: F401  (presets ask for its resolvers)
 from hnet_cl import build
 from hnet_cl.conf_files import choices, conf_dir
 from hnet_cl.config import check
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
 NEED_THE_TASK = {"hnet", "scratch"}

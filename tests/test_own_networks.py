@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from processes import folder_of, hnet_cl, mistake, result_of
 
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 NETS = """
 import torch

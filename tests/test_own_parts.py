@@ -15,11 +15,11 @@ from omegaconf import OmegaConf
 from processes import hnet_cl, mistake, result_of
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
 from hnet_cl.conf_files import conf_dir
-from hnet_cl.errors import UserError
+from hnet_cl.core import settings as base
+from hnet_cl.core.errors import UserError
 
 FAULTS = {
     "none": lambda task: task,

@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 from hnet_cl import build
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import DeviceSettings, check
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.results.run_folder import read_result
 
 

@@ -5,7 +5,7 @@ import torch
 from builders import head_map
 from pydantic import ValidationError
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 
 COUNTS = (2, 3, 2)

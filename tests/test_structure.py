@@ -11,43 +11,41 @@ SOURCE = Path(__file__).parents[1] / "hnet_cl"
 FILES = sorted(SOURCE.rglob("*.py"))
 SWEEPS = {path.relative_to(SOURCE).as_posix() for path in FILES if "sweeps" in path.parts}
 
-# Leaves that know nothing of the house.
-SHARED = {"capacity", "errors", "files", "importing", "interruption", "locking", "plain_text", "regular_files"}
-SHARED |= {"settings", "seeding", "streams", "suggest"}
 MAY_IMPORT = {
+    "core": set(),
     "hypernet": set(),
     "targets": set(),
-    "benchmarks": SHARED | {"tensor_files"},
-    "scenario": SHARED,
-    "methods": SHARED | {"benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": SHARED | {"benchmarks.base", "methods.base", "methods.network", "tensor_files"},
-    "results": SHARED | {"identity"},
-    "sweeps": SHARED | {"arguments", "complaints", "conf_files", "config", "identity", "resolvers", "results"},
-    "report": {"errors", "files", "identity", "interruption", "plain_text", "regular_files", "streams", "suggest"}
-    | {"results.metrics", "results.plots", "results.run_folder"},
-    "tensor_files": {"regular_files"},
-    "memory": set(),
-    "identity": set(),
+    "benchmarks": {"core"},
+    "scenario": {"core"},
+    "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
+    "training": {"core", "benchmarks.base", "methods.base", "methods.network"},
+    "results": {"core"},
+    "sweeps": {"core", "arguments", "complaints", "conf_files", "config", "resolvers", "results"},
+    "report": {"core", "results.metrics", "results.plots", "results.run_folder"},
     "conf_files": set(),
-    "config": SHARED | {"benchmarks.base", "identity", "methods.base", "scenario", "training"},
-    "build": SHARED
-    | {"benchmarks.base", "methods.base", "scenario", "config", "memory", "targets.bfloat16", "training"},
-    "run": SHARED | {"benchmarks.base", "methods.base", "config", "build", "identity", "training", "results"},
-    "predict": SHARED
-    | {"benchmarks.base", "methods.base", "config", "build", "identity", "resolvers", "tensor_files"}
-    | {"address_space", "results.run_folder", "training.checkpoint"},
-    "arguments": SHARED,
-    "overrides": SHARED | {"arguments", "conf_files"},
-    "help": SHARED | {"conf_files"},
-    "complaints": SHARED | {"arguments", "conf_files"},
-    "resolvers": SHARED | {"identity"},
-    "app": SHARED
-    | {"arguments", "complaints", "conf_files", "config", "help", "overrides", "resolvers", "results", "run", "sweeps"},
-    "address_space": set(),
-    "__main__": {"address_space", "app", "interruption", "streams"},
+    "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
+    "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
+    "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results"},
+    "predict": {"core", "benchmarks.base", "methods.base", "config", "build", "resolvers"}
+    | {"results.run_folder", "training.checkpoint"},
+    "arguments": {"core"},
+    "overrides": {"core", "arguments", "conf_files"},
+    "help": {"core", "conf_files"},
+    "complaints": {"core", "arguments", "conf_files"},
+    "resolvers": {"core"},
+    "app": {"core", "arguments", "complaints", "conf_files", "config", "help", "overrides", "resolvers", "results"}
+    | {"run", "sweeps"},
+    "__main__": {"core", "app"},
     "__init__": set(),
-    "interruption": {"errors"},
-} | {leaf: set() if leaf == "errors" else {"errors", "files", "plain_text"} for leaf in SHARED - {"interruption"}}
+}
+NEEDED_BY_CORE = {  # beside the standard library
+    "settings": {"pydantic"},
+    "seeding": {"torch"},
+    "tensor_files": {"torch"},
+    "importing": {"torch"},
+    "regular_files": {"yaml"},
+    "locking": {"filelock"},
+}
 
 
 def part_of(path: Path) -> str:
@@ -88,14 +86,16 @@ def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
         ({"hypernet"}, {"torch"}),
         ({"targets"}, {"torch", "pydantic"}),
         ({"report"}, {"matplotlib", "numpy", "pydantic"}),
-        ({"help", "conf_files", "identity", "suggest", "files", "memory", "errors", "capacity", "plain_text"}, set()),
-        ({"address_space", "__main__", "__init__", "interruption", "streams"}, set()),
-        ({"regular_files"}, {"yaml"}),
-        ({"tensor_files"}, {"torch"}),
+        ({"help", "conf_files", "__main__", "__init__"}, set()),
     ],
 )
 def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
     assert [path for path in FILES if part_of(path) in parts and not outside(path) <= packages] == []
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "core").glob("*.py")), ids=lambda path: path.stem)
+def test_the_core_needs_little(path: Path) -> None:
+    assert outside(path) <= NEEDED_BY_CORE.get(path.stem, set())
 
 
 @pytest.mark.parametrize(

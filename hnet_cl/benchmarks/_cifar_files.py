@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from hnet_cl.regular_files import read_regular
+from hnet_cl.core.regular_files import read_regular
 
 SIDE = 32
 ROW = 3 * SIDE * SIDE

@@ -14,7 +14,7 @@ from io import StringIO
 from pathlib import Path
 
 from hnet_cl.benchmarks._torchvision import import_torchvision
-from hnet_cl.regular_files import open_regular
+from hnet_cl.core.regular_files import open_regular
 
 _SCHEMES = ("https://",)
 _FILE_LIMIT = 1 << 30  # bytes; the largest file of a data set in a package has 47 MB

@@ -2,7 +2,7 @@
 
 from types import ModuleType
 
-from hnet_cl.importing import heal_torchvision
+from hnet_cl.core.importing import heal_torchvision
 
 
 def import_torchvision() -> ModuleType:

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Generator, Tensor
 
-from hnet_cl.errors import UserError
-from hnet_cl.seeding import stream
-from hnet_cl.settings import Settings
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
+from hnet_cl.core.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from hnet_cl.benchmarks.fingerprint import fingerprint
-from hnet_cl.files import replace_file
-from hnet_cl.regular_files import open_regular
-from hnet_cl.tensor_files import load_plain
+from hnet_cl.core.atomic_files import replace_file
+from hnet_cl.core.regular_files import open_regular
+from hnet_cl.core.tensor_files import load_plain
 
 FOLDER = "hnet_cl_cache"
 

@@ -19,9 +19,9 @@ from torch import Tensor
 
 from hnet_cl.benchmarks._elsewhere import elsewhere
 from hnet_cl.benchmarks.cache import cached
-from hnet_cl.errors import UserError
-from hnet_cl.regular_files import read_regular
-from hnet_cl.seeding import stream
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.regular_files import read_regular
+from hnet_cl.core.seeding import stream
 
 IMAGES = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"

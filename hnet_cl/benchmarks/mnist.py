@@ -19,7 +19,7 @@ from hnet_cl.benchmarks._fetch import Source as FileSource
 from hnet_cl.benchmarks._fetch import fetch, from_npm, from_torchvision
 from hnet_cl.benchmarks.base import DataIdentity
 from hnet_cl.benchmarks.fingerprint import fingerprint
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 Source = Literal["auto", "full", "embedded"]
 

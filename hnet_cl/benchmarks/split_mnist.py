@@ -8,10 +8,10 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.benchmarks.mnist import Source, load_mnist, scale_pixels
-from hnet_cl.seeding import stream
+from hnet_cl.core import settings as base
+from hnet_cl.core.seeding import stream
 
 
 def _scale(images: Tensor) -> Tensor:

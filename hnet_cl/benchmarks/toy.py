@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
 from hnet_cl.benchmarks.fingerprint import fingerprint
-from hnet_cl.seeding import stream
+from hnet_cl.core import settings as base
+from hnet_cl.core.seeding import stream
 
 _CANDIDATES = 64
 

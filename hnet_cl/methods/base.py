@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hnet_cl import seeding
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core import seeding
+from hnet_cl.core.settings import Settings
 from hnet_cl.methods.layout import layout
 from hnet_cl.methods.network import copy_frozen, require_trainable
 from hnet_cl.scenario import HeadMap, ScenarioSettings
-from hnet_cl.settings import Settings
 
 FIRST = ("target",)  # the random stream of a network that serves all tasks
 

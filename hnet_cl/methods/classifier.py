@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core import settings as base
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import FIRST, Learner, Prediction, Setup
 from hnet_cl.methods.network import rehearse_module

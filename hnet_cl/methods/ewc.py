@@ -11,12 +11,12 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
+from hnet_cl.core.seeding import stream
 from hnet_cl.methods.base import Setup
 from hnet_cl.methods.classifier import Classifier
 from hnet_cl.methods.fisher import Labels, Way, diagonal_fisher, fastest
 from hnet_cl.methods.network import called
 from hnet_cl.methods.penalty import QuadraticPenalty
-from hnet_cl.seeding import stream
 
 BATCH = 500  # examples of the Fisher information at a time; changes no result
 

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
+from hnet_cl.core.seeding import seeded
 from hnet_cl.hypernet import TargetNetwork, copied, trainable
 from hnet_cl.methods.vectorized import obstacle, quiet
-from hnet_cl.seeding import seeded
 from hnet_cl.targets.bfloat16 import in_float32
 
 Labels = Literal["predicted", "true", "sampled", "expected"]

@@ -9,13 +9,13 @@ from torch import Generator as Stream
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import seeded
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.snapshot import Snapshot
-from hnet_cl.seeding import seeded
 
 
 class GeneratedDecoderSettings(GeneratorSettings, ProtectionSettings):

@@ -19,9 +19,9 @@ from pydantic import PositiveFloat
 from torch import Generator as Stream
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.errors import UserError
+from hnet_cl.core import settings as base
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.judge import JudgeSettings
 

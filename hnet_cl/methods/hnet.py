@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
 from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
@@ -21,7 +22,6 @@ from hnet_cl.methods.network import called, explained, rehearse, require_same
 from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
-from hnet_cl.seeding import seeded
 from hnet_cl.targets.bfloat16 import in_float32
 
 GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from hnet_cl import settings as base
+from hnet_cl.core import settings as base
 from hnet_cl.methods.base import Setup
 from hnet_cl.methods.replay import Replay, ReplaySettings
 from hnet_cl.scenario import separate_heads

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.seeding import stream
 from hnet_cl.methods.classifier import Classifier
-from hnet_cl.seeding import stream
 
 
 class Joint(Classifier):

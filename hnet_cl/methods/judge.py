@@ -8,13 +8,13 @@ import torch
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.errors import UserError
+from hnet_cl.core import settings as base
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import derive_seed, seeded
 from hnet_cl.methods.base import SampleReport, Samples, Setup
 from hnet_cl.methods.joint import Joint
 from hnet_cl.scenario import separate_heads
-from hnet_cl.seeding import derive_seed, seeded
 
 SURE = 0.5  # a class is recognised that is more probable than all others together
 BATCH = 128  # examples per step of its training

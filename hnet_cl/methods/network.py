@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from hnet_cl.errors import UserError, first_line
+from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.hypernet import copied, trainable
 from hnet_cl.targets.bfloat16 import in_float32
 

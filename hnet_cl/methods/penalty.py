@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 class QuadraticPenalty(nn.Module):

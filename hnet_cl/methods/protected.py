@@ -7,7 +7,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
+from hnet_cl.core import settings as base
 from hnet_cl.hypernet import (
     BlockRegularizer,
     ExplicitRegularizer,

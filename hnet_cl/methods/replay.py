@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from pydantic import Field, PositiveFloat
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core import settings as base
+from hnet_cl.core.seeding import seeded
 from hnet_cl.methods.base import FIRST, SampleReport, Samples, Setup
 from hnet_cl.methods.classifier import Classifier
 from hnet_cl.methods.distillation import NewHeads, distillation, extend, masks, only
@@ -25,7 +26,6 @@ from hnet_cl.methods.initial import Init, initialised
 from hnet_cl.methods.judge import Judge, report
 from hnet_cl.methods.plain_decoder import PlainDecoder, PlainDecoderSettings
 from hnet_cl.methods.snapshot import Snapshot
-from hnet_cl.seeding import seeded
 from hnet_cl.targets.mlp import MLP
 
 SAMPLES = 100  # for each task, to be judged

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from hnet_cl.errors import first_line
+from hnet_cl.core.errors import first_line
 from hnet_cl.hypernet import TargetNetwork
 
 CLOSE = 0.05  # of the largest number; arithmetic of low precision reaches a hundredth, mistakes are larger

@@ -2,7 +2,8 @@
 
 import sys
 
-from hnet_cl import address_space, interruption, streams
+from hnet_cl.core import address_space, streams
+from hnet_cl.core import signals as interruption
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:

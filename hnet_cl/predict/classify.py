@@ -9,8 +9,8 @@ from typing import TextIO
 import torch
 from torch import Tensor
 
-from hnet_cl.files import replace_file
-from hnet_cl.plain_text import csv_text
+from hnet_cl.core.atomic_files import replace_file
+from hnet_cl.core.plain_text import csv_text
 from hnet_cl.predict.cli import COLUMNS, Options
 from hnet_cl.predict.inputs import Form, Inputs, Problem, read
 from hnet_cl.predict.trained import Trained, load

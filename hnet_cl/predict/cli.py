@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hnet_cl.errors import UserError
-from hnet_cl.files import at_home
-from hnet_cl.plain_text import printable, shown
-from hnet_cl.suggest import nearest
+from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import printable, shown
+from hnet_cl.core.suggest import nearest
 
 EXIT_UNUSABLE = 1
 EXIT_USER_ERROR = 2

@@ -14,9 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import ImageKind
-from hnet_cl.plain_text import printable
-from hnet_cl.regular_files import open_regular, read_regular
-from hnet_cl.tensor_files import ContentError, load_tensor
+from hnet_cl.core.plain_text import printable
+from hnet_cl.core.regular_files import open_regular, read_regular
+from hnet_cl.core.tensor_files import ContentError, load_tensor
 
 IMAGES = (".png", ".jpg", ".jpeg")
 TENSORS = (".pt", ".pth")

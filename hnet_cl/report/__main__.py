@@ -2,7 +2,8 @@
 
 import sys
 
-from hnet_cl import interruption, streams
+from hnet_cl.core import signals as interruption
+from hnet_cl.core import streams
 
 if __name__ == "__main__":
     if not sys.flags.safe_path:

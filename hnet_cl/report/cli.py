@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from hnet_cl.errors import UserError
-from hnet_cl.files import at_home
+from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import UserError
 from hnet_cl.report import tables
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.notes import lines, notes

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from hnet_cl.identity import is_below
+from hnet_cl.core.config_hash import is_below
 from hnet_cl.report.labels import RESULTS, Place, grouped, joined
 from hnet_cl.report.runs import Run, one_line
 

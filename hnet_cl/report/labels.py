@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from hnet_cl.identity import is_below
+from hnet_cl.core.config_hash import is_below
 from hnet_cl.report.runs import Run, one_line, shown
 
 TOLD_APART = ("scenario", "method")

@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from hnet_cl.errors import UserError
-from hnet_cl.files import write_atomically
+from hnet_cl.core.atomic_files import write_atomically
+from hnet_cl.core.errors import UserError
 from hnet_cl.report.figures import encoded, figures
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.notes import Note

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.suggest import nearest
 from hnet_cl.report.runs import Run
-from hnet_cl.suggest import nearest
 
 
 @dataclass(frozen=True)

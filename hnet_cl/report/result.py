@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hnet_cl.regular_files import parse_json
+from hnet_cl.core.regular_files import parse_json
 from hnet_cl.results import metrics
 from hnet_cl.results.run_folder import SCHEMA
 

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hnet_cl.errors import UserError
-from hnet_cl.identity import NOT_COMPUTED, is_below, without
-from hnet_cl.regular_files import JSON_LIMIT, YAML_LIMIT, parse_yaml, read_regular
+from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.report.folders import run_folders
 from hnet_cl.report.result import Result, flatten, parse
 from hnet_cl.results import metrics

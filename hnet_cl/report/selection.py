@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hnet_cl.errors import UserError
-from hnet_cl.identity import is_below
+from hnet_cl.core.config_hash import is_below
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.suggest import nearest
 from hnet_cl.report.runs import Run, Unreadable
-from hnet_cl.suggest import nearest
 
 Identity = tuple[object, ...]
 

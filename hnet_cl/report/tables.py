@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from hnet_cl.plain_text import csv_text
+from hnet_cl.core.plain_text import csv_text
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Layout, Row, Section, Values
 from hnet_cl.report.quantities import Quantity

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from hnet_cl.identity import is_below
+from hnet_cl.core.config_hash import is_below
 from hnet_cl.report.notes import Note
 from hnet_cl.report.runs import Run, one_line, shown
 

@@ -7,7 +7,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Protocol
 
-from hnet_cl.files import naming, refused
+from hnet_cl.core.atomic_files import naming, refused
 
 _log = logging.getLogger("hnet_cl")
 

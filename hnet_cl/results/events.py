@@ -7,7 +7,7 @@ from pathlib import Path
 from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 
-from hnet_cl.files import write_atomically
+from hnet_cl.core.atomic_files import write_atomically
 
 PATTERN = "events.out.tfevents.*"
 HEAD, TAIL = 12, 4  # bytes of a record around its content: length and checksum; checksum

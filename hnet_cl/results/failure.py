@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnet_cl.errors import OccupiedError
-from hnet_cl.files import write_atomically
-from hnet_cl.identity import config_id
+from hnet_cl.core.atomic_files import write_atomically
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import OccupiedError
 from hnet_cl.results import metrics, provenance
 from hnet_cl.results.run_folder import RESULT, SCHEMA, earlier_result
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, PercentFormatter
 from PIL import Image
 
-from hnet_cl.files import write_atomically
+from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.results.metrics import Matrix, Yardstick, summary, task_inference
 from hnet_cl.results.samples import sample_grid
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from hnet_cl.files import naming, write_atomically
-from hnet_cl.plain_text import csv_text
+from hnet_cl.core.atomic_files import naming, write_atomically
+from hnet_cl.core.plain_text import csv_text
 from hnet_cl.results import metrics, provenance
 from hnet_cl.results.run_folder import RESULT, SCHEMA
 

@@ -10,11 +10,11 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from hnet_cl.errors import OccupiedError
-from hnet_cl.files import is_part, naming, write_atomically
-from hnet_cl.identity import config_id
-from hnet_cl.locking import MARKER
-from hnet_cl.regular_files import JSON_LIMIT, YAML_LIMIT, parse_json, read_regular
+from hnet_cl.core.atomic_files import is_part, naming, write_atomically
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import OccupiedError
+from hnet_cl.core.locking import MARKER
+from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, parse_json, read_regular
 
 RESULT = "result.json"
 SCHEMA = 1  # of result.json, in its key `schema`; without one it is of before that

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from hnet_cl.errors import UserError
-from hnet_cl.identity import without
+from hnet_cl.core.config_hash import without
+from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.jobs import Job, Outcome
 
 NAMED = 3  # jobs that a line names

@@ -10,7 +10,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.composing import compose_all
 from hnet_cl.sweeps.jobs import Outcome, finish

@@ -18,9 +18,9 @@ from omegaconf import DictConfig, open_dict, read_write
 from hnet_cl.arguments import refuse_names, run_folder
 from hnet_cl.complaints import explain, is_mistake
 from hnet_cl.conf_files import own_folders
-from hnet_cl.errors import Interrupted, UserError
-from hnet_cl.identity import config_id
-from hnet_cl.interruption import answer, sleep
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.signals import answer, sleep
 from hnet_cl.resolvers import named
 from hnet_cl.results.failure import record_failure
 from hnet_cl.results.run_folder import RESULT, finished_result, on_stand_in, settled

@@ -13,8 +13,8 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 
-from hnet_cl.errors import Interrupted, UserError
-from hnet_cl.interruption import Interruption, interruption
+from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.signals import Interruption, interruption
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from hydra_plugins.hydra_ray_launcher import ray_launcher
 from hydra_plugins.hydra_ray_launcher._launcher_util import launch_job_on_ray, start_ray
 from omegaconf import open_dict
 
-from hnet_cl.interruption import answer
+from hnet_cl.core.signals import answer
 from hnet_cl.sweeps.errors import DeadError
 
 log = logging.getLogger(__name__)

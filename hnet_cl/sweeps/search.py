@@ -15,8 +15,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from hnet_cl.conf_files import own_folders
-from hnet_cl.errors import UserError
-from hnet_cl.identity import config_id
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.grid import start_folder
 from hnet_cl.sweeps.jobs import Job, Outcome, compose, finish, quoted

@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.settings import Settings
+from hnet_cl.core.suggest import nearest
 from hnet_cl.results.metrics import Yardstick, summary
-from hnet_cl.settings import Settings
-from hnet_cl.suggest import nearest
 
 
 class PruningSettings(Settings):

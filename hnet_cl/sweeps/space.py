@@ -7,7 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 def search_space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:

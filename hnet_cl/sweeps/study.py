@@ -18,8 +18,8 @@ from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from hnet_cl.errors import UserError
-from hnet_cl.interruption import sleep
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.signals import sleep
 from hnet_cl.sweeps.settings import SearchSettings
 from hnet_cl.sweeps.slots import SLOT, slot_of
 from hnet_cl.sweeps.space import suggest

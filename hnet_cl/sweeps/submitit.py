@@ -16,7 +16,7 @@ from hydra_plugins.hydra_submitit_launcher import submitit_launcher
 from hydra_plugins.hydra_submitit_launcher.config import BaseQueueConf
 from submitit import AutoExecutor, SlurmJob
 
-from hnet_cl.interruption import entered
+from hnet_cl.core.signals import entered
 from hnet_cl.sweeps.errors import DeadError
 from hnet_cl.sweeps.workers import Lifeline, Worker
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 
-from hnet_cl import streams
-from hnet_cl.errors import Interrupted
-from hnet_cl.interruption import ENDING, Interruption, entered
+from hnet_cl.core import streams
+from hnet_cl.core.errors import Interrupted
+from hnet_cl.core.signals import ENDING, Interruption, entered
 from hnet_cl.sweeps.errors import JobError
 
 GRACE_S = 10  # for a worker to save what it does when its head is gone

@@ -6,7 +6,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 class BatchStream:

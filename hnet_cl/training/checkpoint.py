@@ -17,12 +17,12 @@ from typing import Any, Self
 
 import torch
 
-from hnet_cl.capacity import memory_limit
-from hnet_cl.errors import UserError
-from hnet_cl.files import write_atomically
+from hnet_cl.core.atomic_files import write_atomically
+from hnet_cl.core.capacity import memory_limit
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.regular_files import read_regular
+from hnet_cl.core.tensor_files import ContentError, load_plain
 from hnet_cl.methods.base import Learner
-from hnet_cl.regular_files import read_regular
-from hnet_cl.tensor_files import ContentError, load_plain
 from hnet_cl.training.trainer import Start
 
 FOLDER = "checkpoint"

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hnet_cl.capacity import out_of_memory
-from hnet_cl.errors import UserError
+from hnet_cl.core.capacity import out_of_memory
+from hnet_cl.core.errors import UserError
 
 
 def require(good: bool, where: str, found: str, expected: str) -> None:

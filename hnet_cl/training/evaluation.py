@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner
 
 

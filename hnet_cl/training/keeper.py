@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hnet_cl.interruption import Interruption
+from hnet_cl.core.signals import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpoint import Checkpoints
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.seeding import seeded
 from hnet_cl.methods.base import Learner
-from hnet_cl.seeding import seeded
 
 _log = logging.getLogger(__name__)
 

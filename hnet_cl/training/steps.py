@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from hnet_cl.benchmarks.base import Split
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner
 
 AHEAD = 256  # steps that may be handed over to the GPU before it has made them

@@ -17,7 +17,7 @@ from PIL import Image
 from hnet_cl.benchmarks import cifar
 from hnet_cl.benchmarks._cifar_files import read_batch, read_sprites
 from hnet_cl.benchmarks.cifar import CIFAR10, CIFAR100, CifarSet, Verify, load_cifar
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 def pixels(number: int, seed: int = 0) -> np.ndarray:

@@ -15,7 +15,7 @@ from hnet_cl.benchmarks import _fetch, cifar, mnist
 from hnet_cl.benchmarks.celeba import drawn, listed, load_images
 from hnet_cl.benchmarks.cifar import CIFAR10, CifarSet, load_cifar
 from hnet_cl.benchmarks.mnist import load_mnist
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tiny_images import TEST_LIST, TRAIN_LIST, face, name_of, smiles, write_cele
 from hnet_cl.benchmarks import celeba
 from hnet_cl.benchmarks.base import independent_examples
 from hnet_cl.benchmarks.f_celeba import MEAN, STD, FCelebA
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {

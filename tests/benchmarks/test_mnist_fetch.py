@@ -15,7 +15,7 @@ import pytest
 from hnet_cl.benchmarks import _fetch, mnist
 from hnet_cl.benchmarks._torchvision import import_torchvision
 from hnet_cl.benchmarks.mnist import load_mnist
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 
 @pytest.fixture

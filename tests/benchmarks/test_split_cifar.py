@@ -9,7 +9,7 @@ from tiny_images import write_cifar
 
 from hnet_cl.benchmarks.base import independent_examples
 from hnet_cl.benchmarks.split_cifar import IMAGENET, SplitCIFAR
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {

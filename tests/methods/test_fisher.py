@@ -5,10 +5,10 @@ import torch
 from networks import EXAMPLES_ONE_BY_ONE, NETWORKS
 from torch import Tensor, nn
 
+from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods import fisher
 from hnet_cl.methods.fisher import diagonal_fisher, fastest
-from hnet_cl.seeding import stream
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
 

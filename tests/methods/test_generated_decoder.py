@@ -8,10 +8,10 @@ from builders import GENERATED, blobs, head_map, learned, learner, setup
 from torch import nn
 
 from hnet_cl.benchmarks.base import Split, Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
 from hnet_cl.methods.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
 from hnet_cl.methods.generator import BLOCK
-from hnet_cl.seeding import stream
 from hnet_cl.targets.mlp import MLP
 
 BENCHMARK = blobs(num_tasks=4)

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Independent, Normal, kl_divergence
 
 from hnet_cl.benchmarks.base import Split, Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
 from hnet_cl.methods import generator as module
 from hnet_cl.methods.generator import kl, reconstruction
-from hnet_cl.seeding import stream
 
 BENCHMARK = blobs()
 both = pytest.mark.parametrize("method", ["hnet_r", "dgr"])

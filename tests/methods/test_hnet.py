@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from builders import BETAS, LR, begin, blobs, learner, written_out
 from torch import Tensor, nn
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import BlockRegularizer, GramRegularizer
 from hnet_cl.methods.hnet import HNet, output_layer
-from hnet_cl.seeding import stream
 
 BENCHMARK = blobs()
 THETA = ("chunk_embeddings", "trunk.0.weight", "trunk.0.bias", "head")

@@ -10,7 +10,7 @@ import torch
 from builders import blobs, learner, training
 from torch import Tensor, nn
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.initial import initialised
 from hnet_cl.training.probe import probe
 

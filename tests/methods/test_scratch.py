@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from builders import adam, begin, blobs, head_map, learner, setup, small_target
 
+from hnet_cl.core.seeding import seeded
 from hnet_cl.methods.scratch import Scratch
-from hnet_cl.seeding import seeded
 
 
 def test_each_task_trains_a_fresh_network_and_no_other() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from fake_runs import readable, write_run
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.report.quantities import COMPARED, METRICS, Quantity, quantities
 
 TIME = Quantity("wall_time_s", "wall_time_s", "", "")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_runs import readable, write_config, write_run
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.report.runs import read_runs, shown
 from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.recorder import RunFacts, RunRecorder

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from fake_runs import readable, write_config, write_run
 
-from hnet_cl.errors import UserError
-from hnet_cl.identity import is_below
+from hnet_cl.core.config_hash import is_below
+from hnet_cl.core.errors import UserError
 from hnet_cl.report.selection import identity_of, require_key, select, where
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hnet_cl import files
+from hnet_cl.core import atomic_files as files
 from hnet_cl.results import provenance, recorder
 from hnet_cl.results.metrics import Yardstick
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder

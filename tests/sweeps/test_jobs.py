@@ -11,8 +11,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobReturn, JobStatus
 
-from hnet_cl.errors import UserError
-from hnet_cl.identity import config_id
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import UserError
 from hnet_cl.results.run_folder import read_result
 from hnet_cl.sweeps import jobs
 from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError

@@ -7,7 +7,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.space import search_space, suggest
 
 

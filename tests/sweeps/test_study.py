@@ -12,7 +12,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import Trial
 from searches import search_settings
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.study import SharedStudy
 
 SPACE = {"x": FloatDistribution(0.0, 1.0)}

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.errors import UserError
-from hnet_cl.seeding import stream
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
 from hnet_cl.training.batches import BatchStream
 
 

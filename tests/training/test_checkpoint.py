@@ -13,7 +13,7 @@ import torch
 from builders import begin, blobs, learned, learner, rows_of, same_state, training
 from torch import Tensor, nn
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints

@@ -8,7 +8,7 @@ from builders import CPU, METHODS, adam, begin, blobs, head_map, learned, learne
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Split, Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.evaluation import test as answers_of

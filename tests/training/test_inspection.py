@@ -11,7 +11,7 @@ from builders import CPU, blobs
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.training import inspection
 from hnet_cl.training.inspection import inspect_tasks
 

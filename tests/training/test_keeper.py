@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from builders import blobs, learner, rows_of, training
 
-from hnet_cl.errors import Interrupted
-from hnet_cl.interruption import Interruption
+from hnet_cl.core.errors import Interrupted
+from hnet_cl.core.signals import Interruption
 from hnet_cl.training import keeper as module
 from hnet_cl.training.checkpoint import FOLDER, Checkpoints
 from hnet_cl.training.keeper import Keeper

@@ -11,7 +11,7 @@ import torch
 from builders import METHODS, TwoWeights, blobs, head_map, learner, rows_of, same_state, setup, training
 from torch import Tensor, nn
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner, Prediction
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.training.rehearsal import rehearse

@@ -9,11 +9,11 @@ from builders import LR, METHODS, blobs, learned, learner, rows_of, same_state, 
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from hnet_cl import settings as base
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
-from hnet_cl.errors import UserError
+from hnet_cl.core import settings as base
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
 from hnet_cl.methods.base import Learner
-from hnet_cl.plain_text import shown
 from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.trainer import Row, Start, finite, train
 

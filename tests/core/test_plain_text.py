@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from hnet_cl.plain_text import csv_text, printable
+from hnet_cl.core.plain_text import csv_text, printable
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from processes import result_of, start
 RUN = ("benchmark=toy", "benchmark.num_tasks=2", "training.iterations=20")
 SAY = """
 import sys
-from hnet_cl.streams import forgive
+from hnet_cl.core.streams import forgive
 forgive()
 for number in range(3):
     print(number, "→ · ± \\udcff" * 100000)
@@ -44,7 +44,10 @@ def test_print_never_fails(redirection: str, unbuffered: str, tmp_path: Path) ->
 
 
 def test_what_can_be_written_is(tmp_path: Path) -> None:
-    code = "import sys; from hnet_cl.streams import forgive; forgive(); print('·', end=''); print('é', file=sys.stderr)"
+    code = (
+        "import sys; from hnet_cl.core.streams import forgive; forgive(); "
+        "print('·', end=''); print('é', file=sys.stderr)"
+    )
     for encoding, shown in (("utf-8", "·"), ("ascii", "?")):
         environment = {**os.environ, "PYTHONIOENCODING": encoding}
         done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)

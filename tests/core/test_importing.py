@@ -6,8 +6,8 @@ import pytest
 from processes import folder_of, hnet_cl, mistake, result_of
 from tiny_images import write_cifar
 
-from hnet_cl.errors import Interrupted, UserError
-from hnet_cl.importing import import_named
+from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.importing import import_named
 
 RESNET = """
 import torchvision

@@ -15,13 +15,14 @@ from omegaconf import OmegaConf
 from processes import limited, mistake, result_of
 from torch import nn
 
-from hnet_cl import build, capacity
+from hnet_cl import build
 from hnet_cl.arguments import refuse_long_numbers, spread_seeds
 from hnet_cl.benchmarks.toy import GaussianBlobs
-from hnet_cl.capacity import amount, largest_of, memory_limit, out_of_memory
 from hnet_cl.conf_files import conf_dir
 from hnet_cl.config import check
-from hnet_cl.errors import UserError
+from hnet_cl.core import capacity
+from hnet_cl.core.capacity import amount, largest_of, memory_limit, out_of_memory
+from hnet_cl.core.errors import UserError
 
 GIGABYTES = 10**9
 NUMBERS = ["seed", "training.iterations", "training.lr", "benchmark.spread", "method.beta", "device.threads"]
@@ -259,7 +260,7 @@ def test_the_limit_is_the_smallest_there_is(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_ulimit_counts() -> None:
-    code = "from hnet_cl.capacity import memory_limit as m; print(m())"
+    code = "from hnet_cl.core.capacity import memory_limit as m; print(m())"
     limit = 2 * GIGABYTES
     said = limited(limit // 1024, "-c", code).stdout
     assert limit * 0.9 < int(said) < limit

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hnet_cl.plain_text import shown
+from hnet_cl.core.plain_text import shown
 
 _PART = ".part-"
 _DIGITS = 16

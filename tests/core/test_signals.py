@@ -140,10 +140,10 @@ def test_no_import_is_torn_apart(tmp_path: Path) -> None:
         "import time\nprint(flush=True)\ntime.sleep(0.7)\nopen('imported', 'w').close()\n"
     )
     (tmp_path / "main.py").write_text(
-        "import time\nfrom hnet_cl.interruption import command\n"
+        "import time\nfrom hnet_cl.core.signals import command\n"
         "with command('x') as own:\n    own.release()\n    import slow\n    time.sleep(30)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = begin(["main.py"], cwd=tmp_path, env=environment)
     assert process.stdout
     process.stdout.readline()
@@ -154,7 +154,7 @@ def test_no_import_is_torn_apart(tmp_path: Path) -> None:
 def test_a_second_signal_ends_a_run_at_once_whatever_it_does(tmp_path: Path) -> None:
     """Here a step that takes for ever outside of Python."""
     endless = "import torch; torch.set_num_threads(1); x = torch.ones(10000, 10000); print(flush=True); x @ x"
-    code = f"from hnet_cl.interruption import command\nwith command('hnet_cl'):\n    {endless}"
+    code = f"from hnet_cl.core.signals import command\nwith command('hnet_cl'):\n    {endless}"
     process = begin(["-c", code])
     assert process.stdout
     process.stdout.readline()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.tensor_files import ContentError, load_plain, load_tensor
+from hnet_cl.core.tensor_files import ContentError, load_plain, load_tensor
 
 
 class Asks:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from hnet_cl.seeding import derive_seed, seeded, stream
+from hnet_cl.core.seeding import derive_seed, seeded, stream
 
 
 def draw(generator: torch.Generator | None = None) -> list[float]:

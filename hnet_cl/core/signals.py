@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
-from hnet_cl.errors import Interrupted
+from hnet_cl.core.errors import Interrupted
 
 # Ctrl-C, what clusters send before they take a machine away, and a terminal that is closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -8,7 +8,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from hnet_cl.errors import UserError
+from hnet_cl.core.errors import UserError
 
 _CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # version 2, version 1
 _SAYS_SO = ("can't allocate memory", "out of memory", "bad allocation", "bad_alloc", "can't start new thread")

@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from hnet_cl.errors import Interrupted, UserError
+from hnet_cl.core.errors import Interrupted, UserError
 
 
 def import_named(path: str, key: str) -> Any:

@@ -10,7 +10,7 @@ FAULTS = """
 import resource
 import sys
 import torch
-from hnet_cl.memory import keep_freed_memory
+from hnet_cl.core.malloc import keep_freed_memory
 
 def faults(repetitions):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -40,5 +40,5 @@ def test_large_tensors_cost_page_faults_only_once() -> None:
 
 
 def test_elsewhere_nothing_changes() -> None:
-    code = "import sys; sys.platform = 'other'; from hnet_cl.memory import keep_freed_memory as k; print(k())"
+    code = "import sys; sys.platform = 'other'; from hnet_cl.core.malloc import keep_freed_memory as k; print(k())"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

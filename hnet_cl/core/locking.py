@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
-from hnet_cl.errors import BusyError
-from hnet_cl.files import naming
+from hnet_cl.core.atomic_files import naming
+from hnet_cl.core.errors import BusyError
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 MARKER = ".lock-holder"

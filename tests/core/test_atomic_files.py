@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hnet_cl.files import at_home, replace_file, write_atomically
+from hnet_cl.core.atomic_files import at_home, replace_file, write_atomically
 
 
 def test_the_new_content_appears_only_at_the_end(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from hnet_cl.regular_files import open_regular
+from hnet_cl.core.regular_files import open_regular
 
 _ZIP = b"PK\x03\x04"
 _ENCRYPTED = 1

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from hnet_cl.errors import Interrupted
-from hnet_cl.interruption import Interruption
+from hnet_cl.core.errors import Interrupted
+from hnet_cl.core.signals import Interruption
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from hnet_cl.regular_files import open_regular, parse_json, parse_yaml, read_regular, yaml_scalars
+from hnet_cl.core.regular_files import open_regular, parse_json, parse_yaml, read_regular, yaml_scalars
 
 
 @pytest.fixture(autouse=True)
