@@ -16,15 +16,15 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from hnet_cl.arguments import flags_last, is_set, refuse_long_numbers, refuse_names, run_folder, spread_seeds
-from hnet_cl.complaints import explain, is_mistake
-from hnet_cl.conf_files import conf_dir
+from hnet_cl.config.arguments import flags_last, is_set, refuse_long_numbers, refuse_names, run_folder, spread_seeds
+from hnet_cl.config.conf_files import conf_dir
+from hnet_cl.config.help_text import help_text
+from hnet_cl.config.messages import explain, is_mistake
+from hnet_cl.config.overrides import prepared
+from hnet_cl.config.resolvers import named, setup_files
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError
 from hnet_cl.core.signals import answer, interruption
-from hnet_cl.help import help_text
-from hnet_cl.overrides import prepared
-from hnet_cl.resolvers import named, setup_files
 from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
 EXIT_FAILED_JOBS = 1
@@ -90,7 +90,7 @@ class CheckFirst(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Hydra turns an Exception of a callback into a warning, so a mistake leaves through SystemExit."""
-        from hnet_cl.config import check
+        from hnet_cl.config.check import check
         from hnet_cl.results.run_folder import earlier_result
 
         try:

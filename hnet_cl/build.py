@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
-from hnet_cl.config import DeviceSettings, Plan
+from hnet_cl.config.check import DeviceSettings, Plan
 from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.malloc import keep_freed_memory

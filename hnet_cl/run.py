@@ -14,7 +14,7 @@ from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
-from hnet_cl.config import Plan, check
+from hnet_cl.config.check import Plan, check
 from hnet_cl.core.atomic_files import remove_parts
 from hnet_cl.core.capacity import told_in_one_line
 from hnet_cl.core.config_hash import config_id

@@ -36,8 +36,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
 from hnet_cl.benchmarks.permuted_mnist import PermutePixels
-from hnet_cl.conf_files import conf_dir
-from hnet_cl.config import check
+from hnet_cl.config.check import check
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.settings import Settings
 from hnet_cl.hypernet import GramRegularizer
 from hnet_cl.methods.base import Learner

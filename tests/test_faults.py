@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 from processes import folder_of, hnet_cl, result_of
 from test_survive import assert_same_run
 
-from hnet_cl.complaints import explain
-from hnet_cl.conf_files import conf_dir
+from hnet_cl.config.conf_files import conf_dir
+from hnet_cl.config.messages import explain
 from hnet_cl.core.atomic_files import naming, refusal, replace_file, write_atomically
 from hnet_cl.core.errors import BusyError
 from hnet_cl.core.locking import MARKER, locked

@@ -13,9 +13,9 @@ from in_process import Ended, command, left
 from omegaconf import OmegaConf
 from processes import start
 
-import hnet_cl.resolvers  # noqa: F401  (the yaml files ask for them)
-from hnet_cl.conf_files import choices, conf_dir
-from hnet_cl.help import GROUPS
+import hnet_cl.config.resolvers  # noqa: F401  (the yaml files ask for them)
+from hnet_cl.config.conf_files import choices, conf_dir
+from hnet_cl.config.help_text import GROUPS
 
 SEED = 15
 NASTY = [

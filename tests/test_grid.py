@@ -10,10 +10,10 @@ from builders import rows_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-import hnet_cl.resolvers  # noqa: F401  (presets ask for its resolvers)
+import hnet_cl.config.resolvers  # noqa: F401  (presets ask for its resolvers)
 from hnet_cl import build
-from hnet_cl.conf_files import choices, conf_dir
-from hnet_cl.config import check
+from hnet_cl.config.check import check
+from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.core.errors import UserError
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))

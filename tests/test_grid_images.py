@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 from tiny_images import TEST_LIST, TRAIN_LIST, write_celeba, write_cifar, write_lists
 from torch import Tensor
 
-import hnet_cl.resolvers  # noqa: F401  (presets ask for its resolvers)
+import hnet_cl.config.resolvers  # noqa: F401  (presets ask for its resolvers)
 from hnet_cl import build
-from hnet_cl.conf_files import choices, conf_dir
-from hnet_cl.config import check
+from hnet_cl.config.check import check
+from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import Row
 

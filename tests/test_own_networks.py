@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from processes import folder_of, hnet_cl, mistake, result_of
 
-from hnet_cl.conf_files import conf_dir
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
 
 NETS = """

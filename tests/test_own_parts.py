@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Benchmark, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
-from hnet_cl.conf_files import conf_dir
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 

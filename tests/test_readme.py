@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hnet_cl.conf_files import choices, conf_dir
-from hnet_cl.help import GROUPS
+from hnet_cl.config.conf_files import choices, conf_dir
+from hnet_cl.config.help_text import GROUPS
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

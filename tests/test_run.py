@@ -14,8 +14,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from hnet_cl import build
-from hnet_cl.conf_files import conf_dir
-from hnet_cl.config import DeviceSettings, check
+from hnet_cl.config.check import DeviceSettings, check
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
 from hnet_cl.results.run_folder import read_result
 

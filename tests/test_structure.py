@@ -20,21 +20,14 @@ MAY_IMPORT = {
     "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": {"core", "benchmarks.base", "methods.base", "methods.network"},
     "results": {"core"},
-    "sweeps": {"core", "arguments", "complaints", "conf_files", "config", "resolvers", "results"},
+    "sweeps": {"core", "config", "results"},
     "report": {"core", "results.metrics", "results.plots", "results.run_folder"},
-    "conf_files": set(),
     "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
     "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
     "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results"},
-    "predict": {"core", "benchmarks.base", "methods.base", "config", "build", "resolvers"}
+    "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
     | {"results.run_folder", "training.checkpoint"},
-    "arguments": {"core"},
-    "overrides": {"core", "arguments", "conf_files"},
-    "help": {"core", "conf_files"},
-    "complaints": {"core", "arguments", "conf_files"},
-    "resolvers": {"core"},
-    "app": {"core", "arguments", "complaints", "conf_files", "config", "help", "overrides", "resolvers", "results"}
-    | {"run", "sweeps"},
+    "app": {"core", "config", "results", "run", "sweeps"},
     "__main__": {"core", "app"},
     "__init__": set(),
 }
@@ -86,7 +79,7 @@ def test_every_part_has_a_rule_and_every_rule_a_part() -> None:
         ({"hypernet"}, {"torch"}),
         ({"targets"}, {"torch", "pydantic"}),
         ({"report"}, {"matplotlib", "numpy", "pydantic"}),
-        ({"help", "conf_files", "__main__", "__init__"}, set()),
+        ({"__main__", "__init__"}, set()),
     ],
 )
 def test_parts_that_need_little(parts: set[str], packages: set[str]) -> None:
@@ -101,8 +94,8 @@ def test_the_core_needs_little(path: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("hydra", {"app.py", "arguments.py", "complaints.py", "overrides.py", *SWEEPS}),
-        ("omegaconf", {"app.py", "complaints.py", "resolvers.py", *SWEEPS}),
+        ("hydra", {"app.py", "config/arguments.py", "config/messages.py", "config/overrides.py", *SWEEPS}),
+        ("omegaconf", {"app.py", "config/messages.py", "config/resolvers.py", *SWEEPS}),
         ("hydra_plugins", {"sweeps/joblib.py", "sweeps/submitit.py", "sweeps/ray.py"}),
         ("joblib", {"sweeps/joblib.py"}),
         ("ray", {"sweeps/ray.py"}),

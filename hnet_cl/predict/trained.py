@@ -10,12 +10,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from hnet_cl.benchmarks.base import ImageKind, shuffled_order
 from hnet_cl.build import build_device, build_learner
-from hnet_cl.config import Plan, check
+from hnet_cl.config.check import Plan, check
+from hnet_cl.config.resolvers import read_config
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
-from hnet_cl.resolvers import read_config
 from hnet_cl.results.run_folder import RESULT, read_result
 from hnet_cl.training.checkpoint import Checkpoints, owner
 

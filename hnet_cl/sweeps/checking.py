@@ -29,7 +29,7 @@ def check_jobs(jobs: Sequence[Job | Outcome]) -> list[Job]:
 
 def _mistakes(job: Job | Outcome, passed: set[str]) -> Iterator[str]:
     """Lines on one job; what has `passed` is not checked again: configurations without their seeds, and seeds."""
-    from hnet_cl.config import check  # torch takes seconds
+    from hnet_cl.config.check import check  # torch takes seconds
 
     if isinstance(job, Outcome):
         yield from job.error.splitlines()

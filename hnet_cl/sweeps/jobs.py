@@ -15,13 +15,13 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict, read_write
 
-from hnet_cl.arguments import refuse_names, run_folder
-from hnet_cl.complaints import explain, is_mistake
-from hnet_cl.conf_files import own_folders
+from hnet_cl.config.arguments import refuse_names, run_folder
+from hnet_cl.config.conf_files import own_folders
+from hnet_cl.config.messages import explain, is_mistake
+from hnet_cl.config.resolvers import named
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.signals import answer, sleep
-from hnet_cl.resolvers import named
 from hnet_cl.results.failure import record_failure
 from hnet_cl.results.run_folder import RESULT, finished_result, on_stand_in, settled
 from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError

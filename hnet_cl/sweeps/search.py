@@ -14,7 +14,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
-from hnet_cl.conf_files import own_folders
+from hnet_cl.config.conf_files import own_folders
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.checking import check_jobs

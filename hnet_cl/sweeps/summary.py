@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from hnet_cl.arguments import is_set
+from hnet_cl.config.arguments import is_set
 from hnet_cl.sweeps.errors import SweepError
 from hnet_cl.sweeps.jobs import Outcome
 

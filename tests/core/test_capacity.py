@@ -16,10 +16,10 @@ from processes import limited, mistake, result_of
 from torch import nn
 
 from hnet_cl import build
-from hnet_cl.arguments import refuse_long_numbers, spread_seeds
 from hnet_cl.benchmarks.toy import GaussianBlobs
-from hnet_cl.conf_files import conf_dir
-from hnet_cl.config import check
+from hnet_cl.config.arguments import refuse_long_numbers, spread_seeds
+from hnet_cl.config.check import check
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core import capacity
 from hnet_cl.core.capacity import amount, largest_of, memory_limit, out_of_memory
 from hnet_cl.core.errors import UserError

@@ -20,9 +20,9 @@ from builders import run
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from hnet_cl.conf_files import conf_dir
+from hnet_cl.config.conf_files import conf_dir
+from hnet_cl.config.resolvers import plain
 from hnet_cl.predict.cli import main
-from hnet_cl.resolvers import plain
 
 NET = """\
 from pathlib import Path

@@ -5,8 +5,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-import hnet_cl.resolvers  # noqa: F401  (the yaml files ask for them)
-from hnet_cl.conf_files import conf_dir
+import hnet_cl.config.resolvers  # noqa: F401  (the yaml files ask for them)
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.sweeps.composing import compose_all
 from hnet_cl.sweeps.jobs import compose
 

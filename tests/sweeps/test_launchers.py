@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from hnet_cl.conf_files import choices, conf_dir
+from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps import launchers
 from hnet_cl.sweeps.launchers import make_launcher

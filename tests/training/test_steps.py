@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from hnet_cl import build
-from hnet_cl.conf_files import conf_dir
-from hnet_cl.config import Plan, check
+from hnet_cl.config.check import Plan, check
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.methods.base import Learner
 from hnet_cl.training import steps
 from hnet_cl.training.trainer import Start, train

@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from hnet_cl.arguments import NAMES
-from hnet_cl.conf_files import conf_dir, own_folders
+from hnet_cl.config.arguments import NAMES
+from hnet_cl.config.conf_files import conf_dir, own_folders
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown

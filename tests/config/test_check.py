@@ -19,15 +19,15 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
 
 import hnet_cl
-import hnet_cl.resolvers
-from hnet_cl.complaints import explain
-from hnet_cl.conf_files import choices, conf_dir
-from hnet_cl.config import Plan, check
+import hnet_cl.config.resolvers
+from hnet_cl.config.check import Plan, check
+from hnet_cl.config.conf_files import choices, conf_dir
+from hnet_cl.config.help_text import GROUPS
+from hnet_cl.config.messages import explain
 from hnet_cl.core.config_hash import NOT_COMPUTED, config_id
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest, nearest_key, offered
-from hnet_cl.help import GROUPS
 from hnet_cl.methods.base import Learner
 
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
@@ -128,7 +128,7 @@ def test_every_preset_of_a_target_is_taken_with_it(path: Path) -> None:
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
     """All settings that are written down in the package; those that `check` composes have no code of their own."""
     for found in kind.__subclasses__():
-        if found.__module__.startswith("hnet_cl.") and found.__module__ != "hnet_cl.config":
+        if found.__module__.startswith("hnet_cl.") and found.__module__ != "hnet_cl.config.check":
             yield found
         yield from settings_classes(found)
 

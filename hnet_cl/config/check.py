@@ -161,7 +161,7 @@ def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
 
     Whatever begins with hnet_cl is looked for in the folder of the package that runs, not along Python's path.
     """
-    allowed = (__package__, *trusted)
+    allowed = ("hnet_cl", *trusted)
     strange = {group: path for group, path in paths.items() if not is_below(path, allowed)}
     if strange:
         named = ", ".join(f"{group}._target_={path}" for group, path in strange.items())

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from hnet_cl.config.overrides import prepared
 from hnet_cl.core.errors import UserError
-from hnet_cl.overrides import prepared
 
 METHODS = "dgr, ewc, ewc_offline, finetune, hnet, hnet_ent, hnet_r, hnet_tir, joint, scratch, si"
 

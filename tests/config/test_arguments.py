@@ -2,7 +2,7 @@
 
 import pytest
 
-from hnet_cl.arguments import flags_last, is_set, spread_seeds
+from hnet_cl.config.arguments import flags_last, is_set, spread_seeds
 from hnet_cl.core.errors import UserError
 
 

@@ -10,7 +10,7 @@ def conf_dir() -> Path:
 
     Hydra's own relative and `pkg://` search paths do not find it in all of checkout, editable install and wheel.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "config.yaml").is_file():
             return folder

@@ -87,7 +87,7 @@ def test_a_fixed_key_below_a_searched_group_goes_to_every_trial(tmp_path: Path) 
 
 
 def test_a_configuration_is_checked_once_for_all_its_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hnet_cl import config
+    from hnet_cl.config import check as config
 
     checked: list[tuple[str, int]] = []
     real = config.check

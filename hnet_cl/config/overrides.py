@@ -6,8 +6,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from hnet_cl.arguments import SWEEP
-from hnet_cl.conf_files import choices, conf_dir, own_folders
+from hnet_cl.config.arguments import SWEEP
+from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
