@@ -21,10 +21,11 @@ from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
 from hnet_cl.core.signals import Interruption
+from hnet_cl.loggers.console import ConsoleLog, print_summary
+from hnet_cl.loggers.pictures import PictureLog
+from hnet_cl.loggers.tensorboard import TensorBoardLog
 from hnet_cl.methods.base import Learner
-from hnet_cl.results.console import ConsoleLog, print_summary
 from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.plots import PictureLog
 from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
 from hnet_cl.results.run_folder import (
     LOCKS,
@@ -37,8 +38,7 @@ from hnet_cl.results.run_folder import (
     settled,
     write_setup,
 )
-from hnet_cl.results.tensorboard import TensorBoardLog
-from hnet_cl.training.checkpoint import FOLDER, Checkpoints, Restored, owner
+from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.probe import probe
 from hnet_cl.training.rehearsal import rehearse

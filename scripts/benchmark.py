@@ -42,8 +42,8 @@ from hnet_cl.core.settings import Settings
 from hnet_cl.hypernet import GramRegularizer
 from hnet_cl.methods.base import Learner
 from hnet_cl.training import trainer
+from hnet_cl.training.cuda_graph import Steps, make_steps
 from hnet_cl.training.evaluation import evaluate
-from hnet_cl.training.steps import Steps, make_steps
 from hnet_cl.training.trainer import Start, go_on, learn
 
 KINDS = {

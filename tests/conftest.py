@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from data_fixtures import full_celeba, full_cifar, full_data, tiny  # noqa: F401  (fixtures of all tests)
 
 torch.set_num_threads(1)  # everything here is small: threads would only wait for each other
 

@@ -14,9 +14,9 @@ import torch
 import yaml
 from processes import folder_of, hnet_cl, losses_of, mistake, result_of
 
-from hnet_cl.benchmarks.mnist import CHECKSUMS
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
+from hnet_cl.datasets.mnist import CHECKSUMS
 
 SMALL = ("benchmark=toy", "benchmark.spread=0.6", "training.iterations=40", "training.log_every=10", "device.threads=1")
 KEYS = {

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner
-from hnet_cl.training.checkpoint import Checkpoints
+from hnet_cl.training.checkpointing import Checkpoints
 from hnet_cl.training.probe import probe
 
 BENCHMARK = blobs(num_tasks=2, train_per_class=6, test_per_class=4)

@@ -12,8 +12,8 @@ import pytest
 import torch
 from processes import folder_of, hnet_cl, in_process, result_of
 
-from hnet_cl.benchmarks import mnist
-from hnet_cl.benchmarks._fetch import md5_of
+from hnet_cl.datasets import mnist
+from hnet_cl.datasets._fetch import md5_of
 
 QUICK = ("benchmark=toy", "training.iterations=5", "benchmark.num_tasks=2", "target=mlp_10", "device.threads=1")
 

@@ -15,18 +15,20 @@ MAY_IMPORT = {
     "core": set(),
     "hypernet": set(),
     "targets": set(),
-    "benchmarks": {"core"},
+    "datasets": {"core"},
+    "benchmarks": {"core", "datasets"},
     "scenario": {"core"},
     "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": {"core", "benchmarks.base", "methods.base", "methods.network"},
+    "training": {"core", "benchmarks.base", "datasets.identity", "methods.base", "methods.parts.network"},
     "results": {"core"},
+    "loggers": {"core", "results.metrics"},
     "sweeps": {"core", "config", "results"},
-    "report": {"core", "results.metrics", "results.plots", "results.run_folder"},
+    "report": {"core", "loggers.pictures", "results.metrics", "results.run_folder"},
     "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
     "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
-    "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results"},
+    "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results", "loggers"},
     "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
-    | {"results.run_folder", "training.checkpoint"},
+    | {"results.run_folder", "training.checkpointing"},
     "app": {"core", "config", "results", "run", "sweeps"},
     "__main__": {"core", "app"},
     "__init__": set(),
@@ -101,8 +103,8 @@ def test_the_core_needs_little(path: Path) -> None:
         ("ray", {"sweeps/ray.py"}),
         ("submitit", {"sweeps/submitit.py"}),
         ("optuna", {"sweeps/search.py", "sweeps/space.py", "sweeps/study.py", "sweeps/pruning.py", "sweeps/slots.py"}),
-        ("torchvision", {"benchmarks/_torchvision.py"}),
-        ("tensorboard", {"results/tensorboard.py", "results/events.py"}),
+        ("torchvision", {"datasets/_torchvision.py"}),
+        ("tensorboard", {"loggers/tensorboard.py", "loggers/events.py"}),
     ],
 )
 def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:
@@ -110,8 +112,8 @@ def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:
     assert users <= homes
 
 
-def test_results_need_torch_only_for_tensorboard() -> None:
-    users = {path.name for path in FILES if part_of(path) == "results" and "torch" in outside(path)}
+def test_what_records_a_run_needs_torch_only_for_tensorboard() -> None:
+    users = {path.name for path in FILES if part_of(path) in ("results", "loggers") and "torch" in outside(path)}
     assert users <= {"tensorboard.py"}
 
 

@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import stream
 from hnet_cl.core.settings import Settings
+from hnet_cl.datasets.identity import DataIdentity
 
 
 @dataclass(frozen=True)
@@ -146,21 +147,6 @@ def shuffled_order(number: int, seed: int) -> list[int]:
     """For each of `number` tasks as they are learned, its place in the benchmark."""
     order: list[int] = torch.randperm(number, generator=stream(seed, "task order")).tolist()
     return order
-
-
-@dataclass(frozen=True)
-class DataIdentity:
-    """Which data were used: `name` (e.g. mnist, mnist-5k), where they came from, and their checksum.
-
-    `fixed`: the settings alone say which data these are, as they were computed, or verified by published checksums.
-    `stand_in`: they take the place of other data that could not be had.
-    """
-
-    name: str
-    source: str
-    checksum: str
-    fixed: bool = False
-    stand_in: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ import torch
 from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
-from hnet_cl.benchmarks.base import Benchmark, DataIdentity, ImageKind, Split, Task
-from hnet_cl.benchmarks.celeba import Labelled, Share, drawn, listed, load_images
-from hnet_cl.benchmarks.fingerprint import fingerprint
+from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.benchmarks.images import AUGMENTATIONS, Augmentation, Normalize
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import stream
+from hnet_cl.datasets.celeba import Labelled, Share, drawn, listed, load_images
+from hnet_cl.datasets.fingerprint import fingerprint
+from hnet_cl.datasets.identity import DataIdentity
 
 MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # CAT code
 NAMES = {"lists": "f-celeba", "iid": "celeba-iid", "identity": "celeba-identity"}

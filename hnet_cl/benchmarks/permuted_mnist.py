@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
-from hnet_cl.benchmarks.mnist import Source, load_mnist, scale_pixels
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import stream
+from hnet_cl.datasets.mnist import Source, load_mnist, scale_pixels
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,11 +8,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from hnet_cl.benchmarks.base import Benchmark, DataIdentity, ImageKind, Split, Task
-from hnet_cl.benchmarks.cifar import CIFAR10, CIFAR100, CifarData, Verify, load_cifar
+from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.benchmarks.images import AUGMENTATIONS, Augmentation, Normalize
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
+from hnet_cl.datasets.cifar import CIFAR10, CIFAR100, CifarData, Verify, load_cifar
+from hnet_cl.datasets.identity import DataIdentity
 
 SETS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of its channels

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
-from hnet_cl.benchmarks.mnist import Source, load_mnist, scale_pixels
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import stream
+from hnet_cl.datasets.mnist import Source, load_mnist, scale_pixels
 
 
 def _scale(images: Tensor) -> Tensor:

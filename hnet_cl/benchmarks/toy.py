@@ -6,10 +6,11 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
-from hnet_cl.benchmarks.fingerprint import fingerprint
+from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import stream
+from hnet_cl.datasets.fingerprint import fingerprint
+from hnet_cl.datasets.identity import DataIdentity
 
 _CANDIDATES = 64
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import seeding
 from hnet_cl.core.settings import Settings
-from hnet_cl.methods.layout import layout
-from hnet_cl.methods.network import copy_frozen, require_trainable
+from hnet_cl.methods.parts.layout import layout
+from hnet_cl.methods.parts.network import copy_frozen, require_trainable
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 
 FIRST = ("target",)  # the random stream of a network that serves all tasks

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from hnet_cl.core.seeding import stream
 from hnet_cl.methods.base import Setup
-from hnet_cl.methods.classifier import Classifier
-from hnet_cl.methods.fisher import Labels, Way, diagonal_fisher, fastest
-from hnet_cl.methods.network import called
-from hnet_cl.methods.penalty import QuadraticPenalty
+from hnet_cl.methods.parts.classifier import Classifier
+from hnet_cl.methods.parts.fisher import Labels, Way, diagonal_fisher, fastest
+from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
 BATCH = 500  # examples of the Fisher information at a time; changes no result
 

@@ -17,10 +17,10 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
-from hnet_cl.methods.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
-from hnet_cl.methods.network import called, explained, rehearse, require_same
-from hnet_cl.methods.protected import ProtectedTraining, ProtectionSettings
-from hnet_cl.methods.vectorized import at_once, obstacle, one_by_one
+from hnet_cl.methods.parts.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
+from hnet_cl.methods.parts.network import called, explained, rehearse, require_same
+from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
+from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
 from hnet_cl.targets.bfloat16 import in_float32
 

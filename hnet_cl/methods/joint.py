@@ -7,7 +7,7 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.seeding import stream
-from hnet_cl.methods.classifier import Classifier
+from hnet_cl.methods.parts.classifier import Classifier
 
 
 class Joint(Classifier):

@@ -18,14 +18,14 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import seeded
 from hnet_cl.methods.base import FIRST, SampleReport, Samples, Setup
-from hnet_cl.methods.classifier import Classifier
-from hnet_cl.methods.distillation import NewHeads, distillation, extend, masks, only
-from hnet_cl.methods.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
-from hnet_cl.methods.generator import Generator
-from hnet_cl.methods.initial import Init, initialised
-from hnet_cl.methods.judge import Judge, report
-from hnet_cl.methods.plain_decoder import PlainDecoder, PlainDecoderSettings
-from hnet_cl.methods.snapshot import Snapshot
+from hnet_cl.methods.parts.classifier import Classifier
+from hnet_cl.methods.parts.distillation import NewHeads, distillation, extend, masks, only
+from hnet_cl.methods.parts.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
+from hnet_cl.methods.parts.generator import Generator
+from hnet_cl.methods.parts.initial import Init, initialised
+from hnet_cl.methods.parts.judge import Judge, report
+from hnet_cl.methods.parts.plain_decoder import PlainDecoder, PlainDecoderSettings
+from hnet_cl.methods.parts.snapshot import Snapshot
 from hnet_cl.targets.mlp import MLP
 
 SAMPLES = 100  # for each task, to be judged

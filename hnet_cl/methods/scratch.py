@@ -9,7 +9,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
-from hnet_cl.methods.network import rehearse_module
+from hnet_cl.methods.parts.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
 
 

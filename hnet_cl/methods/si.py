@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Setup
-from hnet_cl.methods.classifier import Classifier
-from hnet_cl.methods.penalty import QuadraticPenalty
+from hnet_cl.methods.parts.classifier import Classifier
+from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
 
 class SI(Classifier):

@@ -17,7 +17,7 @@ from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.run_folder import RESULT, read_result
-from hnet_cl.training.checkpoint import Checkpoints, owner
+from hnet_cl.training.checkpointing import Checkpoints, owner
 
 CONFIG = Path(".hydra", "config.yaml")
 AGAIN = "run its command again with fresh=true"

@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
+from hnet_cl.loggers.pictures import COLOUR_MAP, write_numbers
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Row, Section, Values
 from hnet_cl.report.runs import Run
-from hnet_cl.results.plots import COLOUR_MAP, write_numbers
 
 INK = "#111111"  # text and axes, told from every other colour so that a dark page can replace it
 # Okabe & Ito 2008, "Color Universal Design", without the yellow that fades on white

@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
+from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import seeded, stream
+from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.training.checks import attempt, kind_of, require, shape_of
 
 LOOKED_AT = 100_000_000  # numbers of prepared inputs, evenly spread over all examples; takes about half a second

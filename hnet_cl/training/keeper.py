@@ -6,7 +6,7 @@ from typing import Any
 
 from hnet_cl.core.signals import Interruption
 from hnet_cl.methods.base import Learner
-from hnet_cl.training.checkpoint import Checkpoints
+from hnet_cl.training.checkpointing import Checkpoints
 
 LONG = 1.0  # seconds of evaluation that are worth a checkpoint before it
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.seeding import seeded, stream
 from hnet_cl.methods.base import Learner, Prediction
-from hnet_cl.methods.network import called
+from hnet_cl.methods.parts.network import called
 from hnet_cl.training.checks import attempt, kind_of, require, shape_of
 
 TASKS = 2  # tasks that are learned: with the second one what protects the first sets in

@@ -17,9 +17,9 @@ from hnet_cl.core.settings import Count, Settings
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.checks import not_finite
+from hnet_cl.training.cuda_graph import make_steps
 from hnet_cl.training.evaluation import Row, evaluate
-from hnet_cl.training.progress import TaskInProgress
-from hnet_cl.training.steps import make_steps
+from hnet_cl.training.task_state import TaskInProgress
 
 TURN = 10  # steps after which another run in the same process may have its turn
 

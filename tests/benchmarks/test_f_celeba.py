@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from tiny_images import TEST_LIST, TRAIN_LIST, face, name_of, smiles, write_celeba, write_lists
 
-from hnet_cl.benchmarks import celeba
 from hnet_cl.benchmarks.base import independent_examples
 from hnet_cl.benchmarks.f_celeba import MEAN, STD, FCelebA
 from hnet_cl.core.errors import UserError
+from hnet_cl.datasets import celeba
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
-from hnet_cl.benchmarks.mnist import load_mnist, scale_pixels
 from hnet_cl.benchmarks.permuted_mnist import PermutedMNIST, PermutePixels
+from hnet_cl.datasets.mnist import load_mnist, scale_pixels
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hnet_cl.benchmarks.mnist import load_mnist, scale_pixels
 from hnet_cl.benchmarks.split_mnist import SplitMNIST
+from hnet_cl.datasets.mnist import load_mnist, scale_pixels
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {

@@ -23,10 +23,10 @@ from torch import Tensor
 from hnet_cl import build
 from hnet_cl.benchmarks import permuted_mnist, split_mnist
 from hnet_cl.benchmarks.base import Benchmark
-from hnet_cl.benchmarks.mnist import load_mnist
 from hnet_cl.config.check import check
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.resolvers import plain
+from hnet_cl.datasets.mnist import load_mnist
 from hnet_cl.predict import classify, inputs
 from hnet_cl.predict.cli import main, parse
 from hnet_cl.predict.inputs import Form, Inputs

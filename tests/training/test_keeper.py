@@ -12,7 +12,7 @@ from builders import blobs, learner, rows_of, training
 from hnet_cl.core.errors import Interrupted
 from hnet_cl.core.signals import Interruption
 from hnet_cl.training import keeper as module
-from hnet_cl.training.checkpoint import FOLDER, Checkpoints
+from hnet_cl.training.checkpointing import FOLDER, Checkpoints
 from hnet_cl.training.keeper import Keeper
 
 ITERATIONS = 15

@@ -1,0 +1,1 @@
+"""Data files to arrays: fetching, checksums, caching. Knows no task."""

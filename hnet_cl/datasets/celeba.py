@@ -1,0 +1,217 @@
+"""CelebA: which images make up a task, from published lists or drawn, and the images themselves.
+
+All of it lies in one folder, as torchvision has it: `img_align_celeba/*.jpg`, `list_attr_celeba.txt` and
+`identity_CelebA.txt`; lists in LEAF's format lie beside them.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.regular_files import read_regular
+from hnet_cl.core.seeding import stream
+from hnet_cl.datasets._elsewhere import elsewhere
+from hnet_cl.datasets.cache import cached
+
+IMAGES = "img_align_celeba"
+ATTRIBUTES = "list_attr_celeba.txt"
+IDENTITIES = "identity_CelebA.txt"
+LABEL = "Smiling"
+TEXT_LIMIT, IMAGE_LIMIT = 1 << 28, 1 << 26  # bytes; CelebA's own largest have 27 MB and 0.1 MB
+
+Labelled = tuple[str, int]  # an image's file name and whether it smiles
+
+
+@dataclass(frozen=True)
+class Share:
+    """The images of one task: file names with labels, smiling 1 or not 0."""
+
+    name: str
+    train: Sequence[Labelled]
+    test: Sequence[Labelled]
+
+
+def listed(folder: Path, train_list: str, test_list: str, number: int) -> list[Share]:
+    """The first `number` users, in the order of their names as text, of two lists in LEAF's format (JSON).
+
+    Raises:
+        UserError: a list is missing, damaged or too short, or an image is in both.
+    """
+    train, test = (_read_leaf(folder / name) for name in (train_list, test_list))
+    users = sorted(train.keys() & test.keys())[:number]
+    if len(users) < number:
+        raise UserError(f"benchmark.num_tasks={number}: {train_list} and {test_list} have only {len(users)} users")
+    both = {name for user in users for name, _ in train[user]} & {name for user in users for name, _ in test[user]}
+    if both:
+        raise UserError(f"{folder / test_list}: {min(both)} is in {train_list} too; test images must be others")
+    return [Share(f"user {user}", train[user], test[user]) for user in users]
+
+
+def _read_leaf(path: Path) -> dict[str, list[Labelled]]:
+    remedy = "put the list there, or give benchmark.partition=iid to draw the tasks from all of CelebA"
+    try:
+        content = json.loads(read_regular(path, TEXT_LIMIT))
+        data = {user: _pairs(content["user_data"][user]) for user in content["users"] if _is_file_name(user)}
+        if len(data) < len(content["users"]):
+            raise ValueError("a user twice, or with a name that cannot be shown")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}{_found_elsewhere(path)}") from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is no list in LEAF's format ({type(error).__name__}: {error}): {remedy}") from error
+    return data
+
+
+def _pairs(entry: Any) -> list[Labelled]:
+    if not entry["x"]:
+        raise ValueError("a user without images")
+    for name, label in zip(entry["x"], entry["y"], strict=True):
+        if not _is_file_name(name) or label not in (0, 1):
+            raise ValueError(f"{name!r} labelled {label!r} is no file name with 0 or 1")
+    return [(name, int(label)) for name, label in zip(entry["x"], entry["y"], strict=True)]
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether it names a file in a folder, and none elsewhere."""
+    return Path(name).name == name and name.isprintable() and name != ".."
+
+
+def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, seed: int) -> list[Share]:
+    """`number` tasks of `sizes` (training, test) images drawn from all of CelebA, none in two tasks.
+
+    By identity, no person is in two tasks: persons, in random order, fill one task after another (nobody has more than
+    35 images, so a task of a hundred holds several). Else images are drawn as they come.
+
+    Raises:
+        UserError: CelebA's text files are missing or damaged, or hold too few images.
+    """
+    smiling = _smiling(folder / ATTRIBUTES)
+    names = list(smiling)
+    draws = stream(seed, "celeba")
+    need = sum(sizes)
+    if by_identity:
+        pools = _by_person(names, _read_identities(folder / IDENTITIES), need, draws)
+    else:
+        order = torch.randperm(len(names), generator=draws).tolist()
+        pools = [[names[i] for i in order[start : start + need]] for start in range(0, len(names) - need + 1, need)]
+    if len(pools) < number:
+        raise UserError(
+            f"benchmark.num_tasks={number}: CelebA in {folder} has images for {len(pools)} tasks of "
+            f"{sizes[0]} + {sizes[1]}; lower num_tasks, train_per_task or test_per_task"
+        )
+    shares = []
+    for task, pool in enumerate(pools[:number]):
+        pairs = [(name, smiling[name]) for name in pool]
+        shares.append(Share(f"draw {task + 1}", pairs[: sizes[0]], pairs[sizes[0] :]))
+    return shares
+
+
+def _by_person(names: Sequence[str], person: dict[str, str], need: int, draws: torch.Generator) -> list[list[str]]:
+    """Pools of `need` images each; all images of a person in the same one, or left out."""
+    images: dict[str, list[str]] = {}
+    for name in names:
+        if name not in person:
+            raise UserError(f"{IDENTITIES} does not name the person of {name}: it is incomplete, get it anew")
+        images.setdefault(person[name], []).append(name)
+    persons = list(images)
+    pools: list[list[str]] = []
+    pool: list[str] = []
+    for i in torch.randperm(len(persons), generator=draws).tolist():
+        pool += images[persons[i]]
+        if len(pool) >= need:
+            pools.append([pool[j] for j in torch.randperm(len(pool), generator=draws)[:need].tolist()])
+            pool = []
+    return pools
+
+
+def _smiling(path: Path) -> dict[str, int]:
+    """Labels by file name, in the file's order: its number of images, the attributes' names, a row for each image."""
+    count, header, *rows = _lines(path)
+    names = " ".join(header).split()
+    if LABEL not in names or count != [str(len(rows))] or any(len(row) != len(names) + 1 for row in rows):
+        raise UserError(f"{path} is damaged or cut short ({len(rows)} rows, announced: {' '.join(count)}): get it anew")
+    if strange := next((row[0] for row in rows if not _is_file_name(row[0])), None):
+        raise UserError(f"{path} is damaged: {strange!a} is no file name; get it anew")
+    column = names.index(LABEL) + 1
+    return {row[0]: int(row[column] == "1") for row in rows}
+
+
+def _read_identities(path: Path) -> dict[str, str]:
+    rows = _lines(path)
+    if any(len(row) != 2 for row in rows):
+        raise UserError(f"{path} is damaged: every row must be a file name and a number; get it anew")
+    return {row[0]: row[1] for row in rows}
+
+
+def _lines(path: Path) -> list[list[str]]:
+    try:
+        rows = [line.split() for line in read_regular(path, TEXT_LIMIT).decode().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); put CelebA there as torchvision has it, or set data_dir (or "
+            f"HNET_CL_DATA) to the folder that has it in celeba{_found_elsewhere(path)}"
+        ) from error
+    if len(rows) < 3:
+        raise UserError(f"{path} is damaged or cut short: it has {len(rows)} lines; get it anew")
+    return rows
+
+
+def load_images(folder: Path, data_dir: Path, names: Sequence[str], size: int) -> Tensor:
+    """Images `names` as uint8 (n, 3, size, size), made smaller as a whole (no crop), by bilinear interpolation.
+
+    The decoded images are kept in `data_dir` under the checksum of the names and the contents of all files.
+
+    Raises:
+        UserError: an image is missing, damaged or cut short; it is named.
+    """
+    digest = hashlib.sha256(f"{size}".encode())
+    contents = []
+    for name in names:
+        path = folder / IMAGES / name
+        try:
+            contents.append(read_regular(path, IMAGE_LIMIT))
+        except OSError as error:
+            remedy = _where_images_are(folder, name) or "put the image there"
+            raise UserError(f"{path} cannot be read ({error.strerror}): {remedy}") from error
+        digest.update(f"/{name}/{len(contents[-1])}/".encode() + contents[-1])
+
+    def decode() -> tuple[Tensor, ...]:
+        decoded = [_decode(folder / IMAGES / name, raw, size) for name, raw in zip(names, contents, strict=True)]
+        return (torch.stack(decoded),)
+
+    return cached(data_dir, "celeba", digest.hexdigest()[:16], decode)[0]
+
+
+def _found_elsewhere(path: Path) -> str:
+    found = elsewhere({path.name, f"{path.stem}.csv"}, path.parent.parent, path)
+    return f": there is {found}" if found else ""
+
+
+def _where_images_are(folder: Path, name: str) -> str | None:
+    """What to do if the images are there, but not as they should be."""
+    if (deeper := folder / IMAGES / IMAGES).is_dir():
+        return f"its images are one folder too deep, in {deeper}: move that to {folder / IMAGES}"
+    if found := elsewhere({name, f"{IMAGES}.zip"}, folder.parent, folder / IMAGES / name):
+        if found.suffix == ".zip":
+            return f"unpack {found} into {folder}"
+        return f"move the images from {found.parent} to {folder / IMAGES}"
+    return None
+
+
+def _decode(path: Path, raw: bytes, size: int) -> Tensor:
+    try:
+        with Image.open(io.BytesIO(raw), formats=("JPEG", "PNG")) as image:
+            small = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = "it is no image" if isinstance(error, Image.UnidentifiedImageError) else str(error)
+        raise UserError(f"{path} is damaged or cut short ({reason}): replace it") from error
+    return torch.from_numpy(np.array(small)).permute(2, 0, 1)

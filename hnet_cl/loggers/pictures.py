@@ -1,0 +1,178 @@
+"""Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
+
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, PercentFormatter
+from PIL import Image
+
+from hnet_cl.core.atomic_files import write_atomically
+from hnet_cl.loggers.samples import sample_grid
+from hnet_cl.results.metrics import Matrix, Yardstick, summary, task_inference
+
+COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
+DRAWING_SHARE = 0.02  # of the time at most that heat maps may take before the last task
+NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
+
+Show = Callable[[str, np.ndarray, int], None]
+
+
+def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure:
+    """Heat map of an accuracy matrix: one row per finished task, one column per task, colours fixed to 0..1.
+
+    Args:
+        matrix: n >= 1 finished rows of T fractions, None (left blank) where not evaluated.
+        title: what run this is; ACC, its 95 % interval and the majority-class accuracy are added.
+        yardstick: what the accuracies are measured against.
+    """
+    found = summary(matrix, yardstick)
+    within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
+    text = (
+        f"{title}\nACC {found['acc']:.2%} {within} after {len(matrix)} of {len(matrix[0])} tasks"
+        f"\nmajority class {found['majority']:.2%}"
+    )
+    return _heatmap(matrix, text, ("accuracy on task", "after learning task"))
+
+
+def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str]) -> Figure:
+    """A square of fractions (n, T), None left blank, with labels for the horizontal and the vertical axis."""
+    tasks = len(matrix[0])
+    figure, axes, bar_axes = _canvas(side=float(np.clip(0.52 * tasks, 3.2, 7.8)))
+    values = np.full((tasks, tasks), np.nan)
+    for i, row in enumerate(matrix):
+        values[i] = [np.nan if value is None else value for value in row]
+    image = axes.imshow(values, cmap=COLOUR_MAP, norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
+    _label_axes(axes, tasks, labels)
+    if tasks <= NUMBERED_UP_TO:
+        write_numbers(axes, values, size=9 if tasks <= 10 else 6.5)
+    axes.set_title(title, fontsize=10, loc="left")
+    bar = figure.colorbar(image, cax=bar_axes, format=PercentFormatter(1, 0))
+    bar.ax.tick_params(length=0, labelsize=8)
+    bar.ax.spines[:].set_visible(False)
+    return figure
+
+
+def inference_heatmap(inferred: Sequence[Sequence[int]], title: str) -> Figure:
+    """Heat map of which task was inferred for the test examples of each task, as shares of a task's examples.
+
+    Args:
+        inferred: (T, T) counts, one row per task; rows of tasks that were not tested stay blank.
+        title: what run this is; the task-inference accuracy is added.
+    """
+    shares = [[count / sum(row) if sum(row) else None for count in row] for row in inferred]
+    text = f"{title}\ntask inference {task_inference(inferred):.2%}"
+    return _heatmap(shares, text, ("inferred task", "true task"))
+
+
+def _canvas(side: float) -> tuple[Figure, Axes, Axes]:
+    """A figure, axes for a square of `side` inches and axes for its colour bar; margins never change."""
+    left, right, bottom, top = 0.7, 0.95, 0.6, 0.8
+    width, height = left + side + right, bottom + side + top
+    figure = Figure(figsize=(width, height), dpi=150)
+    square = figure.add_axes((left / width, bottom / height, side / width, side / height))
+    bar = figure.add_axes(((left + side + 0.15) / width, bottom / height, 0.2 / width, side / height))
+    return figure, square, bar
+
+
+def _label_axes(axes: Axes, tasks: int, labels: tuple[str, str]) -> None:
+    step = next(step for step in (1, 5, 10, 25, 50, tasks) if tasks / step <= NUMBERED_UP_TO)
+    shown = [task for task in range(tasks) if step == 1 or task == 0 or (task + 1) % step == 0]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(FixedLocator(shown))
+        axis.set_ticklabels([str(task + 1) for task in shown])
+    axes.tick_params(length=0, labelsize=8)
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.spines[:].set_visible(False)
+    if tasks <= NUMBERED_UP_TO:  # white lines part the cells
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_locator(FixedLocator([edge - 0.5 for edge in range(1, tasks)]))
+        axes.grid(which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+
+
+def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
+    """Writes fractions as percentages into the cells of a heat map, in `size` points."""
+    for (i, j), value in np.ndenumerate(values):
+        if not np.isnan(value):
+            colour = "white" if value < 0.6 else "black"
+            axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=size, color=colour)
+
+
+class PictureLog:
+    """Keeps the pictures of a run folder up to date, and shows them elsewhere.
+
+    A heat map is drawn after the last task, and before that so seldom that drawing takes little of the time.
+
+    Args:
+        folder: the run folder.
+        title: what run this is.
+        yardstick: what the accuracies are measured against.
+        matrix: finished rows of the accuracy matrix of a run that continues.
+        show: gets the name of each picture, its pixels (height, width, 3) and the number of tasks learned.
+    """
+
+    def __init__(self, folder: Path, title: str, yardstick: Yardstick, matrix: Matrix, show: Show) -> None:
+        self._folder = folder
+        self._title = title
+        self._yardstick = yardstick
+        self._matrix = list(matrix)
+        self._show = show
+        self._next = time.monotonic()  # when to draw again
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """Nothing to draw yet."""
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """Nothing to draw: losses are TensorBoard's."""
+
+    def end_task(self, task: int) -> None:
+        """Nothing to draw before the task is evaluated."""
+
+    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
+        """Samples of the generator for tasks 0 to `task`: a picture for each number of tasks learned."""
+        if pictures is not None:
+            grid = pixels(sample_grid(pictures, recognised, self._title))
+            save_picture(grid, self._folder / f"samples_after_task_{task + 1:02d}.png")
+            self._show("samples", grid, task + 1)
+
+    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
+        self._matrix.append(accuracies)
+        start = time.monotonic()
+        if start < self._next and len(self._matrix) < len(accuracies):
+            return
+        figures = {"accuracy_matrix": accuracy_heatmap(self._matrix, self._title, self._yardstick)}
+        if inferred:
+            figures["inferred_tasks"] = inference_heatmap(inferred, self._title)
+        for name, figure in figures.items():
+            picture = pixels(figure)
+            save_picture(picture, self._folder / f"{name}.png")
+            self._show(name, picture, len(self._matrix))
+        now = time.monotonic()
+        self._next = now + (now - start) / DRAWING_SHARE
+
+
+def pixels(figure: Figure) -> np.ndarray:
+    """The figure as an image: (height, width, 3) of type uint8."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write pixels (height, width, 3) as PNG, whole or not at all.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="png")
+    write_atomically(path, buffer.getvalue())

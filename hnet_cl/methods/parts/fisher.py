@@ -1,0 +1,201 @@
+"""The diagonal of the Fisher information of a classifier's weights, from gradients of single examples."""
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from functools import partial
+from typing import Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import grad, vmap
+
+from hnet_cl.core.seeding import seeded
+from hnet_cl.hypernet import TargetNetwork, copied, trainable
+from hnet_cl.methods.parts.vectorized import obstacle, quiet
+from hnet_cl.targets.bfloat16 import in_float32
+
+Labels = Literal["predicted", "true", "sampled", "expected"]
+
+
+class Examples(NamedTuple):
+    """Inputs (n, *in_shape) with labels (n,) and what their losses are weighted by (n,)."""
+
+    inputs: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+Loss = Callable[[Tensor, Examples], Tensor]  # sum over examples, of logits (n, outputs)
+Way = Callable[[nn.Module, Examples, Loss], list[Tensor]]  # to the sum of squared gradients over examples
+
+
+def diagonal_fisher(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    outputs: slice,
+    labels: Labels,
+    draws: torch.Generator,
+    way: Way | None = None,
+) -> list[Tensor]:
+    """Mean over examples of the squared gradient of -log p(y | x), one tensor per trainable parameter.
+
+    p is the softmax over `outputs`, in evaluation mode. y is the network's most probable label (`predicted`), the
+    data's (`true`: the empirical Fisher), one drawn from p (`sampled`), or the mean over all labels weighted by p is
+    taken (`expected`: the exact diagonal).
+
+    Args:
+        network: maps inputs (n, *in_shape) to logits (n, outputs).
+        batches: inputs (n, *in_shape) and their true labels (n,), as indices within `outputs`.
+        outputs: the outputs under the softmax.
+        labels: which y.
+        draws: randomness of `sampled`.
+        way: how gradients of single examples are taken; None for the `fastest` one.
+    """
+    network = in_float32(network).eval()  # squares; and torch.func's batch normalisation cannot mix types
+    total = [torch.zeros_like(parameter) for parameter in trainable(network).values()]
+    number = 0
+    loss = _weighted(outputs)
+    for inputs, true in batches:
+        way = way or fastest(network, inputs[:2])[0]
+        with torch.no_grad():
+            p = network(inputs)[:, outputs].softmax(1)
+        for chosen, weight in _labels(p, true, labels, draws):
+            torch._foreach_add_(total, _squares(way, network, Examples(inputs, chosen, weight), loss))
+        number += len(inputs)
+    return [sums / number for sums in total]
+
+
+def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
+    """The fastest way that gives for `inputs` (n, *in_shape) what single examples give one by one.
+
+    And if that is none but one by one, why `torch.func.vmap` does not.
+    """
+    network = copied(in_float32(network)).eval()
+    with torch.no_grad(), seeded(0, "other weights"):
+        for parameter in trainable(network).values():  # zeros would hide differences
+            parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    one = torch.ones(len(inputs), device=inputs.device)
+    given = network, Examples(inputs, one.long() - 1, one), _weighted(slice(None))
+    expected = one_by_one(*given)
+    # A network that looks at values may do with an example what others in its batch ask for: vmap would say so.
+    # `at_once` is no question where linear layers do, as torch.func.grad takes a second to be imported.
+    if obstacle(partial(of_linear_layers, *given), lambda: expected) is None and _looks_at_no_values(network, inputs):
+        return of_linear_layers, None
+    reason = obstacle(partial(at_once, *given), lambda: expected)
+    return (one_by_one if reason else at_once), reason
+
+
+@torch.no_grad()
+def _looks_at_no_values(network: nn.Module, inputs: Tensor) -> bool:
+    def fast() -> list[Tensor]:
+        with quiet():
+            return [vmap(lambda x: network(x[None])[0])(inputs)]
+
+    return obstacle(fast, lambda: [torch.cat([network(x) for x in inputs.split(1)])]) is None
+
+
+def _squares(way: Way, network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    try:
+        return way(network, examples, loss)
+    except _OtherLayersError:  # of another number of examples a network may make parts
+        return one_by_one(network, examples, loss)
+
+
+def _weighted(outputs: slice) -> Loss:
+    def loss(logits: Tensor, examples: Examples) -> Tensor:
+        each = F.cross_entropy(logits[:, outputs], examples.labels, reduction="none")
+        return (examples.weights.sqrt() * each).sum()
+
+    return loss
+
+
+def _labels(p: Tensor, true: Tensor, kind: Labels, draws: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+    """Pairs of labels (n,) and weights (n,) whose weighted squared gradients make up the Fisher information."""
+    one = torch.ones_like(p[:, 0])
+    if kind == "predicted":
+        return [(p.argmax(1), one)]
+    if kind == "true":
+        return [(true, one)]
+    if kind == "sampled":
+        drawn = torch.multinomial(p.cpu(), 1, generator=draws)[:, 0]
+        return [(drawn.to(p.device), one)]
+    return [(torch.full_like(true, label), p[:, label]) for label in range(p.shape[1])]
+
+
+class _OtherLayersError(Exception):
+    """The network does not consist of linear layers as `of_linear_layers` needs them."""
+
+
+def of_linear_layers(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    """For networks all of whose parameters belong to linear layers with one vector per example.
+
+    Example n's gradient is the outer product g_n a_n^T, and the sum of squares is the matrix product of squares: the
+    cost of one backward pass.
+    """
+    learned = trainable(network).values()
+    layers = [module for module in network.modules() if type(module) is nn.Linear and trainable(module)]
+    owned = [id(parameter) for layer in layers for parameter in trainable(layer).values()]
+    if sorted(owned) != sorted(map(id, learned)):
+        raise _OtherLayersError("not every parameter is in one linear layer, and as it is")
+    seen: list[tuple[nn.Linear, Tensor, Tensor]] = []
+
+    def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        assert isinstance(layer, nn.Linear)
+        seen.append((layer, given[0].detach().clone(), output))
+        return output.clone()  # for an activation that works in place
+
+    hooks = [layer.register_forward_hook(keep) for layer in layers]
+    try:
+        total = loss(network(examples.inputs), examples)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    used = [id(layer) for layer, _, _ in seen]
+    if sorted(used) != sorted(map(id, layers)) or any(a.dim() != 2 or not g.requires_grad for _, a, g in seen):
+        raise _OtherLayersError("a layer is not used exactly once, on vectors")
+    gradients = torch.autograd.grad(total, [output for _, _, output in seen], materialize_grads=True)
+    found = {}
+    for (layer, a, _), g in zip(seen, gradients, strict=True):
+        squares = g.square()
+        found[id(layer.weight)] = squares.T @ a.square()
+        found[id(layer.bias)] = squares.sum(0)
+    return [found[id(parameter)] for parameter in learned]
+
+
+def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    """For any network whose operations `torch.func.vmap` knows."""
+    target = TargetNetwork(network).train(False)
+    parameters = {name: parameter.detach() for name, parameter in trainable(network).items()}
+    buffers = dict(network.named_buffers())
+
+    def one(parameters: dict[str, Tensor], example: Examples) -> Tensor:
+        x, y, weight = example
+        return loss(target(parameters, x[None], buffers), Examples(x[None], y[None], weight[None]))
+
+    totals = [torch.zeros_like(parameter) for parameter in parameters.values()]
+    # a few examples at a time: their gradients are as many copies of the network
+    for some in zip(*(part.split(16) for part in examples), strict=True):
+        with quiet():
+            gradients = vmap(grad(one), in_dims=(None, 0))(parameters, Examples(*some))
+        for total, gradient in zip(totals, gradients.values(), strict=True):
+            total += gradient.square().sum(0)
+    return totals
+
+
+def one_by_one(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
+    """For any network, one example after another."""
+    network = copied(network)  # with gradients of its own
+    parameters = list(trainable(network).values())
+    totals = [torch.zeros_like(parameter) for parameter in parameters]
+    recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    # cuDNN's recurrent layers have no backward pass in evaluation mode
+    with torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext():
+        for some in zip(*(part.split(1) for part in examples), strict=True):
+            example = Examples(*some)
+            loss(network(example.inputs), example).backward()
+            for total, parameter in zip(totals, parameters, strict=True):
+                if parameter.grad is not None:
+                    total.addcmul_(parameter.grad, parameter.grad)
+                    parameter.grad = None
+    return totals

@@ -1,0 +1,70 @@
+"""A generator that does not forget because it also learns from its own former samples."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Generator as Stream
+from torch import Tensor, nn
+
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.methods.base import Samples, Setup
+from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
+from hnet_cl.methods.parts.snapshot import Snapshot
+
+
+class PlainDecoderSettings(GeneratorSettings):
+    """`reset_optimizer`: a new optimiser for each task."""
+
+    kind: Literal["plain"]
+    reset_optimizer: bool
+
+
+class PlainDecoder(Generator):
+    """One decoder for all tasks, trained on the new task and on samples of itself from before it.
+
+    Its samples are of all tasks alike; nothing says of which.
+
+    Args:
+        decoder: z (b, latent) to logits or means of pixels (b, pixels).
+    """
+
+    def __init__(self, settings: PlainDecoderSettings, setup: Setup, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__(settings, setup, encoder)
+        self.decoder = decoder.to(setup.device)
+        self.optimizer = setup.make_optimizer(self.parameters())
+
+    def begin_task(self, task: Task) -> None:
+        super().begin_task(task)
+        self._frozen = Snapshot(self.decoder)
+        if self.settings.reset_optimizer:
+            self.optimizer = self.setup.make_optimizer(self.parameters())
+
+    def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
+        self.optimizer.zero_grad()
+        self.train()
+        seen = inputs if replayed is None else torch.cat([inputs, replayed.inputs])  # one pass for both
+        rec, divergence = self.autoencode(seen, self.decoder)
+        each, new, old = rec + divergence, slice(len(inputs)), slice(len(inputs), None)
+        loss = each[new].mean()
+        if replayed is not None:
+            loss = share * loss + (1 - share) * each[old].mean()
+        loss.backward()
+        self.optimizer.step()
+        return {"reconstruction": rec.detach()[new].mean(), "kl": divergence.detach()[new].mean()}
+
+    @torch.no_grad()
+    def _draw(self, size: int, draws: Stream) -> Samples:
+        images = self.images(self._frozen(self.normal(BLOCK * size, draws)))
+        return Samples(images.view(BLOCK, size, *self.setup.in_shape), None)
+
+    @torch.no_grad()
+    def samples(self, number: int) -> Samples:
+        draws = self.setup.stream("samples", self.latest)
+        return Samples(self.images(self.decoder.eval()(self.normal((self.latest + 1) * number, draws))), None)
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return super().get_extra_state() | {"optimizer": self.optimizer.state_dict()}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,199 @@
+"""What TensorBoard reads back from a run folder."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+from hnet_cl.loggers.events import cut_back
+from hnet_cl.loggers.tensorboard import TensorBoardLog
+from hnet_cl.results.metrics import Yardstick
+
+MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
+HPARAMS = {"method": "hnet", "seed": 3, "lr": 0.001, "beta": None, "widths": [100, 100], "lookahead": True}
+
+
+def open_log(folder: Path, done: int = 0) -> TensorBoardLog:
+    return TensorBoardLog(folder, [10, 10], Yardstick([0.5, 0.5], [50, 100]), HPARAMS, matrix=MATRIX[:done])
+
+
+def learn(log: TensorBoardLog, task: int, first: int = 0, last: int = 10, loss: float = 1.0) -> None:
+    log.begin_task(task, first)
+    for iteration in range(first + 5, last + 1, 5):
+        log.losses(task, iteration, {"loss": loss})
+    if last == 10:
+        log.end_task(task)
+        log.row(task, MATRIX[task])
+
+
+def read(folder: Path) -> EventAccumulator:
+    return EventAccumulator(str(folder), size_guidance={"images": 0}).Reload()
+
+
+def points(events: EventAccumulator, tag: str) -> dict[int, float]:
+    return {event.step: pytest.approx(event.value) for event in events.Scalars(tag)}
+
+
+def test_curves_pictures_and_hparams(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    log.picture("accuracy_matrix", np.full((4, 5, 3), 7, np.uint8), 1)
+    learn(log, 1, loss=0.5)
+    log.finish()
+    log.close()
+    events = read(tmp_path)
+    assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 0.5, 20: 0.5}
+    assert points(events, "eval/task_1") == {1: 0.8, 2: 0.6}
+    assert points(events, "eval/task_2") == {2: 0.9}
+    assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+    assert points(events, "eval/during") == {1: 0.8, 2: 0.85}
+    assert points(events, "eval/bwt") == {2: -0.2}
+    assert [(image.step, image.height, image.width) for image in events.Images("accuracy_matrix")] == [(1, 4, 5)]
+    assert points(events, "final/acc") == {2: 0.75} and points(events, "final/forgetting") == {2: 0.2}
+    assert [path for path in tmp_path.iterdir() if path.is_dir()] == []  # one run, not a second for hparams
+
+    content = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
+    hparams = metadata.parse_session_start_info_plugin_data(content).hparams
+    assert hparams["method"].string_value == "hnet" and hparams["widths"].string_value == "[100, 100]"
+    assert hparams["seed"].number_value == 3 and hparams["lr"].number_value == 0.001
+    assert hparams["lookahead"].number_value == 1 and "beta" not in hparams
+
+
+def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    learn(log, 1, loss=9.0)
+    log.close()
+    again = open_log(tmp_path, done=1)
+    learn(again, 1, first=5, loss=0.5)
+    again.close()
+    events = read(tmp_path)
+    steps = [event.step for event in events.Scalars("train/loss")]
+    assert steps == [5, 10, 15, 20]
+    assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 9.0, 20: 0.5}
+    assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+
+
+def event_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("events.out.tfevents.*"))
+
+
+def test_ten_interruptions_leave_two_files_and_whole_curves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part goes beyond the checkpoint that the next one continues from, in its losses and in its row."""
+    (tmp_path / "events.csv").write_text("mine")
+    now, late = time.time, 0
+    monkeypatch.setattr(time, "time", lambda: now() + late)
+    for done in range(10):
+        late += 60  # names of files have the second in which they were made
+        log = open_log(tmp_path)
+        log.begin_task(0, done)
+        for iteration in range(done + 1, min(done + 4, 11)):
+            log.losses(0, iteration, {"loss": float(done)})
+        log.row(0, MATRIX[0])
+        if done == 9:
+            log.finish()
+        log.close()
+        assert len(event_files(tmp_path)) <= 2 + (done == 9)
+    late += 60
+    log = open_log(tmp_path, done=1)
+    learn(log, 1, loss=0.5)
+    log.finish()
+    log.close()
+    assert len(event_files(tmp_path)) == 3  # what was, what came since, and the entry in the hparams table
+    events = read(tmp_path)
+    losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    assert losses == [*((step, float(step - 1)) for step in range(1, 11)), (15, 0.5), (20, 0.5)]
+    assert [event.step for event in events.Scalars("eval/acc")] == [1, 2]
+    assert [event.step for event in events.Scalars("final/acc")] == [2]
+    assert (tmp_path / "events.csv").read_text() == "mine"
+
+
+def test_a_run_that_was_killed_while_it_ended_keeps_its_curves(tmp_path: Path) -> None:
+    """Its last checkpoint is after its last task, so nothing is left to train."""
+    log = open_log(tmp_path)
+    learn(log, 0)
+    learn(log, 1)
+    log.finish()
+    log.close()
+    again = open_log(tmp_path, done=2)
+    again.finish()
+    again.close()
+    events = read(tmp_path)
+    assert [event.step for event in events.Scalars("train/loss")] == [5, 10, 15, 20]
+    assert [event.step for event in events.Scalars("final/acc")] == [2]
+
+
+def test_a_kill_in_the_middle_of_putting_files_together_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first in (0, 5):
+        log = open_log(tmp_path)
+        learn(log, 0, first=first, last=first + 5)
+        log.close()
+    before = len(event_files(tmp_path))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(path: Path, missing_ok: bool = False) -> None:
+        raise Killed
+
+    for name in ("replace", "unlink"):
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, name, kill)
+            with pytest.raises(Killed):
+                cut_back(tmp_path, 10, 0)
+        assert len(event_files(tmp_path)) >= before
+    cut_back(tmp_path, 10, 0)
+    assert len(event_files(tmp_path)) == 1
+    assert points(read(tmp_path), "train/loss") == {5: 1.0, 10: 1.0}
+    assert len(read(tmp_path).Scalars("train/loss")) == 2
+
+
+@pytest.mark.parametrize("rubbish", [b"\x05", b"\xff" * 40, b"\x04" + 15 * b"\x00" + b"\xff" * 40])
+def test_a_file_that_was_cut_short_or_damaged_is_read_up_to_there(tmp_path: Path, rubbish: bytes) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    log.close()
+    (file,) = event_files(tmp_path)
+    file.write_bytes(file.read_bytes() + rubbish)
+    cut_back(tmp_path, 10, 1)
+    assert points(read(tmp_path), "train/loss") == {5: 1.0, 10: 1.0}
+    assert points(read(tmp_path), "eval/acc") == {1: 0.8}
+
+
+def test_a_run_that_starts_anew_has_no_old_events(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0, last=5)
+    log.close()
+    again = open_log(tmp_path)
+    learn(again, 0, loss=0.5)
+    again.close()
+    assert len(event_files(tmp_path)) == 1
+    assert points(read(tmp_path), "train/loss") == {5: 0.5, 10: 0.5}
+
+
+def test_recognised_samples_are_a_curve_for_each_task(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    pictures = np.zeros((2, 16, 1, 4, 4))
+    log.samples(0, pictures[:1], [0.9], 0.95)
+    log.samples(1, None, [0.7, 0.8], 0.9)
+    log.close()
+    events = read(tmp_path)
+    assert points(events, "recognised/task_1") == {1: 0.9, 2: 0.7} and points(events, "recognised/task_2") == {2: 0.8}
+    assert points(events, "recognised/real") == {1: 0.95, 2: 0.9}
+
+
+def test_closing_an_unused_log_writes_nothing(tmp_path: Path) -> None:
+    open_log(tmp_path).close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_torch_is_imported_only_when_a_run_begins() -> None:
+    code = "import sys, hnet_cl.loggers.tensorboard as t; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,426 @@
+"""A run that stopped goes on as if nothing had happened; foreign and damaged files are refused."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from builders import begin, blobs, learned, learner, rows_of, same_state, training
+from torch import Tensor, nn
+
+from hnet_cl.core.errors import UserError
+from hnet_cl.hypernet import TargetNetwork
+from hnet_cl.methods.base import Learner
+from hnet_cl.training.checkpointing import FOLDER, Checkpoints
+from hnet_cl.training.trainer import Start
+
+
+def noisy(images: Tensor, draws: torch.Generator) -> Tensor:
+    """An augmentation."""
+    return images + 0.1 * torch.randn(images.shape, generator=draws)
+
+
+BENCHMARK = blobs()
+BENCHMARK.tasks = [replace(task, train=replace(task.train, augment=noisy)) for task in BENCHMARK.tasks]
+
+
+def normalized(num_outputs: int) -> nn.Module:
+    """A target with buffers and with randomness of its own."""
+    return nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, num_outputs))
+
+
+LEARNERS: dict[str, dict[str, Any]] = {
+    "hnet": {"method": "hnet"},
+    "hnet explicit": {"method": "hnet", "regularizer": "explicit"},
+    "hnet sampling tasks": {"method": "hnet", "regularized_tasks": 1},
+    "hnet sampling blocks": {"method": "hnet", "regularized_blocks": 2},
+    "hnet with buffers": {"method": "hnet", "target": normalized},
+    "hnet_ent cl3": {"method": "hnet_ent", "scenario": "cl3"},
+    "finetune": {"method": "finetune"},
+    "finetune cl3": {"method": "finetune", "scenario": "cl3", "reset_optimizer": False},
+    "finetune with buffers": {"method": "finetune", "target": normalized},
+    "joint": {"method": "joint", "scenario": "cl3"},
+    "ewc": {"method": "ewc", "scenario": "cl2"},
+    "ewc offline": {"method": "ewc", "online": False},
+    "si": {"method": "si"},
+    "scratch": {"method": "scratch"},
+    "hnet_r": {"method": "hnet_r", "scenario": "cl3"},
+    "hnet_tir": {"method": "hnet_tir", "scenario": "cl3"},
+    "dgr": {"method": "dgr", "scenario": "cl3"},
+}
+every_learner = pytest.mark.parametrize("choices", LEARNERS.values(), ids=LEARNERS.keys())
+
+
+def make(method: str, **choices: Any) -> Learner:
+    made: Learner = learner(method, BENCHMARK, **choices)
+    return made
+
+
+def answers(learner: Learner) -> list[Any]:
+    known = learner.heads.task_known
+    return [learner.predict(t.test.images, t.id if known else None).output.tolist() for t in BENCHMARK.tasks]
+
+
+class Losses:
+    """A log of all losses, which the keeping of checkpoints must not change."""
+
+    def __init__(self) -> None:
+        self.seen: dict[tuple[int, int], Mapping[str, float]] = {}
+
+    def begin_task(self, task: int, iteration: int) -> None: ...
+    def end_task(self, task: int) -> None: ...
+    def samples(self, task: int, pictures: Any, recognised: Any, real: float) -> None: ...
+    def row(self, task: int, accuracies: Any, inferred: Any) -> None: ...
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        self.seen[task, iteration] = dict(losses)
+
+
+class Stop(BaseException):
+    """The run dies here."""
+
+
+def die_at(store: Checkpoints, task: int, iteration: int, made: Learner) -> Callable[..., None]:
+    """A pause that writes every state of a run and ends it."""
+
+    def pause(now: int, state: Callable[[], Any]) -> None:
+        if (made.latest, now) == (task, iteration):
+            store.in_task(task, now, state(), {"died": now})
+            raise Stop
+
+    return pause
+
+
+@pytest.mark.parametrize("place", [(0, 1), (1, 7), (2, 15)])
+@every_learner
+def test_continued_in_mid_task_equals_uninterrupted(
+    choices: dict[str, Any], place: tuple[int, int], tmp_path: Path
+) -> None:
+    whole, expected, losses = make(**choices), Losses(), Losses()
+    settings = training(log_every=1, lr_decay=[[0.5, 0.1]])
+    rows = list(rows_of(whole, BENCHMARK.tasks, settings, 1, [expected]))
+    store, dying = Checkpoints(tmp_path, "abc"), make(**choices)
+    with pytest.raises(Stop):
+        for number, _ in enumerate(
+            rows_of(dying, BENCHMARK.tasks, settings, 1, [losses], pause=die_at(store, *place, dying)), 1
+        ):
+            store.after_task(number, dying, {})
+    torch.rand(7)
+    resumed = make(**choices)
+    restored = Checkpoints(tmp_path, "abc").restore(resumed)
+    assert (restored.start.task, restored.start.iteration) == place
+    assert restored.progress == {"died": place[1]} and restored.problems == []
+    assert list(rows_of(resumed, BENCHMARK.tasks, settings, 1, [losses], restored.start)) == rows[place[0] :]
+    assert losses.seen == expected.seen
+    assert same_state(whole.state_dict(), resumed.state_dict())
+    assert answers(whole) == answers(resumed)
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+@every_learner
+def test_continued_after_a_task_equals_uninterrupted(choices: dict[str, Any], stop: int, tmp_path: Path) -> None:
+    whole = make(**choices)
+    rows = list(rows_of(whole, BENCHMARK.tasks, training(), 1, []))
+    stopped = make(**choices)
+    for number, row in enumerate(rows_of(stopped, BENCHMARK.tasks, training(), 1, []), 1):
+        assert row == rows[number - 1]
+        if number == stop:
+            Checkpoints(tmp_path, "abc").after_task(stop, stopped, {"tasks_done": number})
+            break
+    torch.rand(7)
+    resumed = make(**choices)
+    restored = Checkpoints(tmp_path, "abc").restore(resumed)
+    assert restored.progress == {"tasks_done": stop}
+    assert restored.start == Start(stop)
+    assert resumed.latest == stop - 1
+    assert list(rows_of(resumed, BENCHMARK.tasks, training(), 1, [], restored.start)) == rows[stop:]
+    assert same_state(whole.state_dict(), resumed.state_dict())
+
+
+@every_learner
+def test_a_restored_learner_gives_the_same_answers(choices: dict[str, Any], tmp_path: Path) -> None:
+    first, second = make(**choices), make(**choices, seed=2)
+    list(rows_of(first, BENCHMARK.tasks, training(), 1, []))
+    for task in range(3):
+        begin(second, task)
+    before = answers(first)
+    assert answers(second) != before
+    Checkpoints(tmp_path, "abc").after_task(3, first, {})
+    Checkpoints(tmp_path, "abc").restore(second)
+    assert answers(second) == before
+
+
+def test_without_a_checkpoint_training_starts_at_the_beginning(tmp_path: Path) -> None:
+    made = make("finetune")
+    before = {name: p.clone() for name, p in made.named_parameters()}
+    restored = Checkpoints(tmp_path, "abc").restore(made)
+    assert (restored.start, restored.progress, restored.problems) == (Start(), {}, [])
+    assert same_state(before, dict(made.named_parameters()))
+
+
+def names(folder: Path) -> list[str]:
+    """What lies in the folder of checkpoints, without digests."""
+    return sorted(path.name.rsplit(".", 2)[0] for path in (folder / FOLDER).iterdir())
+
+
+def test_only_what_somebody_may_go_back_to_is_kept(tmp_path: Path) -> None:
+    store, made = Checkpoints(tmp_path, "abc"), make("finetune")
+    seen = []
+    for task in range(3):
+        for iteration in (5, 10, 15):
+            store.in_task(task, iteration, {}, {})
+        seen.append(names(tmp_path))
+        store.after_task(task + 1, made, {})
+        seen.append(names(tmp_path))
+    ten, fifteen = "in-task-{}-iteration-10", "in-task-{}-iteration-15"
+    one, two, three = "after-1-tasks", "after-2-tasks", "after-3-tasks"
+    assert seen == [
+        [ten.format(1), fifteen.format(1)],
+        [one],
+        [one, ten.format(2), fifteen.format(2)],
+        [one, two],
+        [one, two, ten.format(3), fifteen.format(3)],
+        [two, three],
+    ]
+    store.keep_last()
+    assert names(tmp_path) == [three]
+    (tmp_path / FOLDER / "notes.txt").touch()
+    store.clear()
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["notes.txt"]
+
+
+def history(folder: Path) -> dict[str, Path]:
+    """The checkpoints of a run that stopped in its third task, by name without digest."""
+    store, made = Checkpoints(folder, "abc"), make("hnet")
+
+    def pause(now: int, state: Callable[[], Any]) -> None:
+        if now in (5, 10):
+            store.in_task(made.latest, now, state(), {"at": f"{made.latest}.{now}"})
+        if (made.latest, now) == (2, 10):
+            raise Stop
+
+    with pytest.raises(Stop):
+        for number, _ in enumerate(rows_of(made, BENCHMARK.tasks, training(), 1, [], pause=pause), 1):
+            store.after_task(number, made, {"at": f"after {number}"})
+    return {path.name.rsplit(".", 2)[0]: path for path in (folder / FOLDER).iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "used"),
+    [
+        ([], "2.10"),
+        (["in-task-3-iteration-10"], "2.5"),
+        (["in-task-3-iteration-10", "in-task-3-iteration-5"], "after 2"),
+        (["after-2-tasks"], "after 1"),  # what builds on it is of no use alone
+        (["after-2-tasks", "in-task-3-iteration-10"], "after 1"),
+    ],
+)
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_an_older_good_one_is_used(spoiled: list[str], used: str, how: str, tmp_path: Path) -> None:
+    files = history(tmp_path)
+    for name in spoiled:
+        if how == "gone":
+            files[name].unlink()
+        else:
+            files[name].write_bytes(files[name].read_bytes()[:-1])
+    made, whole = make("hnet"), make("hnet")
+    restored = Checkpoints(tmp_path, "abc").restore(made)
+    assert restored.progress == {"at": used}
+    assert all("checkpoint cannot be used (" in problem for problem in restored.problems)
+    if how == "cut":
+        assert len(restored.problems) >= len(spoiled)
+    rows = list(rows_of(whole, BENCHMARK.tasks, training(), 1, []))
+    assert list(rows_of(made, BENCHMARK.tasks, training(), 1, [], restored.start)) == rows[restored.start.task :]
+    assert same_state(whole.state_dict(), made.state_dict())
+
+
+def test_a_checkpoint_of_another_configuration_is_refused_and_nothing_loaded(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "abc").after_task(1, make("finetune", seed=2), {})
+    made = make("finetune")
+    before = {name: p.clone() for name, p in made.named_parameters()}
+    line = r"after-1-tasks\.\w+\.pt: checkpoint cannot be used \(it is of configuration abc, not xyz\); give fresh=true"
+    with pytest.raises(UserError, match=line):
+        Checkpoints(tmp_path, "xyz").restore(made)
+    assert same_state(before, dict(made.named_parameters()))
+
+
+def damaged(content: bytes) -> dict[str, bytes]:
+    return {
+        "cut": content[: len(content) // 2],
+        "cut to a few bytes": content[:10],
+        "empty": b"",
+        "text": b"not a checkpoint\n",
+        "a wrong bit inside": content[:-200] + bytes([content[-200] ^ 1]) + content[-199:],
+    }
+
+
+@pytest.mark.parametrize("kind", sorted(damaged(b" " * 300)))
+def test_a_damaged_checkpoint_is_one_clear_line(kind: str, tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "abc").after_task(1, make("finetune"), {})
+    (path,) = (tmp_path / FOLDER).iterdir()
+    path.write_bytes(damaged(path.read_bytes())[kind])
+    assert_refused(tmp_path, "its content does not match the digest in its name")
+
+
+def put(folder: Path, content: Any) -> None:
+    """A file of another program under a right name."""
+    store = Checkpoints(folder, "abc")
+    store.after_task(1, make("finetune"), {})
+    (path,) = store.folder.iterdir()
+    torch.save(content, folder / "other.pt")
+    digest = hashlib.sha256((folder / "other.pt").read_bytes()).hexdigest()[:16]
+    path.unlink()
+    shutil.move(folder / "other.pt", store.folder / f"after-1-tasks.{digest}.pt")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([1, 2], "it is not of hnet_cl"),
+        (torch.zeros(3), "it is not of hnet_cl"),
+        ({"owner": "abc", "place": [2, 0]}, "it was made at another place of the run: [2, 0]"),
+        ({"owner": "abc", "place": [1, 0]}, "'progress'"),
+        ({"owner": "abc", "place": [1, 0], "learner": {}, "progress": {}}, "Error"),
+    ],
+)
+def test_another_programs_file_is_one_clear_line(content: Any, reason: str, tmp_path: Path) -> None:
+    put(tmp_path, content)
+    assert_refused(tmp_path, reason)
+
+
+class Stranger:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    put(tmp_path, {"owner": "abc", "learner": Stranger(tmp_path / "made"), "progress": {}})
+    assert_refused(tmp_path, "(it is damaged, or holds something else than tensors and plain values)")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_checkpoint_of_another_network_is_one_clear_line(tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "abc").after_task(1, make("finetune", target=normalized), {})
+    assert_refused(tmp_path, "where it has network.0.weight (5, 2), there is network.layers.0.weight (5, 2) now")
+
+
+class Cut(nn.Module):
+    """A network whose parameters have these names and shapes, in this order; 45 numbers and a buffer in all."""
+
+    def __init__(self, num_outputs: int, shapes: Mapping[str, tuple[int, ...]], buffer: str = "mean") -> None:
+        super().__init__()
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.full(shape, 0.1)))
+        self.register_buffer(buffer, torch.zeros(3))
+        self.num_outputs = num_outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = torch.stack([weight.sum() for weight in self.parameters()]).sum()
+        return x.sum(1, keepdim=True) * total + torch.arange(self.num_outputs)
+
+
+SHAPES = {"first": (5, 4), "second": (5, 4), "bias": (5,)}
+CUTS: dict[str, tuple[dict[str, Any], str]] = {
+    "renamed": (
+        {"shapes": {"one": (5, 4), "second": (5, 4), "bias": (5,)}},
+        r"where it has .+ \(5, 4\), there is .+ \(5, 4\) now",
+    ),
+    "reordered": (
+        {"shapes": {"second": (5, 4), "first": (5, 4), "bias": (5,)}},
+        r"where it has .+ \(5, 4\), there is .+ \(5, 4\) now",
+    ),
+    "reshaped": (
+        {"shapes": {"first": (4, 5), "second": (5, 4), "bias": (5,)}},
+        r"where it has .+ \(5, 4\), there is .+ \(4, 5\) now",
+    ),
+    "less": ({"shapes": {"first": (5, 4), "second": (5, 4)}}, r"where it has .+ \(5,\), there is "),
+    "another buffer": ({"shapes": SHAPES, "buffer": "middle"}, r"where it has .+ \(3,\), there is .+ \(3,\) now"),
+}
+
+
+def names_of(layout: list[tuple[str, list[int]]]) -> str:
+    return " ".join(name for name, _ in layout)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize(
+    ("method", "place"),
+    [("hnet", (0, 2)), ("hnet", (1, 0)), ("hnet", (1, 2)), ("finetune", (1, 0)), ("hnet_tir", (0, 2))],
+)
+def test_weights_are_never_cut_at_another_place(method: str, cut: str, place: tuple[int, int], tmp_path: Path) -> None:
+    scenario = "cl3" if method == "hnet_tir" else "cl1"
+    benchmark, store = blobs(), Checkpoints(tmp_path, "abc")
+    made = learner(method, benchmark, scenario, target=lambda n: Cut(n, SHAPES))
+
+    def pause(now: int, state: Callable[[], Any]) -> None:
+        if (made.latest, now) == place:
+            store.in_task(*place, state(), {})
+
+    for number, _ in enumerate(rows_of(made, benchmark.tasks, training(iterations=3), 1, [], pause=pause), 1):
+        if number == place[0]:
+            store.after_task(number, made, {})
+        if number > place[0]:
+            break
+    again = learner(method, benchmark, scenario, target=lambda n: Cut(n, SHAPES))
+    assert Checkpoints(tmp_path, "abc").restore(again).start.task == place[0]
+    changes, reason = CUTS[cut]
+    other = learner(method, benchmark, scenario, target=lambda n: Cut(n, **changes))
+    before = {name: value.clone() for name, value in other.named_parameters()}
+    with pytest.raises(UserError, match=rf"the classes of network or method have changed: {reason}.*; give fresh=true"):
+        Checkpoints(tmp_path, "abc").restore(other)
+    assert same_state(before, dict(other.named_parameters()))
+
+
+def test_heads_are_part_of_the_layout(tmp_path: Path) -> None:
+    counts = [blobs(num_classes=number).tasks for number in (2, 4)]
+    benchmark, other = blobs(num_tasks=2), blobs(num_tasks=2)
+    benchmark.tasks = [counts[0][0], counts[1][1]]
+    other.tasks = [counts[1][0], counts[0][1]]
+    Checkpoints(tmp_path, "abc").after_task(1, learner("hnet", benchmark), {})
+    line = r"where it has classes of task 1 \(2,\), there is classes of task 1 \(4,\) now\)"
+    with pytest.raises(UserError, match=line):
+        Checkpoints(tmp_path, "abc").restore(learner("hnet", other))
+
+
+@every_learner
+def test_a_layout_knows_all_that_is_generated(choices: dict[str, Any]) -> None:
+    made = make(**choices)
+    names = names_of(made.layout)
+    for path, part in made.named_modules():
+        for key, generated in vars(part).items():
+            if isinstance(generated, TargetNetwork):
+                assert all(f"{path}.{key}: {name}".lstrip(".") in names for name in generated.layout.shapes)
+    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir"))
+    assert ("decoder: " in names) == (choices["method"] in ("hnet_r", "hnet_tir"))
+    assert made.layout == learned(made, BENCHMARK, 2).layout, "it is the same at any time"
+
+
+def test_checkpoints_of_versions_that_kept_no_layout_are_read(tmp_path: Path) -> None:
+    made = learned(make("hnet"), BENCHMARK, 1)
+    put(tmp_path, {"owner": "abc", "place": [1, 0], "learner": made.state_dict(), "progress": {"at": 1}})
+    again = make("hnet")
+    restored = Checkpoints(tmp_path, "abc").restore(again)
+    assert restored.progress == {"at": 1} and restored.problems == []
+    assert same_state(made.state_dict(), again.state_dict())
+
+
+@pytest.mark.parametrize("layout", [None, 3, [1], [["outputs"]], {"outputs": 6}, [[["a"], {}]]])
+def test_a_layout_of_another_kind_is_one_clear_line(layout: Any, tmp_path: Path) -> None:
+    state = make("finetune").state_dict()
+    put(tmp_path, {"owner": "abc", "place": [1, 0], "learner": state, "layout": layout, "progress": {}})
+    assert_refused(tmp_path, "")
+
+
+def assert_refused(folder: Path, reason: str) -> None:
+    with pytest.raises(UserError, match=r"checkpoint cannot be used \(.+\); give fresh=true") as caught:
+        Checkpoints(folder, "abc").restore(make("finetune"))
+    assert "\n" not in str(caught.value) and reason in str(caught.value)
