@@ -196,8 +196,8 @@ def execute(
             for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
                 yield  # the logs have heard of it
             board.finish()
+            checkpoints.keep_last()
             recorder.finish()
-        checkpoints.keep_last()
         interruption.answer()  # to a signal that came while the last task was evaluated
     return read_result(folder) or {}
 

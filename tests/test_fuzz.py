@@ -143,7 +143,7 @@ def complaint(ended: Ended) -> str | None:
     """What is wrong with the way in which a command ended."""
     if ended.code is None or "Traceback" in ended.err + ended.out:
         return "a traceback"
-    if ended.code == 0:
+    if ended.code == 0 or (ended.code == 1 and "\nfailed: " in ended.err):  # jobs of a sweep, with a line for each
         return None
     if ended.code != 2:
         return f"exit code {ended.code}"

@@ -67,7 +67,7 @@ def test_a_sweep_of_nine_methods_survives_twenty_kills(
             time.sleep(0.01)  # each fourth one may come before anything is done
         time.sleep(moments.uniform(0, 1))
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
         time.sleep(0.5)  # for the kernel to free the locks of all processes
     ended(sweep(tmp_path, *LAUNCHERS[launcher]))
     assert folders(tmp_path).keys() == set(METHODS)

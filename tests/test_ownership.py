@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -85,6 +86,17 @@ def test_the_folder_of_another_hydra_program_is_refused(tmp_path: Path) -> None:
         in_process(*QUICK, "hydra.run.dir=mine")
     )
     assert contents(tmp_path) == before
+
+
+def test_what_a_run_leaves_that_was_killed_before_its_first_result_is_its_own(tmp_path: Path) -> None:
+    folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
+    for path in folder.iterdir():
+        if path.name not in (".hydra", ".lock"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for name in ("hnet_cl.log", ".result.part-0123456789abcdef.json"):
+        (folder / name).touch()
+    assert result_of(folder_of(in_process(*QUICK, "hydra.run.dir=r")))["status"] == "finished"
+    assert not list(folder.glob(".*.part-*"))
 
 
 @pytest.mark.parametrize("key", ["hydra.run.dir", "output_dir"])

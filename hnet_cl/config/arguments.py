@@ -111,8 +111,8 @@ def refuse_names(overrides: Sequence[str]) -> None:
         key = re.split("[@=]", override.lstrip("+~"))[0]
         if key in NAMES:
             raise UserError(
-                f"{override}: a run is called by the files that it was composed of; leave {key} out, or choose another "
-                f"{key.removesuffix('.name')} (a yaml file of your own has a name of its own)"
+                f"{shown(override)}: a run is called by the files that it was composed of; leave {key} out, or choose "
+                f"another {key.removesuffix('.name')} (a yaml file of your own has a name of its own)"
             )
 
 

@@ -130,9 +130,9 @@ class RunRecorder:
         self._versions = provenance.versions()
         self._git_commit = provenance.git_commit()
         folder.mkdir(parents=True, exist_ok=True)
+        self._write_result("running")  # first: it is what makes a folder that of a run
         self._lines = self._keep_metrics(start.losses)
         self._write_matrix()
-        self._write_result("running")
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Training of `task` starts, or continues after `iteration` iterations."""
