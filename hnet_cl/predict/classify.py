@@ -11,8 +11,8 @@ from torch import Tensor
 
 from hnet_cl.core.atomic_files import replace_file
 from hnet_cl.core.plain_text import csv_text
-from hnet_cl.predict.cli import COLUMNS, Options
 from hnet_cl.predict.inputs import Form, Inputs, Problem, read
+from hnet_cl.predict.options import COLUMNS, Options
 from hnet_cl.predict.trained import Trained, load
 
 

@@ -28,8 +28,9 @@ from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.resolvers import plain
 from hnet_cl.datasets.mnist import load_mnist
 from hnet_cl.predict import classify, inputs
-from hnet_cl.predict.cli import main, parse
+from hnet_cl.predict.cli import main
 from hnet_cl.predict.inputs import Form, Inputs
+from hnet_cl.predict.options import parse
 from hnet_cl.targets.mlp import MLP
 
 SMALL = (

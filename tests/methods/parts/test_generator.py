@@ -105,7 +105,9 @@ def test_the_size_of_a_block_is_only_a_matter_of_speed(method: str, monkeypatch:
     found = []
     for block in (1, 40):
         monkeypatch.setattr(module, "BLOCK", block)
-        monkeypatch.setattr(f"hnet_cl.methods.{'generated' if method == 'hnet_r' else 'plain'}_decoder.BLOCK", block)
+        monkeypatch.setattr(
+            f"hnet_cl.methods.parts.{'generated' if method == 'hnet_r' else 'plain'}_decoder.BLOCK", block
+        )
         made.begin_task(BENCHMARK.tasks)
         drawn = torch.stack([made.generator.replay(100).inputs for _ in range(40)])
         found.append(torch.stack([drawn.mean((0, 1)), drawn.std((0, 1))]))

@@ -1,0 +1,107 @@
+"""From words to options. Imports nothing heavy."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
+from hnet_cl.core.suggest import nearest
+
+KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust")
+COLUMNS = ("file", "label", "task", "confidence")  # of every table of answers; some have more
+EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the words say; `task` counts from 1, and without `batch_size` the run's own is taken."""
+
+    run: Path
+    inputs: Sequence[Path]
+    task: int | None
+    output: Path | None
+    batch_size: int | None
+    device: str
+    trusted: Sequence[str]
+
+
+def parse(words: Sequence[str]) -> Options:
+    """The options that key=value words give.
+
+    Raises:
+        UserError: a word, key or value is wrong, or one is missing.
+    """
+    given: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"{shown(word)}: cannot be read as KEY=VALUE; for example: {EXAMPLE}")
+        if key not in KEYS:
+            raise UserError(f"{shown(key)}: no such key{nearest(key, KEYS)}")
+        if key in given and key != "input":
+            raise UserError(f"{key}: is given twice")
+        given.setdefault(key, []).append(at_home(value))
+    for key in ("run", "input"):
+        if not any(given.get(key, [])):
+            raise UserError(f"{key}: is missing; for example: {EXAMPLE}")
+    values = {key: found[0] for key, found in given.items()}
+    device = values.get("device", "cpu")
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device={shown(device)}: give cpu or cuda")
+    return Options(
+        run=Path(values["run"]),
+        inputs=[path for text in given["input"] for path in _paths(text)],
+        task=_positive("task", values),
+        output=_output(values),
+        batch_size=_positive("batch_size", values),
+        device=device,
+        trusted=_trusted(values),
+    )
+
+
+def _paths(text: str) -> list[Path]:
+    """One path or several with commas between them; a path that exists may have commas itself."""
+    with contextlib.suppress(OSError):  # a list may be longer than any name of a file
+        if Path(text).exists():
+            return [Path(text)]
+    return [Path(at_home(part)) for part in text.split(",") if part]
+
+
+def _trusted(values: Mapping[str, str]) -> list[str]:
+    if "trust" not in values:
+        return []
+    packages = values["trust"].split(",")
+    if not all(part.isidentifier() for package in packages for part in package.split(".")):
+        given = shown(values["trust"])
+        raise UserError(f"trust={given}: give packages or modules, as my_package or my_package.networks")
+    return packages
+
+
+def _positive(key: str, values: Mapping[str, str]) -> int | None:
+    if key not in values:
+        return None
+    text = values[key]
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
+        raise UserError(f"{key}={shown(text)}: give a whole number from 1 on")
+    return int(text)
+
+
+def _output(values: Mapping[str, str]) -> Path | None:
+    if "output" not in values:
+        return None
+    path = Path(values["output"])
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, or a device as /dev/null
+        raise UserError(f"output={path}: give the name of a file in a folder that exists")
+    if path.exists() and not _are_answers(path):
+        raise UserError(f"output={path}: is there already, and was not written by hnet_cl.predict; give another name")
+    return path
+
+
+def _are_answers(path: Path) -> bool:
+    """Whether a file is empty, or a table of this program's that may be replaced."""
+    with path.open("rb") as file:
+        first = file.readline(200)
+    return not first or first.startswith(",".join(COLUMNS).encode())
