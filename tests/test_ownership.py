@@ -69,7 +69,12 @@ def test_a_folder_that_is_not_a_runs_is_refused(name: str, fresh: str, mine: Pat
     assert contents(mine) == before
 
 
-@pytest.mark.parametrize("text", ["{}", "[1]", "not JSON", '{"status": "finished", "seed": 1, "config_id": "ab"}'])
+KNOWN = '{"status": "finished", "seed": 1, "config_id": "ab", "accuracy_matrix": [], '
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[1]", "not JSON", KNOWN[:-2] + "}", KNOWN + '"data": 1}', KNOWN + '"data": {}, "schema": "x"}']
+)
 def test_a_foreign_result_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "result.json").write_text(text)

@@ -30,7 +30,7 @@ WRITTEN = (  # while a run is trained, beside RESULT and what the checkpoints ar
     "events.out.tfevents.*",
 )
 EMBEDDED_DIGITS = "mnist-5k"
-KEYS = ("status", "config_id", "seed", "accuracy_matrix", "data")  # by which a result.json of ours is known
+KEYS = {"status": str, "config_id": str, "seed": int, "accuracy_matrix": list, "data": dict}  # of every result.json
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
@@ -64,7 +64,7 @@ def earlier_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | 
             )
         return None
     result = read_result(folder)
-    if result is None or any(key not in result for key in KEYS):
+    if result is None or not _is_ours(result):
         raise OccupiedError(f"{folder / RESULT}: was not written by hnet_cl; give hydra.run.dir another folder")
     if result.get("schema", 0) > SCHEMA:
         raise OccupiedError(f"{folder / RESULT}: was written by a newer version of hnet_cl; use that one")
@@ -124,6 +124,12 @@ def write_setup(folder: Path, files: Mapping[str, str]) -> None:
     (folder / SETUP).mkdir(exist_ok=True)
     for name, text in files.items():
         write_atomically(folder / SETUP / name, text)
+
+
+def _is_ours(result: Mapping[str, Any]) -> bool:
+    """Whether a result.json was written by any version of this program."""
+    known = all(isinstance(result.get(key), kind) for key, kind in KEYS.items())
+    return known and isinstance(result.get("schema", 0), int)
 
 
 def _before_results(folder: Path, name: str) -> bool:
