@@ -125,7 +125,7 @@ def _on_other_data(done: Mapping[str, Any], plan: Plan, config: Mapping[str, Any
         return False
     try:
         now = build.build_benchmark(plan, Path(config["data_dir"]), torch.device("cpu")).data
-    except UserError:  # they cannot be had any more
+    except (UserError, OSError):  # they cannot be had any more
         return False
     before = done["data"]
     if now.stand_in or (now.name, now.checksum) == (before["name"], before["checksum"]):
@@ -167,8 +167,7 @@ def execute(
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
     if config["fresh"] or _replaces_stand_in(folder, config, benchmark):
-        clear(folder)
-        checkpoints.clear()
+        clear(folder, checkpoints.clear)
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request.overrides)
@@ -231,7 +230,7 @@ def ended(recorder: RunRecorder) -> Iterator[None]:
     try:
         yield
     except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
-        recorder.interrupt(str(reason) or "interrupted")
+        recorder.interrupt(str(reason) if isinstance(reason, Interrupted) else "interrupted")
         raise
     except BaseException as error:
         recorder.fail(str(error) or type(error).__name__)

@@ -1,5 +1,6 @@
 """What all tests have in common."""
 
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -13,11 +14,12 @@ torch.set_num_threads(1)  # everything here is small: threads would only wait fo
 def same_draws() -> Iterator[None]:
     """Every test starts from the same state of torch's global generator and leaves no trace in it.
 
-    What a run sets for its whole process is set back: number of threads, and denormal numbers as zero.
+    What a run sets for its whole process is set back: number of threads, denormal numbers as zero, level of logging.
     """
-    threads = torch.get_num_threads()
+    threads, level = torch.get_num_threads(), logging.getLogger().level
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
+    logging.getLogger().setLevel(level)

@@ -6,7 +6,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from hnet_cl.config.arguments import SWEEP
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
@@ -39,7 +38,7 @@ def prepared(arguments: Sequence[str]) -> list[str]:
                 lines.append(str(error))
     if lines:
         raise UserError("\n".join(dict.fromkeys(lines)))
-    sweeping = SWEEP in arguments and any(map(groups.swept, read.values()))
+    sweeping = any("multirun" in argument.lower() for argument in arguments) and any(map(groups.swept, read.values()))
     return [
         _prepared(read[number], argument, groups, sweeping) if number in read else argument
         for number, argument in enumerate(arguments)

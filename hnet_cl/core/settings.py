@@ -34,7 +34,7 @@ class Settings(BaseModel):
         self._path = path
         for field in type(self).model_fields:
             if isinstance(inner := getattr(self, field), Settings):
-                inner.place(self.key(field))
+                Settings.place(inner, Settings.key(self, field))  # a user's field may have either name
 
     @model_validator(mode="before")
     @classmethod

@@ -168,7 +168,7 @@ class Interruption:
         asked, wait = 0, None
         while True:
             if not select.select([reading], [], [], wait)[0]:
-                if self._put_off and self._pending is not None:
+                if self._put_off and self._pending is not None and not self._repeats:
                     self._send(self._pending)
                 continue
             wait = RETRY_S

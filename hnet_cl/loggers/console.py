@@ -17,10 +17,10 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from hnet_cl.results.metrics import Matrix
+from hnet_cl.results.run_folder import EMBEDDED_DIGITS
 
 WHOLE_MATRIX_UP_TO = 12  # tasks; beyond, only the diagonal and the last row are printed
 BLOCK = 20  # tasks under each other when many are listed
-EMBEDDED_DATA = "mnist-5k"
 
 
 class _RateColumn(ProgressColumn):
@@ -141,9 +141,9 @@ def print_summary(
     console.print(f"\nAccuracy on each task in % (data: {data_name})", markup=False, highlight=False)
     console.print(table)
     console.print(_metrics_table(metrics))
-    if data_name.startswith(EMBEDDED_DATA):
+    if data_name.startswith(EMBEDDED_DIGITS):
         console.print(
-            f"Warning: the data are {EMBEDDED_DATA}, 5,000 digits instead of MNIST's 70,000: "
+            f"Warning: the data are {EMBEDDED_DIGITS}, 5,000 digits instead of MNIST's 70,000: "
             "results are not comparable with published ones.",
             style="bold yellow",
             highlight=False,

@@ -13,7 +13,7 @@ from hnet_cl.build import build_device, build_learner
 from hnet_cl.config.check import Plan, check
 from hnet_cl.config.resolvers import read_config
 from hnet_cl.core.config_hash import config_id
-from hnet_cl.core.errors import UntrustedError, UserError
+from hnet_cl.core.errors import UntrustedError, UserError, first_line
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.run_folder import RESULT, read_result
@@ -116,7 +116,7 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
     try:
         learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
     except (UserError, RuntimeError, MemoryError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error).partition("; debug=true")[0]
         raise UserError(f"{folder}: its learner cannot be built ({reason}); {AGAIN}") from error
     restored = Checkpoints(folder, owner(config_id(config), facts.data.model_dump())).restore(learner)
     learned, named = restored.start.task, len(facts.tasks)
@@ -128,9 +128,9 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
-    """The configuration on another device."""
+    """The configuration on another device, with as many threads as there are here."""
     own = config.get("device")
-    settings = {**own, "type": device, "graph": False} if isinstance(own, Mapping) else own
+    settings = {**own, "type": device, "threads": None, "graph": False} if isinstance(own, Mapping) else own
     return check({**config, "device": settings}, trusted)
 
 

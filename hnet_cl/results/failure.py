@@ -11,15 +11,17 @@ from typing import Any
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
+from hnet_cl.core.locking import locked
 from hnet_cl.results import metrics, provenance
-from hnet_cl.results.run_folder import RESULT, SCHEMA, earlier_result
+from hnet_cl.results.run_folder import LOCKS, RESULT, SCHEMA, earlier_result
 
 
 def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:
     """Says in result.json that the run failed, and why, so that whoever counts runs counts this one.
 
     Results of an earlier part of the run stay, and a finished run stays finished: what failed then is only its
-    repetition. A folder of somebody else is left alone. Raises no OSError, as there is an error to be told already.
+    repetition. A folder of somebody else, or with another process at work, is left alone. Raises no OSError, as there
+    is an error to be told already.
 
     Args:
         folder: the run folder; made if missing.
@@ -28,12 +30,14 @@ def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[
         error: the reason in one line.
     """
     with contextlib.suppress(OSError, OccupiedError):
-        result = earlier_result(folder, config) or _nothing_done(config, overrides)
-        if result["status"] == "finished":
-            return
-        text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
+        earlier_result(folder, config)  # before anything is written there
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / RESULT, text + "\n")
+        with locked(folder / LOCKS[0]):
+            result = earlier_result(folder, config) or _nothing_done(config, overrides)
+            if result["status"] == "finished":
+                return
+            text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
+            write_atomically(folder / RESULT, text + "\n")
 
 
 def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Nothing else in a folder is ever replaced or removed, whatever its name.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,7 @@ def settled(result: Mapping[str, Any]) -> bool:
     no other stand-in than these digits.
     """
     data = result["data"]
-    return bool(data.get("fixed", data.get("name") != EMBEDDED_DIGITS))
+    return bool(data.get("fixed", not str(data.get("name")).startswith(EMBEDDED_DIGITS)))
 
 
 def on_stand_in(result: Mapping[str, Any]) -> bool:
@@ -105,15 +105,17 @@ def on_stand_in(result: Mapping[str, Any]) -> bool:
     return bool(data.get("stand_in", not settled(result)))
 
 
-def clear(folder: Path) -> None:
+def clear(folder: Path, clear_checkpoints: Callable[[], None]) -> None:
     """Removes what an earlier part of the run wrote, but for its log and, until it is replaced, its result.json.
 
-    That no longer says "finished" then, so that a kill in between is nothing but an interruption.
+    That no longer says "finished" then, and checkpoints, which a run would go on from, go first: a kill in between
+    costs nothing else.
     """
     result = read_result(folder)
     if result is not None:
         text = json.dumps(result | {"status": "running", "error": "is started anew"}, indent=2, ensure_ascii=False)
         write_atomically(folder / RESULT, text + "\n")
+    clear_checkpoints()
     for path in folder.iterdir():
         if any(fnmatch(path.name, pattern) for pattern in WRITTEN) and not path.is_dir():
             path.unlink()

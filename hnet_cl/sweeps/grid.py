@@ -10,10 +10,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.composing import compose_all
-from hnet_cl.sweeps.jobs import Outcome, finish
+from hnet_cl.sweeps.jobs import Outcome, by_folder, finish
 from hnet_cl.sweeps.launchers import make_launcher
 from hnet_cl.sweeps.summary import conclude
 
@@ -56,7 +57,9 @@ class GridSweeper(Sweeper):
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
         combinations = [combination for batch in batches for combination in batch]
-        jobs = iter(check_jobs(compose_all(self._loader, self._config, combinations)))
+        checked = check_jobs(compose_all(self._loader, self._config, combinations))
+        by_folder(checked)
+        jobs = iter(checked)
         start_folder(self._config)
         outcomes: list[Outcome] = []
         for batch in batches:
@@ -69,7 +72,9 @@ def start_folder(config: DictConfig) -> None:
     """Makes the folder of all runs and keeps the sweep's configuration in it, as Hydra's own sweepers do."""
     folder = Path(config.hydra.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, folder / "multirun.yaml")
+    path = folder / "multirun.yaml"
+    if not path.exists() or b"hnet_cl" in path.read_bytes():  # else it is another program's
+        write_atomically(path, OmegaConf.to_yaml(config))
 
 
 def _no_intervals(overrides: Sequence[Override]) -> None:

@@ -127,7 +127,7 @@ def finish(
     Raises:
         UserError: several jobs that are not the same run share a folder; nothing has run.
     """
-    wanted = _by_folder([job for job in jobs if isinstance(job, Job)])
+    wanted = by_folder([job for job in jobs if isinstance(job, Job)])
     ended = {folder: earlier for folder, job in wanted.items() if (earlier := _earlier(job))}
 
     def launch(missing: list[Job]) -> None:
@@ -143,7 +143,12 @@ def finish(
     return [ended[job.folder] if isinstance(job, Job) else job for job in jobs]
 
 
-def _by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
+def by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
+    """The jobs by their run folders; of several that are the same run the first.
+
+    Raises:
+        UserError: different runs share a folder.
+    """
     wanted: dict[Path, Job] = {}
     for job in jobs:
         other = wanted.setdefault(job.folder, job)

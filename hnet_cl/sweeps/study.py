@@ -85,7 +85,7 @@ class SharedStudy:
             if time.monotonic() > until:  # as one that was killed before its first sign
                 for trial in silent:
                     self._close(trial.number)
-            time.sleep(min(self._settings.heartbeat / 4, 1.0))
+            sleep(min(self._settings.heartbeat / 4, 1.0))
             self._close_dead()
 
     def ask(self, at_most: int) -> list[tuple[Trial, list[str]]]:
@@ -246,7 +246,7 @@ def open_storage(url: str, heartbeat: int | None = None) -> RDBStorage:
             reason = " ".join(str(error).split())
             if not isinstance(error, DBAPIError):
                 break
-        time.sleep(wait)  # another process may be making the tables at the same moment
+        sleep(wait)  # another process may be making the tables at the same moment
     raise UserError(f"hydra.sweeper.storage={url}: cannot be opened ({reason})")
 
 

@@ -32,7 +32,9 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
     """
     size = min(batch_size, EXAMPLES)
     small = [_small(task) for task in tasks[:TASKS]]
-    inputs, _ = small[0].test.batch(slice(None))
+    tested, _ = small[0].test.batch(slice(None))
+    index = torch.arange(size) % len(small[0].train)  # a batch may hold an example twice
+    trained, _ = small[0].train.batch(index.to(tested.device))
     with seeded(0, "rehearsal"):
         learner = make_learner()
     method, settings, setup = type(learner), learner.settings, learner.setup
@@ -47,7 +49,7 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
     with seeded(setup.seed, "rehearsal"):
         learner = method(settings, replace(setup, make_target=make_target)).to(setup.device)
         for num_outputs, name in names.items():
-            check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, inputs, size, name)
+            check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, trained, tested, name)
         at = f"method._target_={path_of(method)} with {' and '.join(set(names.values()))}"
         check_learner(learner, small, size, at)
 
@@ -67,18 +69,18 @@ def _small(task: Task) -> Task:
     return replace(task, train=few["train"], test=few["test"])
 
 
-def check_network(network: nn.Module, num_outputs: int, inputs: Tensor, size: int, at: str) -> None:
-    """Passes inputs (b, *in_shape) through a network of `num_outputs` outputs in training and in evaluation mode.
+def check_network(network: nn.Module, num_outputs: int, learned: Tensor, tested: Tensor, at: str) -> None:
+    """Passes inputs (b, *in_shape) through a network of `num_outputs` outputs, in training and in evaluation mode.
 
     Raises:
         UserError: what comes out are no logits (b, num_outputs).
     """
-    trained = _logits(network.train(), "training", num_outputs, inputs[:size], at)
+    trained = _logits(network.train(), "training", num_outputs, learned, at)
     learns = trained.requires_grad
     require(learns, at, "its outputs have no gradient", "outputs that depend on its parameters, not detached from them")
     with torch.no_grad():
-        for number in range(len(inputs), 0, -1):  # the last batch of a test may hold a single example
-            _logits(network.eval(), "evaluation", num_outputs, inputs[:number], at)
+        for number in range(len(tested), 0, -1):  # the last batch of a test may hold a single example
+            _logits(network.eval(), "evaluation", num_outputs, tested[:number], at)
 
 
 def _logits(network: nn.Module, mode: str, num_outputs: int, inputs: Tensor, at: str) -> Tensor:
