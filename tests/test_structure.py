@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": {"core", "benchmarks.base", "datasets.identity", "methods.base", "methods.parts.network"},
     "results": {"core"},
-    "loggers": {"core", "results.metrics"},
+    "loggers": {"core", "results.metrics", "results.run_folder"},
     "sweeps": {"core", "config", "results"},
     "report": {"core", "loggers.pictures", "results.metrics", "results.run_folder"},
     "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
