@@ -1,7 +1,9 @@
 """What all tests have in common."""
 
 import logging
+import signal
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 import torch
@@ -23,3 +25,17 @@ def same_draws() -> Iterator[None]:
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
     logging.getLogger().setLevel(level)
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    """Whatever never ends fails."""
+
+    def late(*_: object) -> NoReturn:
+        raise AssertionError("it does not end")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

@@ -1,28 +1,13 @@
 """Files that may be a stranger's: known at once for what they are, and never larger inside than outside."""
 
 import os
-import signal
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from hnet_cl.core.regular_files import open_regular, parse_json, parse_yaml, read_regular, yaml_scalars
 
-
-@pytest.fixture(autouse=True)
-def no_waiting() -> Iterator[None]:
-    """Whatever never ends fails."""
-
-    def late(*_: object) -> NoReturn:
-        raise AssertionError("it does not end")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "zeros", "folder"])

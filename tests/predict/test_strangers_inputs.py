@@ -2,14 +2,12 @@
 
 import io
 import os
-import signal
 import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,18 +22,7 @@ FORM = Form((1, 28, 28), KINDS, ())
 DIGITS = (torch.rand(6, 28, 28, generator=torch.Generator().manual_seed(1)) * 255).to(torch.uint8).numpy()
 
 
-@pytest.fixture(autouse=True)
-def no_waiting() -> Iterator[None]:
-    """Whatever never ends fails."""
-
-    def late(*_: object) -> NoReturn:
-        raise AssertionError("it does not end")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 def values(path: Path) -> np.ndarray:

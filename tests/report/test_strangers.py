@@ -4,11 +4,9 @@ import csv
 import io
 import json
 import os
-import signal
-from collections.abc import Iterator
 from functools import reduce
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from fake_runs import readable, write_config, write_run
@@ -16,19 +14,7 @@ from fake_runs import readable, write_config, write_run
 from hnet_cl.report.cli import main
 from hnet_cl.report.runs import read_runs
 
-
-@pytest.fixture(autouse=True)
-def no_waiting() -> Iterator[None]:
-    """Whatever never ends fails."""
-
-    def late(*_: object) -> NoReturn:
-        raise AssertionError("it does not end")
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(20)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_waiting")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "zeros", "huge"])
