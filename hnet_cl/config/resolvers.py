@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from hnet_cl.core.config_hash import config_id
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
@@ -74,7 +74,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a configuration ({error.strerror})") from error
     except (ValueError, YAMLError, OmegaConfBaseException) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise UserError(f"{path}: cannot be read as a configuration ({reason})") from error
 
 

@@ -19,6 +19,8 @@ from yaml.events import (
     SequenceStartEvent,
 )
 
+from hnet_cl.core.errors import first_line
+
 try:
     from yaml import CSafeLoader as Loader  # ten times as fast, where PyYAML was built with it
 except ImportError:  # pragma: no cover
@@ -94,7 +96,7 @@ def parse_yaml(content: bytes) -> Any:
     try:
         value = load(content, Loader)
     except (YAMLError, RecursionError) as error:
-        raise ValueError(_first_line(error)) from error
+        raise ValueError(first_line(error)[:KEY]) from error
     _check_tree(value)
     return value
 
@@ -109,7 +111,7 @@ def yaml_scalars(content: bytes) -> list[str]:
     try:
         return list(_scalars(content))
     except YAMLError as error:
-        raise ValueError(_first_line(error)) from error
+        raise ValueError(first_line(error)[:KEY]) from error
 
 
 def _scalars(content: bytes) -> Iterator[str]:
@@ -142,7 +144,3 @@ def _check_tree(value: Any) -> None:
         if not level:
             return
     raise ValueError(f"is nested more than {DEPTH} deep")
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:KEY]

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import ImageKind
+from hnet_cl.core.errors import first_line
 from hnet_cl.core.plain_text import printable
 from hnet_cl.core.regular_files import open_regular, read_regular
 from hnet_cl.core.tensor_files import ContentError, load_tensor
@@ -139,7 +140,7 @@ def _decode(path: Path, form: Form) -> Tensor:
     except Exception as error:  # whatever a damaged file leads a decoder to
         if isinstance(error, OSError) and error.strerror:
             raise _UnusableError(f"cannot be read ({error.strerror})") from error
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         raise _UnusableError(f"is damaged or cut short ({reason})") from error
 
 

@@ -19,7 +19,7 @@ import torch
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.capacity import memory_limit
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.core.regular_files import read_regular
 from hnet_cl.core.tensor_files import ContentError, load_plain
 from hnet_cl.methods.base import Learner
@@ -126,7 +126,7 @@ class Checkpoints:
             try:
                 restored = self._load(file, files, learner)
             except (_UnusableError, RuntimeError, LookupError, TypeError, ValueError, MemoryError) as error:
-                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+                reason = first_line(error)
                 problems.append(f"{self.folder / file.name}: checkpoint cannot be used ({reason})")
             else:
                 return Restored(*restored, problems)
