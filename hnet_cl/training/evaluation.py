@@ -58,6 +58,6 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
     if number := undefined.item():
         raise UserError(
             f"training diverged: {number} of {len(task.test)} answers to test examples of {task.name} rest on numbers "
-            f"that are NaN or infinite, after {learner.latest + 1} tasks; use a smaller training.lr or method weight"
+            f"that are NaN or infinite, after task {learner.latest + 1}; use a smaller training.lr or method weight"
         )
     return correct.item() / len(task.test), inferred

@@ -111,7 +111,7 @@ def test_answers_that_rest_on_nan_are_no_accuracy(method: str, scenario: str, va
     assert 0 < number < 40
     made = learner(method, benchmark, scenario, target=brittle(value))
     line = (
-        rf"^training diverged: {number} of 40 answers to test examples of blobs 0 rest on .* after 1 tasks; use a smal"
+        rf"^training diverged: {number} of 40 answers to test examples of blobs 0 rest on .* after task 1; use a smal"
     )
     with pytest.raises(UserError, match=line):
         list(rows_of(made, benchmark.tasks, training(iterations=1), 1, []))
@@ -134,7 +134,7 @@ def test_a_network_that_is_not_chosen_must_be_sound_too() -> None:
     assert evaluate(made, benchmark.tasks, 1, 100).inferred
     with torch.no_grad():
         made.hypernetwork.task_embeddings[0].fill_(torch.nan)  # type: ignore[operator]
-    with pytest.raises(UserError, match=r"40 of 40 answers to test examples of blobs 0 rest on .* after 2 tasks"):
+    with pytest.raises(UserError, match=r"40 of 40 answers to test examples of blobs 0 rest on .* after task 2"):
         evaluate(made, benchmark.tasks, 1, 100)
 
 

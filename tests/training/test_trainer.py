@@ -333,12 +333,12 @@ def test_a_generator_whose_samples_are_nan_ends_the_run(method: str) -> None:
     images = made.generator.images
     made.generator.images = lambda outputs: images(outputs) / 0
     with pytest.raises(
-        UserError, match=r"^training of the generator, whose samples are NaN or infinite, has diverged after 1"
+        UserError, match=r"^training of the generator, whose samples are NaN or infinite, has diverged after task 1"
     ):
         made.report()
     made.generator.images = images
     generator = made.settings.generator
     hot = generator.model_copy(update={"judge": generator.judge.model_copy(update={"lr": 1e36})})
     made.settings = made.settings.model_copy(update={"generator": hot})
-    with pytest.raises(UserError, match=r"^training of the judge has diverged after 1 tasks; use .*judge\.lr"):
+    with pytest.raises(UserError, match=r"^training of the judge has diverged after task 1; use .*judge\.lr"):
         made.report()

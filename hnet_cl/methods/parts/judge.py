@@ -70,7 +70,7 @@ class Judge:
         if not logits.isfinite().all():
             what = "the judge" if inputs.isfinite().all() else "the generator, whose samples are NaN or infinite,"
             raise UserError(
-                f"training of {what} has diverged after {len(self.learner.tasks)} tasks; use a smaller training.lr, "
+                f"training of {what} has diverged after task {len(self.learner.tasks)}; use a smaller training.lr, "
                 "method.generator.judge.lr or method weight"
             )
         probability, output = logits.softmax(1).max(1)
