@@ -40,7 +40,7 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of that name is a temporary one of `replace_file`."""
+    """Tells whether a file of that name is a temporary one of `replace_file`."""
     return re.fullmatch(rf"\..+{re.escape(_PART)}[0-9a-f]{{{_DIGITS}}}(\.[^.]*)?", name) is not None
 
 
@@ -65,7 +65,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def at_home(path: str) -> str:
-    """The path with the user's home for a leading ~, as a shell reads it: also where no shell has, as in KEY=~/x."""
+    """Expands a leading ~ to the user's home as a shell does: also where no shell has, as in KEY=~/x."""
     try:
         return str(Path(path).expanduser()) if path.startswith("~") else path
     except RuntimeError:  # nobody has that name
@@ -74,7 +74,7 @@ def at_home(path: str) -> str:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Inside, an OSError that names no file, as those of writing and locking, gets the name of this one."""
+    """Adds the name of this file to an OSError that names none, as those of writing and locking."""
     try:
         yield
     except OSError as error:
@@ -96,12 +96,12 @@ _REMEDIES = (
 
 
 def refusal(error: OSError) -> str:
-    """One line on what the system refused, and what to do."""
+    """Returns one line on what the system refused, and what to do."""
     return f"{refused(error)}; {_REMEDIES.get(error.errno or 0, 'check output_dir and data_dir')}"
 
 
 def refused(error: OSError) -> str:
-    """What the system refused: the file, or both of a renaming, and why."""
+    """Names what the system refused: the file, or both of a renaming, and why."""
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     place = " -> ".join(map(shown, names))
     reason = " ".join((error.strerror or str(error) or type(error).__name__).split())

@@ -29,7 +29,7 @@ def memory_limit() -> int:
 
 
 def _machine() -> int:
-    """Memory with swap, or what there can be of it where nobody says."""
+    """Returns memory with swap in bytes, or an upper bound where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
@@ -79,7 +79,7 @@ _UNITS = {"GB": 10**9, "TB": 10**12, "PB": 10**15, "EB": 10**18}
 
 
 def largest_of(settings: Any, key: str) -> str:
-    """The setting below `key` that says the largest number, as key=value: what most likely makes a thing too large."""
+    """Finds the setting below `key` with the largest number, as key=value: what most likely makes a thing too large."""
     found = max(_numbers(settings, key), key=lambda entry: entry[0], default=None)
     return key if found is None else f"{found[1]}={found[2]}"
 
@@ -94,7 +94,7 @@ def _numbers(settings: Any, key: str) -> Iterator[tuple[float, str, Any]]:
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """One line for an error that says there is no memory left; None for any other error."""
+    """Returns one line for an error that says there is no memory left; None for any other error."""
     text = " ".join(str(error).split())
     short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     if not short and not (isinstance(error, RuntimeError) and any(words in text.lower() for words in _SAYS_SO)):
@@ -104,7 +104,7 @@ def out_of_memory(error: BaseException) -> str | None:
 
 
 def told_in_one_line(turns: Callable[P, Generator[None, None, Result]]) -> Callable[P, Generator[None, None, Result]]:
-    """A function that works in turns as before, but says in one line (a UserError) that it ran out of memory."""
+    """Wraps a generator function so that it reports running out of memory in one line (a UserError)."""
 
     @wraps(turns)
     def told(*args: P.args, **kwargs: P.kwargs) -> Generator[None, None, Result]:

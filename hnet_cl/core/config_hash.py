@@ -59,7 +59,7 @@ def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -
 
 
 def without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """The configuration without some keys, which may be dotted."""
+    """Returns the configuration without some keys, which may be dotted."""
     inner = {key: [k.removeprefix(f"{key}.") for k in keys if k.startswith(f"{key}.")] for key in config}
     return {
         key: without(value, inner[key]) if inner[key] and isinstance(value, Mapping) else value
@@ -69,12 +69,12 @@ def without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def is_below(key: str, parents: Iterable[str]) -> bool:
-    """Whether a dotted key is one of `parents` or inside of one."""
+    """Tells whether a dotted key is one of `parents` or inside of one."""
     return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 
 def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """What of a configuration counts."""
+    """Returns the part of a configuration that counts."""
     found: dict[str, Any] = {}
     for key, value in node.items():
         path = f"{prefix}{key}"
@@ -85,7 +85,7 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
 
 
 def _number(value: Any) -> Any:
-    """1 and 1.0 are the same setting."""
+    """Makes 1 and 1.0 the same setting."""
     if isinstance(value, list):
         return [_number(item) for item in value]
     if isinstance(value, Mapping):

@@ -35,10 +35,10 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """What shells say of a process that a signal ended."""
+        """Returns the exit code by which shells report that a signal ended a process."""
         return 128 + self.signum
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, without what it says below; its class if it says nothing."""
+    """Returns the first line of an error's message; its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

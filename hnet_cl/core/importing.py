@@ -12,7 +12,7 @@ from hnet_cl.core.errors import Interrupted, UserError
 
 
 def import_named(path: str, key: str) -> Any:
-    """What the dotted path names; `key` is where the user wrote it.
+    """Imports what the dotted path names; `key` is where the user wrote it.
 
     Raises:
         UserError: it cannot be imported, whatever its module raises.
@@ -30,7 +30,7 @@ def import_named(path: str, key: str) -> Any:
 
 
 def heal_torchvision() -> None:
-    """From here on `import torchvision` works beside a torch that cannot load its compiled operators.
+    """Makes `import torchvision` work beside a torch that cannot load its compiled operators.
 
     A torchvision built for CUDA beside a torch for CPU only (what a registry's default wheels give on a machine
     without a GPU) stops at its import with `operator torchvision::nms does not exist`. Only the module
@@ -52,4 +52,4 @@ class _EmptyRegistrations(MetaPathFinder, Loader):
         return None if hasattr(torch.ops.torchvision, "nms") else ModuleSpec(name, self)
 
     def exec_module(self, module: ModuleType) -> None:
-        """It stays empty."""
+        """Leaves it empty."""

@@ -20,7 +20,7 @@ log = logging.getLogger("hnet_cl")
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Inside, the file `path` is locked for this process. The lock ends with the process, however that ends.
+    """Locks the file `path` for this process. The lock ends with the process, however that ends.
 
     Some network drives refuse to lock files. There a file MARKER beside it is the lock, and names the process that has
     it: one of this machine that is no longer there does not count, one of another machine always does.

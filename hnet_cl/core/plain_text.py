@@ -15,14 +15,14 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)|-", re.
 
 
 def printable(text: str) -> str:
-    r"""The text in one line, with what a terminal would obey or cannot show written as in Python, e.g. `\n`."""
+    r"""Returns the text in one line, with what a terminal would obey or cannot show written as in Python, e.g. `\n`."""
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char for char in text
     )
 
 
 def shown(value: object) -> str:
-    """A value as a line can show it, in the words of YAML: `printable`, and cut if it is long."""
+    """Shows a value in one line, in the words of YAML: `printable`, and cut if it is long."""
     words: dict[object, str] = {None: "null", True: "true", False: "false"}
     text = printable(words[value] if value is None or isinstance(value, bool) else str(value))
     return text if len(text) <= LONG else f"{text[: LONG // 2]}[...]{text[-LONG // 4 :]}"

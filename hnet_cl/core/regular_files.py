@@ -58,7 +58,7 @@ def _require_regular(path: Path, mode: int) -> None:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """The content of a regular file, as far as it went when it was opened.
+    """Reads a regular file, as far as it went when it was opened.
 
     Raises:
         OSError: as `open_regular`; or it has more than `limit` bytes.
@@ -71,7 +71,7 @@ def read_regular(path: Path, limit: int) -> bytes:
 
 
 def parse_json(content: bytes) -> Any:
-    """The value that JSON text says.
+    """Parses JSON text.
 
     Raises:
         ValueError: it is no JSON, or too deep, or has keys that are too long to be shown or cannot be.
@@ -87,7 +87,7 @@ def parse_json(content: bytes) -> Any:
 
 
 def parse_yaml(content: bytes) -> Any:
-    """The value that a YAML document says.
+    """Parses a YAML document.
 
     Raises:
         ValueError: as `yaml_scalars`; or a tag asks for what is no plain value; or keys are as in `parse_json`.
@@ -102,7 +102,7 @@ def parse_yaml(content: bytes) -> Any:
 
 
 def yaml_scalars(content: bytes) -> list[str]:
-    """The texts of all keys and values of a YAML document, of which nothing is built yet.
+    """Yields the texts of all keys and values of a YAML document without building any of them.
 
     Raises:
         ValueError: it is no YAML, too large or too deep, or it refers to parts of itself, which can stand for more than

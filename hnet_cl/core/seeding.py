@@ -9,19 +9,19 @@ from torch import Tensor
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """A 63-bit seed for the stream `names` (without slashes) of `seed`; distinct ones give unrelated streams."""
+    """Derives a 63-bit seed for the stream `names` (no slashes) of `seed`; distinct ones give unrelated streams."""
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def stream(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator of its own for the stream `names`, the same for every method with that seed; devices differ."""
+    """Makes a generator for the stream `names`, the same for every method with that seed; devices differ."""
     return torch.Generator(device).manual_seed(derive_seed(seed, *names))
 
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Inside, torch's global generators are the stream `names`; outside they go on as if nothing happened."""
+    """Puts the stream `names` in place of torch's global generators; outside they go on as if nothing happened."""
     with OwnRandomness(seed, *names):
         yield
 

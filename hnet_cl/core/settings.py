@@ -26,7 +26,7 @@ class Settings(BaseModel):
     _path: str = PrivateAttr(default="")
 
     def key(self, field: str) -> str:
-        """The key of a field, as a user types it; a part of a component does not know where in it it stands."""
+        """Returns the key of a field as a user types it; a part of a component does not know where it stands."""
         return f"{self._path}.{field}".lstrip(".")
 
     def place(self, path: str = "") -> None:
@@ -42,7 +42,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _words_that_yaml_takes_for_booleans(cls, values: Any) -> Any:
-        """The choice `true` among others is meant where it is typed without quotes."""
+        """Reads an unquoted `true` as the choice of that name where there is one."""
         if not isinstance(values, Mapping):
             return values
         fields = cls.model_fields
@@ -51,7 +51,7 @@ class Settings(BaseModel):
 
 
 def beyond_bounds(values: Any, key: str = "") -> Iterator[str]:
-    """A line for every number or list in a configuration, at any depth, that is too large for any setting at all.
+    """Yields a line for every number or list in a configuration, at any depth, too large for any setting at all.
 
     Components bound their own settings more narrowly where they can; this is for all others, whoever wrote them.
     """

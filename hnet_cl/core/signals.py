@@ -86,15 +86,15 @@ class Interruption:
 
     @property
     def pending(self) -> bool:
-        """Whether a signal waits for `release`."""
+        """Tells whether a signal waits for `release`."""
         return self._pending is not None
 
     def hold(self) -> None:
-        """From here on signals wait."""
+        """Makes signals wait from here on."""
         self._held = True
 
     def release(self) -> None:
-        """A signal that waits takes effect, and later ones no longer wait.
+        """Lets a waiting signal take effect, and later ones no longer wait.
 
         Raises:
             Interrupted: one did, and no job scheduler has a handler for it.
@@ -103,7 +103,7 @@ class Interruption:
         self.answer()
 
     def answer(self) -> None:
-        """A signal that waits takes effect.
+        """Lets a waiting signal take effect.
 
         Raises:
             Interrupted: as `release`.
@@ -113,7 +113,7 @@ class Interruption:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Inside, signals do not wait: for what may take long and can be stopped anywhere. They are held afterwards."""
+        """Lets signals through inside, for what may take long and can be stopped anywhere. They are held afterwards."""
         self.release()
         try:
             yield
@@ -121,13 +121,13 @@ class Interruption:
             self.hold()
 
     def request(self, signum: int) -> None:
-        """From another thread: asks the process to end, as the signal would; no job scheduler is asked."""
+        """Asks the process to end, as the signal would, from another thread; no job scheduler is asked."""
         self._requested = True
         self._send(signum)
 
     @contextmanager
     def passed_on(self) -> Iterator[None]:
-        """Inside, new processes start with signals blocked, and can unblock them when they have a `begin` of their own.
+        """Starts new processes with signals blocked; they can unblock them when they have a `begin` of their own.
 
         This one goes on to hear of them, by its thread that watches for second ones.
         """
@@ -155,7 +155,7 @@ class Interruption:
             raise Interrupted(signum, self.begun)
 
     def _scheduled(self, signum: int) -> bool:
-        """Whether a job scheduler has its own idea of what this signal means."""
+        """Tells whether a job scheduler attaches its own meaning to this signal."""
         previous = self._previous.get(signum)
         return callable(previous) and previous is not signal.default_int_handler
 
@@ -199,7 +199,7 @@ def _end_at_once(signum: int) -> NoReturn:
 
 
 def entered() -> Interruption | None:
-    """The one that this process has entered, if any."""
+    """Returns the one that this process has entered, if any."""
     for signum in ENDING:
         owner = getattr(signal.getsignal(signum), "__self__", None)
         if isinstance(owner, Interruption):
@@ -209,7 +209,7 @@ def entered() -> Interruption | None:
 
 @contextmanager
 def interruption() -> Iterator[Interruption]:
-    """The one that this process has entered, or else a new one for as long as this lasts."""
+    """Returns the one that this process has entered, or else a new one for as long as this lasts."""
     if found := entered():
         yield found
     else:
@@ -218,7 +218,7 @@ def interruption() -> Iterator[Interruption]:
 
 
 def answer() -> None:
-    """A signal that waits takes effect.
+    """Lets a waiting signal take effect.
 
     Raises:
         Interrupted: there is one.
@@ -242,7 +242,7 @@ def sleep(seconds: float) -> None:
 
 @contextmanager
 def command(program: str, otherwise: str = "") -> Iterator[Interruption]:
-    """A whole command. `Interrupted` ends it with one line, which `otherwise` completes, and the signal's exit code."""
+    """Runs a command. `Interrupted` ends it with one line, completed by `otherwise`, and the signal's exit code."""
     own = Interruption().begin()
     try:
         yield own

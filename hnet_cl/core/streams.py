@@ -33,7 +33,7 @@ def fill_closed() -> None:
 
 
 def forgive() -> None:
-    """From here on no print can fail, whatever becomes of the reader, and whatever characters he knows."""
+    """Makes every later print succeed, whatever becomes of the reader and whatever characters it can show."""
     fill_closed()
     sys.stdout, sys.stderr = _forgiving(sys.stdout), _forgiving(sys.stderr)
 

@@ -7,7 +7,7 @@ MANY = 20  # names that are too many for one line
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """An ending for «no such ...»: the most similar real name, or all of them if they are few."""
+    """Ends «no such ...»: with the most similar real name, or all of them if they are few."""
     if similar := _similar(name, names):
         return f"; did you mean {similar}?"
     listed = [other for other in names if "." not in other] if len(names) > MANY else names
@@ -15,7 +15,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def nearest_key(key: str, keys: Sequence[str]) -> str:
-    """An ending for «no such key»: of dotted keys, first those beside it count, and of these what is not shared."""
+    """Ends «no such key»: of dotted keys, first those beside it count, and of these what is not shared."""
     parent, dot, leaf = key.rpartition(".")
     keys = [name for name in keys if name != key and (not name.endswith("._target_") or leaf.startswith("_"))]
     beside = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent]
@@ -27,7 +27,7 @@ def nearest_key(key: str, keys: Sequence[str]) -> str:
 
 
 def offered(name: str, names: Sequence[str]) -> str:
-    """An ending for «no such choice»: the most similar one, if there is one, and all of them, or some of many."""
+    """Ends «no such choice»: with the most similar one, if there is one, and all of them, or some of many."""
     similar = f"did you mean {found}? " if (found := _similar(name, names)) else ""
     some = difflib.get_close_matches(name, names, n=MANY, cutoff=0) if len(names) > MANY else names
     more = f" and {len(names) - len(some)} more" if len(names) > len(some) else ""

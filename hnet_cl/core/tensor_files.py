@@ -41,7 +41,7 @@ def load_plain(file: BinaryIO) -> Any:
 
 
 def load_tensor(path: Path) -> Tensor:
-    """The one tensor that a file holds, on the CPU; it stays on the disk where the format allows that.
+    """Loads the one tensor that a file holds, on the CPU; it stays on the disk where the format allows that.
 
     Raises:
         OSError: the file cannot be opened, or is no regular file.
@@ -65,7 +65,7 @@ def load_tensor(path: Path) -> Tensor:
 
 
 def _require_stored(file: BinaryIO) -> bool:
-    """Whether the file is a zip archive, which it then is without compression and without parts that overlap."""
+    """Tells whether the file is a zip archive, and refuses compression and overlapping parts."""
     archive = file.read(len(_ZIP)) == _ZIP
     size = file.seek(0, 2)
     file.seek(0)

@@ -11,7 +11,7 @@ NAMED = 3  # jobs that a line names
 
 
 def check_jobs(jobs: Sequence[Job | Outcome]) -> list[Job]:
-    """The jobs, of which each can be composed and passes the checks that its run begins with.
+    """Returns the jobs after composing each and passing it through the checks that its run begins with.
 
     Raises:
         UserError: with a line for every mistake, which names the jobs that make it.
@@ -45,7 +45,7 @@ def _mistakes(job: Job | Outcome, passed: set[str]) -> Iterator[str]:
 
 
 def _jobs(who: Sequence[Sequence[str]], of: int, shared: set[str]) -> str:
-    """Whose mistake it is, by the overrides in which they differ from others; nothing if it is everybody's."""
+    """Names the jobs at fault by the overrides in which they differ from others; says nothing if all are."""
     if len(who) == of:
         return ""
     named = [" ".join(override for override in overrides if override not in shared) for overrides in who[:NAMED]]

@@ -23,7 +23,7 @@ class SeededLoader:
         self._latest = DictConfig({})
 
     def load_sweep_config(self, config: DictConfig, overrides: list[str]) -> DictConfig:
-        """As Hydra's loader."""
+        """Loads as Hydra's loader does."""
         seeds = [override for override in overrides if override.startswith(SEED)]
         others = [override for override in overrides if not override.startswith(SEED)]
         if others != self._others or len(seeds) != 1:
@@ -38,7 +38,7 @@ class SeededLoader:
 
 
 def compose_all(loader: ConfigLoader, config: DictConfig, combinations: Sequence[Sequence[str]]) -> list[Job | Outcome]:
-    """The jobs of these overrides, in their order; see `compose`."""
+    """Composes the jobs of these overrides, in their order; see `compose`."""
     seeded = SeededLoader(loader)
     order = sorted(range(len(combinations)), key=lambda n: [o for o in combinations[n] if not o.startswith(SEED)])
     composed = {number: compose(seeded, config, combinations[number], number) for number in order}
@@ -46,7 +46,7 @@ def compose_all(loader: ConfigLoader, config: DictConfig, combinations: Sequence
 
 
 def _depends_on_hydra(config: DictConfig) -> bool:
-    """Whether a job's folder or settings are made of what Hydra knows of the job, as its overrides in one text."""
+    """Tells whether a job's folder or settings use what Hydra knows of the job, such as its overrides as one text."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     texts = [OmegaConf.to_yaml(own), OmegaConf.to_yaml(config.hydra.sweep)]
     return any("${hydra" in text for text in texts)

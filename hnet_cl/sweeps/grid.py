@@ -32,7 +32,7 @@ class GridSweeper(Sweeper):
         self._params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra.
+        """Takes what Hydra gives to a sweeper.
 
         Raises:
             UserError: the launcher is not installed, or a setting is wrong.

@@ -45,11 +45,11 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
 
 
 def work(lifeline: Path, head: int, *job: Any) -> JobReturn:
-    """One job, in a process of the pool, or in the process `head` itself: joblib starts none for one at a time."""
+    """Runs one job in a process of the pool, or in the process `head` itself: joblib starts none for one at a time."""
     return execute_job(*job) if os.getpid() == head else worker(lifeline).do(lambda: execute_job(*job))
 
 
 @cache
 def worker(lifeline: Path) -> Worker:
-    """This process, which gets several jobs."""
+    """Returns this process as a worker that gets several jobs."""
     return Worker(lifeline)

@@ -52,11 +52,11 @@ class Job:
 
     @property
     def identity(self) -> tuple[str, Any]:
-        """What tells it from other runs."""
+        """Returns what distinguishes it from other runs."""
         return config_id(self.config), self.config["seed"]
 
     def launched_as(self) -> list[str]:
-        """The overrides that a launcher gets: they also say the folder, whatever number the launcher counts."""
+        """Returns the overrides that a launcher gets: they also fix the folder, whatever number the launcher counts."""
         return [*self.overrides, *self.for_hydra, f"hydra.sweep.subdir={quoted(self.subdir)}"]
 
 
@@ -78,7 +78,7 @@ class Outcome:
 
 
 def quoted(text: str) -> str:
-    """A text as a value of Hydra's override grammar."""
+    """Quotes a text as a value of Hydra's override grammar."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
@@ -86,13 +86,13 @@ class Loader(Protocol):
     """What composes the configuration of a job, as Hydra's ConfigLoader."""
 
     def load_sweep_config(self, config: DictConfig, overrides: list[str], /) -> DictConfig:
-        """That of a sweep, with overrides of the job."""
+        """Loads the configuration of a sweep, with overrides of the job."""
 
 
 def compose(
     loader: Loader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
 ) -> Job | Outcome:
-    """The job that these overrides make of a sweep's configuration; an Outcome if they are wrong."""
+    """Composes the job that these overrides make of a sweep's configuration; returns an Outcome if they are wrong."""
     outer = HydraConfig.instance().cfg
     try:
         refuse_names(overrides)
@@ -144,7 +144,7 @@ def finish(
 
 
 def by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
-    """The jobs by their run folders; of several that are the same run the first.
+    """Returns the jobs by their run folders; of several that are the same run, the first.
 
     Raises:
         UserError: different runs share a folder.
@@ -165,7 +165,7 @@ def by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
 
 
 def _earlier(job: Job) -> Outcome | None:
-    """What makes it needless to run the job, or impossible."""
+    """Finds what makes it needless or impossible to run the job."""
     try:
         result = finished_result(job.folder, job.config)
     except (OSError, UserError) as error:
@@ -179,7 +179,7 @@ def _finished(job: Job, result: Mapping[str, Any], earlier: bool = False) -> Out
 
 
 def _result(job: Job) -> dict[str, Any] | None:
-    """The result of a job that has finished."""
+    """Returns the result of a job that has finished."""
     with contextlib.suppress(OSError, UserError):
         return finished_result(job.folder, {**job.config, "fresh": False})
     return None
@@ -226,7 +226,7 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
 
 
 def _as_left(job: Job, before: Stamp, otherwise: str) -> Outcome:
-    """What a job's folder says of it after its launcher died."""
+    """Reads from a job's folder what became of it after its launcher died."""
     if _stamp(job) != before and (result := _result(job)):
         return _finished(job, result)
     return Outcome(job.overrides, job.folder, "failed", {}, otherwise)

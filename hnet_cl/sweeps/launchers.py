@@ -21,7 +21,7 @@ NEEDED = {
 
 
 def make_launcher(hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> Launcher:
-    """The launcher that the configuration names.
+    """Makes the launcher that the configuration names.
 
     Raises:
         UserError: it is not installed.

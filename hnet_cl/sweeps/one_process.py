@@ -38,16 +38,16 @@ class TurnTaker:
             self.end(JobStatus.FAILED, error.with_traceback(None))
 
     def end(self, status: JobStatus, value: Any) -> None:
-        """There are no more turns."""
+        """Notes that the run is over."""
         self.status, self.value, self.turns = status, value, None
 
     @property
     def over(self) -> bool:
-        """Whether it has ended."""
+        """Tells whether it has ended."""
         return self.status != JobStatus.UNKNOWN
 
     def done(self) -> JobReturn:
-        """What launchers return."""
+        """Returns what launchers return."""
         done = JobReturn()
         done.status, done.return_value = self.status, self.value
         return done
@@ -63,7 +63,7 @@ class OneProcessLauncher(Launcher):
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra.
+        """Takes what Hydra gives to a launcher.
 
         Raises:
             UserError: `n_jobs` is no number of jobs.
@@ -104,7 +104,7 @@ class OneProcessLauncher(Launcher):
         return [job.done() for job in jobs]
 
     def _begin(self, number: int, overrides: Sequence[str], shared: Interruption) -> TurnTaker:
-        """The job after its first turn, in which all is built; what that logs goes into the job's own log."""
+        """Begins a job and takes its first turn, in which all is built; what that logs goes into the job's own log."""
         log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
         with open_dict(config):

@@ -7,7 +7,7 @@ PREFIX = "hydra_plugins.hnet_cl."
 
 
 def register(*plugins: type[Plugin]) -> None:
-    """From now on `_target_: hydra_plugins.hnet_cl.<class>` in a yaml means this class.
+    """Makes `_target_: hydra_plugins.hnet_cl.<class>` in a yaml mean this class.
 
     The class keeps its own module, so that processes which unpickle it find it.
     """

@@ -58,5 +58,5 @@ class TrialReport:
 
 
 def listeners(sweeper: Mapping[str, Any], folder: Path) -> list[TrialReport]:
-    """What listens to this run beside what always does: a report, if it is a trial of a search that prunes."""
+    """Returns the listeners a run has beside the usual ones: a report, if it is a trial of a search that prunes."""
     return [TrialReport(sweeper, folder)] if sweeper.get("trial") is not None and sweeper["pruning"] else []

@@ -37,7 +37,7 @@ class RayLauncher(ray_launcher.RayLauncher):
 
 
 def wait_for(run: Any) -> JobReturn:
-    """What a job returns in the end; a failure if it died.
+    """Waits for a job and returns its outcome; a failure if it died.
 
     Raises:
         Interrupted: a signal came.

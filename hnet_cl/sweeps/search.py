@@ -34,10 +34,10 @@ class OptunaSweeper(Sweeper):
     """Bayesian search; conf/hydra/sweeper/optuna.yaml says what its settings mean."""
 
     def __init__(self, **settings: Any) -> None:
-        """Hydra gives the settings; they are read in `setup`, where mistakes in them can be told in one line."""
+        """Keeps the settings that Hydra gives; `setup` reads them, where mistakes can be reported in one line."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Called by Hydra.
+        """Takes what Hydra gives to a sweeper, and checks the settings.
 
         Raises:
             UserError: a setting is wrong, or a package is not installed.
@@ -89,7 +89,7 @@ class OptunaSweeper(Sweeper):
         return outcomes
 
     def _study(self, base: Job | Outcome, fixed: Sequence[str], space: Mapping[str, Any]) -> "SharedStudy":
-        """The study of this search: the same command finds the same one."""
+        """Opens the study of this search: the same command finds the same one."""
         from hnet_cl.sweeps.study import SharedStudy
 
         settings = self._settings
@@ -121,14 +121,14 @@ class OptunaSweeper(Sweeper):
 
 
 def _as_fixed(override: Override) -> str:
-    """An override of one value as typed, or the only one of a sweep of one."""
+    """Returns an override of one value as typed, or the only one of a sweep of one."""
     if override.is_sweep_override():
         return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
     return str(override.input_line)
 
 
 def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], running: int) -> str:
-    """The best trial: value, what was drawn, its folder, and the command that runs it again without validation."""
+    """Describes the best trial: value, what was drawn, folder, and the command that runs it without validation."""
     lines = [f"\n{running} trials run in other processes at the moment"] if running else []
     if best is None:
         return "\n".join([*lines, "\nno trial has finished"])

@@ -36,7 +36,7 @@ class SearchSettings(Settings):
 
 
 def check_search(sweeper: DictConfig) -> SearchSettings:
-    """The settings in a sweeper's configuration.
+    """Checks the settings in a sweeper's configuration.
 
     Raises:
         UserError: with one line for every mistake.

@@ -9,6 +9,6 @@ SLOT = "slot"  # what is noted at a trial
 
 
 def slot_of(trial: "Trial | FrozenTrial") -> int:
-    """The number that the trial has, from 0, in a search in which none dies or fails; those for one slot share it."""
+    """Returns a trial's number, from 0, in a search in which none dies or fails; trials of one slot share it."""
     slot: int = trial.user_attrs.get(SLOT, trial.number)
     return slot

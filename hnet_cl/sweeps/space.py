@@ -11,7 +11,7 @@ from hnet_cl.core.errors import UserError
 
 
 def search_space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:
-    """A distribution for each override that gives more than one value; keys keep a leading + or ++.
+    """Returns a distribution for each override that gives more than one value; keys keep a leading + or ++.
 
     A choice among one is none.
 

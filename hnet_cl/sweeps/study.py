@@ -89,7 +89,7 @@ class SharedStudy:
             self._close_dead()
 
     def ask(self, at_most: int) -> list[tuple[Trial, list[str]]]:
-        """The next trials to run and their overrides: fewer than `at_most` at the end, none when nothing is left.
+        """Returns the next trials to run and their overrides: fewer than `at_most` at the end, then none.
 
         Before it says none it waits until it is sure of the trials that run elsewhere: a dead one would be its own.
         """
@@ -105,7 +105,7 @@ class SharedStudy:
             sleep(self._settings.heartbeat)
 
     def _free_slot(self) -> int | None:
-        """The slot to run next: a dead trial's, a new one, or that of a trial which had failed before this joined."""
+        """Finds the slot to run next: a dead trial's, a new one, or that of a trial that failed before this joined."""
         latest = {slot_of(trial): trial for trial in self._trials() if trial.state != TrialState.WAITING}
         failed = {slot: trial for slot, trial in latest.items() if trial.state == TrialState.FAIL}
         if dead := [slot for slot, trial in failed.items() if ERROR not in trial.user_attrs]:
@@ -115,7 +115,7 @@ class SharedStudy:
         return min((slot for slot, trial in failed.items() if trial.number in self._failed_before), default=None)
 
     def _take(self, slot: int) -> tuple[Trial, list[str]] | None:
-        """A trial for the slot, which runs from now on; None if another process was quicker."""
+        """Creates a trial for the slot, which runs from now on; returns None if another process was quicker."""
         earlier = [trial for trial in self._trials() if slot_of(trial) == slot]
         if not any(trial.state == TrialState.WAITING for trial in earlier):
             last = earlier[-1] if earlier else None
@@ -134,7 +134,7 @@ class SharedStudy:
         return trial, suggest(trial, self._space)
 
     def _taken_twice(self, trial: Trial) -> bool:
-        """Whether another process has put the same into the queue before, or has taken what this one had put there."""
+        """Tells whether another process has queued the same before, or has taken what this one had queued."""
         if SLOT not in trial.user_attrs:
             return True
         key = trial.user_attrs[SLOT], trial.user_attrs[RETRY_OF]
@@ -154,7 +154,7 @@ class SharedStudy:
         return [one for one in self._running() if now.get(one._trial_id) == before.get(one._trial_id)]
 
     def _signs(self) -> dict[int, Any]:
-        """When each trial, by its number in the database, gave its last sign of life."""
+        """Returns when each trial, by its number in the database, gave its last sign of life."""
         with self._storage.engine.connect() as connection:
             return {row.trial_id: row.heartbeat for row in connection.execute(SIGNS)}
 
@@ -177,7 +177,7 @@ class SharedStudy:
     def tell(
         self, trial: Trial, value: float | None, error: str | None = None, metrics: Mapping[str, Any] | None = None
     ) -> None:
-        """How a trial ended: with a value, by an error, or pruned if there is neither.
+        """Records how a trial ended: with a value, by an error, or pruned if there is neither.
 
         Not heard for a trial that others took for dead, as that of a machine that slept: its values run again.
         """
@@ -190,7 +190,7 @@ class SharedStudy:
 
     @contextmanager
     def alive(self, trials: Sequence[Trial]) -> Iterator[None]:
-        """Inside, the trials give signs of life; what ends it early, as a signal, lets them be dead at once."""
+        """Makes the trials give signs of life; what ends it early, such as a signal, declares them dead at once."""
         over = threading.Event()
 
         def beat() -> None:
@@ -215,7 +215,7 @@ class SharedStudy:
             thread.join()
 
     def best(self) -> FrozenTrial | None:
-        """The trial with the best value, of equals the first; None without one."""
+        """Returns the trial with the best value, the first of equals; None without one."""
         finished = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         return min(finished, key=lambda trial: (sign * (trial.value or 0.0), slot_of(trial)), default=None)
@@ -223,7 +223,7 @@ class SharedStudy:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, Optuna does not warn of signs of life, which are experimental and meant for its own loop."""
+    """Silences Optuna's warning about signs of life, which are experimental and meant for its own loop."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage")
@@ -231,7 +231,7 @@ def quiet() -> Iterator[None]:
 
 
 def open_storage(url: str, heartbeat: int | None = None) -> RDBStorage:
-    """The database; one in a file waits up to a minute for other processes that write.
+    """Opens the database; one in a file waits up to a minute for other processes that write.
 
     Raises:
         UserError: it cannot be reached, or its driver is not installed.

@@ -49,7 +49,7 @@ class PatientLauncher(submitit_launcher.BaseSubmititLauncher):
         return [wait_for(job) for job in jobs]
 
     def checkpoint(self, overrides: Sequence[str], *rest: Any) -> Any:
-        """What becomes of a job that is preempted or out of time: it goes on, also where it was to start anew."""
+        """Resubmits a job that is preempted or out of time: it continues, even if it was asked to start afresh."""
         return super().checkpoint([*overrides, "fresh=false"], *rest)
 
 
@@ -70,12 +70,12 @@ class LocalLauncher(PatientLauncher, submitit_launcher.LocalLauncher):
             return super().launch(job_overrides, initial_job_idx)
 
     def __call__(self, *job: Any) -> JobReturn:
-        """One job, in its process."""
+        """Runs one job in its process."""
         return Worker(self._lifeline.path).do(lambda: super(LocalLauncher, self).__call__(*job))
 
 
 def wait_for(job: Any) -> JobReturn:
-    """What a submitit job returns in the end; a failure if it died."""
+    """Waits for a submitit job and returns its outcome; a failure if it died."""
     try:
         if lost(job):
             raise DeadError("it has left the queue without a result")
@@ -110,7 +110,7 @@ def lost(job: Any) -> bool:
 
 
 def left_queue(job: Any) -> bool:
-    """Whether SLURM's queue no longer has the job; False for jobs that are not SLURM's."""
+    """Tells whether the job has left SLURM's queue; False for jobs that are not SLURM's."""
     if not isinstance(job, SlurmJob):
         return False
     seen = subprocess.run(["squeue", "--noheader", "--jobs", job.job_id], capture_output=True, text=True)

@@ -28,7 +28,7 @@ def conclude(outcomes: Sequence[Outcome]) -> None:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """One line of counts, one of stand-ins for data, three for each failed job, and what to do about them."""
+    """Writes one line of counts, one of stand-ins for data, three for each failed job, and what to do about them."""
     names = {"busy": BUSY}
     counts = Counter(
         "finished earlier" if outcome.earlier else names.get(outcome.status, outcome.status) for outcome in outcomes

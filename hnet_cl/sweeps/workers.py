@@ -32,12 +32,12 @@ class Lifeline:
     _writing: int | None = None
 
     def __getstate__(self) -> dict[str, Path]:
-        """What goes to a worker."""
+        """Returns what is sent to a worker."""
         return {"path": self.path}
 
     @cached_property
     def path(self) -> Path:
-        """Where workers find it; made when first asked for."""
+        """Returns the path where workers find it; creates it when first asked for."""
         folder = tempfile.mkdtemp(prefix="hnet_cl-")
         path = Path(folder, "lifeline")
         os.mkfifo(path)
@@ -49,7 +49,7 @@ class Lifeline:
 
     @contextmanager
     def held(self) -> Iterator[Path]:
-        """Inside, new processes start with signals blocked, and the head's first signal tells them to save and end."""
+        """Starts new processes with signals blocked, and passes the head's first signal on: they save and end."""
         path, own = self.path, entered()
         if own is None:
             yield path
@@ -85,7 +85,7 @@ class Worker:
         threading.Thread(target=self._watch, args=(lifeline,), daemon=True).start()
 
     def do(self, job: Callable[[], JobReturn]) -> JobReturn:
-        """The job, or a failure if it was interrupted or need not begin.
+        """Runs the job; returns a failure if it was interrupted or need not begin.
 
         A worker that was asked to end by somebody else than its head does so: the head would give it the next job.
         """
