@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.core.settings import Settings
 from hnet_cl.datasets.identity import DataIdentity
 
@@ -132,7 +132,7 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
             raise UserError(
                 f"training.validation={share}: holds out {number} of {task.name}'s {size} training examples"
             )
-        order = torch.randperm(size, generator=stream(seed, "validation")).to(task.train.labels.device)
+        order = torch.randperm(size, generator=stream(seed, Stream.VALIDATION)).to(task.train.labels.device)
         validation, rest = order.split([number, size - number])
         held.append(replace(task, train=task.train.part(rest), test=task.train.part(validation)))
     return held
@@ -145,7 +145,7 @@ def shuffled(tasks: Sequence[Task], seed: int) -> list[Task]:
 
 def shuffled_order(number: int, seed: int) -> list[int]:
     """For each of `number` tasks as they are learned, its place in the benchmark."""
-    order: list[int] = torch.randperm(number, generator=stream(seed, "task order")).tolist()
+    order: list[int] = torch.randperm(number, generator=stream(seed, Stream.TASK_ORDER)).tolist()
     return order
 
 

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import seeding
+from hnet_cl.core.seeding import Stream
 from hnet_cl.core.settings import Settings
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
 from hnet_cl.scenario import HeadMap, ScenarioSettings
-
-FIRST = ("target",)  # the random stream of a network that serves all tasks
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Setup:
     graph: bool = False
 
     def stream(self, *names: str | int) -> torch.Generator:
-        """The random stream `names` on the device, for what steps draw."""
+        """Returns the random stream `names` on the device, for what steps draw."""
         return seeding.stream(self.seed, *names, device=self.device)
 
     def set_lr(self, lr: float) -> None:
@@ -46,19 +45,20 @@ class Setup:
             for group in optimizer.param_groups:
                 group["lr"] = lr
 
-    def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
-        """A target network on the device, initialised from the random stream `stream`.
+    def new_target(self, num_outputs: int, task: int | None = None) -> nn.Module:
+        """Builds a target network on the device for all tasks, or with other initial weights for a `task` of its own.
 
-        What is not trained has the same values whatever the stream, those from the first one.
+        What is not trained has the same values for every task, those of the network for all tasks.
 
         Raises:
             UserError: it has no parameters that can be trained.
         """
-        with seeding.seeded(self.seed, "init", *stream):
+        own = () if task is None else (task,)
+        with seeding.seeded(self.seed, Stream.TARGET_INIT, *own):
             network = self.make_target(num_outputs)
         require_trainable(network, self.device)
-        if stream != FIRST and any(not parameter.requires_grad for parameter in network.parameters()):
-            with seeding.seeded(self.seed, "init", *FIRST):
+        if own and any(not parameter.requires_grad for parameter in network.parameters()):
+            with seeding.seeded(self.seed, Stream.TARGET_INIT):
                 copy_frozen(self.make_target(num_outputs), network)
         return network.to(self.device)
 

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.base import Setup
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.fisher import Labels, Way, diagonal_fisher, fastest
@@ -84,7 +84,7 @@ class EWC(Classifier):
         """The Fisher information of the task just learned, under the outputs it was trained with."""
         data = self.tasks[-1].train
         outputs = self.heads.trained(self.latest)
-        draws = stream(self.setup.seed, "fisher", self.latest)
+        draws = stream(self.setup.seed, Stream.FISHER, self.latest)
         index = torch.randperm(len(data), generator=draws)[: self.settings.fisher_samples].to(self.setup.device)
         batches = (data.batch(part) for part in index.split(BATCH))
         marked = ((inputs, self.heads.label(labels, self.latest) - outputs.start) for inputs, labels in batches)

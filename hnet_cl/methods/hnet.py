@@ -14,9 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import seeded
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
-from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
+from hnet_cl.methods.base import Learner, Prediction, SampleReport, Setup
 from hnet_cl.methods.parts.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
 from hnet_cl.methods.parts.network import called, explained, rehearse, require_same
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
@@ -40,7 +40,7 @@ class HNet(Learner):
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
-        module = setup.new_target(self.heads.num_outputs, *FIRST)
+        module = setup.new_target(self.heads.num_outputs)
         self.target_name = called(module)
         with explained(self.target_name, "copied"):
             self.target = TargetNetwork(module)
@@ -50,7 +50,7 @@ class HNet(Learner):
         self.one_by_one = True if slow else None  # None until it is tried
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
-        with seeded(setup.seed, "init", "hypernetwork"):
+        with seeded(setup.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
         self.hypernetwork = hypernetwork.to(setup.device)
         inference = settings.task_inference
@@ -104,7 +104,7 @@ class HNet(Learner):
         head = self.heads.own(0)
         logits = []
         for weights in (own, other):
-            with seeded(self.setup.seed, "masks"):
+            with seeded(self.setup.seed, Stream.MASKS):
                 logits.append(target(weights, inputs, target.fresh_buffers())[:, head])
         before, after = logits
         if not torch.allclose(before, after, rtol=1e-3, atol=1e-5, equal_nan=True):
@@ -124,7 +124,7 @@ class HNet(Learner):
         weights = self.hypernetwork.generate(self._features(range(min(2, self.heads.num_tasks))))
         buffers = [self.target.fresh_buffers() for _ in weights]
         given = target, weights, inputs, buffers
-        with seeded(self.setup.seed, "inspection"):
+        with seeded(self.setup.seed, Stream.INSPECTION):
             reason = obstacle(lambda: [at_once(*given)], lambda: [one_by_one(*given)])
         self.one_by_one = reason is not None
         return reason
@@ -137,7 +137,7 @@ class HNet(Learner):
             with torch.no_grad():
                 self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
         kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
-        sampling = self.setup.stream("regularized tasks", task)
+        sampling = self.setup.stream(Stream.REGULARIZED_TASKS, task)
         self.protected = ProtectedTraining(
             self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
         )

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.parts.classifier import Classifier
 
 
@@ -18,7 +18,7 @@ class Joint(Classifier):
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
-        self.draws = stream(self.setup.seed, "joint batches", self.latest)
+        self.draws = stream(self.setup.seed, Stream.SAMPLE_CLASSIFIER_BATCHES, self.latest)
         sizes = torch.tensor([len(task.train) for task in tasks])
         self.borders = sizes.cumsum(0)
 

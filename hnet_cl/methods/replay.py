@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
-from hnet_cl.core.seeding import seeded
-from hnet_cl.methods.base import FIRST, SampleReport, Samples, Setup
+from hnet_cl.core.seeding import Stream, seeded
+from hnet_cl.methods.base import SampleReport, Samples, Setup
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.distillation import NewHeads, distillation, extend, masks, only
 from hnet_cl.methods.parts.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
@@ -66,7 +66,7 @@ class Replay(Classifier):
     def new_network(self) -> nn.Module:
         make, init = self.setup.make_target, self.settings.init
         started = replace(self.setup, make_target=lambda num_outputs: initialised(make(num_outputs), init))
-        return started.new_target(self.heads.num_outputs, *FIRST)
+        return started.new_target(self.heads.num_outputs)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
@@ -148,9 +148,9 @@ class Replay(Classifier):
 def make_generator(settings: GeneratedDecoderSettings | PlainDecoderSettings, setup: Setup, init: Init) -> Generator:
     """A generator made of fully connected networks."""
     pixels = prod(setup.in_shape)
-    with seeded(setup.seed, "init", "encoder"):
+    with seeded(setup.seed, Stream.ENCODER_INIT):
         encoder = initialised(MLP(setup.in_shape, 2 * settings.latent, settings.encoder), init)
-    with seeded(setup.seed, "init", "decoder"):
+    with seeded(setup.seed, Stream.DECODER_INIT):
         if isinstance(settings, PlainDecoderSettings):
             decoder = initialised(MLP((settings.latent,), pixels, settings.decoder), init)
             return PlainDecoder(settings, setup, encoder, decoder)

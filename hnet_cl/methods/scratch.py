@@ -25,7 +25,7 @@ class Scratch(Learner):
         super().__init__(settings, setup)
         heads = self.heads
         sizes = [heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks)]
-        self.networks = nn.ModuleList(setup.new_target(size, "target", t) for t, size in enumerate(sizes))
+        self.networks = nn.ModuleList(setup.new_target(size, t) for t, size in enumerate(sizes))
 
     def trained(self) -> Iterable[nn.Parameter]:
         return self.networks[0].parameters()

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import seeded, stream
+from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.training.checks import attempt, kind_of, require, shape_of
 
@@ -33,7 +33,7 @@ def inspect_tasks(benchmark: Benchmark, name: str, device: torch.device) -> None
     _check_whole(benchmark, where)
     in_shape = tuple(benchmark.in_shape)
     seen = _Finite()
-    with seeded(0, "inspection"):  # what `prepare` and its like draw without asking
+    with seeded(0, Stream.INSPECTION):  # what `prepare` and its like draw without asking
         tasks = [_checked(task, number, where, device) for number, task in enumerate(benchmark.tasks)]
         splits = [(at, split) for task in tasks for at, split in _splits(task, where)]
         for at, split in splits:
@@ -169,7 +169,7 @@ def _check_inputs(split: Split, at: str, in_shape: tuple[int, ...]) -> None:
         raise UserError(f"{at}: prepare changes the images themselves; expected new ones: use operations without _")
     if split.augment:
         index = torch.arange(len(inputs), device=split.labels.device)
-        varied = attempt(at, "augment", split.batch, index, stream(0, "inspection"))[0]
+        varied = attempt(at, "augment", split.batch, index, stream(0, Stream.INSPECTION))[0]
         _check_form(varied, at, "after augment, prepare gives", len(inputs), in_shape)
 
 

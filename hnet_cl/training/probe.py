@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.core.seeding import seeded
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.methods.base import Learner
 
 _log = logging.getLogger(__name__)
@@ -23,6 +23,6 @@ def probe(learner: Learner, tasks: Sequence[Task], batch_size: int) -> None:
     data = tasks[0].train
     index = torch.arange(min(2, batch_size)) % len(data)  # a batch may hold an example twice
     inputs, _ = data.batch(index.to(data.labels.device))
-    with seeded(learner.setup.seed, "inspection"):
+    with seeded(learner.setup.seed, Stream.INSPECTION):
         for note in learner.inspect(inputs):
             _log.warning("%s", note)

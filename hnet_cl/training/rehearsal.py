@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.core.seeding import seeded, stream
+from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.methods.base import Learner, Prediction
 from hnet_cl.methods.parts.network import called
 from hnet_cl.training.checks import attempt, kind_of, require, shape_of
@@ -35,7 +35,7 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
     tested, _ = small[0].test.batch(slice(None))
     index = torch.arange(size) % len(small[0].train)  # a batch may hold an example twice
     trained, _ = small[0].train.batch(index.to(tested.device))
-    with seeded(0, "rehearsal"):
+    with seeded(0, Stream.REHEARSAL):
         learner = make_learner()
     method, settings, setup = type(learner), learner.settings, learner.setup
     del learner  # its memory, which another one takes now
@@ -46,7 +46,7 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
         names[num_outputs] = called(network)
         return network
 
-    with seeded(setup.seed, "rehearsal"):
+    with seeded(setup.seed, Stream.REHEARSAL):
         learner = method(settings, replace(setup, make_target=make_target)).to(setup.device)
         for num_outputs, name in names.items():
             check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, trained, tested, name)
@@ -104,7 +104,7 @@ def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -
     Raises:
         UserError: a method of the learner fails, or what it returns is not what `Learner` says.
     """
-    draws = stream(0, "rehearsal")
+    draws = stream(0, Stream.REHEARSAL)
     for number, task in enumerate(tasks):
         begun = f"{at}: task {number + 1} ({task.name})"
         attempt(begun, "begin_task", learner.begin_task, tasks[: number + 1])

@@ -12,7 +12,7 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
-from hnet_cl.core.seeding import OwnRandomness, seeded, stream
+from hnet_cl.core.seeding import OwnRandomness, Stream, seeded, stream
 from hnet_cl.core.settings import Count, Settings
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
@@ -134,7 +134,7 @@ def train(
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()
         yield from learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
-        with seeded(seed, "evaluation", latest):  # for networks that draw at random even then
+        with seeded(seed, Stream.EVALUATION, latest):  # for networks that draw at random even then
             row = evaluate(learner, tasks, latest, settings.eval_batch_size)
             show_samples(learner, latest, logs)
         for log in logs:
@@ -153,10 +153,10 @@ def learn(
 ) -> Iterator[None]:
     """The training iterations of the last of `tasks` that are not done yet; yields every few of them."""
     task = tasks[-1]
-    batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
-    draws = stream(seed, "augmentation", task.id)
+    batches = BatchStream(len(task.train), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
+    draws = stream(seed, Stream.AUGMENTATION, task.id)
     last, lr = settings.steps(task), None
-    own = OwnRandomness(seed, "steps", task.id)  # what modules draw without asking, as dropout does
+    own = OwnRandomness(seed, Stream.STEPS, task.id)  # what modules draw without asking, as dropout does
     learner.begin_task(tasks)
     progress = TaskInProgress(learner, batches, draws)
     with own:
@@ -179,7 +179,7 @@ def learn(
         yield
     step.join()
     check_weights(learner, task)
-    with seeded(seed, "end of task", task.id):
+    with seeded(seed, Stream.END_OF_TASK, task.id):
         learner.end_task()
     for log in logs:
         log.end_task(task.id)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.hypernet import trainable
-from hnet_cl.methods.base import FIRST, Learner, Prediction, Setup
+from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.methods.parts.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
 
@@ -34,7 +34,7 @@ class Classifier(Learner):
 
     def new_network(self) -> nn.Module:
         """The network as it starts."""
-        return self.setup.new_target(self.heads.num_outputs, *FIRST)
+        return self.setup.new_target(self.heads.num_outputs)
 
     @classmethod
     def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:

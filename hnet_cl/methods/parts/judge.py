@@ -11,7 +11,7 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import derive_seed, seeded
+from hnet_cl.core.seeding import Stream, derive_seed, seeded
 from hnet_cl.methods.base import SampleReport, Samples, Setup
 from hnet_cl.methods.joint import Joint
 from hnet_cl.scenario import separate_heads
@@ -49,13 +49,13 @@ class Judge:
         own = replace(
             setup,
             heads=separate_heads(counts),
-            seed=derive_seed(setup.seed, "judge", len(tasks)),
+            seed=derive_seed(setup.seed, Stream.SAMPLE_CLASSIFIER, len(tasks)),
             make_optimizer=lambda parameters: torch.optim.Adam(parameters, lr=settings.lr),
         )
         self.learner = Joint(Joint.Settings(name="judge", reset_optimizer=False), own)
         self.learner.begin_task(tasks)
         batch = tasks[-1].train.batch(slice(0, BATCH))  # joint training draws its own and keeps to this one's size
-        with seeded(own.seed, "steps"):  # what modules draw without asking, as dropout does
+        with seeded(own.seed, Stream.STEPS):  # what modules draw without asking, as dropout does
             for _ in range(settings.iterations):
                 self.learner.step(*batch)
 
