@@ -192,7 +192,7 @@ def execute(
         logs: list[Log] = [recorder, board, bar, pictures, keeper]  # the keeper after all it keeps
         logs += surroundings.listeners
         with ended(recorder):
-            for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
+            for _ in train(learner, tasks, plan.training, logs, restored.start, keeper.pause):
                 yield  # the logs have heard of it
             board.finish()
             checkpoints.keep_last()

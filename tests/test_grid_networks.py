@@ -78,7 +78,7 @@ def check(network: str, method: str, scenario: str, folder: Path) -> None:
     untouched, start, draws = make(network, method, scenario), frozen(whole), torch.get_rng_state()
     probe(whole, BENCHMARK.tasks, SETTINGS.batch_size)
     assert same_state(whole.state_dict(), untouched.state_dict()) and torch.equal(draws, torch.get_rng_state())
-    rows = list(rows_of(whole, BENCHMARK.tasks, SETTINGS, 1, []))
+    rows = list(rows_of(whole, BENCHMARK.tasks, SETTINGS, []))
     assert all(accuracy is not None and 0 <= accuracy <= 1 for accuracy in rows[1].accuracies)
     assert (rows[1].inferred is not None) == (method in INFER and scenario != "cl1")
     assert len(start) == FROZEN.get(network, 0) * len(getattr(whole, "networks", [0]))
@@ -92,13 +92,13 @@ def check(network: str, method: str, scenario: str, folder: Path) -> None:
 
     probe(dying, BENCHMARK.tasks, SETTINGS.batch_size)
     with pytest.raises(Stop):
-        for number, _ in enumerate(rows_of(dying, BENCHMARK.tasks, SETTINGS, 1, [], pause=pause), 1):
+        for number, _ in enumerate(rows_of(dying, BENCHMARK.tasks, SETTINGS, [], pause=pause), 1):
             store.after_task(number, dying, {})
     torch.rand(7)
     resumed = make(network, method, scenario)
     probe(resumed, BENCHMARK.tasks, SETTINGS.batch_size)
     start_again = Checkpoints(folder, "abc").restore(resumed).start
-    assert list(rows_of(resumed, BENCHMARK.tasks, SETTINGS, 1, [], start_again)) == rows[1:]
+    assert list(rows_of(resumed, BENCHMARK.tasks, SETTINGS, [], start_again)) == rows[1:]
     assert same_state(whole.state_dict(), resumed.state_dict())
     assert statistics(whole).keys() == statistics(resumed).keys()
     assert all(torch.equal(value, statistics(resumed)[key]) for key, value in statistics(whole).items())

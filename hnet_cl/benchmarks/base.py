@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -45,6 +45,47 @@ class Split:
         """The examples at `index` as a split of their own, which shares the images."""
         rows = index if self.rows is None else self.rows[index]
         return replace(self, labels=self.labels[index], rows=rows)
+
+
+class TrainingData(Protocol):
+    """Examples that a learner learns from."""
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+
+    def batch(self, index: Tensor, draws: Generator | None = None) -> tuple[Tensor, ...]:
+        """Returns what one step is given of the examples at `index` (b,): inputs, labels, and perhaps their tasks."""
+
+
+class TasksTogether:
+    """The training examples of several tasks, one after another, each with its task.
+
+    Args:
+        tasks: ids count from 0.
+    """
+
+    def __init__(self, tasks: Sequence["Task"]) -> None:
+        self._splits = [task.train for task in tasks]
+        self._ends = torch.tensor([len(split) for split in self._splits]).cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def batch(self, index: Tensor, draws: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns inputs (b, *in_shape), labels (b,) within the tasks and the tasks (b,) of the examples at `index`.
+
+        They come in the order of their tasks; with `draws`, augmented by them.
+        """
+        place = index.cpu()
+        owner = torch.searchsorted(self._ends, place, right=True)
+        parts = []
+        for task in owner.unique().tolist():
+            split = self._splits[task]
+            own = (place[owner == task] - (self._ends[task] - len(split))).to(index.device)
+            inputs, labels = split.batch(own, draws)
+            parts.append((inputs, labels, torch.full_like(labels, task)))
+        inputs, labels, tasks = (torch.cat(part) for part in zip(*parts, strict=True))
+        return inputs, labels, tasks
 
 
 @dataclass(frozen=True)

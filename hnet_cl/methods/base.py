@@ -7,12 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from hnet_cl.benchmarks.base import Task
+from hnet_cl.benchmarks.base import Task, TrainingData
 from hnet_cl.core import seeding
+from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream
-from hnet_cl.core.settings import Settings
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
 from hnet_cl.scenario import HeadMap, ScenarioSettings
@@ -111,17 +112,11 @@ class Samples(NamedTuple):
     tasks: Tensor | None
 
 
-class SampleReport(NamedTuple):
-    """What a learner's generator makes of the T tasks so far.
+class SampleClassifierSettings(base.Settings):
+    """Training, after each task, of the classifier of real data that evaluates samples: steps, Adam's learning rate."""
 
-    `pictures` (T, n, C, H, W), on the CPU, shows samples of each task in 0..1 and NaN where there are fewer; None
-    where inputs are no images. `recognised` (T,) is the share of them that a classifier of real data recognises, and
-    `real` the share of real test images that it does.
-    """
-
-    pictures: Tensor | None
-    recognised: list[float]
-    real: float
+    iterations: base.Count
+    lr: PositiveFloat
 
 
 class Learner(nn.Module, ABC):
@@ -133,7 +128,7 @@ class Learner(nn.Module, ABC):
     first loads the state from before it, then calls `begin_task`, then loads the later state and `moving_parts`.
     """
 
-    Settings: ClassVar[type[Settings]]
+    Settings: ClassVar[type[base.Settings]]
 
     def __init__(self, settings: Any, setup: Setup) -> None:
         super().__init__()
@@ -158,10 +153,17 @@ class Learner(nn.Module, ABC):
         """
         return []
 
+    def training_data(self, tasks: Sequence[Task]) -> TrainingData:
+        """Returns what the newest of `tasks` so far is learned from; batches of it are what steps are given.
+
+        Data of earlier tasks are for upper bounds alone.
+        """
+        return tasks[-1].train
+
     def begin_task(self, tasks: Sequence[Task]) -> None:
         """Called before the first step of a task with the tasks so far, of which the last one is new.
 
-        Data of earlier tasks are for upper bounds and evaluation alone; nothing of `tasks` is state.
+        Nothing of `tasks` is state.
         """
         self.tasks = tasks
         self.latest = tasks[-1].id
@@ -180,13 +182,21 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One optimiser step on inputs (b, *in_shape) and labels (b,) within the task; returns detached losses."""
+        """Makes one optimiser step on inputs (b, *in_shape) and labels (b,) within the task; returns detached losses.
+
+        If its `training_data` say which tasks (b,) examples are from, these are a third argument.
+        """
 
     def end_task(self) -> None:
         """Called after the last step of a task."""
 
-    def report(self) -> SampleReport | None:
-        """After a task: what the learner's generator makes of the tasks so far; None without a generator."""
+    def samples(self, number: int) -> Samples | None:
+        """Returns `number` samples for each task so far, the same at each call; None without a generator."""
+        return None
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings | None:
+        """Training of the classifier of real data that evaluates `samples`; None without a generator."""
         return None
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:

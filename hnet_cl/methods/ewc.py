@@ -59,7 +59,7 @@ class EWC(Classifier):
         """The penalties that hold what `learned` tasks left behind."""
         return [p for p in self.penalties[:learned] if isinstance(p, QuadraticPenalty)]
 
-    def protect(self) -> dict[str, Tensor]:
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         settings = self.settings
         if self.latest == 0 or settings.strength == 0:
             return {}
@@ -68,7 +68,7 @@ class EWC(Classifier):
             c *= settings.gamma
         total = torch.zeros((), device=self.setup.device)
         for penalty in self._active(self.latest):
-            total += penalty.add_gradient(self.weights, self.gradients, c)
+            total += penalty.add_gradient(self.weights, gradients, c)
         return {"penalty": total}
 
     def end_task(self) -> None:

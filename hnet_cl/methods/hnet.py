@@ -16,7 +16,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
-from hnet_cl.methods.base import Learner, Prediction, SampleReport, Setup
+from hnet_cl.methods.base import Learner, Prediction, SampleClassifierSettings, Samples, Setup
 from hnet_cl.methods.parts.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
 from hnet_cl.methods.parts.network import called, explained, rehearse, require_same
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
@@ -170,8 +170,12 @@ class HNet(Learner):
             parts |= {f"task inference {name}": part for name, part in of_tasks.items()}
         return parts
 
-    def report(self) -> SampleReport | None:
-        return self.task_classifier.report() if self.task_classifier else None
+    def samples(self, number: int) -> Samples | None:
+        return self.task_classifier.samples(number) if self.task_classifier else None
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings | None:
+        return self.task_classifier.sample_classifier if self.task_classifier else None
 
     def _kept(self, task: int) -> list[Interval]:
         """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""

@@ -17,18 +17,15 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.methods.base import SampleReport, Samples, Setup
+from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.distillation import NewHeads, distillation, extend, masks, only
 from hnet_cl.methods.parts.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
 from hnet_cl.methods.parts.generator import Generator
 from hnet_cl.methods.parts.initial import Init, initialised
-from hnet_cl.methods.parts.judge import Judge, report
 from hnet_cl.methods.parts.plain_decoder import PlainDecoder, PlainDecoderSettings
 from hnet_cl.methods.parts.snapshot import Snapshot
 from hnet_cl.targets.mlp import MLP
-
-SAMPLES = 100  # for each task, to be judged
 
 
 class ReplaySettings(base.Settings):
@@ -105,13 +102,13 @@ class Replay(Classifier):
         else:
             self._replayed.inputs.copy_(drawn.inputs)  # in place, for a captured step
 
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def step(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> dict[str, Tensor]:
         if not self._prepared:
             self.prepare(len(inputs))
         self._prepared = False
-        return super().step(inputs, labels) | self.generator.step(inputs, self._replayed, self.new_share)
+        return super().step(inputs, labels, tasks) | self.generator.step(inputs, self._replayed, self.new_share)
 
-    def protect(self) -> dict[str, Tensor]:
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         if self._replayed is None:
             return {}
         loss = self.replay_loss(*self._replayed)
@@ -136,9 +133,13 @@ class Replay(Classifier):
         teacher = extend(self._teacher(inputs), had, wanted, self._new_heads)
         return distillation(student, teacher, self.settings.temperature)
 
-    def report(self) -> SampleReport:
-        judge = Judge(self.settings.generator.judge, self.setup, self.tasks)
-        return report(self.generator.samples(SAMPLES), self.tasks, judge)
+    def samples(self, number: int) -> Samples:
+        return self.generator.samples(number)
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings:
+        settings: SampleClassifierSettings = self.settings.generator.judge
+        return settings
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         own = super().moving_parts()

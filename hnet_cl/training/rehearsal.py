@@ -109,11 +109,12 @@ def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -
         begun = f"{at}: task {number + 1} ({task.name})"
         attempt(begun, "begin_task", learner.begin_task, tasks[: number + 1])
         learner.setup.set_lr(0.0)
-        index = torch.arange(size, device=task.train.labels.device) % len(task.train)
-        inputs, labels = task.train.batch(index, draws)
-        shown = f"inputs of shape {tuple(inputs.shape)}"
+        data = attempt(begun, "training_data", learner.training_data, tasks[: number + 1])
+        index = torch.arange(size, device=task.train.labels.device) * (len(data) - 1) // max(1, size - 1)
+        batch = data.batch(index, draws)
+        shown = f"inputs of shape {tuple(batch[0].shape)}"
         attempt(begun, "prepare", learner.prepare, size)
-        losses = attempt(begun, f"step on {shown}", learner.step, inputs, labels)
+        losses = attempt(begun, f"step on {shown}", learner.step, *batch)
         _check_losses(losses, begun, f"step on {shown}")
         attempt(begun, f"end_task after {shown}", learner.end_task)
         for old in tasks[: number + 1]:

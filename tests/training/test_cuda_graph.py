@@ -65,13 +65,13 @@ def trained(made: Plan, interrupted_at: int = 0) -> tuple[Learner, list[Any], Lo
             raise InterruptedError
 
     try:
-        rows = list(rows_of(learners[0], benchmark.tasks, made.training, made.seed, [losses], pause=pause))
+        rows = list(rows_of(learners[0], benchmark.tasks, made.training, [losses], pause=pause))
     except InterruptedError:
         before = build.build_learner(made, benchmark.in_shape, benchmark.class_counts, device)
-        next(rows_of(before, benchmark.tasks, made.training, made.seed, []))
+        next(rows_of(before, benchmark.tasks, made.training, []))
         learners[1].load_state_dict(before.state_dict())
         start = Start(1, interrupted_at, states[0])
-        rows = list(rows_of(learners[1], benchmark.tasks, made.training, made.seed, [losses], start))
+        rows = list(rows_of(learners[1], benchmark.tasks, made.training, [losses], start))
         return learners[1], rows, losses
     return learners[0], rows, losses
 
@@ -135,7 +135,7 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
     for made, log in zip(plans, together, strict=True):
         benchmark = build.build_benchmark(made, Path("unused"), torch.device("cuda"))
         model = build.build_learner(made, benchmark.in_shape, benchmark.class_counts, torch.device("cuda"))
-        running.append(train(model, benchmark.tasks, made.training, made.seed, [log]))
+        running.append(train(model, benchmark.tasks, made.training, [log]))
     for _ in zip(*running, strict=True):
         pass
     for made, log in zip(plans, together, strict=True):

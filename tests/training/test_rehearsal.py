@@ -151,7 +151,7 @@ def test_every_method_passes_and_nothing_that_comes_later_changes(method: str, s
     made = make()
     assert same_state(expected.state_dict(), made.state_dict())
     settings = training(iterations=8)
-    rows = [list(rows_of(one, benchmark.tasks, settings, 1, [])) for one in (expected, made)]
+    rows = [list(rows_of(one, benchmark.tasks, settings, [])) for one in (expected, made)]
     assert rows[0] == rows[1] and same_state(expected.state_dict(), made.state_dict())
 
 

@@ -22,8 +22,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream
-from hnet_cl.methods.base import Samples, Setup
-from hnet_cl.methods.parts.judge import JudgeSettings
+from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
 
 BLOCK = 25  # steps whose replay is drawn at a time, so that an old task's decoder is generated once for all of them
 CHECKED = 1000  # training examples whose range is looked at
@@ -40,7 +39,7 @@ class GeneratorSettings(base.Settings):
     decoder: list[base.Size]
     latent: base.Size
     pixel_noise: PositiveFloat | None
-    judge: JudgeSettings
+    judge: SampleClassifierSettings
 
 
 class Generator(nn.Module, ABC):
