@@ -40,8 +40,7 @@ from hnet_cl.results.run_folder import (
 )
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
-from hnet_cl.training.probe import probe
-from hnet_cl.training.rehearsal import rehearse
+from hnet_cl.training.rehearsal import rehearsed
 from hnet_cl.training.trainer import Log, train
 
 Turns = Generator[None, None, dict[str, Any]]
@@ -217,11 +216,8 @@ def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Bench
 
 def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
     """The learner, when another one like it has shown that it can learn such tasks."""
-    make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
-    rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
-    learner = make_learner()
-    probe(learner, benchmark.tasks, plan.training.batch_size)
-    return learner
+    setup = build.build_setup(plan, benchmark.in_shape, benchmark.class_counts, device)
+    return rehearsed(partial(build.make_learner, plan), setup, benchmark.tasks, plan.training.batch_size)
 
 
 @contextmanager

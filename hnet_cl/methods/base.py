@@ -143,13 +143,13 @@ class Learner(nn.Module, ABC):
         return None
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        """Tries on a few inputs (b, *in_shape), before any task, all that will be done with the networks.
+        """Tries on a few inputs (b, *in_shape), before any task, what this method alone does with its networks.
 
-        Nothing that is state changes. Called inside a random stream of its own. Returns a line for whatever can only
-        be done in another way than usual.
+        That they can be trained and tested as they are is known. Nothing that is state changes. Called inside a random
+        stream of its own. Returns a line for whatever can only be done in another way than usual.
 
         Raises:
-            UserError: what the networks compute cannot be trained or tested.
+            UserError: the method cannot do with the networks what it has to.
         """
         return []
 

@@ -46,14 +46,13 @@ class EWC(Classifier):
         self._way: Way | None = None  # of the Fisher information; None until it is tried
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        notes = super().inspect(inputs)
         self._way, reason = fastest(self.network, inputs)
-        if reason:
-            notes.append(
-                f"{called(self.network)}: the Fisher information is computed example by example, as torch.func.vmap "
-                f"cannot do it for several at once ({reason}); it takes longer"
-            )
-        return notes
+        if not reason:
+            return []
+        return [
+            f"{called(self.network)}: the Fisher information is computed example by example, as torch.func.vmap "
+            f"cannot do it for several at once ({reason}); it takes longer"
+        ]
 
     def _active(self, learned: int) -> list[QuadraticPenalty]:
         """The penalties that hold what `learned` tasks left behind."""

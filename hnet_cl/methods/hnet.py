@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.checks import attempt
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import Learner, Prediction, SampleClassifierSettings, Samples, Setup
 from hnet_cl.methods.parts.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
-from hnet_cl.methods.parts.network import called, explained, rehearse, require_same
+from hnet_cl.methods.parts.network import called, rehearse
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
@@ -42,9 +43,8 @@ class HNet(Learner):
         super().__init__(settings, setup)
         module = setup.new_target(self.heads.num_outputs)
         self.target_name = called(module)
-        with explained(self.target_name, "copied"):
-            self.target = TargetNetwork(module)
-            self._aliased = aliased(module)
+        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module)
+        self._aliased = aliased(module)
         # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
         slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in module.modules())
         self.one_by_one = True if slow else None  # None until it is tried
@@ -72,8 +72,7 @@ class HNet(Learner):
         target, buffers = copied(self.target), self.target.fresh_buffers()
         weights = self.hypernetwork(0).detach().requires_grad_()
         forward = partial(target, weights, buffers=buffers)
-        rehearse(self.target_name, target, forward, [weights], inputs, self.heads.num_outputs)
-        require_same(self.target_name, self.target.parameter_names, target.parameter_names)
+        rehearse(self.target_name, target, forward, [weights], inputs, inputs, self.heads.num_outputs)
         assert weights.grad is not None
         self._require_generated(weights.grad)
         if self.settings.mask_heads:

@@ -74,18 +74,14 @@ class Replay(Classifier):
         self._prepared = False
         heads, before = self.heads, self.latest - 1
         old = range(self.latest)
-        outputs = [
-            [heads.trained(task, self.latest) for task in old],
-            [heads.trained(task, before) for task in old],
-            [heads.own(task) for task in old],
-        ]
-        self._wanted, self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
-        _, had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
+        outputs = [heads.trained(task, before) for task in old], [heads.own(task) for task in old]
+        self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
+        had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
         self._told = own == 1  # a sample's task leaves nothing to choose
         # A single output was never trained, so its logit says nothing (official code, for task inference).
         self._new_heads: NewHeads = "zero_probability" if had == 1 else self.settings.new_heads
         if self.latest:  # the old heads, each once: (2, heads, 1, outputs)
-            self._different = torch.stack([self._wanted, self._had]).unique(dim=1).unsqueeze(2)
+            self._different = torch.stack([self.trained_outputs[:-1], self._had]).unique(dim=1).unsqueeze(2)
 
     @property
     def capturable(self) -> bool:
@@ -124,7 +120,7 @@ class Replay(Classifier):
             wanted, had = self._different  # each (heads, 1, outputs)
             own = had
         else:
-            wanted, had, own = self._wanted[tasks], self._had[tasks], self._own[tasks]
+            wanted, had, own = self.trained_outputs[tasks], self._had[tasks], self._own[tasks]
         student = only(self.network(inputs), wanted)
         if self.settings.targets == "hard":
             told = self._told and tasks is not None

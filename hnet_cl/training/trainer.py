@@ -10,13 +10,13 @@ from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.checks import not_finite
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.seeding import OwnRandomness, Stream, seeded, stream
 from hnet_cl.core.settings import Count, Settings
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
-from hnet_cl.training.checks import not_finite
 from hnet_cl.training.cuda_graph import make_steps
 from hnet_cl.training.evaluation import Row, evaluate
 from hnet_cl.training.sample_quality import sample_quality

@@ -140,11 +140,11 @@ def test_learners_in_turns_are_what_each_is_alone() -> None:
     benchmark = blobs()
     names = [("hnet", 1), ("finetune", 1), ("hnet", 2)]
     alone = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
-    for made, (_, seed) in zip(alone, names, strict=True):
-        run(made, benchmark, seed, iterations=25)
+    for made in alone:
+        run(made, benchmark, iterations=25)
     together = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
     settings = training(iterations=25)
-    running = [train(made, benchmark.tasks, settings, []) for made, (_, seed) in zip(together, names, strict=True)]
+    running = [train(made, benchmark.tasks, settings, []) for made in together]
     taken = list(zip(*running, strict=True))
     assert [row[0] is None for row in taken] == [True, True, True, False] * 3, "25 steps are three turns"
     for made, other in zip(alone, together, strict=True):

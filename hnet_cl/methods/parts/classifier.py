@@ -11,7 +11,6 @@ from hnet_cl.core import settings as base
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.methods.parts.distillation import masks, only
-from hnet_cl.methods.parts.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -59,16 +58,12 @@ class Classifier(Learner):
         """The network's trainable parameters."""
         return [*trainable(self.network).values()]
 
-    def inspect(self, inputs: Tensor) -> list[str]:
-        rehearse_module(self.network, inputs, self.heads.num_outputs)
-        return []
-
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
-        heads = [self.heads.trained(task, self.latest) for task in range(self.latest + 1)]
-        self._heads = masks(heads, self.heads.num_outputs, self.setup.device)
-        starts = [self.heads.own(task).start for task in range(self.latest + 1)]
-        self._starts = torch.tensor(starts, device=self.setup.device)
+        seen = range(self.latest + 1)
+        trained = [self.heads.trained(task, self.latest) for task in seen]
+        self.trained_outputs = masks(trained, self.heads.num_outputs, self.setup.device)
+        self._starts = torch.tensor([self.heads.own(task).start for task in seen], device=self.setup.device)
         if self.optimizer is None or self.settings.reset_optimizer:
             self.optimizer = self.setup.make_optimizer(trainable(self.network).values())
 
@@ -109,7 +104,7 @@ class Classifier(Learner):
         logits = self.network(inputs)
         if tasks is None:
             return self.cross_entropy(logits, labels, self.heads.trained(self.latest))
-        return nn.functional.cross_entropy(only(logits, self._heads[tasks]), labels + self._starts[tasks])
+        return nn.functional.cross_entropy(only(logits, self.trained_outputs[tasks]), labels + self._starts[tasks])
 
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         """Changes the gradients, in place or by another backward pass, as old tasks ask for; returns losses to log.

@@ -1,15 +1,15 @@
 """What has to hold for a user's own network before it is trained. A part of methods."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from hnet_cl.core.errors import UserError, first_line
-from hnet_cl.hypernet import copied, trainable
+from hnet_cl.core.checks import attempt, expect, kind_of, shape_of
+from hnet_cl.core.errors import UserError
+from hnet_cl.hypernet import trainable
 from hnet_cl.targets.bfloat16 import in_float32
 
 
@@ -53,35 +53,6 @@ def copy_frozen(source: nn.Module, network: nn.Module) -> None:
             parameter.copy_(values[name])
 
 
-@contextmanager
-def explained(name: str, what: str) -> Iterator[None]:
-    """Inside, whatever the code of the network called `name` raises becomes one line: that it cannot be `what`.
-
-    Raises:
-        UserError: instead of any other error, save for a lack of memory.
-    """
-    try:
-        yield
-    except (UserError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:  # a user's code may raise anything
-        raise UserError(f"{name}: cannot be {what} ({type(error).__name__}: {first_line(error)})") from error
-
-
-def rehearse_module(network: nn.Module, inputs: Tensor, num_outputs: int) -> None:
-    """`rehearse` for a network with weights of its own, which stays as it is.
-
-    Raises:
-        UserError: as `rehearse`, or it cannot be copied.
-    """
-    name = called(network)
-    with explained(name, "copied"):
-        network = copied(network)
-    before = trainable(network)
-    rehearse(name, network, network, list(before.values()), inputs, num_outputs)
-    require_same(name, before, trainable(network))
-
-
 def require_same(name: str, before: Iterable[str], after: Iterable[str]) -> None:
     """Compares the names of a network's parameters before and after it was used.
 
@@ -101,47 +72,52 @@ def rehearse(
     network: nn.Module,
     forward: Callable[[Tensor], Any],
     weights: Sequence[Tensor],
-    inputs: Tensor,
+    trained: Tensor,
+    tested: Tensor,
     num_outputs: int,
 ) -> None:
-    """Does with a copy of a network what training and evaluation will do with it, and leaves the results aside.
+    """Does with a network what training and evaluation will do with it, and leaves the results aside.
 
     Args:
         name: what the network is `called`.
-        network: the copy; its mode is set.
+        network: its mode is set, and its gradients.
         forward: inputs (b, *in_shape) to its logits.
         weights: leaves that get the gradients.
-        inputs: examples (b, *in_shape).
-        num_outputs: how many logits are needed.
+        trained: examples (b, *in_shape) to learn from.
+        tested: examples to be tested on; they are also tried with fewer at a time, as the last batch of a test may be.
+        num_outputs: the number of logits.
 
     Raises:
         UserError: it cannot be done, or what comes out are no such logits.
     """
-    with explained(name, f"trained on inputs of shape {tuple(inputs.shape)}"):
-        for _ in range(2):  # the first step may leave something that the second one stumbles over
-            network.train()
-            logits = forward(inputs)
-            _require_logits(name, logits, inputs, num_outputs)
-            if logits.requires_grad:
-                logits.sum().backward()
-            if all(weight.grad is None for weight in weights):
-                raise UserError(f"{name}: what it returns depends on no parameter that is trained, so it cannot learn")
-            if any(weight.grad is not None and weight.grad.is_sparse for weight in weights):
-                raise UserError(
-                    f"{name}: has sparse gradients, which Adam cannot use; give its embeddings sparse=False"
-                )
+    network.train()
+    for _ in range(2):  # the first step may leave something that the second one stumbles over
+        logits = _logits(name, "training", forward, trained, num_outputs)
+        if logits.requires_grad:
+            attempt(name, f"the backward pass for inputs of shape {tuple(trained.shape)}", logits.sum().backward)
+        found = "the gradient of its outputs reaches nothing that is trained"
+        found = found if logits.requires_grad else "its outputs have no gradient"
+        learns = any(weight.grad is not None for weight in weights)
+        expect(learns, name, found, "outputs that depend on its parameters, not detached from them")
+        if any(weight.grad is not None and weight.grad.is_sparse for weight in weights):
+            raise UserError(f"{name}: has sparse gradients, which Adam cannot use; give its embeddings sparse=False")
     network.eval()
-    for some in (inputs, inputs[:1]):  # the last batch of a test may have one example
-        with torch.no_grad(), explained(name, f"tested on inputs of shape {tuple(some.shape)}"):
-            _require_logits(name, forward(some), some, num_outputs)
+    with torch.no_grad():
+        for number in range(len(tested), 0, -1):
+            _logits(name, "evaluation", forward, tested[:number], num_outputs)
 
 
-def _require_logits(name: str, output: Any, inputs: Tensor, num_outputs: int) -> None:
-    shape = tuple(output.shape) if isinstance(output, Tensor) else ()
-    if len(shape) == 2 and shape[0] == len(inputs) and shape[1] >= num_outputs and output.is_floating_point():
-        return
-    kind = str(output.dtype).removeprefix("torch.") + f" of shape {shape}" if shape else type(output).__name__
-    raise UserError(
-        f"{name}: returns {kind} for inputs of shape {tuple(inputs.shape)}, and has to return logits of shape "
-        f"({len(inputs)}, {num_outputs})"
+def _logits(name: str, mode: str, forward: Callable[[Tensor], Any], inputs: Tensor, num_outputs: int) -> Tensor:
+    given = inputs.clone()
+    what = f"forward in {mode} mode of float32 inputs of shape {tuple(inputs.shape)}"
+    found = attempt(name, what, forward, given)
+    expected = f"logits, floating-point numbers of shape ({len(inputs)}, {num_outputs})"
+    expect(isinstance(found, Tensor), name, f"{what} gives {kind_of(found)}", expected)
+    logits: Tensor = found
+    right = logits.shape == (len(inputs), num_outputs) and logits.is_floating_point()
+    expect(right, name, f"{what} gives {shape_of(logits)}", expected)
+    expect(bool(logits.isfinite().all()), name, f"{what} gives numbers that are NaN or infinite", "finite ones")
+    expect(
+        torch.equal(given, inputs), name, f"{what} changes the inputs themselves", "inputs as they were: work on a copy"
     )
+    return logits
