@@ -71,13 +71,16 @@ def _rehearse(make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Seq
     with seeded(setup.seed, Stream.REHEARSAL):
         learner = make_learner(replace(setup, make_target=make_target))
         for num_outputs, name in names.items():
-            network = setup.make_target(num_outputs).to(setup.device)
-            before = trainable(network)
-            rehearse(name, network, network, [*before.values()], trained, tested, num_outputs)
-            require_same(name, before, trainable(network))
+            _try(setup.make_target(num_outputs).to(setup.device), name, trained, tested, num_outputs)
         at = f"method._target_={path_of(type(learner))} with {' and '.join(set(names.values()))}"
         attempt(at, "inspect", learner.inspect, trained)
         check_learner(learner, tasks, size, at)
+
+
+def _try(network: nn.Module, name: str, trained: Tensor, tested: Tensor, num_outputs: int) -> None:
+    before = trainable(network)
+    rehearse(name, network, network, [*before.values()], trained, tested, num_outputs)
+    require_same(name, before, trainable(network))
 
 
 def _examples(split: Split, number: int) -> Tensor:

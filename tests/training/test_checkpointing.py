@@ -14,9 +14,12 @@ from builders import begin, blobs, learned, learner, rows_of, same_state, traini
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Learner
+from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints
+from hnet_cl.training.task_state import TaskInProgress
 from hnet_cl.training.trainer import Start
 
 
@@ -424,3 +427,14 @@ def assert_refused(folder: Path, reason: str) -> None:
     with pytest.raises(UserError, match=r"checkpoint cannot be used \(.+\); give fresh=true") as caught:
         Checkpoints(folder, "abc").restore(make("finetune"))
     assert "\n" not in str(caught.value) and reason in str(caught.value)
+
+
+def test_a_task_whose_steps_went_on_in_another_way_is_not_continued() -> None:
+    made = make("joint")
+    made.begin_task(BENCHMARK.tasks[:1])
+    task = TaskInProgress(made, BatchStream(len(BENCHMARK.tasks[0].train), 8, stream(1)), stream(1))
+    state = task.state()
+    task.restore(state)
+    state["moving"] = {"draws": stream(1, "joint batches", 0).get_state()}  # as joint training had them once
+    with pytest.raises(UserError, match=r"^this run was interrupted in the middle of a task by .* give fresh=true"):
+        task.restore(state)
