@@ -1,6 +1,7 @@
 """Captured steps are the steps themselves."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +153,18 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
         ("dgr", {}, True),
         ("ewc", {}, True),
         ("scratch", {}, True),
-        ("joint", {}, False),
     ],
 )
 def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: bool) -> None:
     scenario = "cl1" if method in ("hnet", "scratch") else "cl3"
     assert learner(method, blobs(), scenario, **changes).capturable is captured
+
+
+def test_choosing_examples_of_several_tasks_is_not_captured() -> None:
+    made = learner("joint", blobs(), "cl3")
+    made.setup = replace(made.setup, graph=True)
+    data = made.training_data(blobs().tasks)
+    assert type(steps.make_steps(made, data, torch.Generator())) is steps.Steps
 
 
 @pytest.mark.parametrize("method", ["hnet_r", "dgr"])
