@@ -4,7 +4,6 @@ von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.core.checks import attempt
+from hnet_cl.core.checks import attempt, expect
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import Learner, Prediction, SampleClassifierSettings, Samples, Setup
 from hnet_cl.methods.parts.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
-from hnet_cl.methods.parts.network import called, rehearse
+from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
@@ -69,14 +68,17 @@ class HNet(Learner):
         return self.target.layout.total
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        target, buffers = copied(self.target), self.target.fresh_buffers()
+        target, buffers = copied(self.target).train(), self.target.fresh_buffers()
         weights = self.hypernetwork(0).detach().requires_grad_()
-        forward = partial(target, weights, buffers=buffers)
-        rehearse(self.target_name, target, forward, [weights], inputs, inputs, self.heads.num_outputs)
+        logits = attempt(self.target_name, "forward with generated weights", target, weights, inputs, buffers)
+        if logits.requires_grad:
+            attempt(self.target_name, "the backward pass with generated weights", logits.sum().backward)
+        expected = "outputs that depend on its parameters as they are called, so that others can take their place"
+        expect(weights.grad is not None, self.target_name, "no gradient reaches generated weights", expected)
         assert weights.grad is not None
         self._require_generated(weights.grad)
         if self.settings.mask_heads:
-            self._require_masks(target, inputs)
+            self._require_masks(target.train(False), inputs)
         notes = self.task_classifier.inspect(inputs) if self.task_classifier else []
         if self._infers_by_entropy and self.one_by_one is None and (reason := self._try_at_once(inputs)):
             notes.append(

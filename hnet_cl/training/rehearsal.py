@@ -1,7 +1,7 @@
 """Learns two examples of the first tasks with a learner that is thrown away, so that nothing fails hours later."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Split, Task
 from hnet_cl.core.checks import attempt, expect, kind_of, shape_of
+from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
-from hnet_cl.methods.parts.network import called, rehearse, require_same
+from hnet_cl.methods.parts.network import called
 
 _log = logging.getLogger(__name__)
 
@@ -71,16 +72,72 @@ def _rehearse(make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Seq
     with seeded(setup.seed, Stream.REHEARSAL):
         learner = make_learner(replace(setup, make_target=make_target))
         for num_outputs, name in names.items():
-            _try(setup.make_target(num_outputs).to(setup.device), name, trained, tested, num_outputs)
+            check_network(setup.make_target(num_outputs).to(setup.device), name, trained, tested, num_outputs)
         at = f"method._target_={path_of(type(learner))} with {' and '.join(set(names.values()))}"
         attempt(at, "inspect", learner.inspect, trained)
         check_learner(learner, tasks, size, at)
 
 
-def _try(network: nn.Module, name: str, trained: Tensor, tested: Tensor, num_outputs: int) -> None:
+def check_network(network: nn.Module, name: str, trained: Tensor, tested: Tensor, num_outputs: int) -> None:
+    """Does with a network what training and evaluation will do with it, and leaves the results aside.
+
+    Args:
+        network: its mode is set, and its gradients.
+        name: what it is `called`.
+        trained: examples (b, *in_shape) to learn from.
+        tested: examples to be tested on; also tried with fewer at a time, as the last batch of a test may be.
+        num_outputs: the number of logits.
+
+    Raises:
+        UserError: it cannot be done, or what comes out are no such logits.
+    """
     before = trainable(network)
-    rehearse(name, network, network, [*before.values()], trained, tested, num_outputs)
-    require_same(name, before, trainable(network))
+    network.train()
+    for _ in range(2):  # the first step may leave something that the second one stumbles over
+        logits = _logits(network, "training", num_outputs, trained, name)
+        if logits.requires_grad:
+            attempt(name, f"the backward pass for inputs of shape {tuple(trained.shape)}", logits.sum().backward)
+        gradients = [weight.grad for weight in before.values() if weight.grad is not None]
+        found = "the gradient of its outputs reaches nothing that is trained"
+        found = found if logits.requires_grad else "its outputs have no gradient"
+        expect(bool(gradients), name, found, "outputs that depend on its parameters, not detached from them")
+        if any(gradient.is_sparse for gradient in gradients):
+            raise UserError(f"{name}: has sparse gradients, which Adam cannot use; give its embeddings sparse=False")
+    network.eval()
+    with torch.no_grad():
+        for number in range(len(tested), 0, -1):
+            _logits(network, "evaluation", num_outputs, tested[:number], name)
+    _require_same(name, before, trainable(network))
+
+
+def _require_same(name: str, before: Iterable[str], after: Iterable[str]) -> None:
+    """Compares the names of a network's parameters before and after it was used.
+
+    Raises:
+        UserError: they have changed, and what is made of them before training does not fit any more.
+    """
+    changed = sorted(set(before) ^ set(after))
+    if changed:
+        raise UserError(
+            f"{name}: what can be trained changes when the network is used ({', '.join(changed)}); make parameters "
+            "and set their requires_grad in the constructor"
+        )
+
+
+def _logits(network: nn.Module, mode: str, num_outputs: int, inputs: Tensor, name: str) -> Tensor:
+    given = inputs.clone()
+    what = f"forward in {mode} mode of float32 inputs of shape {tuple(inputs.shape)}"
+    found = attempt(name, what, network, given)
+    expected = f"logits, floating-point numbers of shape ({len(inputs)}, {num_outputs})"
+    expect(isinstance(found, Tensor), name, f"{what} gives {kind_of(found)}", expected)
+    logits: Tensor = found
+    right = logits.shape == (len(inputs), num_outputs) and logits.is_floating_point()
+    expect(right, name, f"{what} gives {shape_of(logits)}", expected)
+    expect(bool(logits.isfinite().all()), name, f"{what} gives numbers that are NaN or infinite", "finite ones")
+    expect(
+        torch.equal(given, inputs), name, f"{what} changes the inputs themselves", "inputs as they were: work on a copy"
+    )
+    return logits
 
 
 def _examples(split: Split, number: int) -> Tensor:
