@@ -11,13 +11,13 @@ from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
 from hnet_cl.config.check import DeviceSettings, Plan
-from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require
+from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require_memory
+from hnet_cl.core.checks import attempt
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
-from hnet_cl.training.checks import attempt
 from hnet_cl.training.inspection import inspect_tasks
 
 FLOAT = 4  # bytes of a float32
@@ -42,7 +42,7 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
     """
     name = plan.benchmark.name
     needed = plan.benchmark_class.memory(plan.benchmark)
-    require(
+    require_memory(
         needed, memory_limit(), largest_of(plan.benchmark.model_dump(), "benchmark"), "the data of this benchmark take"
     )
     benchmark = attempt(f"benchmark={name}", "its constructor", plan.benchmark_class, plan.benchmark, data_dir, device)
@@ -56,16 +56,34 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
 
 
 def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Learner:
-    """The learner, in the plan's scenario, of tasks with these numbers of classes and inputs of this shape.
+    """Builds the learner, in the plan's scenario, of tasks with these numbers of classes and inputs of this shape.
 
     Raises:
         UserError: scenario, method or target network do not fit such tasks, or there is no memory for them.
     """
+    return make_learner(plan, build_setup(plan, in_shape, class_counts, device))
+
+
+def build_setup(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Setup:
+    """Builds what the learner is given, once there is room for it.
+
+    Raises:
+        UserError: as `build_learner`.
+    """
     limit = torch.cuda.mem_get_info()[1] if device.type == "cuda" else memory_limit()
     batch = plan.training.batch_size
-    require(batch * prod(in_shape) * FLOAT, limit, f"training.batch_size={batch}", "a batch of inputs takes")
+    require_memory(batch * prod(in_shape) * FLOAT, limit, f"training.batch_size={batch}", "a batch of inputs takes")
     _require_room(plan, in_shape, class_counts, limit)
-    return _learner(plan, in_shape, class_counts, device)
+    return _setup(plan, in_shape, class_counts, device)
+
+
+def make_learner(plan: Plan, setup: Setup) -> Learner:
+    """Makes the plan's learner, another one at each call.
+
+    Raises:
+        UserError: as `build_learner`.
+    """
+    return plan.method_class(plan.method, setup).to(setup.device)
 
 
 def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
@@ -75,7 +93,7 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     """
     try:
         with torch.device("meta"):
-            learner = _learner(plan, in_shape, class_counts, torch.device("meta"), limit)
+            learner = make_learner(plan, _setup(plan, in_shape, class_counts, torch.device("meta"), limit))
     except TooLargeError:
         raise
     except Exception:
@@ -83,20 +101,20 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     learned = sum(parameter.numel() for parameter in learner.trained() if parameter.requires_grad)
     kept = sum(tensor.nbytes for tensor in (*learner.parameters(), *learner.buffers()))
     key = largest_of(plan.method.model_dump(), "method")
-    require(kept + 3 * FLOAT * learned, limit, key, "the learner with its gradients and Adam's averages takes")
+    require_memory(kept + 3 * FLOAT * learned, limit, key, "the learner with its gradients and Adam's averages takes")
 
 
-def _learner(
+def _setup(
     plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device, limit: int | None = None
-) -> Learner:
-    """The learner; with a `limit`, no target network that takes more bytes."""
+) -> Setup:
+    """What the learner is given; with a `limit`, no target network that takes more bytes."""
     training = plan.training
 
     def make_target(num_outputs: int) -> nn.Module:
         target = _target(plan, in_shape, num_outputs)
         if limit is not None:
             size = sum(tensor.nbytes for tensor in (*target.parameters(), *target.buffers()))
-            require(size, limit, largest_of(plan.target, "target"), "the target network takes")
+            require_memory(size, limit, largest_of(plan.target, "target"), "the target network takes")
         return BFloat16(target) if plan.device.precision == "bfloat16" else target
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -108,8 +126,7 @@ def _learner(
 
     optimizers: WeakSet[torch.optim.Optimizer] = WeakSet()
     heads = HeadMap(plan.scenario, class_counts)
-    setup = Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
-    return plan.method_class(plan.method, setup).to(device)
+    return Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
 
 
 def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:

@@ -40,8 +40,7 @@ from hnet_cl.results.run_folder import (
 )
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
-from hnet_cl.training.probe import probe
-from hnet_cl.training.rehearsal import rehearse
+from hnet_cl.training.rehearsal import rehearsed
 from hnet_cl.training.trainer import Log, train
 
 Turns = Generator[None, None, dict[str, Any]]
@@ -192,7 +191,7 @@ def execute(
         logs: list[Log] = [recorder, board, bar, pictures, keeper]  # the keeper after all it keeps
         logs += surroundings.listeners
         with ended(recorder):
-            for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
+            for _ in train(learner, tasks, plan.training, logs, restored.start, keeper.pause):
                 yield  # the logs have heard of it
             board.finish()
             checkpoints.keep_last()
@@ -217,11 +216,8 @@ def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Bench
 
 def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
     """The learner, when another one like it has shown that it can learn such tasks."""
-    make_learner = partial(build.build_learner, plan, benchmark.in_shape, benchmark.class_counts, device)
-    rehearse(make_learner, benchmark.tasks, plan.training.batch_size)
-    learner = make_learner()
-    probe(learner, benchmark.tasks, plan.training.batch_size)
-    return learner
+    setup = build.build_setup(plan, benchmark.in_shape, benchmark.class_counts, device)
+    return rehearsed(partial(build.make_learner, plan), setup, benchmark.tasks, plan.training.batch_size)
 
 
 @contextmanager

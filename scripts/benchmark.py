@@ -298,15 +298,15 @@ def whole_run(rate: float, arguments: argparse.Namespace) -> Iterator[str]:
     evaluation, work = min(seconds_of(test) for _ in range(3)), flops(test)
     steps, inside, plain_step = 300, 0.0, learner.step
 
-    def timed(inputs: torch.Tensor, labels: torch.Tensor) -> Any:
+    def timed(*batch: torch.Tensor) -> Any:
         nonlocal inside
         losses = {}
-        inside += seconds_of(lambda: losses.update(plain_step(inputs, labels)), inputs.is_cuda)
+        inside += seconds_of(lambda: losses.update(plain_step(*batch)), batch[0].is_cuda)
         return losses
 
-    learner.step = timed  # type: ignore[method-assign]
+    learner.step = timed  # type: ignore[method-assign, assignment]
     short = training.model_copy(update={"iterations": steps})
-    around = seconds_of(lambda: list(learn(learner, made.tasks, short, 1, [], Start(), go_on))) - inside
+    around = seconds_of(lambda: list(learn(learner, made.tasks, short, [], Start(), go_on))) - inside
     share = inside / (inside + around + evaluation * steps / training.iterations)
     yield "## Evaluation, and a whole run\n"
     yield f"Ten tasks of 10,000 images are evaluated in {evaluation:.1f} s; their products alone would take"

@@ -1,6 +1,7 @@
 """Small learners, tasks and scenarios for tests, and the hypernetwork's formula written out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -155,7 +156,7 @@ def setup(
     return Setup(heads, target, noting, seed, CPU, in_shape, noted)
 
 
-def learner(
+def maker(
     method: str,
     benchmark: Benchmark,
     scenario: str = "cl1",
@@ -163,11 +164,17 @@ def learner(
     target: Any = small_target,
     optimizer: Any = adam,
     **changes: Any,
-) -> Any:
-    """A learner of a benchmark's tasks; `changes` to its SETTINGS."""
+) -> tuple[Callable[[Setup], Any], Setup]:
+    """What makes learners of a benchmark's tasks, and what it is given; `changes` to its SETTINGS."""
     kind = METHODS[method]
     settings = kind.Settings(**({"name": method} | SETTINGS[method] | changes))
-    return kind(settings, setup(head_map(scenario, benchmark.class_counts), seed, target, optimizer))
+    return partial(kind, settings), setup(head_map(scenario, benchmark.class_counts), seed, target, optimizer)
+
+
+def learner(method: str, benchmark: Benchmark, *given: Any, **changes: Any) -> Any:
+    """A learner of a benchmark's tasks, as `maker` says."""
+    make, own = maker(method, benchmark, *given, **changes)
+    return make(own)
 
 
 def learned(made: Learner, benchmark: Benchmark, tasks: int, steps: int = 3) -> Learner:

@@ -48,7 +48,7 @@ def learn(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
     plan = check(config)
     benchmark = build.build_benchmark(plan, data_dir, torch.device("cpu"))
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, torch.device("cpu"))
-    return learner, list(rows_of(learner, benchmark.tasks, plan.training, plan.seed, []))
+    return learner, list(rows_of(learner, benchmark.tasks, plan.training, []))
 
 
 def cifar(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:

@@ -15,9 +15,10 @@ from torch import Tensor
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpointing import Checkpoints
-from hnet_cl.training.probe import probe
+from hnet_cl.training.rehearsal import inspect
 
 BENCHMARK = blobs(num_tasks=2, train_per_class=6, test_per_class=4)
+EXAMPLES = BENCHMARK.tasks[0].train.images[:2]
 STEPS = 3
 SETTINGS = training(iterations=STEPS, batch_size=6, log_every=1)
 CHOICES: Mapping[str, dict[str, Any]] = {method: {"method": method} for method in METHODS} | {
@@ -76,9 +77,9 @@ def statistics(made: Learner) -> dict[tuple[int, str], Tensor]:
 def check(network: str, method: str, scenario: str, folder: Path) -> None:
     whole = make(network, method, scenario)
     untouched, start, draws = make(network, method, scenario), frozen(whole), torch.get_rng_state()
-    probe(whole, BENCHMARK.tasks, SETTINGS.batch_size)
+    inspect(whole, EXAMPLES)
     assert same_state(whole.state_dict(), untouched.state_dict()) and torch.equal(draws, torch.get_rng_state())
-    rows = list(rows_of(whole, BENCHMARK.tasks, SETTINGS, 1, []))
+    rows = list(rows_of(whole, BENCHMARK.tasks, SETTINGS, []))
     assert all(accuracy is not None and 0 <= accuracy <= 1 for accuracy in rows[1].accuracies)
     assert (rows[1].inferred is not None) == (method in INFER and scenario != "cl1")
     assert len(start) == FROZEN.get(network, 0) * len(getattr(whole, "networks", [0]))
@@ -90,15 +91,15 @@ def check(network: str, method: str, scenario: str, folder: Path) -> None:
             store.in_task(1, iteration, state(), {})
             raise Stop
 
-    probe(dying, BENCHMARK.tasks, SETTINGS.batch_size)
+    inspect(dying, EXAMPLES)
     with pytest.raises(Stop):
-        for number, _ in enumerate(rows_of(dying, BENCHMARK.tasks, SETTINGS, 1, [], pause=pause), 1):
+        for number, _ in enumerate(rows_of(dying, BENCHMARK.tasks, SETTINGS, [], pause=pause), 1):
             store.after_task(number, dying, {})
     torch.rand(7)
     resumed = make(network, method, scenario)
-    probe(resumed, BENCHMARK.tasks, SETTINGS.batch_size)
+    inspect(resumed, EXAMPLES)
     start_again = Checkpoints(folder, "abc").restore(resumed).start
-    assert list(rows_of(resumed, BENCHMARK.tasks, SETTINGS, 1, [], start_again)) == rows[1:]
+    assert list(rows_of(resumed, BENCHMARK.tasks, SETTINGS, [], start_again)) == rows[1:]
     assert same_state(whole.state_dict(), resumed.state_dict())
     assert statistics(whole).keys() == statistics(resumed).keys()
     assert all(torch.equal(value, statistics(resumed)[key]) for key, value in statistics(whole).items())
@@ -127,7 +128,7 @@ def test_a_network_that_vmap_does_not_know_is_named_once(method: str, caplog: py
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             made = make(network, method, scenario)
-            probe(made, BENCHMARK.tasks, SETTINGS.batch_size)
+            inspect(made, EXAMPLES)
             learned(made, BENCHMARK, tasks=1, steps=1).predict(BENCHMARK.tasks[0].test.images)
         if caplog.records:
             (record,) = caplog.records

@@ -19,7 +19,14 @@ MAY_IMPORT = {
     "benchmarks": {"core", "datasets"},
     "scenario": {"core"},
     "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
-    "training": {"core", "benchmarks.base", "datasets.identity", "methods.base", "methods.parts.network"},
+    "training": {
+        "core",
+        "benchmarks.base",
+        "datasets.identity",
+        "hypernet.trainable",
+        "methods.base",
+        "methods.parts.network",
+    },
     "results": {"core"},
     "loggers": {"core", "results.metrics", "results.run_folder"},
     "sweeps": {"core", "config", "results"},
@@ -38,6 +45,7 @@ NEEDED_BY_CORE = {  # beside the standard library
     "chosen": {"pydantic", "pydantic_core"},
     "seeding": {"torch"},
     "tensor_files": {"torch"},
+    "checks": {"torch"},
     "importing": {"torch"},
     "regular_files": {"yaml"},
     "locking": {"filelock"},
@@ -137,3 +145,14 @@ def test_files_and_functions_are_short(path: Path) -> None:
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno is not None
             assert node.end_lineno - node.lineno < 50, node.name
+
+
+def test_every_random_stream_has_its_name_in_the_one_list() -> None:
+    drawing = ("stream", "seeded", "OwnRandomness", "derive_seed")
+    nodes = (node for path in FILES for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    draws = [call for call in calls if ast.unparse(call.func).rpartition(".")[2] in drawing]
+    assert len(draws) > 20
+    words = (ast.JoinedStr, ast.Constant)
+    named = [call for call in draws for given in call.args if isinstance(given, words) and ast.unparse(given) != "0"]
+    assert [ast.unparse(call) for call in named] == []

@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Generator, Tensor
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.core.settings import Settings
 from hnet_cl.datasets.identity import DataIdentity
 
@@ -45,6 +45,47 @@ class Split:
         """The examples at `index` as a split of their own, which shares the images."""
         rows = index if self.rows is None else self.rows[index]
         return replace(self, labels=self.labels[index], rows=rows)
+
+
+class TrainingData(Protocol):
+    """Examples that a learner learns from."""
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+
+    def batch(self, index: Tensor, draws: Generator | None = None) -> tuple[Tensor, ...]:
+        """Returns what one step is given of the examples at `index` (b,): inputs, labels, and perhaps their tasks."""
+
+
+class TasksTogether:
+    """The training examples of several tasks, one after another, each with its task.
+
+    Args:
+        tasks: ids count from 0.
+    """
+
+    def __init__(self, tasks: Sequence["Task"]) -> None:
+        self._splits = [task.train for task in tasks]
+        self._ends = torch.tensor([len(split) for split in self._splits]).cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def batch(self, index: Tensor, draws: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns inputs (b, *in_shape), labels (b,) within the tasks and the tasks (b,) of the examples at `index`.
+
+        They come in the order of their tasks; with `draws`, augmented by them.
+        """
+        place = index.cpu()
+        owner = torch.searchsorted(self._ends, place, right=True)
+        parts = []
+        for task in owner.unique().tolist():
+            split = self._splits[task]
+            own = (place[owner == task] - (self._ends[task] - len(split))).to(index.device)
+            inputs, labels = split.batch(own, draws)
+            parts.append((inputs, labels, torch.full_like(labels, task)))
+        inputs, labels, tasks = (torch.cat(part) for part in zip(*parts, strict=True))
+        return inputs, labels, tasks
 
 
 @dataclass(frozen=True)
@@ -132,7 +173,7 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
             raise UserError(
                 f"training.validation={share}: holds out {number} of {task.name}'s {size} training examples"
             )
-        order = torch.randperm(size, generator=stream(seed, "validation")).to(task.train.labels.device)
+        order = torch.randperm(size, generator=stream(seed, Stream.VALIDATION)).to(task.train.labels.device)
         validation, rest = order.split([number, size - number])
         held.append(replace(task, train=task.train.part(rest), test=task.train.part(validation)))
     return held
@@ -145,7 +186,7 @@ def shuffled(tasks: Sequence[Task], seed: int) -> list[Task]:
 
 def shuffled_order(number: int, seed: int) -> list[int]:
     """For each of `number` tasks as they are learned, its place in the benchmark."""
-    order: list[int] = torch.randperm(number, generator=stream(seed, "task order")).tolist()
+    order: list[int] = torch.randperm(number, generator=stream(seed, Stream.TASK_ORDER)).tolist()
     return order
 
 

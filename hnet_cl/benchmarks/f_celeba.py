@@ -12,7 +12,7 @@ from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.benchmarks.images import AUGMENTATIONS, Augmentation, Normalize
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.datasets.celeba import Labelled, Share, drawn, listed, load_images
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
@@ -80,7 +80,7 @@ class FCelebA(Benchmark):
         size, aside = len(share.train), self._settings.validation_per_task
         if aside >= size:
             raise UserError(f"benchmark.validation_per_task={aside}: {share.name} has {size} training images; lower it")
-        order = torch.randperm(size, generator=stream(self._settings.seed, "validation", share.name))
+        order = torch.randperm(size, generator=stream(self._settings.seed, Stream.VALIDATION, share.name))
         train = self._split(share.train)
         train_rows, validation_rows = (rows.to(self._images.device) for rows in order.split([size - aside, aside]))
         return Task(

@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.core import settings as base
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.datasets.mnist import Source, load_mnist, scale_pixels
 
 
@@ -107,4 +107,4 @@ def _order(task: int, settings: PermutedMNIST.Settings) -> Tensor:
     pixels = _size(settings) ** 2
     if not _is_permuted(task, settings):
         return torch.arange(pixels)
-    return torch.randperm(pixels, generator=stream(settings.seed, "permutation", task))
+    return torch.randperm(pixels, generator=stream(settings.seed, Stream.PERMUTATION, task))

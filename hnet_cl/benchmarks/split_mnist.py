@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
 from hnet_cl.core import settings as base
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.datasets.mnist import Source, load_mnist, scale_pixels
 
 
@@ -52,7 +52,7 @@ class SplitMNIST(Benchmark):
         self.in_shape = (1, 28, 28)
         digits = torch.arange(10)
         if settings.shuffle_digits:
-            digits = torch.randperm(10, generator=stream(settings.seed, "digits"))
+            digits = torch.randperm(10, generator=stream(settings.seed, Stream.DIGITS))
         self.tasks = []
         for task in range(settings.num_tasks):
             own = digits[task * settings.classes_per_task : (task + 1) * settings.classes_per_task]

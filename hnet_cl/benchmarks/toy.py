@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.core import settings as base
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 
@@ -37,7 +37,7 @@ class GaussianBlobs(Benchmark):
         self.tasks = []
         drawn = []
         for task in range(settings.num_tasks):
-            generator = stream(settings.seed, "blobs", task)
+            generator = stream(settings.seed, Stream.BLOBS, task)
             centres = _centres(settings.num_classes, generator)
             train = _blobs(centres, settings.train_per_class, settings.spread, generator)
             test = _blobs(centres, settings.test_per_class, settings.spread, generator)

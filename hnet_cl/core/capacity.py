@@ -56,7 +56,7 @@ def _of_process() -> Iterator[int]:
             yield max(soft - used, 0)
 
 
-def require(needed: int, limit: int, key: str, what: str) -> None:
+def require_memory(needed: int, limit: int, key: str, what: str) -> None:
     """Refuses what certainly cannot fit.
 
     Raises:

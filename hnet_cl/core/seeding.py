@@ -3,13 +3,62 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 
 import torch
 from torch import Tensor
 
 
+class Stream(StrEnum):
+    """Names of all random streams of hnet_cl; numbers (of a task, mostly) follow where there are several of a name.
+
+    A name decides what is drawn: another one changes all results that rest on it.
+    """
+
+    # of data, from the seed of the benchmark
+    BLOBS = "blobs"  # the toy benchmark's examples, of a task
+    CELEBA = "celeba"  # which images the tasks get
+    DIGITS = "digits"  # the order of digits in split MNIST
+    PERMUTATION = "permutation"  # of pixels, of a task
+    # of the sequence of tasks
+    TASK_ORDER = "task order"
+    VALIDATION = "validation"  # which examples are held out
+    # of training
+    BATCHES = "batches"  # the order of examples, of a task
+    AUGMENTATION = "augmentation"  # of a task
+    STEPS = "steps"  # what modules draw without asking, as dropout does, of a task
+    END_OF_TASK = "end of task"  # the same at its end
+    EVALUATION = "evaluation"  # the same while tasks are tested, of the latest task
+    # of initial weights
+    TARGET_INIT = "init/target"  # of the network that serves all tasks, or of a task's own
+    HYPERNETWORK_INIT = "init/hypernetwork"
+    ENCODER_INIT = "init/encoder"
+    DECODER_INIT = "init/decoder"
+    DECODER_HYPERNETWORK_INIT = "init/decoder hypernetwork"
+    # of methods, of a task
+    REGULARIZED_TASKS = "regularized tasks"  # old tasks, or blocks of weights, in each step's regulariser
+    REGULARIZED_DECODERS = "regularized decoders"  # the same of a generated decoder
+    LATENT_NOISE = "latent noise"  # of the posterior of a variational autoencoder
+    REPLAY = "replay"  # what is replayed, of a task and a block of steps
+    SAMPLES = "samples"  # of a generator, that people see and a classifier judges
+    FISHER = "fisher"  # examples and labels of the Fisher information
+    # of the judgement of samples
+    SAMPLE_CLASSIFIER = "judge"  # the seed of the classifier of real data, of a number of tasks
+    SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # what it learns from
+    # of trials before training, whose results are thrown away
+    INSPECTION = "inspection"
+    REHEARSAL = "rehearsal"
+    MASKS = "masks"  # of the output layer
+    OTHER_WEIGHTS = "other weights"  # at which ways to the Fisher information are compared
+
+
 def derive_seed(seed: int, *names: str | int) -> int:
-    """Derives a 63-bit seed for the stream `names` (no slashes) of `seed`; distinct ones give unrelated streams."""
+    """Derives a 63-bit seed for the stream `names` of `seed`; distinct ones give unrelated streams.
+
+    Args:
+        seed: of the run, or of the benchmark.
+        names: a `Stream` of ours, or a word without slashes that no other part uses, and numbers.
+    """
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.regular_files import read_regular
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.datasets._elsewhere import elsewhere
 from hnet_cl.datasets.cache import cached
 
@@ -96,7 +96,7 @@ def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, 
     """
     smiling = _smiling(folder / ATTRIBUTES)
     names = list(smiling)
-    draws = stream(seed, "celeba")
+    draws = stream(seed, Stream.CELEBA)
     need = sum(sizes)
     if by_identity:
         pools = _by_person(names, _read_identities(folder / IDENTITIES), need, draws)

@@ -112,11 +112,6 @@ class TargetNetwork(nn.Module):
         """A copy of the buffers the module came with."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
-    @property
-    def parameter_names(self) -> list[str]:
-        """Of all parameters that the module has at the moment, trainable or not."""
-        return [name for name, _ in self._module.named_parameters()]
-
     def train(self, mode: bool = True) -> Self:
         """Training (True) or evaluation mode of the module, for dropout and BatchNorm."""
         super().train(mode)

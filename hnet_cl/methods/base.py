@@ -7,16 +7,16 @@ from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
-from hnet_cl.benchmarks.base import Task
+from hnet_cl.benchmarks.base import Task, TrainingData
 from hnet_cl.core import seeding
-from hnet_cl.core.settings import Settings
+from hnet_cl.core import settings as base
+from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
 from hnet_cl.scenario import HeadMap, ScenarioSettings
-
-FIRST = ("target",)  # the random stream of a network that serves all tasks
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Setup:
     graph: bool = False
 
     def stream(self, *names: str | int) -> torch.Generator:
-        """The random stream `names` on the device, for what steps draw."""
+        """Returns the random stream `names` on the device, for what steps draw."""
         return seeding.stream(self.seed, *names, device=self.device)
 
     def set_lr(self, lr: float) -> None:
@@ -46,19 +46,20 @@ class Setup:
             for group in optimizer.param_groups:
                 group["lr"] = lr
 
-    def new_target(self, num_outputs: int, *stream: str | int) -> nn.Module:
-        """A target network on the device, initialised from the random stream `stream`.
+    def new_target(self, num_outputs: int, task: int | None = None) -> nn.Module:
+        """Builds a target network on the device for all tasks, or with other initial weights for a `task` of its own.
 
-        What is not trained has the same values whatever the stream, those from the first one.
+        What is not trained has the same values for every task, those of the network for all tasks.
 
         Raises:
             UserError: it has no parameters that can be trained.
         """
-        with seeding.seeded(self.seed, "init", *stream):
+        own = () if task is None else (task,)
+        with seeding.seeded(self.seed, Stream.TARGET_INIT, *own):
             network = self.make_target(num_outputs)
         require_trainable(network, self.device)
-        if stream != FIRST and any(not parameter.requires_grad for parameter in network.parameters()):
-            with seeding.seeded(self.seed, "init", *FIRST):
+        if own and any(not parameter.requires_grad for parameter in network.parameters()):
+            with seeding.seeded(self.seed, Stream.TARGET_INIT):
                 copy_frozen(self.make_target(num_outputs), network)
         return network.to(self.device)
 
@@ -111,17 +112,11 @@ class Samples(NamedTuple):
     tasks: Tensor | None
 
 
-class SampleReport(NamedTuple):
-    """What a learner's generator makes of the T tasks so far.
+class SampleClassifierSettings(base.Settings):
+    """Training, after each task, of the classifier of real data that evaluates samples: steps, Adam's learning rate."""
 
-    `pictures` (T, n, C, H, W), on the CPU, shows samples of each task in 0..1 and NaN where there are fewer; None
-    where inputs are no images. `recognised` (T,) is the share of them that a classifier of real data recognises, and
-    `real` the share of real test images that it does.
-    """
-
-    pictures: Tensor | None
-    recognised: list[float]
-    real: float
+    iterations: base.Count
+    lr: PositiveFloat
 
 
 class Learner(nn.Module, ABC):
@@ -133,7 +128,7 @@ class Learner(nn.Module, ABC):
     first loads the state from before it, then calls `begin_task`, then loads the later state and `moving_parts`.
     """
 
-    Settings: ClassVar[type[Settings]]
+    Settings: ClassVar[type[base.Settings]]
 
     def __init__(self, settings: Any, setup: Setup) -> None:
         super().__init__()
@@ -148,20 +143,27 @@ class Learner(nn.Module, ABC):
         return None
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        """Tries on a few inputs (b, *in_shape), before any task, all that will be done with the networks.
+        """Tries on a few inputs (b, *in_shape), before any task, what this method alone does with its networks.
 
-        Nothing that is state changes. Called inside a random stream of its own. Returns a line for whatever can only
-        be done in another way than usual.
+        That they can be trained and tested as they are is known. Nothing that is state changes. Called inside a random
+        stream of its own. Returns a line for whatever can only be done in another way than usual.
 
         Raises:
-            UserError: what the networks compute cannot be trained or tested.
+            UserError: the method cannot do with the networks what it has to.
         """
         return []
+
+    def training_data(self, tasks: Sequence[Task]) -> TrainingData:
+        """Returns what the newest of `tasks` so far is learned from; batches of it are what steps are given.
+
+        Data of earlier tasks are for upper bounds alone.
+        """
+        return tasks[-1].train
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         """Called before the first step of a task with the tasks so far, of which the last one is new.
 
-        Data of earlier tasks are for upper bounds and evaluation alone; nothing of `tasks` is state.
+        Nothing of `tasks` is state.
         """
         self.tasks = tasks
         self.latest = tasks[-1].id
@@ -180,13 +182,21 @@ class Learner(nn.Module, ABC):
 
     @abstractmethod
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """One optimiser step on inputs (b, *in_shape) and labels (b,) within the task; returns detached losses."""
+        """Makes one optimiser step on inputs (b, *in_shape) and labels (b,) within the task; returns detached losses.
+
+        If its `training_data` say which tasks (b,) examples are from, these are a third argument.
+        """
 
     def end_task(self) -> None:
         """Called after the last step of a task."""
 
-    def report(self) -> SampleReport | None:
-        """After a task: what the learner's generator makes of the tasks so far; None without a generator."""
+    def samples(self, number: int) -> Samples | None:
+        """Returns `number` samples for each task so far, the same at each call; None without a generator."""
+        return None
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings | None:
+        """Training of the classifier of real data that evaluates `samples`; None without a generator."""
         return None
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:

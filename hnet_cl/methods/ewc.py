@@ -11,7 +11,7 @@ import torch
 from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
-from hnet_cl.core.seeding import stream
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.base import Setup
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.fisher import Labels, Way, diagonal_fisher, fastest
@@ -46,20 +46,19 @@ class EWC(Classifier):
         self._way: Way | None = None  # of the Fisher information; None until it is tried
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        notes = super().inspect(inputs)
         self._way, reason = fastest(self.network, inputs)
-        if reason:
-            notes.append(
-                f"{called(self.network)}: the Fisher information is computed example by example, as torch.func.vmap "
-                f"cannot do it for several at once ({reason}); it takes longer"
-            )
-        return notes
+        if not reason:
+            return []
+        return [
+            f"{called(self.network)}: the Fisher information is computed example by example, as torch.func.vmap "
+            f"cannot do it for several at once ({reason}); it takes longer"
+        ]
 
     def _active(self, learned: int) -> list[QuadraticPenalty]:
         """The penalties that hold what `learned` tasks left behind."""
         return [p for p in self.penalties[:learned] if isinstance(p, QuadraticPenalty)]
 
-    def protect(self) -> dict[str, Tensor]:
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         settings = self.settings
         if self.latest == 0 or settings.strength == 0:
             return {}
@@ -68,7 +67,7 @@ class EWC(Classifier):
             c *= settings.gamma
         total = torch.zeros((), device=self.setup.device)
         for penalty in self._active(self.latest):
-            total += penalty.add_gradient(self.weights, self.gradients, c)
+            total += penalty.add_gradient(self.weights, gradients, c)
         return {"penalty": total}
 
     def end_task(self) -> None:
@@ -84,7 +83,7 @@ class EWC(Classifier):
         """The Fisher information of the task just learned, under the outputs it was trained with."""
         data = self.tasks[-1].train
         outputs = self.heads.trained(self.latest)
-        draws = stream(self.setup.seed, "fisher", self.latest)
+        draws = stream(self.setup.seed, Stream.FISHER, self.latest)
         index = torch.randperm(len(data), generator=draws)[: self.settings.fisher_samples].to(self.setup.device)
         batches = (data.batch(part) for part in index.split(BATCH))
         marked = ((inputs, self.heads.label(labels, self.latest) - outputs.start) for inputs, labels in batches)

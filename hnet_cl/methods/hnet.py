@@ -4,7 +4,6 @@ von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
@@ -13,12 +12,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.checks import attempt, expect
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import seeded
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
-from hnet_cl.methods.base import FIRST, Learner, Prediction, SampleReport, Setup
+from hnet_cl.methods.base import Learner, Prediction, SampleClassifierSettings, Samples, Setup
 from hnet_cl.methods.parts.inference import ByClassifier, ByEntropy, Given, least_entropy, task_classifier
-from hnet_cl.methods.parts.network import called, explained, rehearse, require_same
+from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import ScenarioSettings, gather_heads
@@ -40,17 +40,16 @@ class HNet(Learner):
 
     def __init__(self, settings: Settings, setup: Setup) -> None:
         super().__init__(settings, setup)
-        module = setup.new_target(self.heads.num_outputs, *FIRST)
+        module = setup.new_target(self.heads.num_outputs)
         self.target_name = called(module)
-        with explained(self.target_name, "copied"):
-            self.target = TargetNetwork(module)
-            self._aliased = aliased(module)
+        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module)
+        self._aliased = aliased(module)
         # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
         slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in module.modules())
         self.one_by_one = True if slow else None  # None until it is tried
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
         self.task_buffers: dict[int, dict[str, Tensor]] = {}
-        with seeded(setup.seed, "init", "hypernetwork"):
+        with seeded(setup.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
         self.hypernetwork = hypernetwork.to(setup.device)
         inference = settings.task_inference
@@ -69,15 +68,17 @@ class HNet(Learner):
         return self.target.layout.total
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        target, buffers = copied(self.target), self.target.fresh_buffers()
+        target, buffers = copied(self.target).train(), self.target.fresh_buffers()
         weights = self.hypernetwork(0).detach().requires_grad_()
-        forward = partial(target, weights, buffers=buffers)
-        rehearse(self.target_name, target, forward, [weights], inputs, self.heads.num_outputs)
-        require_same(self.target_name, self.target.parameter_names, target.parameter_names)
+        logits = attempt(self.target_name, "forward with generated weights", target, weights, inputs, buffers)
+        if logits.requires_grad:
+            attempt(self.target_name, "the backward pass with generated weights", logits.sum().backward)
+        expected = "outputs that depend on its parameters as they are called, so that others can take their place"
+        expect(weights.grad is not None, self.target_name, "no gradient reaches generated weights", expected)
         assert weights.grad is not None
         self._require_generated(weights.grad)
         if self.settings.mask_heads:
-            self._require_masks(target, inputs)
+            self._require_masks(target.train(False), inputs)
         notes = self.task_classifier.inspect(inputs) if self.task_classifier else []
         if self._infers_by_entropy and self.one_by_one is None and (reason := self._try_at_once(inputs)):
             notes.append(
@@ -104,7 +105,7 @@ class HNet(Learner):
         head = self.heads.own(0)
         logits = []
         for weights in (own, other):
-            with seeded(self.setup.seed, "masks"):
+            with seeded(self.setup.seed, Stream.MASKS):
                 logits.append(target(weights, inputs, target.fresh_buffers())[:, head])
         before, after = logits
         if not torch.allclose(before, after, rtol=1e-3, atol=1e-5, equal_nan=True):
@@ -124,7 +125,7 @@ class HNet(Learner):
         weights = self.hypernetwork.generate(self._features(range(min(2, self.heads.num_tasks))))
         buffers = [self.target.fresh_buffers() for _ in weights]
         given = target, weights, inputs, buffers
-        with seeded(self.setup.seed, "inspection"):
+        with seeded(self.setup.seed, Stream.INSPECTION):
             reason = obstacle(lambda: [at_once(*given)], lambda: [one_by_one(*given)])
         self.one_by_one = reason is not None
         return reason
@@ -137,7 +138,7 @@ class HNet(Learner):
             with torch.no_grad():
                 self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
         kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
-        sampling = self.setup.stream("regularized tasks", task)
+        sampling = self.setup.stream(Stream.REGULARIZED_TASKS, task)
         self.protected = ProtectedTraining(
             self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
         )
@@ -170,8 +171,12 @@ class HNet(Learner):
             parts |= {f"task inference {name}": part for name, part in of_tasks.items()}
         return parts
 
-    def report(self) -> SampleReport | None:
-        return self.task_classifier.report() if self.task_classifier else None
+    def samples(self, number: int) -> Samples | None:
+        return self.task_classifier.samples(number) if self.task_classifier else None
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings | None:
+        return self.task_classifier.sample_classifier if self.task_classifier else None
 
     def _kept(self, task: int) -> list[Interval]:
         """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""

@@ -16,19 +16,16 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
-from hnet_cl.core.seeding import seeded
-from hnet_cl.methods.base import FIRST, SampleReport, Samples, Setup
+from hnet_cl.core.seeding import Stream, seeded
+from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.distillation import NewHeads, distillation, extend, masks, only
 from hnet_cl.methods.parts.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
 from hnet_cl.methods.parts.generator import Generator
 from hnet_cl.methods.parts.initial import Init, initialised
-from hnet_cl.methods.parts.judge import Judge, report
 from hnet_cl.methods.parts.plain_decoder import PlainDecoder, PlainDecoderSettings
 from hnet_cl.methods.parts.snapshot import Snapshot
 from hnet_cl.targets.mlp import MLP
-
-SAMPLES = 100  # for each task, to be judged
 
 
 class ReplaySettings(base.Settings):
@@ -66,7 +63,7 @@ class Replay(Classifier):
     def new_network(self) -> nn.Module:
         make, init = self.setup.make_target, self.settings.init
         started = replace(self.setup, make_target=lambda num_outputs: initialised(make(num_outputs), init))
-        return started.new_target(self.heads.num_outputs, *FIRST)
+        return started.new_target(self.heads.num_outputs)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
@@ -77,18 +74,14 @@ class Replay(Classifier):
         self._prepared = False
         heads, before = self.heads, self.latest - 1
         old = range(self.latest)
-        outputs = [
-            [heads.trained(task, self.latest) for task in old],
-            [heads.trained(task, before) for task in old],
-            [heads.own(task) for task in old],
-        ]
-        self._wanted, self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
-        _, had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
+        outputs = [heads.trained(task, before) for task in old], [heads.own(task) for task in old]
+        self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
+        had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
         self._told = own == 1  # a sample's task leaves nothing to choose
         # A single output was never trained, so its logit says nothing (official code, for task inference).
         self._new_heads: NewHeads = "zero_probability" if had == 1 else self.settings.new_heads
         if self.latest:  # the old heads, each once: (2, heads, 1, outputs)
-            self._different = torch.stack([self._wanted, self._had]).unique(dim=1).unsqueeze(2)
+            self._different = torch.stack([self.trained_outputs[:-1], self._had]).unique(dim=1).unsqueeze(2)
 
     @property
     def capturable(self) -> bool:
@@ -105,13 +98,13 @@ class Replay(Classifier):
         else:
             self._replayed.inputs.copy_(drawn.inputs)  # in place, for a captured step
 
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def step(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> dict[str, Tensor]:
         if not self._prepared:
             self.prepare(len(inputs))
         self._prepared = False
-        return super().step(inputs, labels) | self.generator.step(inputs, self._replayed, self.new_share)
+        return super().step(inputs, labels, tasks) | self.generator.step(inputs, self._replayed, self.new_share)
 
-    def protect(self) -> dict[str, Tensor]:
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         if self._replayed is None:
             return {}
         loss = self.replay_loss(*self._replayed)
@@ -127,7 +120,7 @@ class Replay(Classifier):
             wanted, had = self._different  # each (heads, 1, outputs)
             own = had
         else:
-            wanted, had, own = self._wanted[tasks], self._had[tasks], self._own[tasks]
+            wanted, had, own = self.trained_outputs[tasks], self._had[tasks], self._own[tasks]
         student = only(self.network(inputs), wanted)
         if self.settings.targets == "hard":
             told = self._told and tasks is not None
@@ -136,9 +129,13 @@ class Replay(Classifier):
         teacher = extend(self._teacher(inputs), had, wanted, self._new_heads)
         return distillation(student, teacher, self.settings.temperature)
 
-    def report(self) -> SampleReport:
-        judge = Judge(self.settings.generator.judge, self.setup, self.tasks)
-        return report(self.generator.samples(SAMPLES), self.tasks, judge)
+    def samples(self, number: int) -> Samples:
+        return self.generator.samples(number)
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings:
+        settings: SampleClassifierSettings = self.settings.generator.judge
+        return settings
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         own = super().moving_parts()
@@ -148,9 +145,9 @@ class Replay(Classifier):
 def make_generator(settings: GeneratedDecoderSettings | PlainDecoderSettings, setup: Setup, init: Init) -> Generator:
     """A generator made of fully connected networks."""
     pixels = prod(setup.in_shape)
-    with seeded(setup.seed, "init", "encoder"):
+    with seeded(setup.seed, Stream.ENCODER_INIT):
         encoder = initialised(MLP(setup.in_shape, 2 * settings.latent, settings.encoder), init)
-    with seeded(setup.seed, "init", "decoder"):
+    with seeded(setup.seed, Stream.DECODER_INIT):
         if isinstance(settings, PlainDecoderSettings):
             decoder = initialised(MLP((settings.latent,), pixels, settings.decoder), init)
             return PlainDecoder(settings, setup, encoder, decoder)

@@ -9,7 +9,6 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
-from hnet_cl.methods.parts.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -25,7 +24,7 @@ class Scratch(Learner):
         super().__init__(settings, setup)
         heads = self.heads
         sizes = [heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks)]
-        self.networks = nn.ModuleList(setup.new_target(size, "target", t) for t, size in enumerate(sizes))
+        self.networks = nn.ModuleList(setup.new_target(size, t) for t, size in enumerate(sizes))
 
     def trained(self) -> Iterable[nn.Parameter]:
         return self.networks[0].parameters()
@@ -37,11 +36,6 @@ class Scratch(Learner):
     @property
     def target_size(self) -> int:
         return sum(weight.numel() for weight in trainable(self.networks[0]).values())
-
-    def inspect(self, inputs: Tensor) -> list[str]:
-        own = self.heads.own(0)
-        rehearse_module(self.networks[0], inputs, own.stop - own.start)
-        return []
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)

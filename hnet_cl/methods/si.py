@@ -45,20 +45,21 @@ class SI(Classifier):
             omega.zero_()
         self.penalty.anchor_at(self.weights)
 
-    def protect(self) -> dict[str, Tensor]:
-        gradients = self.gradients
-        own = [gradient.clone() for gradient in gradients] if self.settings.path_gradient == "task" else gradients
-        value = self.penalty.add_gradient(self.weights, gradients, self.settings.strength)
-        self.slope = own
-        return {"penalty": value} if self.latest else {}
-
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def step(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> dict[str, Tensor]:
+        assert self.optimizer is not None
+        loss, gradients = self.backward(inputs, labels, tasks)
+        slope = [gradient.clone() for gradient in gradients] if self.settings.path_gradient == "task" else gradients
+        losses = {"loss": loss} | self.protect(inputs, labels, gradients)
         before = [weight.detach().clone() for weight in self.weights]
-        losses = super().step(inputs, labels)
+        self.optimizer.step()
         with torch.no_grad():
             moves = torch._foreach_sub(self.weights, before)
-            torch._foreach_addcmul_(self.omega, self.slope, moves, value=-1)
+            torch._foreach_addcmul_(self.omega, slope, moves, value=-1)
         return losses
+
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
+        value = self.penalty.add_gradient(self.weights, gradients, self.settings.strength)
+        return {"penalty": value} if self.latest else {}
 
     @torch.no_grad()
     def end_task(self) -> None:

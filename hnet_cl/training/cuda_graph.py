@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from hnet_cl.benchmarks.base import Split
+from hnet_cl.benchmarks.base import Split, TrainingData
 from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner
 
@@ -16,18 +16,18 @@ class Steps:
 
     Args:
         learner: whose steps they are, after `begin_task`.
-        split: the data that it learns from.
+        data: what it learns from.
         draws: of augmentation.
     """
 
-    def __init__(self, learner: Learner, split: Split, draws: Generator) -> None:
+    def __init__(self, learner: Learner, data: TrainingData, draws: Generator) -> None:
         self.learner = learner
-        self.split = split
+        self.data = data
         self.draws = draws
 
     def __call__(self, index: Tensor) -> dict[str, Tensor]:
         """One step on the examples `index` (b,), a tensor on the CPU; returns its losses, valid until the next one."""
-        batch = self.split.batch(index.to(self.learner.setup.device), self.draws)
+        batch = self.data.batch(index.to(self.learner.setup.device), self.draws)
         self.learner.prepare(len(index))
         return self.learner.step(*batch)
 
@@ -55,6 +55,7 @@ class CapturedSteps(Steps):
 
     def __init__(self, learner: Learner, split: Split, draws: Generator) -> None:
         super().__init__(learner, split, draws)
+        self.split = split
         self._stream = torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
         self._steps = 0
@@ -138,7 +139,8 @@ class CapturedSteps(Steps):
         return graph
 
 
-def make_steps(learner: Learner, split: Split, draws: Generator) -> Steps:
-    """Captured ones where the run wants them and the learner can."""
-    captured = learner.setup.graph and learner.capturable
-    return (CapturedSteps if captured else Steps)(learner, split, draws)
+def make_steps(learner: Learner, data: TrainingData, draws: Generator) -> Steps:
+    """Captured ones where the run wants them and the learner can; only the choice from one split can be captured."""
+    if learner.setup.graph and learner.capturable and isinstance(data, Split):
+        return CapturedSteps(learner, data, draws)
+    return Steps(learner, data, draws)

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
+from hnet_cl.core.checks import attempt, expect, kind_of, shape_of
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import seeded, stream
+from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.datasets.identity import DataIdentity
-from hnet_cl.training.checks import attempt, kind_of, require, shape_of
 
 LOOKED_AT = 100_000_000  # numbers of prepared inputs, evenly spread over all examples; takes about half a second
 AT_A_TIME = 250_000  # numbers; a processor's cache holds them
@@ -33,7 +33,7 @@ def inspect_tasks(benchmark: Benchmark, name: str, device: torch.device) -> None
     _check_whole(benchmark, where)
     in_shape = tuple(benchmark.in_shape)
     seen = _Finite()
-    with seeded(0, "inspection"):  # what `prepare` and its like draw without asking
+    with seeded(0, Stream.INSPECTION):  # what `prepare` and its like draw without asking
         tasks = [_checked(task, number, where, device) for number, task in enumerate(benchmark.tasks)]
         splits = [(at, split) for task in tasks for at, split in _splits(task, where)]
         for at, split in splits:
@@ -60,24 +60,24 @@ def _check_whole(benchmark: Any, where: str) -> None:
     tasks: Any = getattr(benchmark, "tasks", None)
     in_shape: Any = getattr(benchmark, "in_shape", None)
     kind = type(benchmark).__name__
-    require(isinstance(tasks, Sequence), where, f"{kind}.tasks is {kind_of(tasks)}", "a list of tasks")
-    require(len(tasks) > 0, where, f"{kind}.tasks is empty", "at least one task")
+    expect(isinstance(tasks, Sequence), where, f"{kind}.tasks is {kind_of(tasks)}", "a list of tasks")
+    expect(len(tasks) > 0, where, f"{kind}.tasks is empty", "at least one task")
     sizes = isinstance(in_shape, Sequence) and all(_is_count(size) for size in in_shape)
-    require(sizes, where, f"{kind}.in_shape is {in_shape!r}", "the shape of one input, such as (1, 28, 28)")
+    expect(sizes, where, f"{kind}.in_shape is {in_shape!r}", "the shape of one input, such as (1, 28, 28)")
     data = getattr(benchmark, "data", None)
-    require(isinstance(data, DataIdentity), where, f"{kind}.data is {kind_of(data)}", "a DataIdentity")
+    expect(isinstance(data, DataIdentity), where, f"{kind}.data is {kind_of(data)}", "a DataIdentity")
 
 
 def _checked(task: Task, number: int, where: str, device: torch.device) -> Task:
     """The task with labels int64, everything but its inputs being checked."""
     at = f"{where}: task {number + 1}"
-    require(isinstance(task, Task), at, f"it is {kind_of(task)}", "a Task")
+    expect(isinstance(task, Task), at, f"it is {kind_of(task)}", "a Task")
     ids = "ids that count from 0 in the order of the tasks"
-    require(_is_whole(task.id) and task.id == number, at, f"its id is {task.id!r}", f"{number}: {ids}")
+    expect(_is_whole(task.id) and task.id == number, at, f"its id is {task.id!r}", f"{number}: {ids}")
     named = isinstance(task.name, str) and task.name.strip() != ""
-    require(named, at, f"its name is {task.name!r}", "some text")
+    expect(named, at, f"its name is {task.name!r}", "some text")
     at = f"{where}: {_called(task)}"
-    require(_is_count(task.num_classes), at, f"num_classes is {task.num_classes!r}", "a whole number from 1 on")
+    expect(_is_count(task.num_classes), at, f"num_classes is {task.num_classes!r}", "a whole number from 1 on")
     _check_class_names(task, at)
     changes: dict[str, Any] = {}
     for part, called in PARTS.items():
@@ -93,41 +93,39 @@ def _check_class_names(task: Task, at: str) -> None:
     if names is None:
         return
     listed = isinstance(names, Sequence) and not isinstance(names, str)
-    require(listed, at, f"class_names is {kind_of(names)}", "a list of strings, or None")
+    expect(listed, at, f"class_names is {kind_of(names)}", "a list of strings, or None")
     count = task.num_classes
-    require(len(names) == count, at, f"{len(names)} class_names and num_classes={count}", "a name for each class")
+    expect(len(names) == count, at, f"{len(names)} class_names and num_classes={count}", "a name for each class")
     for name in names:
-        require(isinstance(name, str) and name.strip() != "", at, f"{name!r} in class_names", "some text")
-        require(
+        expect(isinstance(name, str) and name.strip() != "", at, f"{name!r} in class_names", "some text")
+        expect(
             list(names).count(name) == 1, at, f"{name!r} is twice in class_names", "a name of its own for each class"
         )
 
 
 def _check_split(split: Any, at: str, device: torch.device) -> None:
     """Sizes of images, rows and labels, and where they are."""
-    require(isinstance(split, Split), at, f"it is {kind_of(split)}", "a Split")
+    expect(isinstance(split, Split), at, f"it is {kind_of(split)}", "a Split")
     parts = {"images": split.images, "labels": split.labels}
     parts |= {} if split.rows is None else {"rows": split.rows}
     for name, part in parts.items():
-        require(isinstance(part, Tensor), at, f"{name} is {kind_of(part)}", "a torch.Tensor; try torch.from_numpy(...)")
-        require(part.dim() > 0, at, f"{name} has no dimensions", "one entry for each example")
+        expect(isinstance(part, Tensor), at, f"{name} is {kind_of(part)}", "a torch.Tensor; try torch.from_numpy(...)")
+        expect(part.dim() > 0, at, f"{name} has no dimensions", "one entry for each example")
         on = part.device.type
-        require(
-            on == device.type, at, f"{name} is on {on}", f"{device.type}, the device that the constructor was given"
-        )
-    require(len(split.labels) > 0, at, "it is empty", "at least one example")
+        expect(on == device.type, at, f"{name} is on {on}", f"{device.type}, the device that the constructor was given")
+    expect(len(split.labels) > 0, at, "it is empty", "at least one example")
     rows = split.rows
     if rows is None:
         sizes = f"{len(split.images)} images and {len(split.labels)} labels"
-        require(len(split.images) == len(split.labels), at, sizes, "a label for each image, or rows that select images")
+        expect(len(split.images) == len(split.labels), at, sizes, "a label for each image, or rows that select images")
         return
     right = rows.dtype == torch.int64 and rows.dim() == 1
-    require(right, at, f"rows are {shape_of(rows)}", "int64 of shape (n,), the numbers of images")
+    expect(right, at, f"rows are {shape_of(rows)}", "int64 of shape (n,), the numbers of images")
     sizes = f"{len(rows)} rows and {len(split.labels)} labels"
-    require(len(rows) == len(split.labels), at, sizes, "a label for each row")
+    expect(len(rows) == len(split.labels), at, sizes, "a label for each row")
     low, high = (number.item() for number in rows.aminmax())
     inside = low >= 0 and high < len(split.images)
-    require(
+    expect(
         inside,
         at,
         f"rows from {low} to {high}",
@@ -146,7 +144,7 @@ def _with_labels(split: Split, at: str, classes: int) -> Split:
     elif labels.is_floating_point() or labels.dtype == torch.bool:
         expected += ": use labels.long() if they are whole numbers"
     right = labels.dim() == 1 and not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
-    require(right, at, f"labels are {shape_of(labels)}", expected)
+    expect(right, at, f"labels are {shape_of(labels)}", expected)
     labels = labels.long()
     low, high = (int(number) for number in labels.aminmax())
     if low == 1 and high == classes:
@@ -155,7 +153,7 @@ def _with_labels(split: Split, at: str, classes: int) -> Split:
         expected += f": labels count within each task, so subtract {low} if they count over all tasks"
     else:
         expected += f", as num_classes={classes}"
-    require(low >= 0 and high < classes, at, f"labels from {low} to {high}", expected)
+    expect(low >= 0 and high < classes, at, f"labels from {low} to {high}", expected)
     return split if split.labels is labels else replace(split, labels=labels)
 
 
@@ -169,12 +167,12 @@ def _check_inputs(split: Split, at: str, in_shape: tuple[int, ...]) -> None:
         raise UserError(f"{at}: prepare changes the images themselves; expected new ones: use operations without _")
     if split.augment:
         index = torch.arange(len(inputs), device=split.labels.device)
-        varied = attempt(at, "augment", split.batch, index, stream(0, "inspection"))[0]
+        varied = attempt(at, "augment", split.batch, index, stream(0, Stream.INSPECTION))[0]
         _check_form(varied, at, "after augment, prepare gives", len(inputs), in_shape)
 
 
 def _check_form(inputs: Any, at: str, what: str, number: int, in_shape: tuple[int, ...]) -> None:
-    require(isinstance(inputs, Tensor), at, f"{what} {kind_of(inputs)}", "a torch.Tensor")
+    expect(isinstance(inputs, Tensor), at, f"{what} {kind_of(inputs)}", "a torch.Tensor")
     wanted = (number, *in_shape)
     expected = f"float32 of shape {wanted}"
     if inputs.shape != wanted:
@@ -183,9 +181,9 @@ def _check_form(inputs: Any, at: str, what: str, number: int, in_shape: tuple[in
         expected += ": use images.float() / 255"
     else:
         expected += ": use .float()"
-    require(inputs.dtype == torch.float32 and inputs.shape == wanted, at, f"{what} {shape_of(inputs)}", expected)
+    expect(inputs.dtype == torch.float32 and inputs.shape == wanted, at, f"{what} {shape_of(inputs)}", expected)
     finite = bool(inputs.isfinite().all())
-    require(finite, at, f"{what} numbers that are NaN or infinite", "finite ones")
+    expect(finite, at, f"{what} numbers that are NaN or infinite", "finite ones")
 
 
 class _Finite:
@@ -218,7 +216,7 @@ def _none_wrong(wrong: Tensor, index: Tensor, at: str, what: str) -> None:
     if number := int(wrong.sum()):
         first = int(index[wrong.cpu().nonzero()[0, 0]])
         found = f"{number} {what} of {len(wrong)} hold NaN or infinity, the first is number {first} from 0"
-        require(False, at, found, "finite numbers")
+        expect(False, at, found, "finite numbers")
 
 
 def _check_prepared(splits: Sequence[tuple[str, Split]], size: int) -> None:
@@ -243,7 +241,7 @@ def _check_picture(task: Task, at: str) -> None:
     )
     found = shape_of(images) if isinstance(images, Tensor) else kind_of(images)
     expected = f"images of shape ({len(inputs)}, 1 or 3, height, width) in 0..1"
-    require(right and images.is_floating_point(), at, f"picture gives {found}", expected)
+    expect(right and images.is_floating_point(), at, f"picture gives {found}", expected)
 
 
 def _is_whole(value: Any) -> bool:

@@ -1,44 +1,66 @@
 """Learns two examples of the first tasks with a learner that is thrown away, so that nothing fails hours later."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.benchmarks.base import Task
-from hnet_cl.core.seeding import seeded, stream
-from hnet_cl.methods.base import Learner, Prediction
+from hnet_cl.benchmarks.base import Split, Task
+from hnet_cl.core.checks import attempt, expect, kind_of, shape_of
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import Stream, seeded, stream
+from hnet_cl.hypernet import trainable
+from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.methods.parts.network import called
-from hnet_cl.training.checks import attempt, kind_of, require, shape_of
+
+_log = logging.getLogger(__name__)
 
 TASKS = 2  # tasks that are learned: with the second one what protects the first sets in
 EXAMPLES = 2
 
 
-def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_size: int) -> None:
-    """Passes examples of the tasks through each kind of network, then through all that the method does with them.
+def rehearsed(
+    make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Sequence[Task], batch_size: int
+) -> Learner:
+    """Makes the learner of a run, once another one like it has shown that it can learn such tasks.
 
-    What is made here is thrown away, and what is drawn is put back: nothing that is computed later changes. With a
+    Examples of the tasks pass through each kind of network, and then through all that the method does with them. What
+    is made for that is thrown away, and what is drawn is put back: nothing that is computed later changes. With a
     learning rate of 0, weights stay what they were at the start.
 
     Args:
-        make_learner: makes the learner of the run, and another one at each call.
+        make_learner: makes another learner at each call.
+        setup: what the learner of the run is given.
+        tasks: of the run.
         batch_size: of training, of which two examples stand for all.
 
     Raises:
         UserError: the line names the class, the shape of the inputs, what came and what is expected.
     """
     size = min(batch_size, EXAMPLES)
-    small = [_small(task) for task in tasks[:TASKS]]
-    tested, _ = small[0].test.batch(slice(None))
-    index = torch.arange(size) % len(small[0].train)  # a batch may hold an example twice
-    trained, _ = small[0].train.batch(index.to(tested.device))
-    with seeded(0, "rehearsal"):
-        learner = make_learner()
-    method, settings, setup = type(learner), learner.settings, learner.setup
-    del learner  # its memory, which another one takes now
+    _rehearse(make_learner, setup, [_small(task) for task in tasks[:TASKS]], size)
+    learner = make_learner(setup)
+    inspect(learner, _examples(tasks[0].train, size))
+    return learner
+
+
+def inspect(learner: Learner, inputs: Tensor) -> None:
+    """Lets a learner that has learned nothing yet try inputs (b, *in_shape); says what it can only do more slowly.
+
+    Neither what the learner knows nor any random stream is changed.
+
+    Raises:
+        UserError: the method cannot do with its networks what it has to.
+    """
+    with seeded(learner.setup.seed, Stream.INSPECTION):
+        for note in learner.inspect(inputs):
+            _log.warning("%s", note)
+
+
+def _rehearse(make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Sequence[Task], size: int) -> None:
     names: dict[int, str] = {}  # of the networks that the method asks for, by their number of outputs
 
     def make_target(num_outputs: int) -> nn.Module:
@@ -46,12 +68,82 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
         names[num_outputs] = called(network)
         return network
 
-    with seeded(setup.seed, "rehearsal"):
-        learner = method(settings, replace(setup, make_target=make_target)).to(setup.device)
+    trained, tested = _examples(tasks[0].train, size), _examples(tasks[0].test, len(tasks[0].test))
+    with seeded(setup.seed, Stream.REHEARSAL):
+        learner = make_learner(replace(setup, make_target=make_target))
         for num_outputs, name in names.items():
-            check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, trained, tested, name)
-        at = f"method._target_={path_of(method)} with {' and '.join(set(names.values()))}"
-        check_learner(learner, small, size, at)
+            check_network(setup.make_target(num_outputs).to(setup.device), name, trained, tested, num_outputs)
+        at = f"method._target_={path_of(type(learner))} with {' and '.join(set(names.values()))}"
+        attempt(at, "inspect", learner.inspect, trained)
+        check_learner(learner, tasks, size, at)
+
+
+def check_network(network: nn.Module, name: str, trained: Tensor, tested: Tensor, num_outputs: int) -> None:
+    """Does with a network what training and evaluation will do with it, and leaves the results aside.
+
+    Args:
+        network: its mode is set, and its gradients.
+        name: what it is `called`.
+        trained: examples (b, *in_shape) to learn from.
+        tested: examples to be tested on; also tried with fewer at a time, as the last batch of a test may be.
+        num_outputs: the number of logits.
+
+    Raises:
+        UserError: it cannot be done, or what comes out are no such logits.
+    """
+    before = trainable(network)
+    network.train()
+    for _ in range(2):  # the first step may leave something that the second one stumbles over
+        logits = _logits(network, "training", num_outputs, trained, name)
+        if logits.requires_grad:
+            attempt(name, f"the backward pass for inputs of shape {tuple(trained.shape)}", logits.sum().backward)
+        gradients = [weight.grad for weight in before.values() if weight.grad is not None]
+        found = "the gradient of its outputs reaches nothing that is trained"
+        found = found if logits.requires_grad else "its outputs have no gradient"
+        expect(bool(gradients), name, found, "outputs that depend on its parameters, not detached from them")
+        if any(gradient.is_sparse for gradient in gradients):
+            raise UserError(f"{name}: has sparse gradients, which Adam cannot use; give its embeddings sparse=False")
+    network.eval()
+    with torch.no_grad():
+        for number in range(len(tested), 0, -1):
+            _logits(network, "evaluation", num_outputs, tested[:number], name)
+    _require_same(name, before, trainable(network))
+
+
+def _require_same(name: str, before: Iterable[str], after: Iterable[str]) -> None:
+    """Compares the names of a network's parameters before and after it was used.
+
+    Raises:
+        UserError: they have changed, and what is made of them before training does not fit any more.
+    """
+    changed = sorted(set(before) ^ set(after))
+    if changed:
+        raise UserError(
+            f"{name}: what can be trained changes when the network is used ({', '.join(changed)}); make parameters "
+            "and set their requires_grad in the constructor"
+        )
+
+
+def _logits(network: nn.Module, mode: str, num_outputs: int, inputs: Tensor, name: str) -> Tensor:
+    given = inputs.clone()
+    what = f"forward in {mode} mode of float32 inputs of shape {tuple(inputs.shape)}"
+    found = attempt(name, what, network, given)
+    expected = f"logits, floating-point numbers of shape ({len(inputs)}, {num_outputs})"
+    expect(isinstance(found, Tensor), name, f"{what} gives {kind_of(found)}", expected)
+    logits: Tensor = found
+    right = logits.shape == (len(inputs), num_outputs) and logits.is_floating_point()
+    expect(right, name, f"{what} gives {shape_of(logits)}", expected)
+    expect(bool(logits.isfinite().all()), name, f"{what} gives numbers that are NaN or infinite", "finite ones")
+    expect(
+        torch.equal(given, inputs), name, f"{what} changes the inputs themselves", "inputs as they were: work on a copy"
+    )
+    return logits
+
+
+def _examples(split: Split, number: int) -> Tensor:
+    """Inputs (`number`, *in_shape) of the first examples, which come again where there are fewer."""
+    index = torch.arange(number, device=split.labels.device) % len(split)
+    return split.batch(index)[0]
 
 
 def path_of(kind: type) -> str:
@@ -69,51 +161,23 @@ def _small(task: Task) -> Task:
     return replace(task, train=few["train"], test=few["test"])
 
 
-def check_network(network: nn.Module, num_outputs: int, learned: Tensor, tested: Tensor, at: str) -> None:
-    """Passes inputs (b, *in_shape) through a network of `num_outputs` outputs, in training and in evaluation mode.
-
-    Raises:
-        UserError: what comes out are no logits (b, num_outputs).
-    """
-    trained = _logits(network.train(), "training", num_outputs, learned, at)
-    learns = trained.requires_grad
-    require(learns, at, "its outputs have no gradient", "outputs that depend on its parameters, not detached from them")
-    with torch.no_grad():
-        for number in range(len(tested), 0, -1):  # the last batch of a test may hold a single example
-            _logits(network.eval(), "evaluation", num_outputs, tested[:number], at)
-
-
-def _logits(network: nn.Module, mode: str, num_outputs: int, inputs: Tensor, at: str) -> Tensor:
-    given = inputs.clone()
-    what = f"forward in {mode} mode of float32 inputs of shape {tuple(inputs.shape)}"
-    found = attempt(at, what, network, given)
-    expected = f"logits, floating-point numbers of shape ({len(inputs)}, {num_outputs})"
-    require(isinstance(found, Tensor), at, f"{what} gives {kind_of(found)}", expected)
-    right = found.shape == (len(inputs), num_outputs) and found.is_floating_point()
-    require(right, at, f"{what} gives {shape_of(found)}", expected)
-    require(bool(found.isfinite().all()), at, f"{what} gives numbers that are NaN or infinite", "finite ones")
-    require(
-        torch.equal(given, inputs), at, f"{what} changes the inputs themselves", "inputs as they were: work on a copy"
-    )
-    return found
-
-
 def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -> None:
     """Lets the learner learn `size` examples of each task and answer for the test examples, as in a run.
 
     Raises:
         UserError: a method of the learner fails, or what it returns is not what `Learner` says.
     """
-    draws = stream(0, "rehearsal")
+    draws = stream(0, Stream.REHEARSAL)
     for number, task in enumerate(tasks):
         begun = f"{at}: task {number + 1} ({task.name})"
         attempt(begun, "begin_task", learner.begin_task, tasks[: number + 1])
         learner.setup.set_lr(0.0)
-        index = torch.arange(size, device=task.train.labels.device) % len(task.train)
-        inputs, labels = task.train.batch(index, draws)
-        shown = f"inputs of shape {tuple(inputs.shape)}"
+        data = attempt(begun, "training_data", learner.training_data, tasks[: number + 1])
+        index = torch.arange(size, device=task.train.labels.device) * (len(data) - 1) // max(1, size - 1)
+        batch = data.batch(index, draws)
+        shown = f"inputs of shape {tuple(batch[0].shape)}"
         attempt(begun, "prepare", learner.prepare, size)
-        losses = attempt(begun, f"step on {shown}", learner.step, inputs, labels)
+        losses = attempt(begun, f"step on {shown}", learner.step, *batch)
         _check_losses(losses, begun, f"step on {shown}")
         attempt(begun, f"end_task after {shown}", learner.end_task)
         for old in tasks[: number + 1]:
@@ -122,10 +186,10 @@ def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -
 
 def _check_losses(losses: Any, at: str, what: str) -> None:
     right = isinstance(losses, dict) and all(isinstance(v, Tensor) and v.numel() == 1 for v in losses.values())
-    require(right, at, f"{what} returns {kind_of(losses)}", "a dict of names and losses, each a tensor of one number")
+    expect(right, at, f"{what} returns {kind_of(losses)}", "a dict of names and losses, each a tensor of one number")
     numbers = {name: value.item() for name, value in losses.items()}
     finite = all(torch.tensor(list(numbers.values())).isfinite().tolist())
-    require(finite, at, f"{what} gives {numbers} before anything is trained", "finite losses")
+    expect(finite, at, f"{what} gives {numbers} before anything is trained", "finite losses")
 
 
 def _check_answers(learner: Learner, task: Task, at: str) -> None:
@@ -137,13 +201,13 @@ def _check_answers(learner: Learner, task: Task, at: str) -> None:
         for number in range(len(inputs), 0, -1):
             what = f"predict on inputs of shape {tuple(inputs[:number].shape)}, task={asked},"
             answer = attempt(at, what, learner.predict, inputs[:number], asked)
-            require(isinstance(answer, Prediction), at, f"{what} returns {kind_of(answer)}", "a Prediction")
+            expect(isinstance(answer, Prediction), at, f"{what} returns {kind_of(answer)}", "a Prediction")
             output = answer.output
             right = isinstance(output, Tensor) and output.dtype == torch.int64 and output.shape == (number,)
             found = shape_of(output) if isinstance(output, Tensor) else kind_of(output)
-            require(right, at, f"{what} gives outputs {found}", f"int64 of shape ({number},)")
+            expect(right, at, f"{what} gives outputs {found}", f"int64 of shape ({number},)")
             low, high = (int(value) for value in output.aminmax())
             inside = low >= 0 and high < heads.num_outputs
-            require(inside, at, f"{what} gives outputs from {low} to {high}", f"0 to {heads.num_outputs - 1}")
+            expect(inside, at, f"{what} gives outputs from {low} to {high}", f"0 to {heads.num_outputs - 1}")
             undefined = bool(answer.undefined(heads).any())
-            require(not undefined, at, f"{what} rests on numbers that are NaN or infinite", "finite ones")
+            expect(not undefined, at, f"{what} rests on numbers that are NaN or infinite", "finite ones")

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Generator
 
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
 
@@ -39,9 +40,19 @@ class TaskInProgress:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to a `state()` of the same task."""
+        """Goes back to a `state()` of the same task.
+
+        Raises:
+            UserError: steps moved on other things then than they do now.
+        """
+        parts = self._learner.moving_parts()
+        if parts.keys() != state["moving"].keys():
+            raise UserError(
+                "this run was interrupted in the middle of a task by a version of hnet_cl whose steps of this method "
+                "went on in another way; give fresh=true to start it anew"
+            )
         self._learner.load_state_dict(state["learner"])
-        for name, part in self._learner.moving_parts().items():
+        for name, part in parts.items():
             saved = state["moving"][name]
             if isinstance(part, Generator):
                 part.set_state(saved)

@@ -10,15 +10,16 @@ from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.checks import not_finite
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
-from hnet_cl.core.seeding import OwnRandomness, seeded, stream
+from hnet_cl.core.seeding import OwnRandomness, Stream, seeded, stream
 from hnet_cl.core.settings import Count, Settings
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
-from hnet_cl.training.checks import not_finite
 from hnet_cl.training.cuda_graph import make_steps
 from hnet_cl.training.evaluation import Row, evaluate
+from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.task_state import TaskInProgress
 
 TURN = 10  # steps after which another run in the same process may have its turn
@@ -28,6 +29,8 @@ Decay = Annotated[float, Field(ge=0, lt=1)]
 
 class TrainingSettings(Settings):
     """Each task is learned for `iterations` steps or for `epochs` sweeps over its own data.
+
+    A learner that learns from other data makes as many steps, so that all methods have the same training.
 
     `lr` and `betas` are Adam's. `lr_decay` are pairs of a share of a task's steps and the factor of `lr` from there on.
     `shuffle_tasks` draws the order of the tasks from the run's seed. `validation` is the share of each task's training
@@ -90,7 +93,7 @@ class Log(Protocol):
         """Training of the task has ended, its evaluation begins."""
 
     def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
-        """Before the row of a learner with a generator: what that makes of tasks 0 to `task`, as `SampleReport`."""
+        """Before the row of a learner with a generator: what that makes of tasks 0 to `task`, as `SampleQuality`."""
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
@@ -119,7 +122,6 @@ def train(
     learner: Learner,
     tasks: Sequence[Task],
     settings: TrainingSettings,
-    seed: int,
     logs: Sequence[Log],
     start: Start | None = None,
     pause: Pause = go_on,
@@ -127,16 +129,17 @@ def train(
     """Learns the tasks one after another and yields a row of the accuracy matrix after each.
 
     In between it yields None every `TURN` steps: several runs in one process can take turns.
-    The order of batches is a random stream of its own: with the same seed, all methods see the same batches.
+    The order of batches is a random stream of its own: with the same seed, all methods see the same batches wherever
+    they learn from the same data.
     `pause` is called after each step with the iterations done of the task and a function that tells its state.
     """
     start = start or Start()
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()
-        yield from learn(learner, tasks[: latest + 1], settings, seed, logs, here, pause)
-        with seeded(seed, "evaluation", latest):  # for networks that draw at random even then
+        yield from learn(learner, tasks[: latest + 1], settings, logs, here, pause)
+        with seeded(learner.setup.seed, Stream.EVALUATION, latest):  # for networks that draw at random even then
             row = evaluate(learner, tasks, latest, settings.eval_batch_size)
-            show_samples(learner, latest, logs)
+            show_samples(learner, tasks[: latest + 1], logs)
         for log in logs:
             log.row(latest, row.accuracies, row.inferred)
         yield row
@@ -146,23 +149,23 @@ def learn(
     learner: Learner,
     tasks: Sequence[Task],
     settings: TrainingSettings,
-    seed: int,
     logs: Sequence[Log],
     start: Start,
     pause: Pause,
 ) -> Iterator[None]:
     """The training iterations of the last of `tasks` that are not done yet; yields every few of them."""
-    task = tasks[-1]
-    batches = BatchStream(len(task.train), settings.batch_size, stream(seed, "batches", task.id))
-    draws = stream(seed, "augmentation", task.id)
+    task, seed = tasks[-1], learner.setup.seed
+    data = learner.training_data(tasks)
+    batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
+    draws = stream(seed, Stream.AUGMENTATION, task.id)
     last, lr = settings.steps(task), None
-    own = OwnRandomness(seed, "steps", task.id)  # what modules draw without asking, as dropout does
+    own = OwnRandomness(seed, Stream.STEPS, task.id)  # what modules draw without asking, as dropout does
     learner.begin_task(tasks)
     progress = TaskInProgress(learner, batches, draws)
     with own:
         if start.state is not None:
             progress.restore(start.state)
-    step = make_steps(learner, task.train, draws)
+    step = make_steps(learner, data, draws)
     for log in logs:
         log.begin_task(task.id, start.iteration)
     for turn in range(start.iteration, last, TURN):
@@ -179,19 +182,19 @@ def learn(
         yield
     step.join()
     check_weights(learner, task)
-    with seeded(seed, "end of task", task.id):
+    with seeded(seed, Stream.END_OF_TASK, task.id):
         learner.end_task()
     for log in logs:
         log.end_task(task.id)
 
 
-def show_samples(learner: Learner, latest: int, logs: Sequence[Log]) -> None:
-    """What the learner's generator, if there is one, makes of the tasks up to `latest`."""
-    report = learner.report()
-    if report is not None:
-        pictures = None if report.pictures is None else report.pictures.numpy()
+def show_samples(learner: Learner, tasks: Sequence[Task], logs: Sequence[Log]) -> None:
+    """Tells the logs what the learner's generator, if there is one, makes of the tasks so far."""
+    quality = sample_quality(learner, tasks)
+    if quality is not None:
+        pictures = None if quality.pictures is None else quality.pictures.numpy()
         for log in logs:
-            log.samples(latest, pictures, report.recognised, report.real)
+            log.samples(tasks[-1].id, pictures, quality.recognised, quality.real)
 
 
 def check_weights(learner: Learner, task: Task) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from hnet_cl.core.seeding import derive_seed, seeded, stream
+from hnet_cl.core.seeding import Stream, derive_seed, seeded, stream
 
 
 def draw(generator: torch.Generator | None = None) -> list[float]:
@@ -28,6 +28,8 @@ def test_same_names_give_the_same_stream_and_others_another() -> None:
 
 def test_seeds_are_the_same_on_every_machine_and_fit_torch() -> None:
     assert derive_seed(1, "batches", 0) == 2999610390311866822
+    assert derive_seed(1, Stream.BATCHES, 0) == derive_seed(1, "batches", 0)
+    assert derive_seed(1, Stream.HYPERNETWORK_INIT) == derive_seed(1, "init", "hypernetwork")
     assert all(0 <= derive_seed(seed) < 2**63 for seed in range(200))
 
 

@@ -14,9 +14,12 @@ from builders import begin, blobs, learned, learner, rows_of, same_state, traini
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Learner
+from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints
+from hnet_cl.training.task_state import TaskInProgress
 from hnet_cl.training.trainer import Start
 
 
@@ -102,11 +105,11 @@ def test_continued_in_mid_task_equals_uninterrupted(
 ) -> None:
     whole, expected, losses = make(**choices), Losses(), Losses()
     settings = training(log_every=1, lr_decay=[[0.5, 0.1]])
-    rows = list(rows_of(whole, BENCHMARK.tasks, settings, 1, [expected]))
+    rows = list(rows_of(whole, BENCHMARK.tasks, settings, [expected]))
     store, dying = Checkpoints(tmp_path, "abc"), make(**choices)
     with pytest.raises(Stop):
         for number, _ in enumerate(
-            rows_of(dying, BENCHMARK.tasks, settings, 1, [losses], pause=die_at(store, *place, dying)), 1
+            rows_of(dying, BENCHMARK.tasks, settings, [losses], pause=die_at(store, *place, dying)), 1
         ):
             store.after_task(number, dying, {})
     torch.rand(7)
@@ -114,7 +117,7 @@ def test_continued_in_mid_task_equals_uninterrupted(
     restored = Checkpoints(tmp_path, "abc").restore(resumed)
     assert (restored.start.task, restored.start.iteration) == place
     assert restored.progress == {"died": place[1]} and restored.problems == []
-    assert list(rows_of(resumed, BENCHMARK.tasks, settings, 1, [losses], restored.start)) == rows[place[0] :]
+    assert list(rows_of(resumed, BENCHMARK.tasks, settings, [losses], restored.start)) == rows[place[0] :]
     assert losses.seen == expected.seen
     assert same_state(whole.state_dict(), resumed.state_dict())
     assert answers(whole) == answers(resumed)
@@ -124,9 +127,9 @@ def test_continued_in_mid_task_equals_uninterrupted(
 @every_learner
 def test_continued_after_a_task_equals_uninterrupted(choices: dict[str, Any], stop: int, tmp_path: Path) -> None:
     whole = make(**choices)
-    rows = list(rows_of(whole, BENCHMARK.tasks, training(), 1, []))
+    rows = list(rows_of(whole, BENCHMARK.tasks, training(), []))
     stopped = make(**choices)
-    for number, row in enumerate(rows_of(stopped, BENCHMARK.tasks, training(), 1, []), 1):
+    for number, row in enumerate(rows_of(stopped, BENCHMARK.tasks, training(), []), 1):
         assert row == rows[number - 1]
         if number == stop:
             Checkpoints(tmp_path, "abc").after_task(stop, stopped, {"tasks_done": number})
@@ -137,14 +140,14 @@ def test_continued_after_a_task_equals_uninterrupted(choices: dict[str, Any], st
     assert restored.progress == {"tasks_done": stop}
     assert restored.start == Start(stop)
     assert resumed.latest == stop - 1
-    assert list(rows_of(resumed, BENCHMARK.tasks, training(), 1, [], restored.start)) == rows[stop:]
+    assert list(rows_of(resumed, BENCHMARK.tasks, training(), [], restored.start)) == rows[stop:]
     assert same_state(whole.state_dict(), resumed.state_dict())
 
 
 @every_learner
 def test_a_restored_learner_gives_the_same_answers(choices: dict[str, Any], tmp_path: Path) -> None:
     first, second = make(**choices), make(**choices, seed=2)
-    list(rows_of(first, BENCHMARK.tasks, training(), 1, []))
+    list(rows_of(first, BENCHMARK.tasks, training(), []))
     for task in range(3):
         begin(second, task)
     before = answers(first)
@@ -204,7 +207,7 @@ def history(folder: Path) -> dict[str, Path]:
             raise Stop
 
     with pytest.raises(Stop):
-        for number, _ in enumerate(rows_of(made, BENCHMARK.tasks, training(), 1, [], pause=pause), 1):
+        for number, _ in enumerate(rows_of(made, BENCHMARK.tasks, training(), [], pause=pause), 1):
             store.after_task(number, made, {"at": f"after {number}"})
     return {path.name.rsplit(".", 2)[0]: path for path in (folder / FOLDER).iterdir()}
 
@@ -233,8 +236,8 @@ def test_an_older_good_one_is_used(spoiled: list[str], used: str, how: str, tmp_
     assert all("checkpoint cannot be used (" in problem for problem in restored.problems)
     if how == "cut":
         assert len(restored.problems) >= len(spoiled)
-    rows = list(rows_of(whole, BENCHMARK.tasks, training(), 1, []))
-    assert list(rows_of(made, BENCHMARK.tasks, training(), 1, [], restored.start)) == rows[restored.start.task :]
+    rows = list(rows_of(whole, BENCHMARK.tasks, training(), []))
+    assert list(rows_of(made, BENCHMARK.tasks, training(), [], restored.start)) == rows[restored.start.task :]
     assert same_state(whole.state_dict(), made.state_dict())
 
 
@@ -365,7 +368,7 @@ def test_weights_are_never_cut_at_another_place(method: str, cut: str, place: tu
         if (made.latest, now) == place:
             store.in_task(*place, state(), {})
 
-    for number, _ in enumerate(rows_of(made, benchmark.tasks, training(iterations=3), 1, [], pause=pause), 1):
+    for number, _ in enumerate(rows_of(made, benchmark.tasks, training(iterations=3), [], pause=pause), 1):
         if number == place[0]:
             store.after_task(number, made, {})
         if number > place[0]:
@@ -424,3 +427,14 @@ def assert_refused(folder: Path, reason: str) -> None:
     with pytest.raises(UserError, match=r"checkpoint cannot be used \(.+\); give fresh=true") as caught:
         Checkpoints(folder, "abc").restore(make("finetune"))
     assert "\n" not in str(caught.value) and reason in str(caught.value)
+
+
+def test_a_task_whose_steps_went_on_in_another_way_is_not_continued() -> None:
+    made = make("joint")
+    made.begin_task(BENCHMARK.tasks[:1])
+    task = TaskInProgress(made, BatchStream(len(BENCHMARK.tasks[0].train), 8, stream(1)), stream(1))
+    state = task.state()
+    task.restore(state)
+    state["moving"] = {"draws": stream(1, "joint batches", 0).get_state()}  # as joint training had them once
+    with pytest.raises(UserError, match=r"^this run was interrupted in the middle of a task by .* give fresh=true"):
+        task.restore(state)

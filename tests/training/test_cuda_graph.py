@@ -1,6 +1,7 @@
 """Captured steps are the steps themselves."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,13 @@ def trained(made: Plan, interrupted_at: int = 0) -> tuple[Learner, list[Any], Lo
             raise InterruptedError
 
     try:
-        rows = list(rows_of(learners[0], benchmark.tasks, made.training, made.seed, [losses], pause=pause))
+        rows = list(rows_of(learners[0], benchmark.tasks, made.training, [losses], pause=pause))
     except InterruptedError:
         before = build.build_learner(made, benchmark.in_shape, benchmark.class_counts, device)
-        next(rows_of(before, benchmark.tasks, made.training, made.seed, []))
+        next(rows_of(before, benchmark.tasks, made.training, []))
         learners[1].load_state_dict(before.state_dict())
         start = Start(1, interrupted_at, states[0])
-        rows = list(rows_of(learners[1], benchmark.tasks, made.training, made.seed, [losses], start))
+        rows = list(rows_of(learners[1], benchmark.tasks, made.training, [losses], start))
         return learners[1], rows, losses
     return learners[0], rows, losses
 
@@ -135,7 +136,7 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
     for made, log in zip(plans, together, strict=True):
         benchmark = build.build_benchmark(made, Path("unused"), torch.device("cuda"))
         model = build.build_learner(made, benchmark.in_shape, benchmark.class_counts, torch.device("cuda"))
-        running.append(train(model, benchmark.tasks, made.training, made.seed, [log]))
+        running.append(train(model, benchmark.tasks, made.training, [log]))
     for _ in zip(*running, strict=True):
         pass
     for made, log in zip(plans, together, strict=True):
@@ -152,12 +153,18 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
         ("dgr", {}, True),
         ("ewc", {}, True),
         ("scratch", {}, True),
-        ("joint", {}, False),
     ],
 )
 def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: bool) -> None:
     scenario = "cl1" if method in ("hnet", "scratch") else "cl3"
     assert learner(method, blobs(), scenario, **changes).capturable is captured
+
+
+def test_choosing_examples_of_several_tasks_is_not_captured() -> None:
+    made = learner("joint", blobs(), "cl3")
+    made.setup = replace(made.setup, graph=True)
+    data = made.training_data(blobs().tasks)
+    assert type(steps.make_steps(made, data, torch.Generator())) is steps.Steps
 
 
 @pytest.mark.parametrize("method", ["hnet_r", "dgr"])

@@ -114,7 +114,7 @@ def test_answers_that_rest_on_nan_are_no_accuracy(method: str, scenario: str, va
         rf"^training diverged: {number} of 40 answers to test examples of blobs 0 rest on .* after task 1; use a smal"
     )
     with pytest.raises(UserError, match=line):
-        list(rows_of(made, benchmark.tasks, training(iterations=1), 1, []))
+        list(rows_of(made, benchmark.tasks, training(iterations=1), []))
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
@@ -143,7 +143,7 @@ def test_outputs_that_a_task_does_not_have_are_no_error(method: str) -> None:
     benchmark = blobs(num_tasks=2)
     benchmark.tasks = [benchmark.tasks[0], blobs(num_tasks=2, num_classes=4).tasks[1]]
     made = learner(method, benchmark, "cl3")
-    *_, last = rows_of(made, benchmark.tasks, training(), 1, [])
+    *_, last = rows_of(made, benchmark.tasks, training(), [])
     assert last.inferred and all(accuracy is not None for accuracy in last.accuracies)
     answer = made.predict(benchmark.tasks[0].test.images)
     assert answer.logits is not None and answer.logits.isinf().any() and not answer.undefined(made.heads).any()

@@ -54,7 +54,7 @@ def kept_run(
                 os.kill(os.getpid(), signum)
             keeper.pause(iteration, state)
 
-        for _ in rows_of(made, benchmark.tasks, training(iterations=ITERATIONS), 1, [keeper, *others], pause=pause):
+        for _ in rows_of(made, benchmark.tasks, training(iterations=ITERATIONS), [keeper, *others], pause=pause):
             pass
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from builders import METHODS, TwoWeights, blobs, head_map, learner, rows_of, same_state, setup, training
+from builders import METHODS, TwoWeights, blobs, head_map, maker, rows_of, same_state, setup, training
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.methods.base import Learner, Prediction
+from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.methods.finetune import Finetune
-from hnet_cl.training.rehearsal import rehearse
+from hnet_cl.training.rehearsal import rehearsed
 
 Forward = Callable[[nn.Module, Tensor], Any]
 
@@ -55,7 +55,7 @@ def in_evaluation(forward: Forward) -> Forward:
 def refused(target: Callable[[int], nn.Module], method: str = "finetune", batch_size: int = 8, **changes: Any) -> str:
     benchmark = blobs()
     with pytest.raises(UserError) as caught:
-        rehearse(partial(learner, method, benchmark, target=target, **changes), benchmark.tasks, batch_size)
+        rehearsed(*maker(method, benchmark, target=target, **changes), benchmark.tasks, batch_size)
     line = str(caught.value)
     assert "\n" not in line
     return line
@@ -105,13 +105,13 @@ def test_a_network_that_gives_no_logits(target: Any, line: str, method: str) -> 
 def test_what_is_not_the_networks_fault_is_raised_as_it_is(error: BaseException) -> None:
     benchmark = blobs()
     with pytest.raises(type(error)):
-        rehearse(partial(learner, "finetune", benchmark, target=odd(fails(error))), benchmark.tasks, 8)
+        rehearsed(*maker("finetune", benchmark, target=odd(fails(error))), benchmark.tasks, 8)
 
 
 def test_each_number_of_outputs_that_a_method_asks_for_is_tried() -> None:
     fixed = lambda num_outputs: Odd(6, usual)  # noqa: E731
     benchmark = blobs()
-    rehearse(partial(learner, "hnet", benchmark, target=fixed), benchmark.tasks, 8)
+    rehearsed(*maker("hnet", benchmark, target=fixed), benchmark.tasks, 8)
     assert refused(fixed, "scratch").endswith(
         "of shape (2, 6); expected logits, floating-point numbers of shape (2, 2)"
     )
@@ -141,38 +141,38 @@ NEED_THE_TASK = ("hnet", "scratch")
 )
 def test_every_method_passes_and_nothing_that_comes_later_changes(method: str, scenario: str, target: Any) -> None:
     benchmark = blobs()
-    make = partial(learner, method, benchmark, scenario, **({"target": target} if target else {}))
-    expected = make()
+    make, given = maker(method, benchmark, scenario, **({"target": target} if target else {}))
+    expected = make(given)
     before = torch.get_rng_state(), [split.images.clone() for t in benchmark.tasks for split in (t.train, t.test)]
-    rehearse(make, benchmark.tasks, 8)
+    made = rehearsed(make, given, benchmark.tasks, 8)
     assert torch.equal(before[0], torch.get_rng_state())
     images = [split.images for t in benchmark.tasks for split in (t.train, t.test)]
     assert all(map(torch.equal, before[1], images))
-    made = make()
     assert same_state(expected.state_dict(), made.state_dict())
     settings = training(iterations=8)
-    rows = [list(rows_of(one, benchmark.tasks, settings, 1, [])) for one in (expected, made)]
+    rows = [list(rows_of(one, benchmark.tasks, settings, [])) for one in (expected, made)]
     assert rows[0] == rows[1] and same_state(expected.state_dict(), made.state_dict())
 
 
 def test_one_task_and_one_example_are_enough() -> None:
     benchmark = blobs(num_tasks=1, train_per_class=1, test_per_class=1, num_classes=2)
     for method in METHODS:
-        rehearse(partial(learner, method, benchmark), benchmark.tasks, 8)
-    rehearse(partial(learner, "joint", TwoWeights(), target=lambda n: nn.Linear(1, n)), TwoWeights().tasks, 8)
+        rehearsed(*maker(method, benchmark), benchmark.tasks, 8)
+    rehearsed(*maker("joint", TwoWeights(), target=lambda n: nn.Linear(1, n)), TwoWeights().tasks, 8)
 
 
 def test_what_was_rehearsed_takes_no_memory_afterwards() -> None:
     benchmark, made = blobs(), []
+    make, given = maker("hnet", benchmark)
 
-    def make() -> Learner:
-        one: Learner = learner("hnet", benchmark)
+    def noted(setup: Setup) -> Learner:
+        one: Learner = make(setup)
         made.append(weakref.ref(one))
         return one
 
-    rehearse(make, benchmark.tasks, 8)
+    used = rehearsed(noted, given, benchmark.tasks, 8)
     gc.collect()
-    assert [reference() for reference in made] == [None]
+    assert [reference() for reference in made] == [None, used]
 
 
 class Mine(Finetune):
@@ -213,7 +213,7 @@ def test_a_method_that_does_not_do_what_learners_do(method: Any, change: Any, li
     settings = Settings(name="mine", reset_optimizer=True, change=change)
     heads = head_map("cl1", benchmark.class_counts)
     with pytest.raises(UserError) as caught:
-        rehearse(lambda: method(settings, setup(heads)), benchmark.tasks, 8)
+        rehearsed(partial(method, settings), setup(heads), benchmark.tasks, 8)
     said = str(caught.value)
     at = (
         f"method._target_={__name__}.{method.__name__} with target._target_=hnet_cl.targets.mlp.MLP: task 1 (blobs 0): "

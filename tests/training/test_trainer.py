@@ -15,6 +15,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.trainer import Row, Start, finite, train
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -42,32 +43,33 @@ class Notes:
         self.heard.append(("row", task, accuracies, inferred))
 
 
-def run(learner: Learner, benchmark: Benchmark, seed: int = 1, **changes: Any) -> list[Row]:
-    return list(rows_of(learner, benchmark.tasks, training(**changes), seed, []))
+def run(learner: Learner, benchmark: Benchmark, **changes: Any) -> list[Row]:
+    return list(rows_of(learner, benchmark.tasks, training(**changes), []))
 
 
-def record_steps(learner: Learner) -> list[tuple[Tensor, Tensor]]:
+def record_steps(learner: Learner) -> list[tuple[Tensor, ...]]:
     """Keeps the batches that a learner is given from now on."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    seen: list[tuple[Tensor, ...]] = []
     step = learner.step
 
-    def recorded(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        seen.append((inputs, labels))
-        return step(inputs, labels)
+    def recorded(*batch: Tensor) -> dict[str, Tensor]:
+        seen.append(batch)
+        return step(*batch)
 
     learner.step = recorded  # type: ignore[method-assign]
     return seen
 
 
-def all_equal(first: list[tuple[Tensor, Tensor]], second: list[tuple[Tensor, Tensor]]) -> bool:
+def all_equal(first: list[tuple[Tensor, ...]], second: list[tuple[Tensor, ...]]) -> bool:
+    """Whether inputs and labels are."""
     pairs = zip(first, second, strict=True)
-    return all(torch.equal(x, other_x) and torch.equal(y, other_y) for (x, y), (other_x, other_y) in pairs)
+    return all(torch.equal(x, other_x) and torch.equal(y, other_y) for (x, y, *_), (other_x, other_y, *_) in pairs)
 
 
 def test_listeners_hear_everything_in_order() -> None:
     benchmark, notes = blobs(), Notes()
     settings = training(iterations=7, log_every=3)
-    rows = list(rows_of(learner("finetune", benchmark), benchmark.tasks, settings, 1, [notes], Start(1)))
+    rows = list(rows_of(learner("finetune", benchmark), benchmark.tasks, settings, [notes], Start(1)))
     assert len(rows) == 2
     assert notes.heard == [
         event
@@ -84,17 +86,17 @@ def test_listeners_hear_everything_in_order() -> None:
 def test_samples_come_before_their_row() -> None:
     benchmark, notes = blobs(), Notes()
     made = learner("dgr", benchmark, "cl3")
-    list(rows_of(made, benchmark.tasks, training(), 1, [notes]))
+    list(rows_of(made, benchmark.tasks, training(), [notes]))
     events = [event[:2] for event in notes.heard if event[0] in ("end", "samples", "row")]
     assert events == [(name, task) for task in range(3) for name in ("end", "samples", "row")]
-    last = made.report()
+    last = sample_quality(made, benchmark.tasks)
     assert last is not None and ("samples", 2, None, 3, last.real) in notes.heard
 
 
 def test_a_row_is_the_accuracy_after_its_task() -> None:
     benchmark = blobs()
     made = learner("hnet", benchmark)
-    for task, row in enumerate(rows_of(made, benchmark.tasks, training(), 1, [])):
+    for task, row in enumerate(rows_of(made, benchmark.tasks, training(), [])):
         assert made.latest == task
         assert row == evaluate(made, benchmark.tasks, task, 1000)
         assert [entry is None for entry in row.accuracies] == [other > task for other in range(3)]
@@ -118,13 +120,15 @@ def test_each_step_gets_a_batch_of_its_own_task() -> None:
     assert len(first_sweep.unique(dim=0)) == 60  # every example once
 
 
-def test_all_methods_see_the_same_tasks_and_batches() -> None:
-    seen = []
+def test_all_methods_see_the_same_batches_where_they_learn_from_the_same_data() -> None:
+    seen = {}
     for method in METHODS:
         made = learner(method, blobs())
-        seen.append(record_steps(made))
+        seen[method] = record_steps(made)
         run(made, blobs())
-    assert all_equal(seen[0], seen[1]) and all_equal(seen[0], seen[2])
+    joint = seen.pop("joint")
+    assert all(all_equal(seen["hnet"], other) for other in seen.values())
+    assert all_equal(seen["hnet"][:15], joint[:15]) and not all_equal(seen["hnet"][15:30], joint[15:30])
 
 
 def forgetful(num_outputs: int) -> nn.Module:
@@ -136,13 +140,11 @@ def test_learners_in_turns_are_what_each_is_alone() -> None:
     benchmark = blobs()
     names = [("hnet", 1), ("finetune", 1), ("hnet", 2)]
     alone = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
-    for made, (_, seed) in zip(alone, names, strict=True):
-        run(made, benchmark, seed, iterations=25)
+    for made in alone:
+        run(made, benchmark, iterations=25)
     together = [learner(method, benchmark, seed=seed, target=forgetful) for method, seed in names]
     settings = training(iterations=25)
-    running = [
-        train(made, benchmark.tasks, settings, seed, []) for made, (_, seed) in zip(together, names, strict=True)
-    ]
+    running = [train(made, benchmark.tasks, settings, []) for made in together]
     taken = list(zip(*running, strict=True))
     assert [row[0] is None for row in taken] == [True, True, True, False] * 3, "25 steps are three turns"
     for made, other in zip(alone, together, strict=True):
@@ -181,7 +183,7 @@ def test_what_is_learned_from_is_augmented_from_a_stream_of_its_own() -> None:
     for method, seed in (("hnet", 1), ("ewc", 1), ("ewc", 2)):
         made = learner(method, Drawn(), seed=seed, target=one_input)
         seen.append(record_steps(made))
-        run(made, Drawn(), seed)
+        run(made, Drawn())
     assert all_equal(seen[0], seen[1]), "another method sees the same"
     draws = torch.stack([inputs % 1000 for inputs, _ in seen[0]])
     other = torch.stack([inputs % 1000 for inputs, _ in seen[2]])
@@ -194,7 +196,7 @@ def test_epochs_are_sweeps_over_a_tasks_own_data() -> None:
     settings, tasks = training(iterations=None, epochs=3, batch_size=8), Drawn().tasks
     assert [settings.steps(task) for task in tasks] == [9, 6]  # 3 * ceil(20 / 8), 3 * ceil(9 / 8)
     made, notes = learner("finetune", Drawn(), target=one_input), Notes()
-    list(rows_of(made, tasks, settings, 1, [notes]))
+    list(rows_of(made, tasks, settings, [notes]))
     assert [(event[1], event[2]) for event in notes.heard if event[0] == "losses"] == [(0, 5), (0, 9), (1, 5), (1, 6)]
 
 
@@ -218,12 +220,12 @@ def test_every_optimiser_follows_the_learning_rate(method: str) -> None:
     made = learner(method, benchmark)
     step = made.step
 
-    def recorded(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def recorded(*batch: Tensor) -> dict[str, Tensor]:
         rates.append({group["lr"] for one in made.setup.optimizers for group in one.param_groups})
-        return step(inputs, labels)
+        return step(*batch)
 
     made.step = recorded
-    list(rows_of(made, benchmark.tasks, training(iterations=4, lr_decay=[[0.5, 0.1]]), 1, []))
+    list(rows_of(made, benchmark.tasks, training(iterations=4, lr_decay=[[0.5, 0.1]]), []))
     assert rates == [{LR}, {LR}, {LR * 0.1}, {LR * 0.1}] * 3
 
 
@@ -242,7 +244,7 @@ def test_a_seed_decides_everything(method: str) -> None:
         made = learner(method, benchmark, seed=seed)
         start = {name: value.clone() for name, value in made.state_dict().items() if isinstance(value, Tensor)}
         seen = record_steps(made)
-        results.append((start, seen, run(made, benchmark, seed), made.state_dict()))
+        results.append((start, seen, run(made, benchmark), made.state_dict()))
     (start, seen, rows, end), same, other = results
     assert same_state(start, same[0]) and all_equal(seen, same[1]) and rows == same[2] and same_state(end, same[3])
     assert not same_state(start, other[0]) and not all_equal(seen, other[1]) and not same_state(end, other[3])
@@ -266,7 +268,7 @@ def test_divergence_is_one_clear_line(number: float) -> None:
 def test_divergence_ends_the_run() -> None:
     benchmark = blobs()
     made = learner("finetune", benchmark)
-    made.step = lambda inputs, labels: {"loss": torch.tensor(float("nan"))}
+    made.step = lambda *batch: {"loss": torch.tensor(float("nan"))}
     with pytest.raises(UserError, match="diverged at iteration 5 of blobs 0"):
         run(made, benchmark, log_every=5)
 
@@ -278,8 +280,8 @@ class Later:
         self.learner, self.task, self.call, self.calls = learner, task, call, 0
         self.step = learner.step
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        losses = self.step(inputs, labels)
+    def __call__(self, *batch: Tensor) -> dict[str, Tensor]:
+        losses = self.step(*batch)
         self.calls += self.learner.latest == self.task
         if self.calls == self.call:
             with torch.no_grad():
@@ -317,28 +319,29 @@ def test_an_importance_that_is_nan_ends_the_run(method: str, scenario: str) -> N
     with pytest.raises(
         UserError, match=r"^training diverged: the importance of weights .* NaN or infinite; use a smaller"
     ):
-        for row in rows_of(made, benchmark.tasks, training(), 1, []):
+        for row in rows_of(made, benchmark.tasks, training(), []):
             assert row.accuracies[1] is None
             for name, buffer in made.named_buffers():
                 if "importance" in name or "omega" in name:
                     buffer.fill_(torch.inf)
-            made.step = lambda inputs, labels: {"loss": torch.zeros(())}  # else the penalty's value would tell
+            made.step = lambda *batch: {"loss": torch.zeros(())}  # else the penalty's value would tell
 
 
 @pytest.mark.parametrize("method", ["hnet_r", "dgr"])
 def test_a_generator_whose_samples_are_nan_ends_the_run(method: str) -> None:
     benchmark = blobs()
     made = learned(learner(method, benchmark, "cl3"), benchmark, 1)
-    assert made.report() is not None
+    tasks = benchmark.tasks[:1]
+    assert sample_quality(made, tasks) is not None
     images = made.generator.images
     made.generator.images = lambda outputs: images(outputs) / 0
     with pytest.raises(
         UserError, match=r"^training of the generator, whose samples are NaN or infinite, has diverged after task 1"
     ):
-        made.report()
+        sample_quality(made, tasks)
     made.generator.images = images
     generator = made.settings.generator
     hot = generator.model_copy(update={"judge": generator.judge.model_copy(update={"lr": 1e36})})
     made.settings = made.settings.model_copy(update={"generator": hot})
-    with pytest.raises(UserError, match=r"^training of the judge has diverged after task 1; use .*judge\.lr"):
-        made.report()
+    with pytest.raises(UserError, match=r"^training of the classifier of real data has diverged after task 1; use"):
+        sample_quality(made, tasks)

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.hypernet import trainable
-from hnet_cl.methods.base import FIRST, Learner, Prediction, Setup
-from hnet_cl.methods.parts.network import rehearse_module
+from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.parts.distillation import masks, only
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -18,6 +18,9 @@ class Classifier(Learner):
     """One network learns task after task; subclasses say what protects the old ones.
 
     In CL3 its softmax spans the heads of all tasks so far, and it answers with any of their outputs.
+
+    Subclasses change as little as they need: `training_data`, the `loss` on a batch, how old tasks `protect` themselves
+    in the gradient, and what is kept at `end_task`.
     """
 
     class Settings(base.Settings):
@@ -34,7 +37,7 @@ class Classifier(Learner):
 
     def new_network(self) -> nn.Module:
         """The network as it starts."""
-        return self.setup.new_target(self.heads.num_outputs, *FIRST)
+        return self.setup.new_target(self.heads.num_outputs)
 
     @classmethod
     def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
@@ -55,20 +58,12 @@ class Classifier(Learner):
         """The network's trainable parameters."""
         return [*trainable(self.network).values()]
 
-    def inspect(self, inputs: Tensor) -> list[str]:
-        rehearse_module(self.network, inputs, self.heads.num_outputs)
-        return []
-
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The parameters' gradients after a backward pass; zero where a parameter took no part."""
-        for weight in self.weights:
-            if weight.grad is None:
-                weight.grad = torch.zeros_like(weight)
-        return [weight.grad for weight in self.weights if weight.grad is not None]
-
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
+        seen = range(self.latest + 1)
+        trained = [self.heads.trained(task, self.latest) for task in seen]
+        self.trained_outputs = masks(trained, self.heads.num_outputs, self.setup.device)
+        self._starts = torch.tensor([self.heads.own(task).start for task in seen], device=self.setup.device)
         if self.optimizer is None or self.settings.reset_optimizer:
             self.optimizer = self.setup.make_optimizer(trainable(self.network).values())
 
@@ -76,22 +71,49 @@ class Classifier(Learner):
     def capturable(self) -> bool:
         return True
 
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def step(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> dict[str, Tensor]:
         assert self.optimizer is not None
-        self.optimizer.zero_grad()
-        self.network.train()
-        loss = self.loss(inputs, labels)
-        (self.new_share * loss).backward()
-        losses = {"loss": loss.detach()} | self.protect()
+        loss, gradients = self.backward(inputs, labels, tasks)
+        losses = {"loss": loss} | self.protect(inputs, labels, gradients)
         self.optimizer.step()
         return losses
 
-    def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Loss on new data, as it is logged; `new_share` times it is minimised beside the protection of old tasks."""
-        return self.cross_entropy(self.network(inputs), labels, self.heads.trained(self.latest))
+    def backward(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
+        """Computes the gradient of `new_share` times the loss on a batch, as `step` is given it.
 
-    def protect(self) -> dict[str, Tensor]:
-        """Adds the gradient of whatever protects old tasks to the parameters' gradients; returns its losses."""
+        Returns the detached loss, and the gradients that the optimiser will see, one for each of `weights`: zero where
+        one took no part.
+        """
+        assert self.optimizer is not None
+        self.optimizer.zero_grad()
+        self.network.train()
+        loss = self.loss(inputs, labels, tasks)
+        (self.new_share * loss).backward()
+        gradients = []
+        for weight in self.weights:
+            if weight.grad is None:
+                weight.grad = torch.zeros_like(weight)
+            gradients.append(weight.grad)
+        return loss.detach(), gradients
+
+    def loss(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> Tensor:
+        """Computes the mean cross-entropy of examples under the outputs of their task: `tasks` (b,), or the newest.
+
+        It is logged; `new_share` times it is minimised beside the protection of old tasks.
+        """
+        logits = self.network(inputs)
+        if tasks is None:
+            return self.cross_entropy(logits, labels, self.heads.trained(self.latest))
+        return nn.functional.cross_entropy(only(logits, self.trained_outputs[tasks]), labels + self._starts[tasks])
+
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
+        """Changes the gradients, in place or by another backward pass, as old tasks ask for; returns losses to log.
+
+        Args:
+            inputs: the step's, (b, *in_shape).
+            labels: (b,) within the newest task.
+            gradients: of the loss on them, one for each of `weights`.
+        """
         return {}
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
-from hnet_cl.core.seeding import seeded
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import TargetNetwork, copied, trainable
 from hnet_cl.methods.parts.vectorized import obstacle, quiet
 from hnet_cl.targets.bfloat16 import in_float32
@@ -72,7 +72,7 @@ def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
     And if that is none but one by one, why `torch.func.vmap` does not.
     """
     network = copied(in_float32(network)).eval()
-    with torch.no_grad(), seeded(0, "other weights"):
+    with torch.no_grad(), seeded(0, Stream.OTHER_WEIGHTS):
         for parameter in trainable(network).values():  # zeros would hide differences
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
     one = torch.ones(len(inputs), device=inputs.device)

@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Generator as Stream
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.seeding import seeded
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
@@ -49,14 +48,14 @@ class GeneratedDecoder(Generator):
                 "that number, or 0 for none"
             )
         self.decoder = TargetNetwork(decoder)
-        with seeded(setup.seed, "init", "decoder hypernetwork"):
+        with seeded(setup.seed, Stream.DECODER_HYPERNETWORK_INIT):
             self.hypernetwork = settings.make_hypernetwork(self.decoder.layout, num_tasks).to(setup.device)
 
     def begin_task(self, task: Task) -> None:
         super().begin_task(task)
         self._frozen = Snapshot(self.hypernetwork)
         self._encoder_optimizer = self.setup.make_optimizer(self.encoder.parameters())
-        sampling = self.setup.stream("regularized decoders", task.id)
+        sampling = self.setup.stream(Stream.REGULARIZED_DECODERS, task.id)
         self.protected = ProtectedTraining(
             self.hypernetwork, task.id, self.settings, self.setup.make_optimizer, sampling
         )
@@ -85,7 +84,7 @@ class GeneratedDecoder(Generator):
         return self.decoder(weights, torch.cat([z, code.expand(len(z), -1)], dim=1))
 
     @torch.no_grad()
-    def _draw(self, size: int, draws: Stream) -> Samples:
+    def _draw(self, size: int, draws: torch.Generator) -> Samples:
         self.decoder.train(False)
         each = ceil(size / self.latest)
         drawn = []
@@ -97,12 +96,12 @@ class GeneratedDecoder(Generator):
 
     @torch.no_grad()
     def samples(self, number: int) -> Samples:
-        draws = self.setup.stream("samples", self.latest)
+        draws = self.setup.stream(Stream.SAMPLES, self.latest)
         self.decoder.train(False)
         tasks = range(self.latest + 1)
         drawn = [self.images(self._decode(self.hypernetwork(t), self.normal(number, draws), t)) for t in tasks]
         return Samples(torch.cat(drawn), torch.arange(len(tasks), device=self.setup.device).repeat_interleave(number))
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | Stream]:
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         of_decoder = {f"decoder {name}": part for name, part in self.protected.moving_parts().items()}
         return super().moving_parts() | {"encoder": self._encoder_optimizer} | of_decoder

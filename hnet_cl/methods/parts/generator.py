@@ -16,14 +16,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from pydantic import PositiveFloat
-from torch import Generator as Stream
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
-from hnet_cl.methods.base import Samples, Setup
-from hnet_cl.methods.parts.judge import JudgeSettings
+from hnet_cl.core.seeding import Stream
+from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
 
 BLOCK = 25  # steps whose replay is drawn at a time, so that an old task's decoder is generated once for all of them
 CHECKED = 1000  # training examples whose range is looked at
@@ -40,7 +39,7 @@ class GeneratorSettings(base.Settings):
     decoder: list[base.Size]
     latent: base.Size
     pixel_noise: PositiveFloat | None
-    judge: JudgeSettings
+    judge: SampleClassifierSettings
 
 
 class Generator(nn.Module, ABC):
@@ -75,7 +74,7 @@ class Generator(nn.Module, ABC):
         self.latest = task.id
         self.replayed = 0
         self._block = None
-        self.noise = self.setup.stream("latent noise", task.id)
+        self.noise = self.setup.stream(Stream.LATENT_NOISE, task.id)
 
     @property
     def capturable(self) -> bool:
@@ -97,19 +96,19 @@ class Generator(nn.Module, ABC):
         block, place = divmod(self.replayed, BLOCK)
         if self._block != (block, size):
             self._block = block, size
-            self._drawn = self._draw(size, self.setup.stream("replay", self.latest, block))
+            self._drawn = self._draw(size, self.setup.stream(Stream.REPLAY, self.latest, block))
         self.replayed += 1
         return Samples(self._drawn.inputs[place], self._drawn.tasks)
 
     @abstractmethod
-    def _draw(self, size: int, draws: Stream) -> Samples:
+    def _draw(self, size: int, draws: torch.Generator) -> Samples:
         """Samples of the old tasks: inputs (BLOCK, about `size`, *in_shape), and tasks (about `size`,) if known."""
 
     @abstractmethod
     def samples(self, number: int) -> Samples:
         """`number` samples for each task so far, from the generator as it is; the same ones at every call."""
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | Stream]:
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
         return {"latent noise": self.noise}
 
@@ -120,7 +119,7 @@ class Generator(nn.Module, ABC):
         pixels = inputs.flatten(1)
         return reconstruction(decode(z), pixels, self.settings.pixel_noise), kl(mean, log_variance) / pixels.shape[1]
 
-    def normal(self, number: int, draws: Stream) -> Tensor:
+    def normal(self, number: int, draws: torch.Generator) -> Tensor:
         """Draws (number, latent) from N(0, I)."""
         return torch.randn(number, self.settings.latent, generator=draws, device=draws.device)
 

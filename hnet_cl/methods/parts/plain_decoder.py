@@ -3,10 +3,10 @@
 from typing import Any, Literal
 
 import torch
-from torch import Generator as Stream
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.base import Samples, Setup
 from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.parts.snapshot import Snapshot
@@ -53,13 +53,13 @@ class PlainDecoder(Generator):
         return {"reconstruction": rec.detach()[new].mean(), "kl": divergence.detach()[new].mean()}
 
     @torch.no_grad()
-    def _draw(self, size: int, draws: Stream) -> Samples:
+    def _draw(self, size: int, draws: torch.Generator) -> Samples:
         images = self.images(self._frozen(self.normal(BLOCK * size, draws)))
         return Samples(images.view(BLOCK, size, *self.setup.in_shape), None)
 
     @torch.no_grad()
     def samples(self, number: int) -> Samples:
-        draws = self.setup.stream("samples", self.latest)
+        draws = self.setup.stream(Stream.SAMPLES, self.latest)
         return Samples(self.images(self.decoder.eval()(self.normal((self.latest + 1) * number, draws))), None)
 
     def get_extra_state(self) -> dict[str, Any]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from builders import blobs, learner, training
+from builders import blobs, maker, training
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.methods.parts.initial import initialised
-from hnet_cl.training.probe import probe
+from hnet_cl.training.rehearsal import rehearsed
 
 BENCHMARK = blobs(num_tasks=2)
 
@@ -88,31 +88,51 @@ MAKE: dict[str, tuple[Callable[[int], nn.Module], str]] = {
     "no parameters": (lambda n: nn.Identity(), r"Identity: has nothing to train"),
     "float64": (lambda n: nn.Linear(2, n).double(), r"weight is float64, and only float32 is trained"),
     "complex": (lambda n: nn.Linear(2, n, dtype=torch.complex64), r"weight is complex64, and only"),
-    "tuple": (lambda n: Own(n, lambda own, x: (own.layer(x), 1)), r"Own: returns tuple for inputs of shape \(2, 2\)"),
-    "too few": (lambda n: Own(1, lambda own, x: own.layer(x)), r"returns float32 of shape \(2, 1\) .* logits of shape"),
-    "squeezed": (lambda n: Own(n, lambda own, x: own.layer(x).squeeze()), r"returns .* for inputs of shape \(1, 2\)"),
-    "no gradient": (lambda n: Own(n, lambda own, x: own.layer(x).detach()), r"depends on no parameter that is trained"),
+    "tuple": (
+        lambda n: Own(n, lambda own, x: (own.layer(x), 1)),
+        r"Own: forward in training mode of float32 inputs of shape \(2, 2\) gives a tuple; expected logits",
+    ),
+    "too few": (
+        lambda n: Own(1, lambda own, x: own.layer(x)),
+        r"gives float32 of shape \(2, 1\); expected logits, .* of shape \(2, [24]\)",
+    ),
+    "squeezed": (
+        lambda n: Own(n, lambda own, x: own.layer(x).squeeze()),
+        r"evaluation mode of .* \(1, 2\) gives float32 of shape \([24],\)",
+    ),
+    "no gradient": (
+        lambda n: Own(n, lambda own, x: own.layer(x).detach()),
+        r"its outputs have no gradient; expected outputs",
+    ),
     "gradient elsewhere": (
         lambda n: Own(n, lambda own, x: x @ torch.ones(2, own.layer.out_features, requires_grad=True)),
-        r"depends on no parameter that is trained",
+        r"the gradient of its outputs reaches nothing that is trained; expected outputs that depend on",
     ),
-    "integers": (lambda n: Own(n, lambda own, x: own.layer(x).long()), r"returns int64"),
-    "raises": (lambda n: Own(n, in_two_lines), r"cannot be trained on .*\(2, 2\) \(RuntimeError: first line\)$"),
+    "integers": (lambda n: Own(n, lambda own, x: own.layer(x).long()), r"gives int64 of shape"),
+    "raises": (
+        lambda n: Own(n, in_two_lines),
+        r"training mode of .*\(2, 2\) raises RuntimeError: first line; debug=true shows where$",
+    ),
     "tested otherwise": (
         lambda n: Own(n, otherwise_in_a_test),
-        r"cannot be tested on .* has no attribute 'nothing'\)$",
+        r"evaluation mode of .* raises AttributeError: .* has no attribute 'nothing'; debug=true",
     ),
-    "other inputs": (lambda n: nn.Sequential(nn.Conv2d(1, 1, 3), nn.Linear(2, n)), r"cannot be trained on .*conv2d"),
+    "other inputs": (
+        lambda n: nn.Sequential(nn.Conv2d(1, 1, 3), nn.Linear(2, n)),
+        r"training mode of .* raises RuntimeError: .*conv2d",
+    ),
     "parameters made late": (MakesParameters, r"changes when the network is used \(others\.scale\)"),
     "sparse": (Embeds, r"sparse"),
-    "cannot be copied": (Locked, r"Locked: cannot be copied \(TypeError: cannot pickle"),
-    "second step": (lambda n: Own(n, graph_kept), r"cannot be trained on .*backward through the graph a second time"),
+    "second step": (
+        lambda n: Own(n, graph_kept),
+        r"the backward pass for .* raises .*backward through the graph a second time",
+    ),
 }
 
 
 def refused(method: str, target: Callable[[int], nn.Module]) -> str:
     with pytest.raises(UserError) as found:
-        probe(learner(method, BENCHMARK, target=target), BENCHMARK.tasks, training().batch_size)
+        rehearsed(*maker(method, BENCHMARK, target=target), BENCHMARK.tasks, training().batch_size)
     return str(found.value)
 
 
@@ -125,9 +145,9 @@ def test_one_line_before_training(method: str, target: Callable[[int], nn.Module
 
 
 def test_a_parameter_under_another_name_is_no_problem_but_for_generated_weights() -> None:
-    assert "depends on no parameter that is trained" in refused("hnet", Aliases)
+    assert "Aliases: no gradient reaches generated weights; expected outputs that depend on" in refused("hnet", Aliases)
     for method in ("ewc", "finetune", "si"):
-        probe(learner(method, BENCHMARK, target=Aliases), BENCHMARK.tasks, 8)
+        rehearsed(*maker(method, BENCHMARK, target=Aliases), BENCHMARK.tasks, 8)
 
 
 def test_values_of_a_parameter_by_another_tensor_are_refused_where_weights_are_generated() -> None:
@@ -140,7 +160,7 @@ def test_values_of_a_parameter_by_another_tensor_are_refused_where_weights_are_g
 
     message = refused("hnet", Shares)
     assert "uses the values of layer.weight by another tensor that it keeps" in message
-    probe(learner("finetune", BENCHMARK, target=Shares), BENCHMARK.tasks, 8)
+    rehearsed(*maker("finetune", BENCHMARK, target=Shares), BENCHMARK.tasks, 8)
 
 
 def test_unfreezing_in_use_is_refused_where_it_is_seen() -> None:
@@ -154,7 +174,7 @@ def test_unfreezing_in_use_is_refused_where_it_is_seen() -> None:
         made.layer.bias.requires_grad_(True)
         return made
 
-    for method in ("ewc", "si", "finetune"):
+    for method in ("ewc", "si", "finetune", "hnet"):
         assert "what can be trained changes when the network is used (layer.bias)" in refused(method, target)
 
 
@@ -163,24 +183,25 @@ def test_heads_whose_rows_depend_on_each_other_are_not_masked() -> None:
         return lambda n: nn.Sequential(nn.Linear(2, 5), norm(nn.Linear(5, n)))
 
     rows, matrix = (target(getattr(nn.utils.parametrizations, name)) for name in ("weight_norm", "spectral_norm"))
-    probe(learner("hnet", BENCHMARK, target=rows, mask_heads=True), BENCHMARK.tasks, 8)
+    rehearsed(*maker("hnet", BENCHMARK, target=rows, mask_heads=True), BENCHMARK.tasks, 8)
     with pytest.raises(UserError, match=r"^method\.mask_heads=true: in target\._target_=.*; set method\.mask_heads"):
-        probe(learner("hnet", BENCHMARK, target=matrix, mask_heads=True), BENCHMARK.tasks, 8)
+        rehearsed(*maker("hnet", BENCHMARK, target=matrix, mask_heads=True), BENCHMARK.tasks, 8)
 
 
 def test_a_batch_of_one_is_tried_as_such() -> None:
     def target(n: int) -> nn.Module:
         return nn.Sequential(nn.Linear(2, n), nn.BatchNorm1d(n))
 
-    probe(learner("finetune", BENCHMARK, target=target), BENCHMARK.tasks, 2)
+    rehearsed(*maker("finetune", BENCHMARK, target=target), BENCHMARK.tasks, 2)
     with pytest.raises(UserError, match="Expected more than 1 value per channel"):
-        probe(learner("finetune", BENCHMARK, target=target), BENCHMARK.tasks, 1)
+        rehearsed(*maker("finetune", BENCHMARK, target=target), BENCHMARK.tasks, 1)
 
 
 def test_one_example_is_tried_as_the_batch_that_it_will_be() -> None:
     few = blobs(num_tasks=2, train_per_class=1)
     few.tasks = [type(task)(**{**vars(task), "train": task.train.part(torch.tensor([0]))}) for task in few.tasks]
-    probe(learner("finetune", few, target=lambda n: nn.Sequential(nn.Linear(2, n), nn.BatchNorm1d(n))), few.tasks, 8)
+    target = lambda n: nn.Sequential(nn.Linear(2, n), nn.BatchNorm1d(n))  # noqa: E731
+    rehearsed(*maker("finetune", few, target=target), few.tasks, 8)
 
 
 def test_new_initial_weights_leave_alone_what_is_not_trained() -> None:
@@ -191,3 +212,11 @@ def test_new_initial_weights_leave_alone_what_is_not_trained() -> None:
     initialised(nn.Sequential(frozen, free, normed), "xavier")
     after = [value for layer in (frozen, free, normed) for value in (layer.weight, layer.bias)]
     assert [torch.equal(*pair) for pair in zip(before, after, strict=True)] == [True, True, False, False, True, False]
+
+
+def test_what_cannot_be_copied_is_refused_where_copies_are_needed() -> None:
+    line = r"raises TypeError: cannot pickle '_thread.lock' object; debug=true shows where$"
+    assert re.search(f"Locked: copying it {line}", refused("hnet", Locked))
+    assert re.search(f"EWC.*: .*{line}", refused("ewc", Locked))
+    for method in ("finetune", "scratch"):
+        rehearsed(*maker(method, BENCHMARK, target=Locked), BENCHMARK.tasks, 8)

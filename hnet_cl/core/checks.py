@@ -7,17 +7,21 @@ import torch
 from torch import Tensor
 
 from hnet_cl.core.capacity import out_of_memory
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, first_line
 
 
-def require(good: bool, where: str, found: str, expected: str) -> None:
-    """Raises a UserError of one line unless `good`."""
+def expect(good: bool, where: str, found: str, expected: str) -> None:
+    """Refuses what is not `good`.
+
+    Raises:
+        UserError: the line says where it is, what was found and what was expected.
+    """
     if not good:
         raise UserError(f"{where}: {found}; expected {expected}")
 
 
 def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """What `call(*arguments)` returns; `what` names it.
+    """Returns what `call(*arguments)` returns; `what` names it.
 
     Raises:
         UserError: it has raised something else.
@@ -30,13 +34,13 @@ def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) ->
     except Exception as error:
         if out_of_memory(error):
             raise
-        lines = str(error).strip().splitlines()
-        text = f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+        kind, said = type(error).__name__, first_line(error)
+        text = kind if said == kind else f"{kind}: {said}"
         raise UserError(f"{where}: {what} raises {text}; debug=true shows where") from error
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Names of the tensors that hold NaN or infinity. One look from the device at sums tells whether there are any."""
+    """Returns the names of tensors that hold NaN or infinity; one look from the device tells whether there are any."""
     sums = [tensor.sum(dtype=torch.float64) for tensor in tensors.values()]
     if not sums or bool(torch.stack(sums).isfinite().all()):
         return []
@@ -44,10 +48,10 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def kind_of(value: Any) -> str:
-    """Its type, for people."""
+    """Names the type of a value, for people."""
     return "None" if value is None else f"a {type(value).__name__}"
 
 
 def shape_of(tensor: Tensor) -> str:
-    """Type and shape of its numbers, for people."""
+    """Names type and shape of a tensor's numbers, for people."""
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"

@@ -1,4 +1,4 @@
-"""The judge of samples: what it recognises, and what is shown."""
+"""How good samples are: what a classifier of real data recognises, and what is shown."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,24 +8,24 @@ import torch
 from builders import blobs, head_map, setup, small_target
 from torch import Tensor, nn
 
-from hnet_cl.methods.base import Samples
-from hnet_cl.methods.parts import judge as module
-from hnet_cl.methods.parts.judge import Judge, JudgeSettings, Verdict, report
+from hnet_cl.methods.base import SampleClassifierSettings, Samples
+from hnet_cl.training import sample_quality as module
+from hnet_cl.training.sample_quality import Recognition, SampleClassifier, quality_of
 
 BENCHMARK = blobs(num_tasks=3, spread=0.02)
 TASKS = BENCHMARK.tasks
 
 
-def trained(iterations: int = 300, seed: int = 1, target: Any = small_target) -> Judge:
+def trained(iterations: int = 300, seed: int = 1, target: Any = small_target) -> SampleClassifier:
     given = setup(head_map("cl2", BENCHMARK.class_counts), seed, target, in_shape=(2,))
-    return Judge(JudgeSettings(iterations=iterations, lr=0.03), given, TASKS)
+    return SampleClassifier(SampleClassifierSettings(iterations=iterations, lr=0.03), given, TASKS)
 
 
 def test_it_knows_real_images_of_every_task_and_is_unsure_without_training() -> None:
-    judge = trained()
+    classifier = trained()
     for task in TASKS[:2]:  # the third has a blob where the first has one
-        verdict = judge(task.test.images)
-        assert ((verdict.tasks == task.id) & verdict.sure).all()
+        found = classifier(task.test.images)
+        assert ((found.tasks == task.id) & found.sure).all()
     assert not trained(iterations=1)(TASKS[0].test.images).sure.any(), "no class of six has most of the probability"
 
 
@@ -35,16 +35,16 @@ def forgetful(num_outputs: int) -> nn.Module:
 
 
 def test_a_seed_decides_it() -> None:
-    judges = (trained(30, seed, forgetful).learner.network.eval() for seed in (1, 1, 2))
-    one, same, other = (network(TASKS[0].test.images) for network in judges)
+    trials = (trained(30, seed, forgetful).network.eval() for seed in (1, 1, 2))
+    one, same, other = (network(TASKS[0].test.images) for network in trials)
     assert torch.equal(one, same) and not torch.equal(one, other)
 
 
 class Signs:
-    """A judge that takes the first number of an input for its task, and is sure of positive second ones."""
+    """A classifier that takes the first number of an input for its task, and is sure of positive second ones."""
 
-    def __call__(self, inputs: Tensor) -> Verdict:
-        return Verdict(inputs[:, 0].long(), inputs[:, 1] > 0)
+    def __call__(self, inputs: Tensor) -> Recognition:
+        return Recognition(inputs[:, 0].long(), inputs[:, 1] > 0)
 
 
 def samples(tasks: list[int], sure: list[int]) -> Tensor:
@@ -52,8 +52,8 @@ def samples(tasks: list[int], sure: list[int]) -> Tensor:
 
 
 def reported(inputs: Tensor, tasks: Tensor | None, **changes: Any) -> Any:
-    judge: Any = Signs()
-    return report(Samples(inputs, tasks), [replace(task, **changes) for task in TASKS], judge)
+    classifier: Any = Signs()
+    return quality_of(Samples(inputs, tasks), [replace(task, **changes) for task in TASKS], classifier)
 
 
 def test_recognised_is_the_share_of_a_tasks_samples_that_are_surely_taken_for_it() -> None:
@@ -67,11 +67,11 @@ def test_samples_of_no_task_count_for_the_one_they_are_taken_for() -> None:
     assert reported(inputs, None).recognised == [1.5, 0.25, 0.25]  # of four samples each
 
 
-def test_real_images_are_judged_alike() -> None:
-    judge: Any = Signs()
+def test_real_images_are_classified_alike() -> None:
+    classifier: Any = Signs()
     positive = sum((t.test.images[:, 1] > 0)[t.test.images[:, 0].long() == t.id].sum().item() for t in TASKS)
     assert reported(samples([0] * 3, [1] * 3), None).real == pytest.approx(positive / 120)
-    assert positive > 0 and judge(TASKS[0].test.images).sure.any()
+    assert positive > 0 and classifier(TASKS[0].test.images).sure.any()
 
 
 def test_pictures_are_the_first_samples_of_each_task_and_blank_where_there_are_none(

@@ -1,0 +1,137 @@
+"""How good a generator's samples are: a classifier of real data says which task each is from, if it is sure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from hnet_cl.benchmarks.base import Task, TasksTogether
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.seeding import Stream, derive_seed, seeded, stream
+from hnet_cl.hypernet import trainable
+from hnet_cl.methods.base import Learner, SampleClassifierSettings, Samples, Setup
+
+NUMBER = 100  # samples per task that are evaluated
+SURE = 0.5  # a class is recognised that is more probable than all others together
+BATCH = 128  # examples per step of the classifier's training
+SHOWN = 16  # samples per task for people to see
+REAL = 500  # real test examples per task that are classified alike
+
+
+class SampleQuality(NamedTuple):
+    """What a learner's generator makes of the T tasks so far.
+
+    `pictures` (T, n, C, H, W), on the CPU, shows samples of each task in 0..1 and NaN where there are fewer; None
+    where inputs are no images. `recognised` (T,) is the share of them that a classifier of real data recognises, and
+    `real` the share of real test images that it does.
+    """
+
+    pictures: Tensor | None
+    recognised: list[float]
+    real: float
+
+
+class Recognition(NamedTuple):
+    """Per input: the most probable class's task (b,), and whether its probability is above `SURE` (b,)."""
+
+    tasks: Tensor
+    sure: Tensor
+
+
+def sample_quality(learner: Learner, tasks: Sequence[Task]) -> SampleQuality | None:
+    """Evaluates samples of a learner's generator for the tasks so far; None if it has none.
+
+    Raises:
+        UserError: samples, or the classifier's answers, are NaN or infinite.
+    """
+    settings, samples = learner.sample_classifier, learner.samples(NUMBER)
+    if settings is None or samples is None:
+        return None
+    return quality_of(samples, tasks, SampleClassifier(settings, learner.setup, tasks))
+
+
+class SampleClassifier:
+    """A target network trained from scratch on the real training data of the tasks so far.
+
+    It tells every class of every task from all others, whatever the scenario, so it says both which task an input is
+    from and whether it looks like one of that task's classes. It has random streams of its own and leaves no state.
+
+    Args:
+        settings: its training.
+        setup: the learner's.
+        tasks: so far.
+    """
+
+    def __init__(self, settings: SampleClassifierSettings, setup: Setup, tasks: Sequence[Task]) -> None:
+        self._settings = settings
+        counts = torch.tensor([task.num_classes for task in tasks], device=setup.device)
+        self._task_of_class = torch.arange(len(tasks), device=setup.device).repeat_interleave(counts)
+        self._first_class = counts.cumsum(0) - counts
+        own = replace(setup, seed=derive_seed(setup.seed, Stream.SAMPLE_CLASSIFIER, len(tasks)))
+        self.network = own.new_target(len(self._task_of_class))
+        with seeded(own.seed, Stream.STEPS):  # what modules draw without asking, as dropout does
+            self._train(tasks, own)
+
+    def _train(self, tasks: Sequence[Task], setup: Setup) -> None:
+        optimizer = torch.optim.Adam(trainable(self.network).values(), lr=self._settings.lr)
+        data, size = TasksTogether(tasks), min(BATCH, len(tasks[-1].train))
+        draws = stream(setup.seed, Stream.SAMPLE_CLASSIFIER_BATCHES, tasks[-1].id)
+        self.network.train()
+        for _ in range(self._settings.iterations):
+            index = torch.randint(len(data), (size,), generator=draws)
+            inputs, labels, owner = data.batch(index.to(setup.device), draws)
+            optimizer.zero_grad()
+            cross_entropy(self.network(inputs), labels + self._first_class[owner]).backward()
+            optimizer.step()
+
+    @torch.no_grad()
+    def __call__(self, inputs: Tensor) -> Recognition:
+        """Classifies inputs (b, *in_shape).
+
+        Raises:
+            UserError: the answer rests on numbers that are NaN or infinite.
+        """
+        logits = self.network.eval()(inputs)
+        if not logits.isfinite().all():
+            real = "the classifier of real data"
+            what = real if inputs.isfinite().all() else "the generator, whose samples are NaN or infinite,"
+            raise UserError(
+                f"training of {what} has diverged after task {int(self._task_of_class[-1]) + 1}; use a smaller "
+                f"training.lr, {self._settings.key('lr')} or method weight"
+            )
+        probability, classes = logits.softmax(1).max(1)
+        return Recognition(self._task_of_class[classes], probability > SURE)
+
+
+def quality_of(samples: Samples, tasks: Sequence[Task], classifier: SampleClassifier) -> SampleQuality:
+    """Evaluates samples for the tasks so far with a classifier of real data.
+
+    A sample counts as recognised if the classifier is sure and takes it for the task it was drawn for. Where samples
+    are drawn for no task they count for the one it takes them for, and the share is of an equal part of all samples: 1
+    if every task gets its part, more if others get less.
+    """
+    found = classifier(samples.inputs)
+    owner = found.tasks if samples.tasks is None else samples.tasks
+    share = len(samples.inputs) / len(tasks)
+    recognised = [((found.tasks == task.id) & (owner == task.id) & found.sure).sum().item() / share for task in tasks]
+    real = []
+    for task in tasks:
+        known = classifier(task.test.batch(slice(0, REAL))[0])
+        real.append(((known.tasks == task.id) & known.sure).float().mean().item())
+    return SampleQuality(_pictures(samples.inputs, owner, tasks), recognised, sum(real) / len(real))
+
+
+def _pictures(inputs: Tensor, owner: Tensor, tasks: Sequence[Task]) -> Tensor | None:
+    """Pictures (T, SHOWN, C, H, W) of the first samples of each task, NaN where there are fewer; None if none are."""
+    rows = []
+    for task in tasks:
+        if task.picture is None:
+            return None
+        images = task.picture(inputs[owner == task.id][:SHOWN]).cpu()
+        row = images.new_full((SHOWN, *images.shape[1:]), torch.nan)
+        row[: len(images)] = images
+        rows.append(row)
+    return torch.stack(rows)
