@@ -35,6 +35,7 @@ MAY_IMPORT = {
 }
 NEEDED_BY_CORE = {  # beside the standard library
     "settings": {"pydantic"},
+    "chosen": {"pydantic", "pydantic_core"},
     "seeding": {"torch"},
     "tensor_files": {"torch"},
     "importing": {"torch"},
