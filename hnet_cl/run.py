@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,14 +20,13 @@ from hnet_cl.core.capacity import told_in_one_line
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
-from hnet_cl.core.nested import flatten
 from hnet_cl.core.signals import Interruption
 from hnet_cl.loggers.console import ConsoleLog, print_summary
 from hnet_cl.loggers.pictures import PictureLog
-from hnet_cl.loggers.tensorboard import TensorBoardLog
 from hnet_cl.methods.base import Learner
+from hnet_cl.results.logger import Logger
 from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
+from hnet_cl.results.recorder import RunRecorder
 from hnet_cl.results.run_folder import (
     LOCKS,
     SETUP,
@@ -39,12 +38,14 @@ from hnet_cl.results.run_folder import (
     settled,
     write_setup,
 )
+from hnet_cl.results.run_log import RunLog
 from hnet_cl.results.run_result import RunResult
+from hnet_cl.results.run_state import Progress, RunFacts, RunState
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.probe import probe
 from hnet_cl.training.rehearsal import rehearse
-from hnet_cl.training.trainer import Log, train
+from hnet_cl.training.trainer import train
 
 Turns = Generator[None, None, RunResult]
 
@@ -58,7 +59,7 @@ class Surroundings:
 
     console: Console
     interruption: Interruption
-    listeners: Sequence[Log] = ()
+    listeners: Sequence[Logger] = ()
     label: str = ""
 
 
@@ -171,33 +172,31 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request.overrides)
-    names = [task.name for task in benchmark.tasks]
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     tasks = benchmark.tasks
     yardstick = Yardstick([task.majority for task in tasks], independent_examples(tasks))
     write_setup(folder, request.setup())
-    recorder = RunRecorder(folder, facts, names, yardstick, progress)
-    board = TensorBoardLog(folder, iterations, yardstick, hparams(config), progress.matrix)
+    state = RunState(folder, facts, config, iterations, yardstick, progress)
+    recorder = RunRecorder(state, progress.losses)
+    pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
+    always = [recorder, pictures, ConsoleLog(console, surroundings.label), *surroundings.listeners]
+    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()})
 
     def reached(iteration: int) -> dict[str, Any]:
-        board.flush()
-        return asdict(recorder.progress(iteration))
+        log.save(iteration)
+        return asdict(state.progress(recorder.lines))
 
-    with ExitStack() as stack:
-        stack.callback(board.close)
-        bar = stack.enter_context(ConsoleLog(console, names, iterations, surroundings.label))
-        keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
-        pictures = PictureLog(folder, title, yardstick, progress.matrix, board.picture)
-        logs: list[Log] = [recorder, board, bar, pictures, keeper]  # the keeper after all it keeps
-        logs += surroundings.listeners
-        with ended(recorder):
-            for _ in train(learner, tasks, plan.training, plan.seed, logs, restored.start, keeper.pause):
-                yield  # the logs have heard of it
-            board.finish()
-            checkpoints.keep_last()
-            recorder.finish()
-        interruption.answer()  # to a signal that came while the last task was evaluated
+    keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
+    with ended(log, recorder):
+        log.begin_run()
+        heard = [log, keeper]  # the keeper last: it keeps what the log has heard
+        for _ in train(learner, tasks, plan.training, plan.seed, heard, restored.start, keeper.pause):
+            yield  # the log has heard of it
+        log.end_run("finished")
+        checkpoints.keep_last()
+        recorder.finish(state)
+    interruption.answer()  # to a signal that came while the last task was evaluated
     result = read_result(folder)
     assert result is not None  # it has just been written
     return result
@@ -227,15 +226,19 @@ def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> L
 
 
 @contextmanager
-def ended(recorder: RunRecorder) -> Iterator[None]:
+def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
     """Records how a run ended that did not finish."""
     try:
         yield
     except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
-        recorder.interrupt(str(reason) if isinstance(reason, Interrupted) else "interrupted")
+        why = str(reason) if isinstance(reason, Interrupted) else "interrupted"
+        recorder.interrupt(log.state, why)
+        log.end_run("interrupted", why)
         raise
     except BaseException as error:
-        recorder.fail(str(error) or type(error).__name__)
+        why = str(error) or type(error).__name__
+        recorder.fail(log.state, why)
+        log.end_run("failed", why)
         raise
 
 
@@ -261,11 +264,3 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
         command=shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
     )
-
-
-def hparams(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that TensorBoard's table compares: choices, seed, and numbers of training and method."""
-    chosen = {group: config[group]["name"] for group in ("benchmark", "scenario", "method")}
-    settings = flatten(config["training"]) | flatten(config["method"])
-    numbers = {key: value for key, value in settings.items() if key.rpartition(".")[2] not in ("name", "_target_")}
-    return chosen | {"seed": config["seed"]} | numbers

@@ -106,7 +106,8 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
-    """The configuration on another device, with as many threads as there are here."""
+    """The configuration on another device, with as many threads as there are here; nobody logs, so no logger counts."""
+    config = {key: value for key, value in config.items() if key != "logger"}
     own = config.get("device")
     settings = {**own, "type": device, "threads": None, "graph": False} if isinstance(own, Mapping) else own
     return check({**config, "device": settings}, trusted)

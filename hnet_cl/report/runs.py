@@ -13,7 +13,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.nested import flatten
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.report.folders import run_folders
-from hnet_cl.results import metrics
+from hnet_cl.results.metrics_table import Evidence, computed
 from hnet_cl.results.run_folder import RESULT, SETUP, read_result
 from hnet_cl.results.run_result import RunResult
 
@@ -64,19 +64,11 @@ class Run:
         facts = {key: value for key, value in self.facts.items() if not key.startswith("metrics.")}
         numbers = facts | self.result.metrics
         with contextlib.suppress(ValueError):  # an unfinished run may have outputs that were not numbers
-            numbers |= self._computed()
+            scratch = self.scratch.accuracy_matrix if self.scratch else None
+            numbers |= computed(
+                Evidence(self.result.accuracy_matrix, inferred=self.result.inferred_tasks, scratch=scratch)
+            )
         return {name: value for name, value in numbers.items() if _is_number(value)}
-
-    def _computed(self) -> dict[str, float | None]:
-        matrix, inferred = self.result.accuracy_matrix, self.result.inferred_tasks
-        return {
-            "acc": metrics.acc(matrix),
-            "during": metrics.during(matrix),
-            "bwt": metrics.bwt(matrix),
-            "forgetting": metrics.forgetting(matrix),
-            "transfer": metrics.transfer(matrix, self.scratch.accuracy_matrix) if self.scratch else None,
-            "task_inference": metrics.task_inference(inferred) if inferred else None,
-        }
 
     def value(self, key: str) -> str | None:
         """What the run has under a key of result.json, or else of its configuration, as text; None if nothing."""

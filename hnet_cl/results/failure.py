@@ -11,7 +11,8 @@ from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import locked
-from hnet_cl.results import metrics, provenance
+from hnet_cl.results import provenance
+from hnet_cl.results.metrics_table import Evidence, summary
 from hnet_cl.results.run_folder import LOCKS, RESULT, earlier_result
 from hnet_cl.results.run_result import SCHEMA, json_text
 
@@ -54,7 +55,7 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         "tasks_done": 0,
         "accuracy_matrix": [],
         "inferred_tasks": None,
-        "metrics": metrics.summary([], metrics.Yardstick([], [])),
+        "metrics": summary(Evidence([])),
         "iterations": 0,
         "wall_time_s": 0.0,
         "train_time_s": 0.0,

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, Self
 
-import numpy as np
 from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.checks import not_finite
 from hnet_cl.training.cuda_graph import make_steps
 from hnet_cl.training.evaluation import Row, evaluate
+from hnet_cl.training.listener import Listener
 from hnet_cl.training.task_state import TaskInProgress
 
 TURN = 10  # steps after which another run in the same process may have its turn
@@ -77,25 +77,6 @@ class TrainingSettings(Settings):
         return self.lr * factor
 
 
-class Log(Protocol):
-    """What listens to a run. Iterations count within a task, from 1."""
-
-    def begin_task(self, task: int, iteration: int) -> None:
-        """Task `task` starts, `iteration` iterations of it being done already."""
-
-    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """Losses of one step, every `log_every` iterations and after the last."""
-
-    def end_task(self, task: int) -> None:
-        """Training of the task has ended, its evaluation begins."""
-
-    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
-        """Before the row of a learner with a generator: what that makes of tasks 0 to `task`, as `SampleReport`."""
-
-    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
-
-
 Pause = Callable[[int, Callable[[], Mapping[str, Any]]], None]
 
 
@@ -120,7 +101,7 @@ def train(
     tasks: Sequence[Task],
     settings: TrainingSettings,
     seed: int,
-    logs: Sequence[Log],
+    logs: Sequence[Listener],
     start: Start | None = None,
     pause: Pause = go_on,
 ) -> Iterator[Row | None]:
@@ -147,7 +128,7 @@ def learn(
     tasks: Sequence[Task],
     settings: TrainingSettings,
     seed: int,
-    logs: Sequence[Log],
+    logs: Sequence[Listener],
     start: Start,
     pause: Pause,
 ) -> Iterator[None]:
@@ -185,7 +166,7 @@ def learn(
         log.end_task(task.id)
 
 
-def show_samples(learner: Learner, latest: int, logs: Sequence[Log]) -> None:
+def show_samples(learner: Learner, latest: int, logs: Sequence[Listener]) -> None:
     """What the learner's generator, if there is one, makes of the tasks up to `latest`."""
     report = learner.report()
     if report is not None:
