@@ -138,10 +138,10 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     folder, overrides = Path(job.runtime.output_dir), _typed(job)
     settings, hydra_config = named(config, job.runtime.choices), OmegaConf.create({"hydra": job})
     try:
-        own = replace(surroundings, listeners=listeners(job.sweeper, folder))
+        own = replace(surroundings, listeners=listeners(job.sweeper))
         request = Request(overrides, partial(setup_files, settings, hydra_config, overrides))
         result = yield from run_in_turns(settings, folder, request, own)
-        return dict(result["metrics"])
+        return dict(result.metrics)
     except PrunedError:
         raise
     except Exception as error:

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,10 +23,10 @@ from hnet_cl.core.locking import locked
 from hnet_cl.core.signals import Interruption
 from hnet_cl.loggers.console import ConsoleLog, print_summary
 from hnet_cl.loggers.pictures import PictureLog
-from hnet_cl.loggers.tensorboard import TensorBoardLog
 from hnet_cl.methods.base import Learner
+from hnet_cl.results.logger import Logger
 from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
+from hnet_cl.results.recorder import RunRecorder
 from hnet_cl.results.run_folder import (
     LOCKS,
     SETUP,
@@ -38,12 +38,15 @@ from hnet_cl.results.run_folder import (
     settled,
     write_setup,
 )
+from hnet_cl.results.run_log import RunLog
+from hnet_cl.results.run_result import RunResult
+from hnet_cl.results.run_state import Progress, RunFacts, RunState
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.rehearsal import rehearsed
-from hnet_cl.training.trainer import Log, train
+from hnet_cl.training.trainer import train
 
-Turns = Generator[None, None, dict[str, Any]]
+Turns = Generator[None, None, RunResult]
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Surroundings:
 
     console: Console
     interruption: Interruption
-    listeners: Sequence[Log] = ()
+    listeners: Sequence[Logger] = ()
     label: str = ""
 
 
@@ -89,7 +92,7 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
     """
     plan = check(config)
 
-    def finished() -> dict[str, Any] | None:
+    def finished() -> RunResult | None:
         done = finished_result(folder, config)
         with surroundings.interruption.interruptible():  # data may have to be fetched
             return None if done is None or _on_other_data(done, plan, config, folder) else done
@@ -101,20 +104,18 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
             if done is None:
                 done = yield from execute(plan, config, folder, request, surroundings)
                 return _shown(done, folder, surroundings.console)
-    surroundings.console.print(
-        f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again."
-    )
+    surroundings.console.print(f"This run is finished already (data: {done.data.name}); fresh=true runs it again.")
     return _shown(done, folder, surroundings.console)
 
 
-def _shown(done: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
-    names = [f"task {number + 1}" for number in range(done["num_tasks"])]
-    print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
+def _shown(done: RunResult, folder: Path, console: Console) -> RunResult:
+    names = [f"task {number + 1}" for number in range(done.num_tasks)]
+    print_summary(done.accuracy_matrix, done.metrics, names, done.data.name, console)
     print(folder)
     return done
 
 
-def _on_other_data(done: Mapping[str, Any], plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
+def _on_other_data(done: RunResult, plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
     """Whether a finished run is to be trained anew: on real data that can be had now, instead of their stand-in.
 
     Raises:
@@ -126,12 +127,12 @@ def _on_other_data(done: Mapping[str, Any], plan: Plan, config: Mapping[str, Any
         now = build.build_benchmark(plan, Path(config["data_dir"]), torch.device("cpu")).data
     except (UserError, OSError):  # they cannot be had any more
         return False
-    before = done["data"]
-    if now.stand_in or (now.name, now.checksum) == (before["name"], before["checksum"]):
+    before = done.data
+    if now.stand_in or (now.name, now.checksum) == (before.name, before.checksum):
         return False
     if not on_stand_in(done):
         raise UserError(
-            f"{folder}: this run is finished, on other data ({before['name']} {before['checksum']}) than there are now "
+            f"{folder}: this run is finished, on other data ({before.name} {before.checksum}) than there are now "
             f"({now.name} {now.checksum}); fresh=true runs it on these"
         )
     return True
@@ -170,34 +171,34 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request.overrides)
-    names = [task.name for task in benchmark.tasks]
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     tasks = benchmark.tasks
     yardstick = Yardstick([task.majority for task in tasks], independent_examples(tasks))
     write_setup(folder, request.setup())
-    recorder = RunRecorder(folder, facts, names, yardstick, progress)
-    board = TensorBoardLog(folder, iterations, yardstick, hparams(config), progress.matrix)
+    state = RunState(folder, facts, config, iterations, yardstick, progress)
+    recorder = RunRecorder(state, progress.losses)
+    pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
+    always = [recorder, pictures, ConsoleLog(console, surroundings.label), *surroundings.listeners]
+    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()})
 
     def reached(iteration: int) -> dict[str, Any]:
-        board.flush()
-        return asdict(recorder.progress(iteration))
+        log.save(iteration)
+        return asdict(state.progress(recorder.lines))
 
-    with ExitStack() as stack:
-        stack.callback(board.close)
-        bar = stack.enter_context(ConsoleLog(console, names, iterations, surroundings.label))
-        keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
-        pictures = PictureLog(folder, title, yardstick, progress.matrix, board.picture)
-        logs: list[Log] = [recorder, board, bar, pictures, keeper]  # the keeper after all it keeps
-        logs += surroundings.listeners
-        with ended(recorder):
-            for _ in train(learner, tasks, plan.training, logs, restored.start, keeper.pause):
-                yield  # the logs have heard of it
-            board.finish()
-            checkpoints.keep_last()
-            recorder.finish()
-        interruption.answer()  # to a signal that came while the last task was evaluated
-    return read_result(folder) or {}
+    keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
+    with ended(log, recorder):
+        log.begin_run()
+        heard = [log, keeper]  # the keeper last: it keeps what the log has heard
+        for _ in train(learner, tasks, plan.training, heard, restored.start, keeper.pause):
+            yield  # the log has heard of it
+        log.end_run("finished")
+        checkpoints.keep_last()
+        recorder.finish(state)
+    interruption.answer()  # to a signal that came while the last task was evaluated
+    result = read_result(folder)
+    assert result is not None  # it has just been written
+    return result
 
 
 def restore(checkpoints: Checkpoints, learner: Learner, console: Console) -> Restored:
@@ -221,15 +222,19 @@ def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> L
 
 
 @contextmanager
-def ended(recorder: RunRecorder) -> Iterator[None]:
+def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
     """Records how a run ended that did not finish."""
     try:
         yield
     except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
-        recorder.interrupt(str(reason) if isinstance(reason, Interrupted) else "interrupted")
+        why = str(reason) if isinstance(reason, Interrupted) else "interrupted"
+        recorder.interrupt(log.state, why)
+        log.end_run("interrupted", why)
         raise
     except BaseException as error:
-        recorder.fail(str(error) or type(error).__name__)
+        why = str(error) or type(error).__name__
+        recorder.fail(log.state, why)
+        log.end_run("failed", why)
         raise
 
 
@@ -255,20 +260,3 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
         command=shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
     )
-
-
-def hparams(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that TensorBoard's table compares: choices, seed, and numbers of training and method."""
-    chosen = {group: config[group]["name"] for group in ("benchmark", "scenario", "method")}
-    return chosen | {"seed": config["seed"]} | flatten(config["training"]) | flatten(config["method"])
-
-
-def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one mapping with dotted keys; names and class paths are left out."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        elif key not in ("name", "_target_"):
-            flat[prefix + key] = value
-    return flat

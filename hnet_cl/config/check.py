@@ -36,6 +36,7 @@ from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Settings, beyond_bounds
 from hnet_cl.core.suggest import nearest_key
 from hnet_cl.methods.base import Learner
+from hnet_cl.results.logger import Logger
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.training.trainer import TrainingSettings
 
@@ -77,6 +78,7 @@ class Plan:
     training: TrainingSettings
     device: DeviceSettings
     seed: int
+    loggers: Mapping[str, Chosen[Logger]]
 
 
 def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> Plan:
@@ -119,6 +121,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         checked.training,
         checked.device,
         checked.seed,
+        checked.logger,
     )
 
 
@@ -139,6 +142,7 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         scenario=ScenarioSettings,
         training=TrainingSettings,
         device=DeviceSettings,
+        logger=(dict[str, Chosen[Logger]], {}),  # runs of before there was a choice say nothing of it
     )
 
 

@@ -12,6 +12,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import offered
 
+SEVERAL = ("logger",)  # groups of which several can be chosen, or none
 DISPENSABLE = ("preset", "recipe")  # groups without which a configuration is complete
 FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")
 
@@ -87,16 +88,20 @@ class Groups:
         names = sorted({name for folder in self._folders for name in choices(folder, group)})
         if override.is_delete():
             if group not in DISPENSABLE:
-                yield f"{typed}: cannot be left out; choose another, as {group}=NAME{offered('', names)}"
+                other = f"choose another, as {group}=NAME{offered('', names)}"
+                yield f"{typed}: cannot be left out; {f'give {group}=[]' if group in SEVERAL else other}"
             return
         value = override.value()
         if isinstance(value, ChoiceSweep):
             chosen = list(override.sweep_string_iterator())
         elif override.is_sweep_override():
             chosen = []
+        elif group in SEVERAL and isinstance(value, list):
+            chosen = [shown(name) for name in value]
         elif isinstance(value, dict | list) or value is None or str(value) == "":
             keys = f"; its keys are {group}.KEY=VALUE" if isinstance(value, dict) else ""
-            yield f"{typed}: give the name of one choice{offered('', names)}{keys}"
+            form = f"names in brackets, or {group}=[]" if group in SEVERAL else "the name of one choice"
+            yield f"{typed}: give {form}{offered('', names)}{keys}"
             return
         else:
             chosen = [shown(value)]

@@ -15,6 +15,7 @@ NOT_COMPUTED = (
     "data_dir",
     "output_dir",
     "hydra",
+    "logger",
     "training.eval_batch_size",
     "training.log_every",
     "device.graph",

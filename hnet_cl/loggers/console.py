@@ -2,12 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
-from statistics import fmean
-from types import TracebackType
-from typing import Self
 
-import numpy as np
 from rich import box
 from rich.columns import Columns
 from rich.console import Console, RenderableType
@@ -16,8 +11,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column, Table
 from rich.text import Text
 
+from hnet_cl.results.logger import Logger
 from hnet_cl.results.metrics import Matrix
+from hnet_cl.results.metrics_table import METRICS, lines
 from hnet_cl.results.run_folder import EMBEDDED_DIGITS
+from hnet_cl.results.run_state import RunState
 
 WHOLE_MATRIX_UP_TO = 12  # tasks; beyond, only the diagonal and the last row are printed
 BLOCK = 20  # tasks under each other when many are listed
@@ -29,28 +27,21 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:.0f} it/s" if speed >= 10 else f"{speed:.2f} it/s")
 
 
-class ConsoleLog:
+class ConsoleLog(Logger):
     """A progress bar over the whole run on a terminal, else one plain line per finished task.
 
-    A run that continues says so, and where.
-
-    Use as a context manager, or call `close`, so that an exception or Ctrl-C leaves the terminal as it was.
+    A run that continues says so, and where. At the run's end the bar comes off: the terminal is as it was.
 
     Args:
         console: where to write.
-        task_names: (T,) names of the tasks.
-        iterations: (T,) iterations of each task.
         label: begins each plain line, where several runs write to the console.
     """
 
-    def __init__(self, console: Console, task_names: Sequence[str], iterations: Sequence[int], label: str = "") -> None:
+    def __init__(self, console: Console, label: str = "") -> None:
+        super().__init__()
         self._console = console
-        self._task_names = task_names
         self._label = label and f"{label}: "
-        self._iterations = iterations
-        self._before = [0, *accumulate(iterations)]  # iterations of all tasks before each
         self._started = time.perf_counter()
-        self._begun = False
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
@@ -62,53 +53,44 @@ class ConsoleLog:
             disable=not console.is_interactive,
             expand=True,
         )
-        self._run = self._bar.add_task("", total=self._before[-1], detail="")
+        self._run = self._bar.add_task("", detail="")
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def begin_task(self, task: int, iteration: int) -> None:
-        """Training of `task` starts, or continues after `iteration` iterations."""
-        done = self._before[task] + iteration
-        if done and not self._begun:
-            places = [f"task {task}"] if task else []
-            places += [f"iteration {iteration} of {self._iterations[task]} of task {task + 1}"] if iteration else []
+    def begin_run(self, state: RunState) -> None:
+        """Says where a run continues."""
+        self._bar.update(self._run, total=state.iterations_in_all, completed=state.iterations_done)
+        if state.iterations_done:
+            learned, iteration = state.learned, state.iteration
+            places = [f"task {learned}"] if learned else []
+            whole = state.iterations[learned] if iteration else 0
+            places += [f"iteration {iteration} of {whole} of task {learned + 1}"] if iteration else []
             self._print(f"This run continues after {', '.join(places)}.")
-        self._begun = True
-        self._bar.update(self._run, completed=done, description=f"task {task + 1}/{len(self._task_names)}")
+
+    def begin_task(self, state: RunState) -> None:
+        """Names the task."""
+        task = f"task {state.task + 1}/{len(state.iterations)}"
+        self._bar.update(self._run, completed=state.iterations_done, description=task)
         self._bar.start()
 
-    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """Named losses of an iteration (counted from 1 within the task)."""
+    def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
+        """Shows the losses beside the bar."""
         detail = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
-        self._bar.update(self._run, completed=self._before[task] + iteration, detail=detail)
+        self._bar.update(self._run, completed=state.iterations_done, detail=detail)
 
-    def end_task(self, task: int) -> None:
-        """Training of `task` is over; what follows until `row` is evaluation."""
+    def end_task(self, state: RunState) -> None:
+        """Says that what follows is evaluation."""
         self._bar.update(self._run, detail="evaluating")
 
-    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
-        """Samples are no text."""
-
-    def row(
-        self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
-    ) -> None:
-        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
-        seen = [value for value in accuracies[: task + 1] if value is not None]
-        mean = f"mean accuracy so far {_percent(fmean(seen))}"
+    def row(self, state: RunState) -> None:
+        """Says how accurate the run is so far."""
+        mean = f"mean accuracy so far {METRICS['acc'].in_unit(state.metrics['acc'])}"
         self._bar.update(self._run, detail=mean)
         if not self._console.is_interactive:
-            count = f"task {task + 1}/{len(self._task_names)}"
+            count = f"task {state.learned}/{len(state.iterations)}"
             elapsed = time.perf_counter() - self._started
-            self._print(f"{count} ({self._task_names[task]}): {mean}, {elapsed:.1f} s")
+            self._print(f"{count} ({state.task_names[state.task]}): {mean}, {elapsed:.1f} s")
 
-    def close(self) -> None:
-        """Take the bar off; the terminal is as it was."""
+    def end_run(self, state: RunState) -> None:
+        """Takes the bar off."""
         self._bar.stop()
 
     def _print(self, line: str) -> None:
@@ -128,7 +110,7 @@ def print_summary(
 
     Args:
         matrix: n >= 1 finished rows of T fractions.
-        metrics: what `hnet_cl.results.metrics.summary` returns; older versions may have returned less.
+        metrics: of result.json; older versions may have written less.
         task_names: (T,) names of the tasks.
         data_name: identity of the data; the embedded excerpt of MNIST brings a warning.
         console: where to write.
@@ -176,38 +158,12 @@ def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> Rendera
 
 
 def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
-    lines = [
-        ("ACC (mean accuracy at the end)", _percent(metrics.get("acc"))),
-        ("95 % interval of ACC (from the number of test examples)", _interval(metrics)),
-        ("during (mean accuracy right after learning)", _percent(metrics.get("during"))),
-        ("BWT (backward transfer)", _points(metrics.get("bwt"))),
-        ("forgetting (best before the end, minus end)", _points(metrics.get("forgetting"))),
-        ("majority class (always the most frequent label)", _percent(metrics.get("majority"))),
-    ]
-    if metrics.get("task_inference") is not None:
-        lines.append(("task inference (right task found)", _percent(metrics.get("task_inference"))))
-    if (recognised := metrics.get("recognised")) is not None:
-        real = _percent(metrics.get("recognised_real"))
-        lines.append((f"recognised samples (of real images: {real})", _percent(recognised)))
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
-    for label, value in lines:
+    for label, value in lines(metrics):
         table.add_row(label, value)
     return table
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None else f"{100 * fraction:.2f} %"
-
-
-def _interval(metrics: Mapping[str, float | None]) -> str:
-    low, high = metrics.get("acc_low"), metrics.get("acc_high")
-    return "-" if low is None or high is None else f"{100 * low:.2f} to {100 * high:.2f} %"
-
-
-def _points(fraction: float | None) -> str:
-    return "needs two tasks" if fraction is None else f"{100 * fraction:+.2f} points"
 
 
 def _cell(fraction: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,16 @@ from PIL import Image
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.loggers.samples import sample_grid
-from hnet_cl.results.metrics import Matrix, Yardstick, summary, task_inference
+from hnet_cl.results.logger import Logger
+from hnet_cl.results.metrics import Matrix, Yardstick, task_inference
+from hnet_cl.results.metrics_table import Evidence, summary
+from hnet_cl.results.run_state import RunState, Samples
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
 DRAWING_SHARE = 0.02  # of the time at most that heat maps may take before the last task
 NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
 
-Show = Callable[[str, np.ndarray, int], None]
+Show = Callable[[str, np.ndarray], None]
 
 
 def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure:
@@ -32,7 +35,7 @@ def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure
         title: what run this is; ACC, its 95 % interval and the majority-class accuracy are added.
         yardstick: what the accuracies are measured against.
     """
-    found = summary(matrix, yardstick)
+    found = summary(Evidence(matrix, yardstick))
     within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
     text = (
         f"{title}\nACC {found['acc']:.2%} {within} after {len(matrix)} of {len(matrix[0])} tasks"
@@ -106,56 +109,44 @@ def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
             axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=size, color=colour)
 
 
-class PictureLog:
+class PictureLog(Logger):
     """Keeps the pictures of a run folder up to date, and shows them elsewhere.
 
     A heat map is drawn after the last task, and before that so seldom that drawing takes little of the time.
 
     Args:
-        folder: the run folder.
         title: what run this is.
-        yardstick: what the accuracies are measured against.
-        matrix: finished rows of the accuracy matrix of a run that continues.
-        show: gets the name of each picture, its pixels (height, width, 3) and the number of tasks learned.
+        show: gets the name of each picture and its pixels (height, width, 3).
     """
 
-    def __init__(self, folder: Path, title: str, yardstick: Yardstick, matrix: Matrix, show: Show) -> None:
-        self._folder = folder
+    def __init__(self, title: str, show: Show) -> None:
+        super().__init__()
         self._title = title
-        self._yardstick = yardstick
-        self._matrix = list(matrix)
         self._show = show
         self._next = time.monotonic()  # when to draw again
+        self._sampled: np.ndarray | None = None
 
-    def begin_task(self, task: int, iteration: int) -> None:
-        """Nothing to draw yet."""
+    def samples(self, state: RunState, samples: Samples) -> None:
+        """Draws samples of the generator: a picture for each number of tasks learned."""
+        if samples.pictures is not None:
+            self._sampled = pixels(sample_grid(samples.pictures, samples.recognised, self._title))
+            save_picture(self._sampled, state.folder / f"samples_after_task_{state.task + 1:02d}.png")
 
-    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """Nothing to draw: losses are TensorBoard's."""
-
-    def end_task(self, task: int) -> None:
-        """Nothing to draw before the task is evaluated."""
-
-    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
-        """Samples of the generator for tasks 0 to `task`: a picture for each number of tasks learned."""
-        if pictures is not None:
-            grid = pixels(sample_grid(pictures, recognised, self._title))
-            save_picture(grid, self._folder / f"samples_after_task_{task + 1:02d}.png")
-            self._show("samples", grid, task + 1)
-
-    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Row `task` of the accuracy matrix: (T,) fractions, None where not evaluated; and (T, T) counts of tasks."""
-        self._matrix.append(accuracies)
+    def row(self, state: RunState) -> None:
+        """Draws the accuracy matrix, and which tasks were inferred."""
+        if self._sampled is not None:
+            self._show("samples", self._sampled)
+            self._sampled = None
         start = time.monotonic()
-        if start < self._next and len(self._matrix) < len(accuracies):
+        if start < self._next and state.learned < len(state.iterations):
             return
-        figures = {"accuracy_matrix": accuracy_heatmap(self._matrix, self._title, self._yardstick)}
-        if inferred:
-            figures["inferred_tasks"] = inference_heatmap(inferred, self._title)
+        figures = {"accuracy_matrix": accuracy_heatmap(state.matrix, self._title, state.yardstick)}
+        if state.inferred:
+            figures["inferred_tasks"] = inference_heatmap(state.inferred, self._title)
         for name, figure in figures.items():
             picture = pixels(figure)
-            save_picture(picture, self._folder / f"{name}.png")
-            self._show(name, picture, len(self._matrix))
+            save_picture(picture, state.folder / f"{name}.png")
+            self._show(name, picture)
         now = time.monotonic()
         self._next = now + (now - start) / DRAWING_SHARE
 

@@ -14,10 +14,11 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.report import tables
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.notes import lines, notes
-from hnet_cl.report.quantities import COMPARED, quantities
+from hnet_cl.report.quantities import quantities
 from hnet_cl.report.runs import Run, read_runs
 from hnet_cl.report.selection import require_key, require_settings, select, where
 from hnet_cl.report.transfer import missing, with_scratch
+from hnet_cl.results.metrics_table import compared
 
 EXIT_USER_ERROR = 2
 FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.latex, "csv": tables.to_csv}
@@ -58,7 +59,8 @@ def _main(arguments: Sequence[str]) -> None:
     layout = _layout(options, runs)
     without_transfer = missing(selection.finished, every)
     needs = {"transfer": lines(without_transfer)[1].strip()} if without_transfer else {}
-    wanted = quantities(options.metric, COMPARED if options.output else COMPARED[:1], selection.finished, needs)
+    usual = compared() if options.output else compared()[:1]
+    wanted = quantities(options.metric, usual, selection.finished, needs)
     found = tables.tables(sections(selection.finished, layout), wanted, layout)
     asked = any(quantity.name == "transfer" for quantity in wanted)
     remarks = [*notes(selection), *(without_transfer if asked else [])]

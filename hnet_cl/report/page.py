@@ -13,10 +13,10 @@ from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.notes import Note, counted
-from hnet_cl.report.quantities import COMPARED, METRICS, Quantity
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Column, Table, cell_text, legend, measured
+from hnet_cl.results.metrics_table import METRICS, Quantity, compared
 
 HERE = Path(__file__).parent
 CAPTIONS = {
@@ -168,7 +168,7 @@ def _left_out(notes: Sequence[Note]) -> str:
 
 
 def _all_runs(runs: Sequence[Run]) -> str:
-    shown = [METRICS[name] for name in COMPARED if any(name in run.metrics for run in runs)]
+    shown = [METRICS[name] for name in compared() if any(name in run.metrics for run in runs)]
     words = ("status", "benchmark", "data", "scenario", "method", "other overrides")
     numbers = ("seed", *(metric.title for metric in shown), "training, s")
     header = "".join([*(_header(name, "word") for name in words), *(_header(name) for name in numbers)])

@@ -11,7 +11,7 @@ from hnet_cl.report.runs import Run, one_line, shown
 
 SCRATCH = "scratch"
 ALIKE = ("benchmark", "target", "training", "scenario", "device.precision")  # settings that both runs must share
-NOT_REPEATED = ("method", "preset", "seed", "seeds", "fresh", "debug", "checkpoint_every", "hydra")
+NOT_REPEATED = ("method", "preset", "seed", "seeds", "fresh", "debug", "checkpoint_every", "logger", "hydra")
 OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # of Hydra: whose value is needed
 COMMANDS = 5  # that are named at most
 

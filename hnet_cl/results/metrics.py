@@ -117,38 +117,3 @@ def interval(accuracy: float, examples: float) -> tuple[float, float]:
     centre = (accuracy + z2 / (2 * examples)) / (1 + z2 / examples)
     half = sqrt(z2 * (accuracy * (1 - accuracy) / examples + z2 / (4 * examples**2))) / (1 + z2 / examples)
     return max(0.0, centre - half), min(1.0, centre + half)  # rounding goes beyond where all answers are right
-
-
-def summary(
-    matrix: Matrix,
-    yardstick: Yardstick,
-    inferred: Sequence[Sequence[int]] | None = None,
-    recognised: Sequence[float] | None = None,
-) -> dict[str, float | None]:
-    """All metrics of one run, as fractions, under the keys of result.json.
-
-    Args:
-        matrix: accuracy matrix, as far as it is done.
-        yardstick: what the benchmark's accuracies are measured against.
-        inferred: counts of inferred tasks after the last finished task, for methods that infer it.
-        recognised: mean shares of generated samples and of real images that were recognised then, for generators.
-
-    Returns:
-        acc, acc_low and acc_high (its `interval`), during, bwt, forgetting, majority (mean over the finished tasks),
-        task_inference, recognised and recognised_real; None where undefined.
-    """
-    finished = yardstick.majority[: len(matrix)]
-    final = acc(matrix)
-    low, high = (None, None) if final is None else interval(final, yardstick.examples[len(matrix) - 1])
-    return {
-        "acc": final,
-        "acc_low": low,
-        "acc_high": high,
-        "during": during(matrix),
-        "bwt": bwt(matrix),
-        "forgetting": forgetting(matrix),
-        "majority": fmean(finished) if finished else None,
-        "task_inference": task_inference(inferred) if inferred else None,
-        "recognised": recognised[0] if recognised else None,
-        "recognised_real": recognised[1] if recognised else None,
-    }

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest
-from hnet_cl.results.metrics import Yardstick, summary
+from hnet_cl.results.metrics_table import of_a_run
 
 
 class PruningSettings(Settings):
@@ -46,7 +46,7 @@ def check_search(sweeper: DictConfig) -> SearchSettings:
         settings = SearchSettings(**{key: value for key, value in values.items() if key not in ("_target_", "trial")})
     except ValidationError as error:
         raise UserError("\n".join(map(_line, error.errors()))) from error
-    metrics = list(summary([], Yardstick([], [])))
+    metrics = [metric.name for metric in of_a_run()]
     if settings.metric not in metrics:
         raise UserError(f"hydra.sweeper.metric={settings.metric}: no such metric{nearest(settings.metric, metrics)}")
     return settings

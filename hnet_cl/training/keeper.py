@@ -7,12 +7,13 @@ from typing import Any
 from hnet_cl.core.signals import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpointing import Checkpoints
+from hnet_cl.training.listener import Listener
 
 LONG = 1.0  # seconds of evaluation that are worth a checkpoint before it
 
 
-class Keeper:
-    """Listens to training as a `Log` and as its `Pause`.
+class Keeper(Listener):
+    """Listens to training, and is its `Pause`.
 
     Signals are held while a task is learned, whose state is whole only between two steps, and answered at the next
     pause. The end of a task's training is saved, as evaluation may take long and can be interrupted anywhere; not where
@@ -53,17 +54,11 @@ class Keeper:
         self._interruption.begun = True
         self._interruption.hold()
 
-    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """Nothing to keep."""
-
     def end_task(self, task: int) -> None:
         """The task's training is over; signals no longer wait if what follows may take long."""
         self._ended = time.monotonic()
         if not self._short:
             self._interruption.release()
-
-    def samples(self, task: int, pictures: Any, recognised: Sequence[float], real: float) -> None:
-        """Nothing to keep: they are made anew."""
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Saves the learner. The other logs must have heard of the row before, so that they have it in `progress`."""

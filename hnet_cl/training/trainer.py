@@ -3,9 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import Annotated, Any, Protocol, Self
+from typing import Annotated, Any, Self
 
-import numpy as np
 from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
 from hnet_cl.training.cuda_graph import make_steps
 from hnet_cl.training.evaluation import Row, evaluate
+from hnet_cl.training.listener import Listener
 from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.task_state import TaskInProgress
 
@@ -80,25 +80,6 @@ class TrainingSettings(Settings):
         return self.lr * factor
 
 
-class Log(Protocol):
-    """What listens to a run. Iterations count within a task, from 1."""
-
-    def begin_task(self, task: int, iteration: int) -> None:
-        """Task `task` starts, `iteration` iterations of it being done already."""
-
-    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """Losses of one step, every `log_every` iterations and after the last."""
-
-    def end_task(self, task: int) -> None:
-        """Training of the task has ended, its evaluation begins."""
-
-    def samples(self, task: int, pictures: np.ndarray | None, recognised: Sequence[float], real: float) -> None:
-        """Before the row of a learner with a generator: what that makes of tasks 0 to `task`, as `SampleQuality`."""
-
-    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; see `evaluation.Row`."""
-
-
 Pause = Callable[[int, Callable[[], Mapping[str, Any]]], None]
 
 
@@ -122,7 +103,7 @@ def train(
     learner: Learner,
     tasks: Sequence[Task],
     settings: TrainingSettings,
-    logs: Sequence[Log],
+    logs: Sequence[Listener],
     start: Start | None = None,
     pause: Pause = go_on,
 ) -> Iterator[Row | None]:
@@ -149,7 +130,7 @@ def learn(
     learner: Learner,
     tasks: Sequence[Task],
     settings: TrainingSettings,
-    logs: Sequence[Log],
+    logs: Sequence[Listener],
     start: Start,
     pause: Pause,
 ) -> Iterator[None]:
@@ -188,7 +169,7 @@ def learn(
         log.end_task(task.id)
 
 
-def show_samples(learner: Learner, tasks: Sequence[Task], logs: Sequence[Log]) -> None:
+def show_samples(learner: Learner, tasks: Sequence[Task], logs: Sequence[Listener]) -> None:
     """Tells the logs what the learner's generator, if there is one, makes of the tasks so far."""
     quality = sample_quality(learner, tasks)
     if quality is not None:

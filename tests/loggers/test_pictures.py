@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+from states import state
 
 from hnet_cl.loggers import pictures as plots
 from hnet_cl.loggers.pictures import PictureLog, accuracy_heatmap, pixels, save_picture
 from hnet_cl.results.metrics import Yardstick
+from hnet_cl.results.run_log import RunLog
+from hnet_cl.results.run_state import Progress
 
 
 def yardstick(tasks: int) -> Yardstick:
@@ -67,8 +70,10 @@ def test_imports_neither_pyplot_nor_torch_nor_hydra() -> None:
 
 def test_pictures_of_a_run(tmp_path: Path) -> None:
     shown: list[tuple[str, tuple[int, ...], int]] = []
-    log = PictureLog(tmp_path, "a", yardstick(2), matrix(2, 1), lambda name, p, n: shown.append((name, p.shape, n)))
+    now = state(tmp_path, progress=Progress(matrix(2, 1)))
+    log = RunLog(now, [PictureLog("a", lambda name, p: shown.append((name, p.shape, now.learned)))], {})
     log.samples(0, None, [0.5], 0.9)
+    log.begin_task(1, 0)
     log.samples(1, np.zeros((2, 16, 1, 4, 4)), [0.5, 0.5], 0.9)
     log.row(1, [0.8, 0.9], [[1, 0], [0, 1]])
     assert [(name, learned) for name, _, learned in shown] == [
@@ -91,14 +96,14 @@ def test_heat_maps_take_little_of_the_time_but_the_last_is_drawn(
     """On a clock on which a drawing takes 1 s: after the first none for 1 s / DRAWING_SHARE, save for the last one."""
     now = 0.0
 
-    def show(name: str, picture: np.ndarray, learned: int) -> None:
+    def show(name: str, picture: np.ndarray) -> None:
         nonlocal now
         now += 1
-        drawn.append(learned)
+        drawn.append(log.state.learned)
 
     drawn: list[int] = []
     monkeypatch.setattr(plots, "time", SimpleNamespace(monotonic=lambda: now))
-    log = PictureLog(tmp_path, "a", yardstick(8), [], show)
+    log = RunLog(state(tmp_path, "abcdefgh", [10] * 8), [PictureLog("a", show)], {})
     for task, row in enumerate(matrix(8, 8)):
         log.row(task, row, None)
         now += 0.4 / plots.DRAWING_SHARE

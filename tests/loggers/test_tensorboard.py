@@ -7,22 +7,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from states import state
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
 from hnet_cl.loggers.events import cut_back
-from hnet_cl.loggers.tensorboard import TensorBoardLog
-from hnet_cl.results.metrics import Yardstick
+from hnet_cl.loggers.tensorboard import TensorBoardLogger
+from hnet_cl.results.run_log import RunLog
+from hnet_cl.results.run_state import Progress
 
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
-HPARAMS = {"method": "hnet", "seed": 3, "lr": 0.001, "beta": None, "widths": [100, 100], "lookahead": True}
 
 
-def open_log(folder: Path, done: int = 0) -> TensorBoardLog:
-    return TensorBoardLog(folder, [10, 10], Yardstick([0.5, 0.5], [50, 100]), HPARAMS, matrix=MATRIX[:done])
+def open_log(folder: Path, done: int = 0, iteration: int = 0) -> RunLog:
+    log = RunLog(state(folder, progress=Progress(MATRIX[:done], iteration=iteration)), [TensorBoardLogger()], {})
+    log.begin_run()
+    return log
 
 
-def learn(log: TensorBoardLog, task: int, first: int = 0, last: int = 10, loss: float = 1.0) -> None:
+def close(log: RunLog) -> None:
+    log.end_run("interrupted")
+
+
+def learn(log: RunLog, task: int, first: int = 0, last: int = 10, loss: float = 1.0) -> None:
     log.begin_task(task, first)
     for iteration in range(first + 5, last + 1, 5):
         log.losses(task, iteration, {"loss": loss})
@@ -42,10 +49,9 @@ def points(events: EventAccumulator, tag: str) -> dict[int, float]:
 def test_curves_pictures_and_hparams(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     learn(log, 0)
-    log.picture("accuracy_matrix", np.full((4, 5, 3), 7, np.uint8), 1)
+    log.picture("accuracy_matrix", np.full((4, 5, 3), 7, np.uint8))
     learn(log, 1, loss=0.5)
-    log.finish()
-    log.close()
+    log.end_run("finished")
     events = read(tmp_path)
     assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 0.5, 20: 0.5}
     assert points(events, "eval/task_1") == {1: 0.8, 2: 0.6}
@@ -68,10 +74,10 @@ def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     learn(log, 0)
     learn(log, 1, loss=9.0)
-    log.close()
-    again = open_log(tmp_path, done=1)
+    close(log)
+    again = open_log(tmp_path, done=1, iteration=5)
     learn(again, 1, first=5, loss=0.5)
-    again.close()
+    close(again)
     events = read(tmp_path)
     steps = [event.step for event in events.Scalars("train/loss")]
     assert steps == [5, 10, 15, 20]
@@ -90,20 +96,17 @@ def test_ten_interruptions_leave_two_files_and_whole_curves(tmp_path: Path, monk
     monkeypatch.setattr(time, "time", lambda: now() + late)
     for done in range(10):
         late += 60  # names of files have the second in which they were made
-        log = open_log(tmp_path)
+        log = open_log(tmp_path, iteration=done)
         log.begin_task(0, done)
         for iteration in range(done + 1, min(done + 4, 11)):
             log.losses(0, iteration, {"loss": float(done)})
         log.row(0, MATRIX[0])
-        if done == 9:
-            log.finish()
-        log.close()
+        log.end_run("finished" if done == 9 else "interrupted")
         assert len(event_files(tmp_path)) <= 2 + (done == 9)
     late += 60
     log = open_log(tmp_path, done=1)
     learn(log, 1, loss=0.5)
-    log.finish()
-    log.close()
+    log.end_run("finished")
     assert len(event_files(tmp_path)) == 3  # what was, what came since, and the entry in the hparams table
     events = read(tmp_path)
     losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
@@ -118,11 +121,9 @@ def test_a_run_that_was_killed_while_it_ended_keeps_its_curves(tmp_path: Path) -
     log = open_log(tmp_path)
     learn(log, 0)
     learn(log, 1)
-    log.finish()
-    log.close()
+    log.end_run("finished")
     again = open_log(tmp_path, done=2)
-    again.finish()
-    again.close()
+    again.end_run("finished")
     events = read(tmp_path)
     assert [event.step for event in events.Scalars("train/loss")] == [5, 10, 15, 20]
     assert [event.step for event in events.Scalars("final/acc")] == [2]
@@ -132,9 +133,9 @@ def test_a_kill_in_the_middle_of_putting_files_together_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for first in (0, 5):
-        log = open_log(tmp_path)
+        log = open_log(tmp_path, iteration=first)
         learn(log, 0, first=first, last=first + 5)
-        log.close()
+        close(log)
     before = len(event_files(tmp_path))
 
     class Killed(BaseException):
@@ -159,7 +160,7 @@ def test_a_kill_in_the_middle_of_putting_files_together_loses_nothing(
 def test_a_file_that_was_cut_short_or_damaged_is_read_up_to_there(tmp_path: Path, rubbish: bytes) -> None:
     log = open_log(tmp_path)
     learn(log, 0)
-    log.close()
+    close(log)
     (file,) = event_files(tmp_path)
     file.write_bytes(file.read_bytes() + rubbish)
     cut_back(tmp_path, 10, 1)
@@ -170,10 +171,10 @@ def test_a_file_that_was_cut_short_or_damaged_is_read_up_to_there(tmp_path: Path
 def test_a_run_that_starts_anew_has_no_old_events(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     learn(log, 0, last=5)
-    log.close()
+    close(log)
     again = open_log(tmp_path)
     learn(again, 0, loss=0.5)
-    again.close()
+    close(again)
     assert len(event_files(tmp_path)) == 1
     assert points(read(tmp_path), "train/loss") == {5: 0.5, 10: 0.5}
 
@@ -181,17 +182,15 @@ def test_a_run_that_starts_anew_has_no_old_events(tmp_path: Path) -> None:
 def test_recognised_samples_are_a_curve_for_each_task(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     pictures = np.zeros((2, 16, 1, 4, 4))
-    log.samples(0, pictures[:1], [0.9], 0.95)
-    log.samples(1, None, [0.7, 0.8], 0.9)
-    log.close()
+    for task, (made, recognised, real) in enumerate([(pictures[:1], [0.9], 0.95), (None, [0.7, 0.8], 0.9)]):
+        log.begin_task(task, 0)
+        log.samples(task, made, recognised, real)
+        log.row(task, MATRIX[task])
+    close(log)
     events = read(tmp_path)
     assert points(events, "recognised/task_1") == {1: 0.9, 2: 0.7} and points(events, "recognised/task_2") == {2: 0.8}
     assert points(events, "recognised/real") == {1: 0.95, 2: 0.9}
-
-
-def test_closing_an_unused_log_writes_nothing(tmp_path: Path) -> None:
-    open_log(tmp_path).close()
-    assert list(tmp_path.iterdir()) == []
+    assert points(events, "eval/recognised") == {1: 0.9, 2: 0.75}
 
 
 def test_torch_is_imported_only_when_a_run_begins() -> None:

@@ -6,7 +6,8 @@ import pytest
 from fake_runs import readable, write_run
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.report.quantities import COMPARED, METRICS, Quantity, quantities
+from hnet_cl.report.quantities import quantities
+from hnet_cl.results.metrics_table import METRICS, Quantity, compared
 
 TIME = Quantity("wall_time_s", "wall_time_s", "", "")
 
@@ -38,7 +39,7 @@ def test_a_standard_error_is_as_fine_as_its_mean() -> None:
 def test_any_number_of_a_run_can_be_asked_for(tmp_path: Path) -> None:
     write_run(tmp_path)
     runs = readable(tmp_path)
-    acc, time = quantities(["acc", "wall_time_s"], COMPARED, runs, {})
+    acc, time = quantities(["acc", "wall_time_s"], compared(), runs, {})
     assert acc == METRICS["acc"] and time == TIME
     assert quantities(None, ["bwt"], runs, {}) == [METRICS["bwt"]]
 
@@ -58,5 +59,5 @@ def test_any_number_of_a_run_can_be_asked_for(tmp_path: Path) -> None:
 def test_what_no_run_has(tmp_path: Path, name: str, message: str) -> None:
     write_run(tmp_path)
     with pytest.raises(UserError) as caught:
-        quantities([name], COMPARED, readable(tmp_path), {"transfer": "do this"})
+        quantities([name], compared(), readable(tmp_path), {"transfer": "do this"})
     assert str(caught.value).startswith(f"--metric {name}: {message}")

@@ -11,7 +11,9 @@ from fake_runs import readable, write_config, write_run
 from hnet_cl.core.errors import UserError
 from hnet_cl.report.runs import read_runs, shown
 from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import RunFacts, RunRecorder
+from hnet_cl.results.recorder import RunRecorder
+from hnet_cl.results.run_log import RunLog
+from hnet_cl.results.run_state import RunFacts, RunState
 
 
 def test_runs_are_found_at_any_depth_and_once(tmp_path: Path) -> None:
@@ -52,13 +54,16 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
 
 def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
     data = {"name": "mnist", "source": "files", "checksum": "c0ffee"}
-    about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": []}
+    tasks = [{"name": name, "classes": ["x"]} for name in "ab"]
+    about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": tasks}
     where = {"device": "cpu", "command": "python -m hnet_cl"}
     facts = RunFacts("id", "smnist", "cl1", "hnet", 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
-    recorder = RunRecorder(tmp_path / "run", facts, ["a", "b"], Yardstick([0.5, 0.7], [100, 100]))
-    recorder.row(0, [1.0, None])
-    recorder.row(1, [0.5, 1.0])
-    recorder.finish()
+    state = RunState(tmp_path / "run", facts, {}, [10, 10], Yardstick([0.5, 0.7], [100, 100]))
+    recorder = RunRecorder(state)
+    log = RunLog(state, [recorder], {})
+    log.row(0, [1.0, None])
+    log.row(1, [0.5, 1.0])
+    recorder.finish(state)
     (run,) = readable(tmp_path)
     expected = {"acc": 0.75, "during": 1.0, "bwt": -0.5, "forgetting": 0.5, "majority": 0.6, "parameters.trainable": 7}
     assert {name: run.metrics[name] for name in expected} == pytest.approx(expected)

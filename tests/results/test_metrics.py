@@ -9,16 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnet_cl.results.metrics import (
+    Matrix,
     Yardstick,
     acc,
     bwt,
     during,
     forgetting,
     interval,
-    summary,
     task_inference,
     transfer,
 )
+from hnet_cl.results.metrics_table import Evidence
+from hnet_cl.results.metrics_table import summary as summary_of
+
+
+def summary(matrix: Matrix, yardstick: Yardstick, inferred: list[list[int]] | None = None) -> dict[str, float | None]:
+    return summary_of(Evidence(matrix, yardstick, inferred))
+
 
 HALF = [[0.8, None], [0.6, 0.9]]
 

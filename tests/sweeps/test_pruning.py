@@ -1,6 +1,5 @@
 """Reports of a search's job: what they tell, and when they stop it."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,10 @@ from typing import Any
 import optuna
 import pytest
 from searches import search_settings
+from states import state
 
+from hnet_cl.results.run_log import RunLog
+from hnet_cl.results.run_state import Progress, RunState
 from hnet_cl.sweeps.errors import PrunedError
 from hnet_cl.sweeps.pruning import listeners
 from hnet_cl.sweeps.study import SharedStudy
@@ -30,16 +32,21 @@ def search(database: Path, direction: Any, metric: str, others: float) -> dict[s
     return {"storage": url, "study_name": "s", "metric": metric, "pruning": pruning, "trial": running._trial_id}
 
 
+def after(folder: Path, task: int, **metrics: float | None) -> RunState:
+    """The state of a run that has learned tasks 0 to `task` with these metrics."""
+    rows = [[0.5 if j <= i else None for j in range(TASKS)] for i in range(task + 1)]
+    found = state(folder, "abcd", [10] * TASKS, Progress(rows))
+    found.metrics = metrics
+    return found
+
+
 def hear(sweeper: Mapping[str, Any], folder: Path, task: int, **metrics: float | None) -> None:
     """What a job of this search does when `task` is learned, up to the start of the next."""
-    (folder / "result.json").write_text(json.dumps({"num_tasks": TASKS, "metrics": metrics}))
-    (report,) = listeners(sweeper, folder)
-    report.losses(task, 1, {"loss": 0.0})
-    report.end_task(task)
-    report.samples(task, None, [], 1.0)
-    report.row(task, [], None)
+    (report,) = listeners(sweeper)
+    log = RunLog(after(folder, task, **metrics), [report], {})
+    log.begin_run()
     if task + 1 < TASKS:
-        report.begin_task(task + 1, 0)
+        log.begin_task(task + 1, 0)
 
 
 @pytest.mark.parametrize(
@@ -58,11 +65,12 @@ def test_a_hopeless_trial_is_stopped(
 
 def test_a_job_that_was_killed_before_it_was_stopped_is_stopped_when_it_goes_on(database: Path, tmp_path: Path) -> None:
     sweeper = search(database, "maximize", "acc", 0.8)
-    (tmp_path / "result.json").write_text(json.dumps({"num_tasks": TASKS, "metrics": {"acc": 0.7}}))
     for _ in range(2):  # the second time it has been told already
-        (report,) = listeners(sweeper, tmp_path)
+        (report,) = listeners(sweeper)
+        now = after(tmp_path, 1, acc=0.7)
+        now.begin_task(2, 150)
         with pytest.raises(PrunedError, match=r"^pruned by the search after task 2: acc 0\.7000 so far$"):
-            report.begin_task(2, 150)
+            report.begin_task(now)
 
 
 def test_what_is_not_defined_or_comes_last_is_not_told(database: Path, tmp_path: Path) -> None:
@@ -76,5 +84,5 @@ def test_what_is_not_defined_or_comes_last_is_not_told(database: Path, tmp_path:
 @pytest.mark.parametrize(
     "sweeper", [{"_target_": "grid"}, {"trial": None, "pruning": {}}, {"trial": 3, "pruning": None}]
 )
-def test_nobody_listens_to_a_run_that_is_no_trial_or_not_to_be_stopped(sweeper: Any, tmp_path: Path) -> None:
-    assert listeners(sweeper, tmp_path) == []
+def test_nobody_listens_to_a_run_that_is_no_trial_or_not_to_be_stopped(sweeper: Any) -> None:
+    assert listeners(sweeper) == []

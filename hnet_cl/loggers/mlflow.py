@@ -1,0 +1,117 @@
+"""MLflow: settings, losses and metrics of runs in one local database."""
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from filelock import FileLock
+from pydantic import Field, model_validator
+
+from hnet_cl.loggers.hparams import hparams
+from hnet_cl.loggers.optional import require
+from hnet_cl.results.logger import Logger
+from hnet_cl.results.run_state import RunState, Samples
+
+TAG = "hnet_cl.run"  # configuration and seed, by which a run is found again
+STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
+SQLITE = "sqlite:///"
+PARAMETERS = 100  # that MLflow takes at a time
+LONGEST_WAIT_S = 60  # for another run that makes the database
+
+
+class MlflowLogger(Logger):
+    """Writes to an MLflow store; `train/<loss>` goes over the iteration, all else over the number of tasks learned."""
+
+    class Settings(Logger.Settings):
+        """The store, as MLflow's tracking URI, and the experiment that runs belong to there."""
+
+        uri: Annotated[str, Field(min_length=1)]
+        experiment: Annotated[str, Field(min_length=1)]
+
+        @model_validator(mode="after")
+        def _installed(self) -> Self:
+            require("mlflow", "mlflow")
+            return self
+
+    _client: Any
+    _id: str
+
+    def begin_run(self, state: RunState) -> None:
+        """Finds the run that continues, or makes a new one."""
+        with _quiet(), _alone(self.settings.uri):
+            from mlflow import MlflowClient
+
+            self._client = MlflowClient(tracking_uri=self.settings.uri)
+            found = self._client.get_experiment_by_name(self.settings.experiment)
+            experiment = found.experiment_id if found else self._client.create_experiment(self.settings.experiment)
+        facts = state.facts
+        own = f"{facts.config_id}-{facts.seed}"
+        earlier = self._client.search_runs([experiment], f"tags.`{TAG}` = '{own}'") if state.iterations_done else []
+        if earlier:
+            self._id = earlier[0].info.run_id
+            self._client.update_run(self._id, status="RUNNING")
+            return
+        tags = {TAG: own, "folder": str(state.folder), "data": str(facts.data["name"])}
+        name = f"{facts.benchmark}-{facts.scenario}-{facts.method} seed={facts.seed}"
+        self._id = self._client.create_run(experiment, tags=tags, run_name=name).info.run_id
+        self._parameters(hparams(state) | {"config_id": facts.config_id})
+
+    def _parameters(self, values: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(name, str(value)) for name, value in values.items()]
+        for start in range(0, len(params), PARAMETERS):
+            self._client.log_batch(self._id, params=params[start : start + PARAMETERS])
+
+    def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
+        """A point of each loss's curve."""
+        self._log({f"train/{name}": value for name, value in losses.items()}, state.iterations_done)
+
+    def samples(self, state: RunState, samples: Samples) -> None:
+        """Of the generator's samples the share of each task that is recognised, and of real images."""
+        shares = {f"recognised/task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
+        self._log({**shares, "recognised/real": samples.real}, state.task + 1)
+
+    def row(self, state: RunState) -> None:
+        """A point of each task's and each metric's curve."""
+        values = {f"task_{number}": value for number, value in enumerate(state.matrix[-1], start=1)} | state.metrics
+        self._log({f"eval/{name}": value for name, value in values.items() if value is not None}, state.learned)
+
+    def end_run(self, state: RunState) -> None:
+        """Closes the run."""
+        self._client.set_terminated(self._id, status=STATUS[state.status])
+
+    def _log(self, values: Mapping[str, float], step: int) -> None:
+        from mlflow.entities import Metric
+
+        now = round(1000 * time.time())
+        points = [Metric(name, value, now, step) for name, value in values.items()]
+        self._client.log_batch(self._id, metrics=points)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inside, MLflow is imported and opened: it sends nothing about its use, and says nothing."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of its own use of SQLAlchemy
+        yield
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Inside, no other run makes the tables of a local database."""
+    if not uri.startswith(SQLITE):
+        yield
+        return
+    database = Path(uri.removeprefix(SQLITE))
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{database}.lock", timeout=LONGEST_WAIT_S):
+        yield

@@ -1,0 +1,220 @@
+"""The one table of metrics: whatever shows, compares or searches for metrics takes them from here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from hnet_cl.results import metrics
+from hnet_cl.results.metrics import Matrix, Yardstick
+
+TWO_TASKS = "defined from two tasks on"
+SAMPLES = "measured for methods with a generator whose samples can be judged"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What metrics are computed from.
+
+    Attributes:
+        matrix: accuracy matrix, as far as it is done.
+        yardstick: what the benchmark's accuracies are measured against; None where only a result is at hand.
+        inferred: (T, T) counts of inferred tasks after the last finished task, for methods that infer it.
+        recognised: mean shares of generated samples and of real images that were recognised then, for generators.
+        scratch: accuracy matrix of the run from scratch that `transfer` compares with.
+    """
+
+    matrix: Matrix
+    yardstick: Yardstick | None = None
+    inferred: Sequence[Sequence[int]] | None = None
+    recognised: Sequence[float] | None = None
+    scratch: Matrix | None = None
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that runs have.
+
+    Attributes:
+        name: its key.
+        title: what people call it.
+        meaning: what it is, in a few words.
+        unit: of the numbers as they are shown; % for fractions, points for differences of fractions.
+    """
+
+    name: str
+    title: str
+    meaning: str
+    unit: str
+
+    @property
+    def with_unit(self) -> str:
+        """Title and unit."""
+        return self.title + self._in_unit
+
+    @property
+    def described(self) -> str:
+        """Title, meaning and unit."""
+        return self.labelled + self._in_unit
+
+    @property
+    def labelled(self) -> str:
+        """Title and meaning."""
+        return f"{self.title} ({self.meaning})" if self.meaning else self.title
+
+    @property
+    def _in_unit(self) -> str:
+        return f" in {self.unit}" if self.unit else ""
+
+    def shown(self, value: float) -> str:
+        """Returns the value in its unit, without the unit."""
+        if self.unit == "points":
+            return f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
+        return f"{100 * value:.2f}" if self.unit == "%" else f"{value:.{self._decimals(value)}f}"
+
+    def in_unit(self, value: float | None) -> str:
+        """Returns the value with its unit, or a dash."""
+        return "-" if value is None else f"{self.shown(value)} {self.unit}".rstrip()
+
+    def shown_width(self, value: float, of: float) -> str:
+        """Returns a standard error in the unit, as fine as the mean `of`."""
+        return f"{100 * value:.2f}" if self.unit in ("%", "points") else f"{value:.{self._decimals(of)}f}"
+
+    def _decimals(self, value: float) -> int:
+        return next((digits for digits, bound in ((0, 1000), (1, 100), (2, 1)) if abs(value) >= bound), 4)
+
+
+@dataclass(frozen=True)
+class Metric(Quantity):
+    """A quantity that says how well a run has learned; a key of `metrics` in result.json.
+
+    Attributes:
+        formula: computes it; None where it is not defined, or the evidence for it is missing.
+        source: whose definition it is.
+        needs: what it takes to be defined.
+        of: the runs that have it: every one, those of some methods, or those beside another run.
+        compared: whether a full report has a table of it.
+    """
+
+    formula: Callable[[Evidence], float | None]
+    source: str = ""
+    needs: str = ""
+    of: Literal["every run", "some methods", "beside a run"] = "every run"
+    compared: bool = True
+
+
+def _interval(evidence: Evidence, end: int) -> float | None:
+    final = metrics.acc(evidence.matrix)
+    if final is None or evidence.yardstick is None:
+        return None
+    return metrics.interval(final, evidence.yardstick.examples[len(evidence.matrix) - 1])[end]
+
+
+def _majority(evidence: Evidence) -> float | None:
+    finished = evidence.yardstick.majority[: len(evidence.matrix)] if evidence.yardstick else ()
+    return fmean(finished) if finished else None
+
+
+def _recognised(evidence: Evidence, which: int) -> float | None:
+    return evidence.recognised[which] if evidence.recognised else None
+
+
+# fmt: off
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "acc", "ACC", "mean accuracy after the last task", "%",
+            lambda run: metrics.acc(run.matrix), "Lopez-Paz & Ranzato 2017 (GEM)",
+        ),
+        Metric(
+            "acc_low", "ACC low", "lower end of the 95 % interval of ACC", "%",
+            lambda run: _interval(run, 0), "Wilson 1927", compared=False,
+        ),
+        Metric(
+            "acc_high", "ACC high", "upper end of the 95 % interval of ACC", "%",
+            lambda run: _interval(run, 1), "Wilson 1927", compared=False,
+        ),
+        Metric(
+            "during", "during", "mean accuracy right after learning", "%",
+            lambda run: metrics.during(run.matrix), "von Oswald et al. 2020",
+        ),
+        Metric(
+            "bwt", "BWT", "backward transfer", "points",
+            lambda run: metrics.bwt(run.matrix), "Lopez-Paz & Ranzato 2017 (GEM)", TWO_TASKS,
+        ),
+        Metric(
+            "forgetting", "forgetting", "best before the end, minus end", "points",
+            lambda run: metrics.forgetting(run.matrix), "Chaudhry et al. 2018", TWO_TASKS,
+        ),
+        Metric(
+            "transfer", "transfer", "during, minus the same from scratch", "points",
+            lambda run: None if run.scratch is None else metrics.transfer(run.matrix, run.scratch),
+            "von Oswald et al. 2020",
+            "defined beside a run from scratch with the same tasks, seed, target, training and precision",
+            "beside a run",
+        ),
+        Metric(
+            "task_inference", "task inference", "right task found", "%",
+            lambda run: metrics.task_inference(run.inferred) if run.inferred else None,
+            needs="measured for methods that infer the task", of="some methods",
+        ),
+        Metric(
+            "majority", "majority", "accuracy of always the most frequent label", "%",
+            _majority, compared=False,
+        ),
+        Metric(
+            "recognised", "recognised", "generated samples that a judge takes for their task", "%",
+            lambda run: _recognised(run, 0), needs=SAMPLES, of="some methods",
+        ),
+        Metric(
+            "recognised_real", "recognised real", "the same of real test images", "%",
+            lambda run: _recognised(run, 1), needs=SAMPLES, of="some methods", compared=False,
+        ),
+    )
+}
+# fmt: on
+
+
+def of_a_run() -> list[Metric]:
+    """Returns the metrics that a run has by itself: those in its result.json."""
+    return [metric for metric in METRICS.values() if metric.of != "beside a run"]
+
+
+def compared() -> list[str]:
+    """Returns the names of the metrics that a full report compares."""
+    return [name for name, metric in METRICS.items() if metric.compared]
+
+
+def summary(evidence: Evidence) -> dict[str, float | None]:
+    """Computes all metrics of a run, as fractions, under the keys of result.json; None where not defined.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
+    """
+    return {metric.name: metric.formula(evidence) for metric in of_a_run()}
+
+
+def computed(evidence: Evidence) -> dict[str, float]:
+    """Computes the metrics that the evidence is enough for.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
+    """
+    values = {name: metric.formula(evidence) for name, metric in METRICS.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def lines(values: Mapping[str, float | None]) -> list[tuple[str, str]]:
+    """Returns what is shown of a run's metrics, as pairs of label and value.
+
+    A metric that is not defined says what it needs, and is left out if it is one of some methods.
+    """
+    found = []
+    for metric in of_a_run():
+        value = values.get(metric.name)
+        if value is not None:
+            found.append((metric.labelled, metric.in_unit(value)))
+        elif metric.of == "every run":
+            found.append((metric.labelled, metric.needs or "-"))
+    return found

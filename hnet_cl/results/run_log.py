@@ -1,0 +1,94 @@
+"""The log of a run: keeps its state, and tells all loggers."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hnet_cl.core.atomic_files import naming, refused
+from hnet_cl.core.errors import UserError, first_line
+from hnet_cl.results.logger import Logger
+from hnet_cl.results.run_result import Status
+from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.training.listener import Listener
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_log = logging.getLogger("hnet_cl")
+
+
+class RunLog(Listener):
+    """Listens to training, puts what it hears into the state, and then tells each logger.
+
+    Args:
+        state: the run's.
+        loggers: those that the run cannot do without: what they raise ends it.
+        dispensable: those that it can do without, by name: at their first error they are left out, with a warning.
+    """
+
+    def __init__(self, state: RunState, loggers: Sequence[Logger], dispensable: Mapping[str, Logger]) -> None:
+        self.state = state
+        self._loggers = list(loggers)
+        self._dispensable = dict(dispensable)
+
+    def begin_run(self) -> None:
+        """The run starts or continues."""
+        self._tell("begin_run")
+
+    def begin_task(self, task: int, iteration: int) -> None:
+        """As `Listener`."""
+        self.state.begin_task(task, iteration)
+        self._tell("begin_task")
+
+    def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
+        """As `Listener`."""
+        self.state.iteration = iteration
+        self._tell("losses", losses)
+
+    def end_task(self, task: int) -> None:
+        """As `Listener`."""
+        self.state.end_task()
+        self._tell("end_task")
+
+    def samples(self, task: int, pictures: "np.ndarray | None", recognised: Sequence[float], real: float) -> None:
+        """As `Listener`."""
+        samples = Samples(pictures, recognised, real)
+        self.state.sampled(samples)
+        self._tell("samples", samples)
+
+    def row(
+        self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
+    ) -> None:
+        """As `Listener`."""
+        self.state.row(accuracies, inferred)
+        self._tell("row")
+
+    def picture(self, name: str, pixels: "np.ndarray") -> None:
+        """A picture has been drawn."""
+        self._tell("picture", name, pixels)
+
+    def save(self, iteration: int) -> None:
+        """A checkpoint is made after `iteration` iterations of the task."""
+        self.state.iteration = iteration
+        self._tell("save")
+
+    def end_run(self, status: Status, error: str | None = None) -> None:
+        """The run ends; each logger hears of it once."""
+        self.state.status, self.state.error = status, error
+        self._tell("end_run")
+        self._loggers, self._dispensable = [], {}
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for logger in self._loggers:
+            getattr(logger, event)(self.state, *what)
+        for name, logger in list(self._dispensable.items()):
+            try:
+                with naming(self.state.folder):
+                    getattr(logger, event)(self.state, *what)
+            except UserError:
+                raise
+            except Exception as error:
+                self._dispensable.pop(name, None)
+                said = f"{type(error).__name__}: {first_line(error)}"
+                reason = refused(error) if isinstance(error, OSError) else said
+                _log.warning("logger=%s ends here, the run goes on: %s", name, reason)
