@@ -209,7 +209,7 @@ class TestMistakes:
         [
             (["sed=3"], ["sed: no such key; did you mean seed?"]),
             (["training.iteration=3"], ["training.iteration: no such key; did you mean training.iterations?"]),
-            (["+method.betta=1"], ["method.betta: no such key; did you mean method.beta?"]),
+            (["+method.strenght=1"], ["method.strenght: no such key; did you mean method.strength?"]),
             (["metod=hnet"], ["metod: no such key; did you mean method?"]),
             (["method=hnett"], ["method=hnett: no such choice; did you mean hnet?"]),
             (["seed=abc"], ["seed=abc: input should be a valid integer"]),

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeInt,
+    PositiveFloat,
     ValidationError,
     create_model,
     model_validator,
@@ -23,8 +24,9 @@ from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.importing import import_named
+from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.plain_text import printable, shown
-from hnet_cl.core.settings import Settings, beyond_bounds
+from hnet_cl.core.settings import Count, Settings, beyond_bounds
 from hnet_cl.core.suggest import nearest_key
 from hnet_cl.methods.base import Learner
 from hnet_cl.scenario import ScenarioSettings
@@ -51,6 +53,8 @@ class DeviceSettings(Settings):
         return self
 
 
+# Keys of every benchmark that methods' settings refer to: `pixel_noise` of generators, `fisher_samples` of EWC.
+FOR_METHODS: Mapping[str, Any] = {"pixel_noise": (PositiveFloat | None, ...), "fisher_samples": (Count | None, ...)}
 BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
 
 
@@ -122,7 +126,7 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         checkpoint_every=Annotated[float, Field(ge=0, le=1e9)],
         data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
-        benchmark=_with_target(benchmark_class.Settings),
+        benchmark=_with_target(benchmark_class.Settings, **FOR_METHODS),
         method=_with_target(method_class.Settings),
         target=_with_target(_arguments(target_class)),
         scenario=ScenarioSettings,
@@ -191,8 +195,8 @@ def _check_together(method_class: type[Learner], checked: Any) -> None:
         raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
 
 
-def _with_target(settings: type[BaseModel]) -> Any:
-    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias="_target_")))
+def _with_target(settings: type[BaseModel], **more: Any) -> Any:
+    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias="_target_")), **more)
 
 
 class _Arguments(Settings):
@@ -234,8 +238,9 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
-        prefix = key.removesuffix(path[-1])
-        return f"{shown(key)}: no such key{nearest_key(key, [prefix + name for name in _keys(model, path[:-1])])}"
+        keys = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1])]
+        new = new_key(key)
+        return f"{key}: is called {new} now" if new in keys else f"{shown(key)}: no such key{nearest_key(key, keys)}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 
-GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device", "hydra/sweeper", "hydra/launcher")
+GROUPS = (
+    "benchmark",
+    "scenario",
+    "method",
+    "target",
+    "schedule",
+    "device",
+    "experiment",
+    "hydra/sweeper",
+    "hydra/launcher",
+)
 HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that Hydra itself has
 
 START = """\
@@ -17,6 +27,7 @@ END = """\
 Keys worth knowing (all of them: --cfg job --resolve)
   seed=N                 initialisation and order of batches
   seeds=N                seeds 1 to N, or from a given seed on, side by side in one process (for device=cuda)
+  preset=B/M             hyperparameters of method M on benchmark B, taken by themselves; preset=none: the method's own
   training.iterations=N  training steps per task (or training.epochs=N; the other must be null)
   benchmark.num_tasks=N  length of the sequence
   data_dir=DIR           where data files lie or are put
@@ -29,7 +40,7 @@ Examples
       a hypernetwork learns five permuted-digit tasks in less than a minute
   python -m hnet_cl benchmark=smnist method=hnet,finetune,scratch seed=1,2,3 -m
       nine runs: three methods with three seeds each on split MNIST; hydra/launcher=local runs them side by side
-  python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.beta=0.05 --cfg job --resolve
+  python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.strength=0.05 --cfg job --resolve
       print the complete configuration of a run instead of running it
 
 More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)

@@ -16,6 +16,7 @@ from hnet_cl.config.arguments import NAMES
 from hnet_cl.config.conf_files import conf_dir, own_folders
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest_key, offered
 
@@ -81,6 +82,8 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
     known = _known_keys(key, arguments)
     if key in known:
         return None
+    if (new := new_key(key)) in known:
+        return f"{shown(key)}: is called {new} now"
     group = key.partition(".")[0]
     chosen = [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if "." in key else []
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
