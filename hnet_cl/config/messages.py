@@ -97,15 +97,19 @@ def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
     choices = [override for override in rest if "." not in override.partition("=")[0]]
     searched = [f"file://{folder.resolve()}" for folder in own_folders(arguments)]
     path = [f"hydra.searchpath=[{','.join(searched)}]"] if searched else []
+    outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        for overrides in (rest, choices, []):
-            try:
-                whole = compose("config", [*overrides, *path], return_hydra_config=unknown.startswith("hydra."))
-                return [key for key in _keys(whole) if key not in NAMES]
-            except (HydraException, OmegaConfBaseException):
-                continue
-    return []
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            for overrides in (rest, choices, []):
+                try:
+                    whole = compose("config", [*overrides, *path], return_hydra_config=unknown.startswith("hydra."))
+                    return [key for key in _keys(whole) if key not in NAMES]
+                except (HydraException, OmegaConfBaseException):
+                    continue
+        return []
+    finally:
+        GlobalHydra.instance().hydra = outer  # the next job of a sweep is composed with it
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

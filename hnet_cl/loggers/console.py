@@ -125,11 +125,11 @@ def print_introduction(facts: Mapping[str, Any], choices: Sequence[str], label: 
         console: where to write.
     """
     preset, sizes = facts["preset"], facts["parameters"]
+    ratio = f"compression ratio {sizes['compression_ratio']:.3g}"
     pair = f"for method {facts['method']} on {facts['benchmark']}"
     lines = [
         f"Preset {preset}, {pair}." if preset else f"No preset {pair}: the method's own defaults.",
-        f"Sizes: target network {sizes['target']:,} weights, {sizes['trainable']:,} trainable in all (compression ratio "
-        f"{sizes['compression_ratio']:.3g}).",
+        f"Sizes: target network {sizes['target']:,} weights, {sizes['trainable']:,} trainable in all ({ratio}).",
         *choices,
     ]
     for line in lines:
