@@ -20,7 +20,20 @@ from hnet_cl.datasets.mnist import CHECKSUMS
 
 SMALL = ("benchmark=toy", "benchmark.spread=0.6", "training.iterations=40", "training.log_every=10", "device.threads=1")
 KEYS = {
-    *("schema", "status", "error", "config_id", "benchmark", "scenario", "method", "seed", "overrides", "num_tasks"),
+    *(
+        "schema",
+        "status",
+        "error",
+        "config_id",
+        "benchmark",
+        "scenario",
+        "method",
+        "target",
+        "preset",
+        "seed",
+        "overrides",
+        "num_tasks",
+    ),
     *(
         "tasks_done",
         "accuracy_matrix",

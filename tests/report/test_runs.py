@@ -54,7 +54,7 @@ def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
     data = {"name": "mnist", "source": "files", "checksum": "c0ffee"}
     about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": []}
     where = {"device": "cpu", "command": "python -m hnet_cl"}
-    facts = RunFacts("id", "smnist", "cl1", "hnet", 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
+    facts = RunFacts("id", "smnist", "cl1", "hnet", "mlp_400", None, 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
     recorder = RunRecorder(tmp_path / "run", facts, ["a", "b"], Yardstick([0.5, 0.7], [100, 100]))
     recorder.row(0, [1.0, None])
     recorder.row(1, [0.5, 1.0])

@@ -20,18 +20,20 @@ FACTS = RunFacts(
     benchmark="pmnist",
     scenario="cl1",
     method="hnet",
+    target="mlp_1000",
+    preset="pmnist/hnet",
     seed=0,
     overrides=["benchmark.num_tasks=2"],
-    parameters={"trainable": 10, "target": 20, "compression_ratio": 0.5},
+    parameters={"trainable": 10, "target": 20, "generated": None, "compression_ratio": 0.5},
     data={"name": "mnist", "source": "files", "checksum": "sha256:00"},
     in_shape=[1, 28, 28],
     tasks=[{"name": "ones, twos", "classes": ["1", "2"]}, {"name": "threes", "classes": ["3"]}],
     device="cpu",
     command="python -m hnet_cl benchmark.num_tasks=2",
 )
-KEYS = """schema status error config_id benchmark scenario method seed overrides num_tasks tasks_done accuracy_matrix
-inferred_tasks metrics iterations wall_time_s train_time_s peak_memory_mb parameters data in_shape tasks device versions
-git_commit command"""
+KEYS = """schema status error config_id benchmark scenario method target preset seed overrides num_tasks tasks_done
+accuracy_matrix inferred_tasks metrics iterations wall_time_s train_time_s peak_memory_mb parameters data in_shape tasks
+device versions git_commit command"""
 
 
 def start(folder: Path, progress: Progress | None = None) -> RunRecorder:
@@ -76,6 +78,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert (result["status"], result["error"], result["iterations"]) == ("finished", None, 8)
     assert result["accuracy_matrix"] == [[0.8, None], [0.6, 0.9]]
     assert result["metrics"]["majority"] == pytest.approx(0.6)
+    assert (result["target"], result["preset"]) == ("mlp_1000", "pmnist/hnet")
     assert result["parameters"] == FACTS.parameters and result["data"] == FACTS.data
     assert result["in_shape"] == FACTS.in_shape and result["tasks"] == FACTS.tasks
     assert 0 <= result["train_time_s"] <= result["wall_time_s"] < 60
