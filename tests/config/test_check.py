@@ -339,6 +339,7 @@ def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
 def test_what_the_id_ignores() -> None:
     ignored = ["seed=7", "fresh=true", "debug=true", "checkpoint_every=5", "data_dir=x", "output_dir=y"]
     ignored += ["training.eval_batch_size=7", "training.log_every=7", "device.graph=true"]
+    ignored += ["benchmark.fisher_samples=7", "benchmark.pixel_noise=7"]
     assert config_id(composed(*ignored)) == config_id(composed())
     assert set(NOT_COMPUTED) == {key.partition("=")[0] for key in ignored} | {"hydra"}
     assert re.fullmatch("[0-9a-f]{8}", config_id(composed()))
