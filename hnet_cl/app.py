@@ -21,6 +21,7 @@ from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.help_text import help_text
 from hnet_cl.config.messages import explain, is_mistake
 from hnet_cl.config.overrides import prepared
+from hnet_cl.config.presets import preset_of, target_of
 from hnet_cl.config.resolvers import named, setup_files
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError
@@ -139,7 +140,8 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     settings, hydra_config = named(config, job.runtime.choices), OmegaConf.create({"hydra": job})
     try:
         own = replace(surroundings, listeners=listeners(job.sweeper))
-        request = Request(overrides, partial(setup_files, settings, hydra_config, overrides))
+        chosen = {"preset": preset_of(job.runtime.choices), "target": target_of(job.runtime.choices, overrides)}
+        request = Request(overrides, partial(setup_files, settings, hydra_config, overrides), **chosen)
         result = yield from run_in_turns(settings, folder, request, own)
         return dict(result.metrics)
     except PrunedError:

@@ -21,7 +21,7 @@ from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
 from hnet_cl.core.signals import Interruption
-from hnet_cl.loggers.console import ConsoleLog, print_summary
+from hnet_cl.loggers.console import ConsoleLog, print_introduction, print_summary
 from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.logger import Logger
@@ -64,10 +64,15 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Request:
-    """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra."""
+    """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra.
+
+    `preset` and `target` are the files chosen; None where there is none.
+    """
 
     overrides: Sequence[str]
     setup: Callable[[], Mapping[str, str]] = dict
+    preset: str | None = None
+    target: str | None = None
 
 
 def exhaust(turns: Generator[None, None, Any]) -> Any:
@@ -170,7 +175,8 @@ def execute(
         clear(folder, checkpoints.clear)
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
-    facts = describe(plan, benchmark, learner, identity, request.overrides)
+    facts = describe(plan, benchmark, learner, identity, request)
+    print_introduction(vars(facts), learner.choices(), surroundings.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     tasks = benchmark.tasks
@@ -238,7 +244,7 @@ def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
         raise
 
 
-def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, overrides: Sequence[str]) -> RunFacts:
+def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:
     """What result.json says of a run from its start."""
     trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     threads = f"{torch.get_num_threads()} threads"
@@ -248,10 +254,13 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         scenario=plan.scenario.name,
         method=plan.method.name,
         seed=plan.seed,
-        overrides=overrides,
+        target=request.target or plan.target_class.__name__,
+        preset=request.preset,
+        overrides=request.overrides,
         parameters={
             "trainable": trainable,
             "target": learner.target_size,
+            "generated": learner.generated_size,
             "compression_ratio": trainable / learner.target_size,
         },
         data=asdict(benchmark.data),

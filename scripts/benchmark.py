@@ -4,7 +4,7 @@ Times training steps of the benchmarks' own networks on random images, all kinds
 steps, so that a machine that slows down slows all of them:
 
   plain       the target network alone, unprotected (method=finetune)
-  generated   the same target with generated weights, beta = 0
+  generated   the same target with generated weights, no regulariser
   fast        with the regulariser by Gram matrices, without lookahead
   lookahead   the full step as the paper has it: candidate step, then the regulariser there
   blocks      the full step with 64 generated blocks of old tasks drawn for the regulariser
@@ -48,7 +48,7 @@ from hnet_cl.training.trainer import Start, go_on, learn
 
 KINDS = {
     "plain": ["method=finetune"],
-    "generated": ["method.beta=0", "method.lookahead=false"],
+    "generated": ["method.strength=0", "method.lookahead=false"],
     "fast": ["method.lookahead=false"],
     "lookahead": [],
     "blocks": ["method.regularized_blocks=64"],

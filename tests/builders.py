@@ -46,8 +46,15 @@ METHODS: Mapping[str, type[Learner]] = {
     "si": SI,
 }
 HNET: dict[str, Any] = {
-    "hypernet": {"task_embedding": 3, "chunk_embedding": 2, "chunk_size": 20, "hidden": [6], "activation": "elu"},
-    "beta": 0.05,
+    "hypernet": {
+        "task_embedding": 3,
+        "chunk_embedding": 2,
+        "chunk_size": 20,
+        "compression": None,
+        "hidden": [6],
+        "activation": "elu",
+    },
+    "strength": 0.05,
     "lookahead": True,
     "regularizer": "fast",
     "regularized_tasks": None,
@@ -67,7 +74,7 @@ GENERATED: dict[str, Any] = GENERATOR | {
     "kind": "generated",
     "condition": 3,
     "hypernet": HNET["hypernet"],
-    "beta": 0.05,
+    "strength": 0.05,
     "lookahead": True,
     "regularizer": "fast",
     "regularized_tasks": None,

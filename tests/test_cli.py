@@ -20,7 +20,20 @@ from hnet_cl.datasets.mnist import CHECKSUMS
 
 SMALL = ("benchmark=toy", "benchmark.spread=0.6", "training.iterations=40", "training.log_every=10", "device.threads=1")
 KEYS = {
-    *("schema", "status", "error", "config_id", "benchmark", "scenario", "method", "seed", "overrides", "num_tasks"),
+    *(
+        "schema",
+        "status",
+        "error",
+        "config_id",
+        "benchmark",
+        "scenario",
+        "method",
+        "target",
+        "preset",
+        "seed",
+        "overrides",
+        "num_tasks",
+    ),
     *(
         "tasks_done",
         "accuracy_matrix",
@@ -209,7 +222,7 @@ class TestMistakes:
         [
             (["sed=3"], ["sed: no such key; did you mean seed?"]),
             (["training.iteration=3"], ["training.iteration: no such key; did you mean training.iterations?"]),
-            (["+method.betta=1"], ["method.betta: no such key; did you mean method.beta?"]),
+            (["+method.strenght=1"], ["method.strenght: no such key; did you mean method.strength?"]),
             (["metod=hnet"], ["metod: no such key; did you mean method?"]),
             (["method=hnett"], ["method=hnett: no such choice; did you mean hnet?"]),
             (["seed=abc"], ["seed=abc: input should be a valid integer"]),

@@ -105,8 +105,18 @@ def test_the_core_needs_little(path: Path) -> None:
 @pytest.mark.parametrize(
     ("package", "homes"),
     [
-        ("hydra", {"app.py", "config/arguments.py", "config/messages.py", "config/overrides.py", *SWEEPS}),
-        ("omegaconf", {"app.py", "config/messages.py", "config/resolvers.py", *SWEEPS}),
+        (
+            "hydra",
+            {
+                "app.py",
+                "config/arguments.py",
+                "config/messages.py",
+                "config/overrides.py",
+                "config/presets.py",
+                *SWEEPS,
+            },
+        ),
+        ("omegaconf", {"app.py", "config/messages.py", "config/presets.py", "config/resolvers.py", *SWEEPS}),
         ("hydra_plugins", {"sweeps/joblib.py", "sweeps/submitit.py", "sweeps/ray.py"}),
         ("joblib", {"sweeps/joblib.py"}),
         ("ray", {"sweeps/ray.py"}),

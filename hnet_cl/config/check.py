@@ -12,6 +12,7 @@ from pydantic import (
     BaseModel,
     Field,
     NonNegativeInt,
+    PositiveFloat,
     ValidationError,
     create_model,
     model_validator,
@@ -32,8 +33,9 @@ from hnet_cl.core.chosen import (
 from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.importing import import_named
+from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.plain_text import printable, shown
-from hnet_cl.core.settings import Settings, beyond_bounds
+from hnet_cl.core.settings import Count, Settings, beyond_bounds
 from hnet_cl.core.suggest import nearest_key
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.logger import Logger
@@ -61,6 +63,8 @@ class DeviceSettings(Settings):
         return self
 
 
+# Keys of every benchmark that methods' settings refer to: `pixel_noise` of generators, `fisher_samples` of EWC.
+FOR_METHODS: Mapping[str, Any] = {"pixel_noise": (PositiveFloat | None, ...), "fisher_samples": (Count | None, ...)}
 BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
 
 
@@ -136,7 +140,7 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         checkpoint_every=Annotated[float, Field(ge=0, le=1e9)],
         data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
-        benchmark=with_target(benchmark_class.Settings),
+        benchmark=with_target(benchmark_class.Settings, **FOR_METHODS),
         method=with_target(method_class.Settings),
         target=with_target(_arguments(target_class)),
         scenario=ScenarioSettings,
@@ -221,10 +225,9 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
-        prefix = key.removesuffix(path[-1])
-        return (
-            f"{shown(key)}: no such key{nearest_key(key, [prefix + name for name in _keys(model, path[:-1], config)])}"
-        )
+        keys = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
+        new = new_key(key)
+        return f"{key}: is called {new} now" if new in keys else f"{shown(key)}: no such key{nearest_key(key, keys)}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them

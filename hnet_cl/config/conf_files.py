@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
+NESTED = {group: ["*.yaml", "*/*.yaml"] for group in ("preset", "recipe")}  # with a folder for each benchmark
+
 
 def conf_dir() -> Path:
     """The folder of the yaml groups: inside the installed package, or beside it in a checkout.
@@ -19,7 +21,8 @@ def conf_dir() -> Path:
 
 def choices(folder: Path, group: str) -> dict[str, str]:
     """The choices of a group and the first comment line of each one's file."""
-    return {path.stem: _first_comment(path) for path in sorted((folder / group).glob("*.yaml"))}
+    paths = sorted(path for pattern in NESTED.get(group, ["*.yaml"]) for path in (folder / group).glob(pattern))
+    return {path.relative_to(folder / group).with_suffix("").as_posix(): _first_comment(path) for path in paths}
 
 
 def _first_comment(path: Path) -> str:

@@ -12,6 +12,7 @@ GROUPS = (
     "schedule",
     "device",
     "logger",
+    "experiment",
     "hydra/sweeper",
     "hydra/launcher",
 )
@@ -27,6 +28,7 @@ END = """\
 Keys worth knowing (all of them: --cfg job --resolve)
   seed=N                 initialisation and order of batches
   seeds=N                seeds 1 to N, or from a given seed on, side by side in one process (for device=cuda)
+  preset=B/M             hyperparameters of method M on benchmark B, taken by themselves; preset=none: the method's own
   training.iterations=N  training steps per task (or training.epochs=N; the other must be null)
   benchmark.num_tasks=N  length of the sequence
   data_dir=DIR           where data files lie or are put
@@ -39,7 +41,7 @@ Examples
       a hypernetwork learns five permuted-digit tasks in less than a minute
   python -m hnet_cl benchmark=smnist method=hnet,finetune,scratch seed=1,2,3 -m
       nine runs: three methods with three seeds each on split MNIST; hydra/launcher=local runs them side by side
-  python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.beta=0.05 --cfg job --resolve
+  python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.strength=0.05 --cfg job --resolve
       print the complete configuration of a run instead of running it
 
 More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)

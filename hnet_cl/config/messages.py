@@ -16,6 +16,7 @@ from hnet_cl.config.arguments import NAMES
 from hnet_cl.config.conf_files import conf_dir, own_folders
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest_key, offered
 
@@ -81,6 +82,8 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
     known = _known_keys(key, arguments)
     if key in known:
         return None
+    if (new := new_key(key)) in known:
+        return f"{shown(key)}: is called {new} now"
     group = key.partition(".")[0]
     chosen = [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if "." in key else []
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
@@ -94,15 +97,19 @@ def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
     choices = [override for override in rest if "." not in override.partition("=")[0]]
     searched = [f"file://{folder.resolve()}" for folder in own_folders(arguments)]
     path = [f"hydra.searchpath=[{','.join(searched)}]"] if searched else []
+    outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        for overrides in (rest, choices, []):
-            try:
-                whole = compose("config", [*overrides, *path], return_hydra_config=unknown.startswith("hydra."))
-                return [key for key in _keys(whole) if key not in NAMES]
-            except (HydraException, OmegaConfBaseException):
-                continue
-    return []
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            for overrides in (rest, choices, []):
+                try:
+                    whole = compose("config", [*overrides, *path], return_hydra_config=unknown.startswith("hydra."))
+                    return [key for key in _keys(whole) if key not in NAMES]
+                except (HydraException, OmegaConfBaseException):
+                    continue
+        return []
+    finally:
+        GlobalHydra.instance().hydra = outer  # the next job of a sweep is composed with it
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -13,7 +13,7 @@ from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import offered
 
 SEVERAL = ("logger",)  # groups of which several can be chosen, or none
-DISPENSABLE = ("preset", "recipe")  # groups without which a configuration is complete
+DISPENSABLE = ("preset", "recipe", "experiment")  # groups without which a configuration is complete
 FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")
 
 

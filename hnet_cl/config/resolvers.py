@@ -9,8 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hnet_cl.config.presets import existing
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
+from hnet_cl.core.old_keys import upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
@@ -46,16 +48,18 @@ def run_name(config: Mapping[str, Any]) -> str:
 
 
 def setup_files(config: Mapping[str, Any], hydra: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
-    """What Hydra keeps in a run folder, by file name, but with the configuration resolved."""
+    """What Hydra keeps in a run folder, by file name, but with the configuration resolved and choices that exist."""
+    own: Any = OmegaConf.to_container(hydra)
+    own["hydra"]["runtime"]["choices"] = existing(own["hydra"]["runtime"]["choices"])
     return {
         "config.yaml": OmegaConf.to_yaml(OmegaConf.create(dict(config))),
-        "hydra.yaml": OmegaConf.to_yaml(hydra),
+        "hydra.yaml": OmegaConf.to_yaml(OmegaConf.create(own)),
         "overrides.yaml": OmegaConf.to_yaml(OmegaConf.create(list(overrides))),
     }
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The resolved configuration in a run folder, which may be a stranger's.
+    """The resolved configuration in a run folder, which may be a stranger's, with the keys of this version.
 
     Raises:
         UserError: the file cannot be read, or holds something else, or interpolations, which could ask for anything.
@@ -70,7 +74,8 @@ def read_config(path: Path) -> dict[str, Any]:
         config = OmegaConf.load(io.BytesIO(content))
         if not isinstance(config, DictConfig):
             raise ValueError("it is no mapping")
-        return plain(config)
+        config = upgraded(plain(config))
+        return config
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a configuration ({error.strerror})") from error
     except (ValueError, YAMLError, OmegaConfBaseException) as error:

@@ -123,6 +123,6 @@ def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:
         return inspect.signature(kind).parameters
 
 
-def with_target(settings: type[BaseModel]) -> Any:
-    """Returns settings that also admit `_target_`, for a node whose class has been found by it already."""
-    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias=TARGET)))
+def with_target(settings: type[BaseModel], **more: Any) -> Any:
+    """Returns settings that also admit `_target_`, for a node whose class has been found by it, and `more` fields."""
+    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias=TARGET)), **more)

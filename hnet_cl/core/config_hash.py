@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hnet_cl.core.old_keys import old_name
+
 # Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
 # is computed.
 NOT_COMPUTED = (
@@ -16,6 +18,8 @@ NOT_COMPUTED = (
     "output_dir",
     "hydra",
     "logger",
+    "benchmark.fisher_samples",  # methods say what they take of these two
+    "benchmark.pixel_noise",
     "training.eval_batch_size",
     "training.log_every",
     "device.graph",
@@ -78,10 +82,11 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
     """Returns the part of a configuration that counts."""
     found: dict[str, Any] = {}
     for key, value in node.items():
-        path = f"{prefix}{key}"
+        name = old_name(key, node)
+        path = f"{prefix}{name}"
         neutral = (value is None and path not in HASHED_NULLS) or (path in implied and implied[path] == value)
         if not neutral:
-            found[key] = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
+            found[name] = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
     return found
 
 

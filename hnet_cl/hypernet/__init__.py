@@ -6,6 +6,7 @@ from hnet_cl.hypernet.gram import GramRegularizer
 from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
 from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
+from hnet_cl.hypernet.sizing import chunk_size_for
 from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork, trainable
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Standstill",
     "TargetNetwork",
     "aliased",
+    "chunk_size_for",
     "copied",
     "trainable",
 ]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich import box
 from rich.columns import Columns
@@ -95,6 +96,28 @@ class ConsoleLog(Logger):
 
     def _print(self, line: str) -> None:
         self._console.print(f"{self._label}{line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_introduction(facts: Mapping[str, Any], choices: Sequence[str], label: str, console: Console) -> None:
+    """Says at the start of a run which preset was taken, how large things are, and what else was chosen for the user.
+
+    Args:
+        facts: `method`, `benchmark`, `preset` and `parameters` as in result.json.
+        choices: a line for everything else that was chosen.
+        label: begins each line, where several runs write to the console.
+        console: where to write.
+    """
+    preset, sizes = facts["preset"], facts["parameters"]
+    ratio = f"compression ratio {sizes['compression_ratio']:.3g}"
+    pair = f"for method {facts['method']} on {facts['benchmark']}"
+    lines = [
+        f"Preset {preset}, {pair}." if preset else f"No preset {pair}: the method's own defaults.",
+        f"Sizes: target network {sizes['target']:,} weights, {sizes['trainable']:,} trainable in all ({ratio}).",
+        *choices,
+    ]
+    for line in lines:
+        text = f"{label}: {line}" if label else line
+        console.print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_summary(

@@ -221,6 +221,15 @@ class Learner(nn.Module, ABC):
     def target_size(self) -> int:
         """Number of trainable weights of the network that answers."""
 
+    @property
+    def generated_size(self) -> int | None:
+        """Number of weights that a hypernetwork generates; None where there is none."""
+        return None
+
+    def choices(self) -> list[str]:
+        """A line for whatever was chosen for the user by what is learned, with the key to choose it himself."""
+        return []
+
     def cross_entropy(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
         """Mean cross-entropy of within-task labels (b,) under the softmax over `outputs` of logits (b, n)."""
         return F.cross_entropy(logits[:, outputs], self.heads.label(labels, self.latest) - outputs.start)

@@ -67,6 +67,14 @@ class HNet(Learner):
     def target_size(self) -> int:
         return self.target.layout.total
 
+    @property
+    def generated_size(self) -> int:
+        return self.target.layout.total
+
+    def choices(self) -> list[str]:
+        of_tasks = self.task_classifier.choices() if self.task_classifier else []
+        return [*self.settings.hypernet.choices(self.hypernetwork), *of_tasks]
+
     def inspect(self, inputs: Tensor) -> list[str]:
         target, buffers = copied(self.target).train(), self.target.fresh_buffers()
         weights = self.hypernetwork(0).detach().requires_grad_()

@@ -87,6 +87,13 @@ class Replay(Classifier):
     def capturable(self) -> bool:
         return self.generator.capturable
 
+    @property
+    def generated_size(self) -> int | None:
+        return self.generator.generated_size
+
+    def choices(self) -> list[str]:
+        return self.generator.choices()
+
     def prepare(self, size: int) -> None:
         """Draws the replay of the next step; without this call the step itself does."""
         self._prepared = True

@@ -25,7 +25,7 @@ FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.lat
 EXAMPLES = """examples:
   python -m hnet_cl.report outputs
   python -m hnet_cl.report outputs --where benchmark=smnist --metric acc,during,bwt
-  python -m hnet_cl.report outputs --where method=hnet --rows method.beta
+  python -m hnet_cl.report outputs --where method=hnet --rows method.strength
   python -m hnet_cl.report outputs --format latex > table.tex
   python -m hnet_cl.report outputs --output report"""
 

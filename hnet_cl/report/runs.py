@@ -11,6 +11,7 @@ from typing import Any
 from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.nested import flatten
+from hnet_cl.core.old_keys import new_key, upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.report.folders import run_folders
 from hnet_cl.results.metrics_table import Evidence, computed
@@ -41,8 +42,15 @@ class Run:
     def typed(self) -> dict[str, str]:
         """Overrides as typed, by key; only those that say what is computed."""
         pairs = (override.partition("=") for override in self.result.overrides)
-        keyed = {key.lstrip("+~"): one_line(f"{key}{equals}{value}") for key, equals, value in pairs}
+        named = ((self._renamed(key), equals, value) for key, equals, value in pairs)
+        keyed = {key.lstrip("+~"): one_line(f"{key}{equals}{value}") for key, equals, value in named}
         return {key: override for key, override in keyed.items() if not is_below(key, NOT_COMPUTED)}
+
+    def _renamed(self, typed: str) -> str:
+        """A key as typed, by the name that it has in `settings`."""
+        key = typed.lstrip("+~")
+        new = new_key(key)
+        return typed.removesuffix(key) + new if new in self.settings and key not in self.settings else typed
 
     @cached_property
     def settings(self) -> dict[str, Any]:
@@ -53,7 +61,7 @@ class Run:
             return {}
         if not isinstance(config, dict):
             return {}
-        return flatten(without(config, NOT_COMPUTED))
+        return flatten(without(upgraded(config), NOT_COMPUTED))
 
     @cached_property
     def metrics(self) -> dict[str, float]:

@@ -49,6 +49,8 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         "error": None,
         "config_id": config_id(config),
         **names,
+        "target": None,
+        "preset": None,
         "seed": config["seed"],
         "overrides": list(overrides),
         "num_tasks": 0,

@@ -25,7 +25,10 @@ class RunFacts:
         config_id: identity of the resolved configuration.
         benchmark: name of the benchmark, as `scenario` and `method` of theirs.
         overrides: the command line's overrides, as typed.
-        parameters: numbers of weights `trainable` and `target`, and their `compression_ratio`.
+        target: name of the target network.
+        preset: name of the preset whose settings the method has; None if it has its own.
+        parameters: numbers of weights `trainable`, of the `target` and `generated` (None without a hypernetwork), and
+            the `compression_ratio` of the first two.
         data: `name`, `source` and `checksum` of the data.
         in_shape: shape of one network input.
         tasks: `name` of each task and names of its `classes`, in the labels' order.
@@ -37,9 +40,11 @@ class RunFacts:
     benchmark: str
     scenario: str
     method: str
+    target: str | None
+    preset: str | None
     seed: int
     overrides: Sequence[str]
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, float | None]
     data: Mapping[str, str]
     in_shape: Sequence[int]
     tasks: Sequence[Mapping[str, Any]]

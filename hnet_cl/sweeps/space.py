@@ -25,7 +25,7 @@ def search_space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:
     if not swept:
         raise UserError(
             "hydra/sweeper=optuna: nothing to search; give an interval or choices, as "
-            "'method.beta=tag(log,interval(0.001,1))'"
+            "'method.strength=tag(log,interval(0.001,1))'"
         )
     return {override.get_key_element(): _distribution(override) for override in swept}
 

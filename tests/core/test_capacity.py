@@ -25,7 +25,7 @@ from hnet_cl.core.capacity import amount, largest_of, memory_limit, out_of_memor
 from hnet_cl.core.errors import UserError
 
 GIGABYTES = 10**9
-NUMBERS = ["seed", "training.iterations", "training.lr", "benchmark.spread", "method.beta", "device.threads"]
+NUMBERS = ["seed", "training.iterations", "training.lr", "benchmark.spread", "method.strength", "device.threads"]
 
 
 class Stubborn(nn.Module):
@@ -87,7 +87,7 @@ def test_no_setting_is_beyond_63_bits(key: str, value: int, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("value", [1e300, float("inf"), float("nan")])
 @pytest.mark.parametrize(
-    "key", ["training.lr", "checkpoint_every", "method.beta", "training.lr_decay", "target.hidden"]
+    "key", ["training.lr", "checkpoint_every", "method.strength", "training.lr_decay", "target.hidden"]
 )
 def test_no_setting_is_beyond_float32(key: str, value: float, tmp_path: Path) -> None:
     line = refused(tmp_path, key, [[0.5, value]] if key == "training.lr_decay" else value)

@@ -43,8 +43,8 @@ class Adam:
 class ByHand:
     """The paper's algorithm for the target MLP 2-5-6 with its three heads of two outputs."""
 
-    def __init__(self, made: HNet, beta: float, lookahead: bool, mask: bool) -> None:
-        self.hypernetwork, self.beta, self.lookahead, self.mask = made.hypernetwork, beta, lookahead, mask
+    def __init__(self, made: HNet, strength: float, lookahead: bool, mask: bool) -> None:
+        self.hypernetwork, self.strength, self.lookahead, self.mask = made.hypernetwork, strength, lookahead, mask
         parameters = {name: p.detach().clone() for name, p in made.hypernetwork.named_parameters()}
         self.embeddings = [parameters.pop(f"task_embeddings.{task}") for task in range(3)]
         self.theta = parameters
@@ -80,12 +80,12 @@ class ByHand:
         *rest, of_embedding = torch.autograd.grad(loss, [*theta.values(), embedding])
         gradients = dict(zip(theta, rest, strict=True))
         losses = {"loss": loss.item()}
-        if self.star and self.beta:
+        if self.star and self.strength:
             point = self.optimizer.moved(self.theta, gradients, commit=False) if self.lookahead else self.theta
             point = {name: value.clone().requires_grad_() for name, value in point.items()}
             value = self.drift(point)
             protecting = torch.autograd.grad(value, list(point.values()))
-            gradients = {n: g + self.beta * r for (n, g), r in zip(gradients.items(), protecting, strict=True)}
+            gradients = {n: g + self.strength * r for (n, g), r in zip(gradients.items(), protecting, strict=True)}
             losses["regularizer"] = value.item()
         self.theta = self.optimizer.moved(self.theta, gradients, commit=True)
         after = self.embedding_optimizer.moved({"e": embedding.detach()}, {"e": of_embedding}, commit=True)
@@ -100,15 +100,15 @@ class ByHand:
         {"regularizer": "explicit"},
         {"lookahead": False},
         {"mask_heads": True},
-        {"beta": 0.0},
-        {"beta": 3.0, "mask_heads": True, "lookahead": False},
+        {"strength": 0.0},
+        {"strength": 3.0, "mask_heads": True, "lookahead": False},
     ],
     ids=str,
 )
 def test_steps_are_those_of_the_papers_algorithm(choices: dict[str, Any]) -> None:
     made = learner("hnet", BENCHMARK, **choices).double()
-    beta, lookahead = choices.get("beta", 0.05), choices.get("lookahead", True)
-    by_hand = ByHand(made, beta, lookahead, choices.get("mask_heads", False))
+    strength, lookahead = choices.get("strength", 0.05), choices.get("lookahead", True)
+    by_hand = ByHand(made, strength, lookahead, choices.get("mask_heads", False))
     for task in range(3):
         begin(made, task)
         by_hand.begin_task(task)
@@ -201,11 +201,11 @@ def test_two_ways_to_draw_at_once_are_refused(other: dict[str, Any]) -> None:
         learner("hnet", BENCHMARK, regularized_blocks=5, **other)
 
 
-@pytest.mark.parametrize(("beta", "from_second"), [(0.0, {"loss"}), (0.1, {"loss", "regularizer"})])
-def test_a_regulariser_exists_only_where_it_counts(beta: float, from_second: set[str]) -> None:
-    made = learner("hnet", BENCHMARK, beta=beta)
+@pytest.mark.parametrize(("strength", "from_second"), [(0.0, {"loss"}), (0.1, {"loss", "regularizer"})])
+def test_a_regulariser_exists_only_where_it_counts(strength: float, from_second: set[str]) -> None:
+    made = learner("hnet", BENCHMARK, strength=strength)
     assert trained(made) == [{"loss"}, from_second, from_second]
-    assert (made.protected.regularizer is None) == (beta == 0)
+    assert (made.protected.regularizer is None) == (strength == 0)
 
 
 def test_without_lookahead_the_first_step_of_a_task_has_no_drift() -> None:

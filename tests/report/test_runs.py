@@ -57,7 +57,7 @@ def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
     tasks = [{"name": name, "classes": ["x"]} for name in "ab"]
     about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": tasks}
     where = {"device": "cpu", "command": "python -m hnet_cl"}
-    facts = RunFacts("id", "smnist", "cl1", "hnet", 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
+    facts = RunFacts("id", "smnist", "cl1", "hnet", "mlp_400", None, 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
     state = RunState(tmp_path / "run", facts, {}, [10, 10], Yardstick([0.5, 0.7], [100, 100]))
     recorder = RunRecorder(state)
     log = RunLog(state, [recorder], {})

@@ -23,16 +23,18 @@ FACTS = RunFacts(
     benchmark="pmnist",
     scenario="cl1",
     method="hnet",
+    target="mlp_1000",
+    preset="pmnist/hnet",
     seed=0,
     overrides=["benchmark.num_tasks=2"],
-    parameters={"trainable": 10, "target": 20, "compression_ratio": 0.5},
+    parameters={"trainable": 10, "target": 20, "generated": None, "compression_ratio": 0.5},
     data={"name": "mnist", "source": "files", "checksum": "sha256:00"},
     in_shape=[1, 28, 28],
     tasks=[{"name": "ones, twos", "classes": ["1", "2"]}, {"name": "threes", "classes": ["3"]}],
     device="cpu",
     command="python -m hnet_cl benchmark.num_tasks=2",
 )
-LATER = ("dataset", "target", "preset", "memory_bytes")  # keys that are known but not in FACTS
+LATER = ("dataset", "memory_bytes")  # keys that are known but not in FACTS
 
 
 class Recorded(RunLog):
@@ -96,6 +98,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert (result["status"], result["error"], result["iterations"]) == ("finished", None, 8)
     assert result["accuracy_matrix"] == [[0.8, None], [0.6, 0.9]]
     assert result["metrics"]["majority"] == pytest.approx(0.6)
+    assert (result["target"], result["preset"]) == ("mlp_1000", "pmnist/hnet")
     assert result["parameters"] == FACTS.parameters and result["data"] == FACTS.data
     assert result["in_shape"] == FACTS.in_shape and result["tasks"] == FACTS.tasks
     assert 0 <= result["train_time_s"] <= result["wall_time_s"] < 60

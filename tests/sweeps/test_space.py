@@ -37,7 +37,7 @@ def test_each_kind(value: str, distribution: Any) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("lr=1e-3", r"hydra/sweeper=optuna: nothing to search; give an interval or choices, as 'method\.beta="),
+        ("lr=1e-3", r"hydra/sweeper=optuna: nothing to search; give an interval or choices, as 'method\.strength="),
         ("lr=interval(2, 1)", r"lr=interval\(2, 1\): cannot be searched \("),
         ("lr=tag(log, interval(0, 1))", r"lr=tag\(log, interval\(0, 1\)\): cannot be searched \("),
         ("lr=range(3, 3)", r"lr=range\(3, 3\): cannot be searched \("),

@@ -65,6 +65,14 @@ class GeneratedDecoder(Generator):
         capturable: bool = self.settings.capturable
         return capturable
 
+    @property
+    def generated_size(self) -> int:
+        return self.decoder.layout.total
+
+    def choices(self) -> list[str]:
+        lines: list[str] = self.settings.hypernet.choices(self.hypernetwork)
+        return lines
+
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         self._encoder_optimizer.zero_grad()
         self.protected.zero_grad()

@@ -81,6 +81,15 @@ class Generator(nn.Module, ABC):
         """As `Learner.capturable`."""
         return True
 
+    @property
+    def generated_size(self) -> int | None:
+        """As `Learner.generated_size`."""
+        return None
+
+    def choices(self) -> list[str]:
+        """As `Learner.choices`."""
+        return []
+
     @abstractmethod
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         """One optimiser step on new inputs (b, *in_shape), whose loss weighs `share`, and replayed ones.

@@ -1,10 +1,10 @@
 """A hypernetwork that learns one task after another and is held where it was on the old ones. A part of methods."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from hnet_cl.core import settings as base
@@ -18,29 +18,65 @@ from hnet_cl.hypernet import (
     Lookahead,
     OutputRegularizer,
     Standstill,
+    chunk_size_for,
 )
 
 REGULARIZERS: dict[str, type[OutputRegularizer]] = {"fast": GramRegularizer, "explicit": ExplicitRegularizer}
 
 
 class HypernetSettings(base.Settings):
-    """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`."""
+    """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`.
+
+    `compression`, trainable over generated weights, chooses the chunk size for the network that is generated. With
+    neither it nor `chunk_size`, the weights are generated in one piece.
+    """
 
     task_embedding: base.Size
     chunk_embedding: Annotated[int, Field(ge=0, le=10**9)]
     chunk_size: base.Size | None
+    compression: PositiveFloat | None
     hidden: list[base.Size]
     activation: Literal["relu", "elu", "sigmoid", "tanh"]
 
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if self.chunk_size is not None and self.compression is not None:
+            raise ValueError(
+                f"chunk_size={self.chunk_size} and compression={self.compression}: give one of them and set the other "
+                "to null"
+            )
+        return self
+
+    def make(self, layout: Layout, num_tasks: int) -> Hypernetwork:
+        """A hypernetwork for these weights, drawn from torch's global generator."""
+        sizes: dict[str, Any] = self.model_dump(exclude={"chunk_size", "compression", "activation"})
+        chunk_size = self.chunk_size
+        if self.compression is not None:
+            chunk_size = chunk_size_for(self.compression, layout.total, num_tasks, **sizes)
+        return Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
+
+    def choices(self, hypernetwork: Hypernetwork) -> list[str]:
+        """A line on what was chosen in making the hypernetwork and not given."""
+        if self.compression is None:
+            return []
+        ratio = sum(p.numel() for p in hypernetwork.parameters()) / hypernetwork.layout.total
+        above = "; no chunk size gives less" if ratio > self.compression else ""
+        return [
+            f"Chosen by {self.key('compression')}={self.compression:g}: {self.key('chunk_size')}="
+            f"{hypernetwork.block_size} (ratio {ratio:.3g}{above})."
+        ]
+
 
 class ProtectionSettings(base.Settings):
-    """`beta` weighs the regulariser, a sum of squares over weights averaged over `regularized_tasks` old tasks.
+    """`strength`, the paper's beta, weighs the regulariser.
+
+    That is a sum of squares over weights averaged over `regularized_tasks` old tasks.
 
     `regularized_blocks` generated blocks of old tasks stand for all where there are more.
     """
 
     hypernet: HypernetSettings
-    beta: NonNegativeFloat
+    strength: NonNegativeFloat
     lookahead: bool
     regularizer: Literal["fast", "explicit"]
     regularized_tasks: PositiveInt | None
@@ -70,7 +106,7 @@ class ProtectionSettings(base.Settings):
 
     def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
         """A hypernetwork for these weights, drawn from torch's global generator."""
-        return Hypernetwork(layout, num_tasks, **self.hypernet.model_dump())
+        return self.hypernet.make(layout, num_tasks)
 
 
 class ProtectedTraining:
@@ -105,7 +141,7 @@ class ProtectedTraining:
             make_optimizer([hypernetwork.task_embeddings[task]]),
         ]
         self.regularizer: OutputRegularizer | None = None
-        if task > 0 and settings.beta > 0:
+        if task > 0 and settings.strength > 0:
             self.regularizer = settings.make_regularizer(hypernetwork, range(task), kept)
             distances = {self.theta[name]: distance for name, distance in self.regularizer.distances.items()}
             self.candidate: Callable[[], Sequence[Tensor]] = (
@@ -137,7 +173,7 @@ class ProtectedTraining:
             assert parameter.grad is not None
             gradients[name] = parameter.grad
         chosen = regularizer.draw(self.settings.regularized_blocks or self.settings.regularized_tasks, self.sampling)
-        return regularizer.add_gradients(point, gradients, self.settings.beta, chosen)
+        return regularizer.add_gradients(point, gradients, self.settings.strength, chosen)
 
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """What steps move on beside the hypernetwork's parameters."""

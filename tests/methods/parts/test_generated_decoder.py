@@ -17,9 +17,9 @@ from hnet_cl.targets.mlp import MLP
 BENCHMARK = blobs(num_tasks=4)
 
 
-def drift(beta: float) -> float:
+def drift(strength: float) -> float:
     """How far the first task's generated decoder is moved by the three tasks after it."""
-    generator = GENERATED | {"beta": beta, "condition": 4}
+    generator = GENERATED | {"strength": strength, "condition": 4}
     made = learned(learner("hnet_r", BENCHMARK, generator=generator), BENCHMARK, 1, steps=20)
     before = made.generator.hypernetwork(0).detach()  # type: ignore[union-attr,operator]
     for number in range(1, 4):

@@ -1,0 +1,96 @@
+"""Which preset belongs to a method on a benchmark, and which recipe to a target network there.
+
+A yaml that is derived from another one (`defaults: [smnist, _self_]`) has its presets and recipes, unless there are
+some of its own; so through any depth.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hydra.core.default_element import ConfigDefault
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+NONE = "none"  # the file of a group that says nothing
+CLASS = "target._target_"
+
+
+def preset_for(benchmark: str, method: str) -> str:
+    """Returns the closest preset, as `smnist/hnet`; `none` if there is none.
+
+    A preset of the method itself comes before one of what it is derived from; of these, one for the benchmark itself
+    comes before one for what that is derived from.
+    """
+    return _closest("preset", ("benchmark", benchmark), ("method", method))
+
+
+def recipe_for(benchmark: str, target: str) -> str:
+    """Returns the closest recipe, as `split_cifar/zenke`; `none` if there is none."""
+    return _closest("recipe", ("benchmark", benchmark), ("target", target))
+
+
+def for_target(sizes: DictConfig, value: Any, *, _root_: DictConfig) -> Any:
+    """Returns a value that was published for a target network; None where the target is another one.
+
+    Args:
+        sizes: the settings of that network that say how large it is, `_target_` among them.
+        value: what is published for it.
+    """
+    target = _root_.target
+    return value if all(key in target and target[key] == sizes[key] for key in sizes) else None
+
+
+def unless(given: Any, otherwise: Any) -> Any:
+    """Returns `otherwise` where nothing is `given`, and None where something is."""
+    return otherwise if given is None else None
+
+
+def preset_of(choices: Mapping[str, Any]) -> str | None:
+    """Returns the preset among the chosen files of all groups; None if that is `none`, or there is no such group."""
+    chosen = choices.get("preset")
+    return None if chosen == NONE else chosen
+
+
+def target_of(choices: Mapping[str, Any], overrides: Sequence[str]) -> str | None:
+    """Returns the name of the target network: the chosen file, or the class if that was typed; None without either."""
+    typed = [value for key, _, value in (word.partition("=") for word in overrides) if key.lstrip("+") == CLASS]
+    return typed[-1].rpartition(".")[2] if typed else choices.get("target")
+
+
+def existing(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the choices without files that do not exist and were optional."""
+    repository, found = _repository(), {}
+    for key, name in choices.items():
+        group = key.partition("@")[0]  # what follows is where in the configuration it stands
+        if name is None or repository.config_exists(f"{group}/{name}"):
+            found[key] = name
+    return found
+
+
+def _closest(group: str, outer: tuple[str, str], inner: tuple[str, str]) -> str:
+    repository = _repository()
+    folders = list(_lineage(repository, *outer))
+    for name in _lineage(repository, *inner):
+        for folder in folders:
+            if repository.config_exists(f"{group}/{folder}/{name}"):
+                return f"{folder}/{name}"
+    return NONE
+
+
+def _lineage(repository: Any, group: str, name: str) -> Iterator[str]:
+    """The name of a yaml and of all that it is derived from, the closest first."""
+    yield name
+    loaded = repository.load_config(f"{group}/{name}")
+    for entry in (loaded and loaded.defaults_list) or []:
+        if isinstance(entry, ConfigDefault) and not entry.is_self():  # a whole file, not another group's choice
+            yield from _lineage(repository, group, str(entry.path).removeprefix(f"/{group}/"))
+
+
+def _repository() -> Any:
+    """The yaml files that Hydra is composing from."""
+    loader: Any = GlobalHydra.instance().config_loader()
+    return loader.repository
+
+
+for _resolver in (preset_for, recipe_for, for_target, unless):
+    OmegaConf.register_new_resolver(_resolver.__name__, _resolver, replace=True)

@@ -1,0 +1,58 @@
+"""How large the chunks of a hypernetwork are so that it is no larger than it may be."""
+
+import itertools
+from collections.abc import Sequence
+from math import ceil, isqrt
+
+
+def num_parameters(
+    total: int, num_tasks: int, *, task_embedding: int, chunk_embedding: int, hidden: Sequence[int], chunk_size: int
+) -> int:
+    """Returns the number of parameters, task embeddings included, of a chunked `Hypernetwork` for `total` weights."""
+    sizes = [task_embedding + chunk_embedding, *hidden]
+    trunk = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
+    chunks = ceil(total / chunk_size) * chunk_embedding
+    return num_tasks * task_embedding + trunk + chunks + (sizes[-1] + 1) * chunk_size
+
+
+def chunk_size_for(
+    compression: float,
+    total: int,
+    num_tasks: int,
+    *,
+    task_embedding: int,
+    chunk_embedding: int,
+    hidden: Sequence[int],
+) -> int:
+    """Returns the size of the fewest chunks for which a hypernetwork has at most `compression * total` parameters.
+
+    In K chunks of C = ceil(total / K) weights, with H the width of the last hidden layer (or the size of both
+    embeddings), it has (H + 1) C + K chunk_embedding parameters and some that do not depend on K. Where that is never
+    few enough, the chunks are those with which it is smallest.
+
+    Args:
+        compression: parameters of the hypernetwork over generated weights (paper, section 4: compression ratio).
+        total: number N of generated weights.
+        num_tasks: number of task embeddings, which count too.
+        task_embedding, chunk_embedding, hidden: as those of `Hypernetwork`.
+    """
+
+    def parameters(number: int) -> int:
+        return num_parameters(
+            total,
+            num_tasks,
+            task_embedding=task_embedding,
+            chunk_embedding=chunk_embedding,
+            hidden=hidden,
+            chunk_size=ceil(total / number),
+        )
+
+    width = [task_embedding + chunk_embedding, *hidden][-1] + 1
+    most = isqrt(width * total // chunk_embedding) if chunk_embedding else total  # K where the sum is least
+    most = min(max(most, 1), total)
+    budget = int(compression * total)
+    if parameters(most) > budget:
+        return ceil(total / most)
+    rest = budget - (parameters(1) - width * total - chunk_embedding)
+    first = ceil(width * total / rest)  # with fewer chunks the last layer alone is too large
+    return ceil(total / next((number for number in range(first, most) if parameters(number) <= budget), most))
