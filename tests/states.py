@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.run_state import Progress, RunFacts, RunState
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.run_state import Progress, RunFacts, RunState
 
 CONFIG = {"training": {"lr": 0.001}, "method": {"name": "hnet", "beta": None, "widths": [100, 100], "lookahead": True}}
 

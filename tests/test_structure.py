@@ -27,16 +27,16 @@ MAY_IMPORT = {
         "methods.base",
         "methods.parts.network",
     },
-    "results": {"core", "training.listener"},
-    "loggers": {"core", "results"},
-    "sweeps": {"core", "config", "results"},
-    "report": {"core", "loggers.pictures", "results"},
-    "config": {"core", "benchmarks.base", "methods.base", "scenario", "training", "results.logger"},
+    "records": {"core", "training.listener"},
+    "loggers": {"core", "records"},
+    "sweeps": {"core", "config", "records"},
+    "report": {"core", "loggers.pictures", "records"},
+    "config": {"core", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"},
     "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
-    "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results", "loggers"},
+    "single_run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "records", "loggers"},
     "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
-    | {"results.run_folder", "results.run_result", "training.checkpointing"},
-    "app": {"core", "config", "results", "run", "sweeps"},
+    | {"records.run_folder", "records.run_result", "training.checkpointing"},
+    "app": {"core", "config", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
     "__init__": set(),
 }
@@ -134,7 +134,7 @@ def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:
 
 
 def test_what_records_a_run_needs_torch_only_for_tensorboard() -> None:
-    users = {path.name for path in FILES if part_of(path) in ("results", "loggers") and "torch" in outside(path)}
+    users = {path.name for path in FILES if part_of(path) in ("records", "loggers") and "torch" in outside(path)}
     assert users <= {"tensorboard.py"}
 
 

@@ -38,7 +38,7 @@ from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Count, Settings, beyond_bounds
 from hnet_cl.core.suggest import nearest_key
 from hnet_cl.methods.base import Learner
-from hnet_cl.results.logger import Logger
+from hnet_cl.records.logger import Logger
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.training.trainer import TrainingSettings
 

@@ -12,11 +12,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column, Table
 from rich.text import Text
 
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.metrics import Matrix
-from hnet_cl.results.metrics_table import METRICS, lines
-from hnet_cl.results.run_folder import EMBEDDED_DIGITS
-from hnet_cl.results.run_state import RunState
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.metrics import Matrix
+from hnet_cl.records.metrics_table import METRICS, lines
+from hnet_cl.records.run_folder import EMBEDDED_DIGITS
+from hnet_cl.records.run_state import RunState
 
 WHOLE_MATRIX_UP_TO = 12  # tasks; beyond, only the diagonal and the last row are printed
 BLOCK = 20  # tasks under each other when many are listed

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hnet_cl.core.nested import flatten
-from hnet_cl.results.run_state import RunState
+from hnet_cl.records.run_state import RunState
 
 
 def hparams(state: RunState) -> dict[str, Any]:

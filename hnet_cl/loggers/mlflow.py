@@ -14,10 +14,10 @@ from pydantic import Field, model_validator
 
 from hnet_cl.loggers.hparams import hparams
 from hnet_cl.loggers.optional import require
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_state import RunState, Samples
 
-TAG = "hnet_cl.run"  # configuration and seed, by which a run is found again
+TAG = "hnet_cl.single_run"  # configuration and seed, by which a run is found again
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 SQLITE = "sqlite:///"
 PARAMETERS = 100  # that MLflow takes at a time

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnet_cl.loggers.hparams import hparams
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_state import RunState, Samples
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

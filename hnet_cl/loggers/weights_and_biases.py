@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import model_validator
 
 from hnet_cl.loggers.optional import require
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_state import RunState, Samples
 
 LONGEST_START_S = 30  # that a run waits for an answer of W&B's server
 

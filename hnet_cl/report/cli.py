@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
+from hnet_cl.records.metrics_table import compared
 from hnet_cl.report import tables
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.notes import lines, notes
@@ -18,7 +19,6 @@ from hnet_cl.report.quantities import quantities
 from hnet_cl.report.runs import Run, read_runs
 from hnet_cl.report.selection import require_key, require_settings, select, where
 from hnet_cl.report.transfer import missing, with_scratch
-from hnet_cl.results.metrics_table import compared
 
 EXIT_USER_ERROR = 2
 FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.latex, "csv": tables.to_csv}

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 import hnet_cl
+from hnet_cl.records.metrics_table import METRICS, Quantity, compared
 from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
@@ -16,7 +17,6 @@ from hnet_cl.report.notes import Note, counted
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Column, Table, cell_text, legend, measured
-from hnet_cl.results.metrics_table import METRICS, Quantity, compared
 
 HERE = Path(__file__).parent
 CAPTIONS = {

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.suggest import nearest
+from hnet_cl.records.metrics_table import METRICS, Quantity
 from hnet_cl.report.runs import Run
-from hnet_cl.results.metrics_table import METRICS, Quantity
 
 
 def quantities(

@@ -13,10 +13,10 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.nested import flatten
 from hnet_cl.core.old_keys import new_key, upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
+from hnet_cl.records.metrics_table import Evidence, computed
+from hnet_cl.records.run_folder import RESULT, SETUP, read_result
+from hnet_cl.records.run_result import RunResult
 from hnet_cl.report.folders import run_folders
-from hnet_cl.results.metrics_table import Evidence, computed
-from hnet_cl.results.run_folder import RESULT, SETUP, read_result
-from hnet_cl.results.run_result import RunResult
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from hnet_cl.core.plain_text import csv_text
+from hnet_cl.records.metrics_table import Quantity
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Layout, Row, Section, Values
 from hnet_cl.report.runs import Run
-from hnet_cl.results.metrics_table import Quantity
 
 NOTHING = "no finished run"
 

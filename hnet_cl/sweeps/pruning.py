@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_state import RunState
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_state import RunState
 from hnet_cl.sweeps.errors import PrunedError
 
 

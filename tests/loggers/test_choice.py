@@ -12,7 +12,7 @@ from hnet_cl.core.config_hash import config_id
 
 QUICK = ("benchmark=toy", "benchmark.num_tasks=2", "training.iterations=4", "training.log_every=2")
 MINE = """
-from hnet_cl.results.logger import Logger
+from hnet_cl.records.logger import Logger
 
 
 class Lines(Logger):
@@ -48,7 +48,7 @@ class Lines(Logger):
         (["+logger.tensorboard.colour=1"], "logger.tensorboard.colour: no such key"),
         (
             ["logger.tensorboard._target_=torch.nn.Linear"],
-            "logger.tensorboard._target_=torch.nn.Linear: is no subclass of hnet_cl.results.logger.Logger",
+            "logger.tensorboard._target_=torch.nn.Linear: is no subclass of hnet_cl.records.logger.Logger",
         ),
     ],
 )

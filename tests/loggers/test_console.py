@@ -15,10 +15,10 @@ from rich.console import Console
 from states import state
 
 from hnet_cl.loggers.console import ConsoleLog, print_summary
-from hnet_cl.results.metrics import Matrix, Yardstick
-from hnet_cl.results.metrics_table import Evidence, summary
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_state import Progress
+from hnet_cl.records.metrics import Matrix, Yardstick
+from hnet_cl.records.metrics_table import Evidence, summary
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_state import Progress
 
 
 def console(terminal: bool = False, width: int = 80) -> Console:
@@ -163,7 +163,7 @@ def test_a_real_terminal_and_a_pipe() -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
         "from pathlib import Path; from rich.console import Console; from states import state\n"
-        "from hnet_cl.loggers.console import ConsoleLog; from hnet_cl.results.run_log import RunLog\n"
+        "from hnet_cl.loggers.console import ConsoleLog; from hnet_cl.records.run_log import RunLog\n"
         "log = RunLog(state(Path('unused'), ['a'], [10]), [ConsoleLog(Console())], {}); log.begin_run()\n"
         "log.begin_task(0, 0); log.losses(0, 10, {'loss': 1.0}); log.end_task(0); log.row(0, [0.5])\n"
         "log.end_run('finished')\n"

@@ -10,9 +10,9 @@ import pytest
 from states import state
 
 from hnet_cl.loggers.optional import require
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_state import Progress
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_state import Progress
 
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
 

@@ -13,8 +13,8 @@ from tensorboard.plugins.hparams import metadata
 
 from hnet_cl.loggers.events import cut_back
 from hnet_cl.loggers.tensorboard import TensorBoardLogger
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_state import Progress
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_state import Progress
 
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
 

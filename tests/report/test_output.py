@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from fake_runs import readable, write_run
 
+from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report.cli import main
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.output import write_report
 from hnet_cl.report.selection import select
 from hnet_cl.report.tables import tables
-from hnet_cl.results.metrics_table import METRICS
 
 USUAL = Layout(["method"], ["scenario"])
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fake_runs import readable, write_run
 
+from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report import page as page_module
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.notes import notes
@@ -18,7 +19,6 @@ from hnet_cl.report.page import Part, page
 from hnet_cl.report.runs import Unreadable
 from hnet_cl.report.selection import select
 from hnet_cl.report.tables import tables
-from hnet_cl.results.metrics_table import METRICS
 
 VOID = {"meta", "input", "img", "wbr"}
 SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="1pt"><g style="fill: #111111"/></svg>'

@@ -6,8 +6,8 @@ import pytest
 from fake_runs import readable, write_run
 
 from hnet_cl.core.errors import UserError
+from hnet_cl.records.metrics_table import METRICS, Quantity, compared
 from hnet_cl.report.quantities import quantities
-from hnet_cl.results.metrics_table import METRICS, Quantity, compared
 
 TIME = Quantity("wall_time_s", "wall_time_s", "", "")
 

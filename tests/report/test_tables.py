@@ -11,9 +11,9 @@ from fake_runs import readable, square, write_run
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.tables import Table, escape_latex, latex, markdown, tables, text, to_csv
-from hnet_cl.results.metrics_table import METRICS
 
 USUAL = Layout(["method"], ["scenario"])
 

@@ -9,8 +9,8 @@ import pytest
 from searches import search_settings
 from states import state
 
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_state import Progress, RunState
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_state import Progress, RunState
 from hnet_cl.sweeps.errors import PrunedError
 from hnet_cl.sweeps.pruning import listeners
 from hnet_cl.sweeps.study import SharedStudy

@@ -14,7 +14,7 @@ from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import MARKER
 from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, read_regular
-from hnet_cl.results.run_result import RunResult, TooNewError, json_text
+from hnet_cl.records.run_result import RunResult, TooNewError, json_text
 
 RESULT = "result.json"
 SETUP = ".hydra"  # folder of the configuration, as Hydra calls it

@@ -11,10 +11,10 @@ from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import locked
-from hnet_cl.results import provenance
-from hnet_cl.results.metrics_table import Evidence, summary
-from hnet_cl.results.run_folder import LOCKS, RESULT, earlier_result
-from hnet_cl.results.run_result import SCHEMA, json_text
+from hnet_cl.records import provenance
+from hnet_cl.records.metrics_table import Evidence, summary
+from hnet_cl.records.run_folder import LOCKS, RESULT, earlier_result
+from hnet_cl.records.run_result import SCHEMA, json_text
 
 
 def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hnet_cl.core import settings
-from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.records.run_state import RunState, Samples
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,11 +15,11 @@ from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
 from hnet_cl.loggers.console import print_summary
 from hnet_cl.loggers.tensorboard import TensorBoardLogger
+from hnet_cl.records.metrics_table import METRICS, Evidence, Metric, compared, of_a_run, summary
+from hnet_cl.records.recorder import RunRecorder
+from hnet_cl.records.run_folder import read_result
+from hnet_cl.records.run_log import RunLog
 from hnet_cl.report import cli
-from hnet_cl.results.metrics_table import METRICS, Evidence, Metric, compared, of_a_run, summary
-from hnet_cl.results.recorder import RunRecorder
-from hnet_cl.results.run_folder import read_result
-from hnet_cl.results.run_log import RunLog
 from hnet_cl.sweeps.settings import check_search
 
 README = Path(__file__).parents[2] / "README.md"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from hnet_cl.results import metrics
-from hnet_cl.results.metrics import Matrix, Yardstick
+from hnet_cl.records import metrics
+from hnet_cl.records.metrics import Matrix, Yardstick
 
 TWO_TASKS = "defined from two tasks on"
 SAMPLES = "measured for methods with a generator whose samples can be judged"

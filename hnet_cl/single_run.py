@@ -24,10 +24,10 @@ from hnet_cl.core.signals import Interruption
 from hnet_cl.loggers.console import ConsoleLog, print_introduction, print_summary
 from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.methods.base import Learner
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import RunRecorder
-from hnet_cl.results.run_folder import (
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.recorder import RunRecorder
+from hnet_cl.records.run_folder import (
     LOCKS,
     SETUP,
     clear,
@@ -38,9 +38,9 @@ from hnet_cl.results.run_folder import (
     settled,
     write_setup,
 )
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_result import RunResult
-from hnet_cl.results.run_state import Progress, RunFacts, RunState
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_result import RunResult
+from hnet_cl.records.run_state import Progress, RunFacts, RunState
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.rehearsal import rehearsed

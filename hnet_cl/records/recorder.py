@@ -9,11 +9,11 @@ from typing import Any
 
 from hnet_cl.core.atomic_files import naming, write_atomically
 from hnet_cl.core.plain_text import csv_text
-from hnet_cl.results import provenance
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_folder import RESULT
-from hnet_cl.results.run_result import SCHEMA, Status, json_text
-from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.records import provenance
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_folder import RESULT
+from hnet_cl.records.run_result import SCHEMA, Status, json_text
+from hnet_cl.records.run_state import RunState, Samples
 
 MATRIX = "accuracy_matrix.csv"
 METRICS = "metrics.csv"

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from hnet_cl.core import atomic_files as files
-from hnet_cl.results import provenance, run_state
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import RunRecorder
-from hnet_cl.results.run_folder import read_result
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_result import KEYS as SCHEMA_KEYS
-from hnet_cl.results.run_state import Progress, RunFacts, RunState
+from hnet_cl.records import provenance, run_state
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.recorder import RunRecorder
+from hnet_cl.records.run_folder import read_result
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_result import KEYS as SCHEMA_KEYS
+from hnet_cl.records.run_state import Progress, RunFacts, RunState
 
 FACTS = RunFacts(
     config_id="ab12cd34",

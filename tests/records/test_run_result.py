@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.results.run_result import KEYS, SCHEMA, RunResult, TooNewError, json_text
+from hnet_cl.records.run_result import KEYS, SCHEMA, RunResult, TooNewError, json_text
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

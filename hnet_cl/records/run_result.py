@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from hnet_cl.core.regular_files import parse_json
-from hnet_cl.results import metrics
+from hnet_cl.records import metrics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,9 +9,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.metrics_table import Evidence, summary
-from hnet_cl.results.run_result import Status
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.metrics_table import Evidence, summary
+from hnet_cl.records.run_result import Status
 
 if TYPE_CHECKING:
     import numpy as np
@@ -93,7 +93,7 @@ class Samples:
 
 
 class RunState:
-    """What is known of a run so far. The run's log keeps it (`hnet_cl.results.run_log`); loggers read it.
+    """What is known of a run so far. The run's log keeps it (`hnet_cl.records.run_log`); loggers read it.
 
     Attributes:
         folder: the run folder.

@@ -10,9 +10,9 @@ import pytest
 from states import state
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_log import RunLog
-from hnet_cl.results.run_state import Progress, RunState, Samples
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_state import Progress, RunState, Samples
 
 
 class Notes(Logger):

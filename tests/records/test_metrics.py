@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.results.metrics import (
+from hnet_cl.records.metrics import (
     Matrix,
     Yardstick,
     acc,
@@ -19,8 +19,8 @@ from hnet_cl.results.metrics import (
     task_inference,
     transfer,
 )
-from hnet_cl.results.metrics_table import Evidence
-from hnet_cl.results.metrics_table import summary as summary_of
+from hnet_cl.records.metrics_table import Evidence
+from hnet_cl.records.metrics_table import summary as summary_of
 
 
 def summary(matrix: Matrix, yardstick: Yardstick, inferred: list[list[int]] | None = None) -> dict[str, float | None]:

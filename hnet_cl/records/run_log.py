@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from hnet_cl.core.atomic_files import naming, refused
 from hnet_cl.core.errors import UserError, first_line
-from hnet_cl.results.logger import Logger
-from hnet_cl.results.run_result import Status
-from hnet_cl.results.run_state import RunState, Samples
+from hnet_cl.records.logger import Logger
+from hnet_cl.records.run_result import Status
+from hnet_cl.records.run_state import RunState, Samples
 from hnet_cl.training.listener import Listener
 
 if TYPE_CHECKING:
