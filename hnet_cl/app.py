@@ -91,7 +91,7 @@ class CheckFirst(Callback):
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Hydra turns an Exception of a callback into a warning, so a mistake leaves through SystemExit."""
         from hnet_cl.config.check import check
-        from hnet_cl.results.run_folder import earlier_result
+        from hnet_cl.records.run_folder import earlier_result
 
         try:
             refuse_names(_typed(config.hydra))
@@ -120,7 +120,7 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     """
     from rich.console import Console
 
-    from hnet_cl.run import Surroundings, exhaust
+    from hnet_cl.single_run import Surroundings, exhaust
 
     job = HydraConfig.get()
     if shared is not None:
@@ -131,8 +131,8 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
 
 
 def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, None, dict[str, float | None]]:
-    from hnet_cl.results.failure import record_failure
-    from hnet_cl.run import Request, run_in_turns
+    from hnet_cl.records.failure import record_failure
+    from hnet_cl.single_run import Request, run_in_turns
     from hnet_cl.sweeps.pruning import listeners
 
     folder, overrides = Path(job.runtime.output_dir), _typed(job)

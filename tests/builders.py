@@ -23,8 +23,8 @@ from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
-from hnet_cl.run import Request, Surroundings, exhaust, run_in_turns
 from hnet_cl.scenario import HeadMap, ScenarioSettings
+from hnet_cl.single_run import Request, Surroundings, exhaust, run_in_turns
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.training.evaluation import Row
 from hnet_cl.training.trainer import TrainingSettings, train

@@ -16,7 +16,7 @@ from processes import folder_of, hnet_cl, in_process, result_of
 
 from hnet_cl.datasets import mnist
 from hnet_cl.datasets._fetch import md5_of
-from hnet_cl.results.run_folder import clear
+from hnet_cl.records.run_folder import clear
 
 QUICK = ("benchmark=toy", "training.iterations=5", "benchmark.num_tasks=2", "target=mlp_10", "device.threads=1")
 

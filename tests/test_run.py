@@ -17,7 +17,7 @@ from hnet_cl import build
 from hnet_cl.config.check import DeviceSettings, check
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
-from hnet_cl.results.run_folder import read_result
+from hnet_cl.records.run_folder import read_result
 
 
 @pytest.fixture(scope="module")

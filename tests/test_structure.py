@@ -20,16 +20,16 @@ MAY_IMPORT = {
     "scenario": {"core"},
     "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
     "training": {"core", "benchmarks.base", "datasets.identity", "methods.base", "methods.parts.network"},
-    "results": {"core"},
-    "loggers": {"core", "results.metrics", "results.run_folder"},
-    "sweeps": {"core", "config", "results"},
-    "report": {"core", "loggers.pictures", "results.metrics", "results.run_folder"},
+    "records": {"core"},
+    "loggers": {"core", "records.metrics", "records.run_folder"},
+    "sweeps": {"core", "config", "records"},
+    "report": {"core", "loggers.pictures", "records.metrics", "records.run_folder"},
     "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
     "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
-    "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results", "loggers"},
+    "single_run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "records", "loggers"},
     "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
-    | {"results.run_folder", "training.checkpointing"},
-    "app": {"core", "config", "results", "run", "sweeps"},
+    | {"records.run_folder", "training.checkpointing"},
+    "app": {"core", "config", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
     "__init__": set(),
 }
@@ -113,7 +113,7 @@ def test_packages_that_stay_in_one_place(package: str, homes: set[str]) -> None:
 
 
 def test_what_records_a_run_needs_torch_only_for_tensorboard() -> None:
-    users = {path.name for path in FILES if part_of(path) in ("results", "loggers") and "torch" in outside(path)}
+    users = {path.name for path in FILES if part_of(path) in ("records", "loggers") and "torch" in outside(path)}
     assert users <= {"tensorboard.py"}
 
 

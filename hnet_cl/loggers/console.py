@@ -16,8 +16,8 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column, Table
 from rich.text import Text
 
-from hnet_cl.results.metrics import Matrix
-from hnet_cl.results.run_folder import EMBEDDED_DIGITS
+from hnet_cl.records.metrics import Matrix
+from hnet_cl.records.run_folder import EMBEDDED_DIGITS
 
 WHOLE_MATRIX_UP_TO = 12  # tasks; beyond, only the diagonal and the last row are printed
 BLOCK = 20  # tasks under each other when many are listed
@@ -128,7 +128,7 @@ def print_summary(
 
     Args:
         matrix: n >= 1 finished rows of T fractions.
-        metrics: what `hnet_cl.results.metrics.summary` returns; older versions may have returned less.
+        metrics: what `hnet_cl.records.metrics.summary` returns; older versions may have returned less.
         task_names: (T,) names of the tasks.
         data_name: identity of the data; the embedded excerpt of MNIST brings a warning.
         console: where to write.

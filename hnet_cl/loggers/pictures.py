@@ -15,7 +15,7 @@ from PIL import Image
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.loggers.samples import sample_grid
-from hnet_cl.results.metrics import Matrix, Yardstick, summary, task_inference
+from hnet_cl.records.metrics import Matrix, Yardstick, summary, task_inference
 
 COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
 DRAWING_SHARE = 0.02  # of the time at most that heat maps may take before the last task

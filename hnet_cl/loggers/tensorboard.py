@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnet_cl.loggers.dispensable import dispensable, silence_writer
-from hnet_cl.results import metrics
+from hnet_cl.records import metrics
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

@@ -16,7 +16,7 @@ from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UntrustedError, UserError, first_line
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
-from hnet_cl.results.run_folder import RESULT, read_result
+from hnet_cl.records.run_folder import RESULT, read_result
 from hnet_cl.training.checkpointing import Checkpoints, owner
 
 CONFIG = Path(".hydra", "config.yaml")

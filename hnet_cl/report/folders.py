@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from hnet_cl.results.run_folder import RESULT, SETUP
+from hnet_cl.records.run_folder import RESULT, SETUP
 
 
 def run_folders(roots: Iterable[Path], onerror: Callable[[OSError], None]) -> list[Path]:

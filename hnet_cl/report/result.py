@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hnet_cl.core.regular_files import parse_json
-from hnet_cl.results import metrics
-from hnet_cl.results.run_folder import SCHEMA
+from hnet_cl.records import metrics
+from hnet_cl.records.run_folder import SCHEMA
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]

@@ -11,10 +11,10 @@ from typing import Any
 from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, parse_yaml, read_regular
+from hnet_cl.records import metrics
+from hnet_cl.records.run_folder import RESULT, SETUP
 from hnet_cl.report.folders import run_folders
 from hnet_cl.report.result import Result, flatten, parse
-from hnet_cl.results import metrics
-from hnet_cl.results.run_folder import RESULT, SETUP
 
 
 @dataclass(frozen=True)

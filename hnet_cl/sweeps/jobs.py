@@ -22,8 +22,8 @@ from hnet_cl.config.resolvers import named
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.signals import answer, sleep
-from hnet_cl.results.failure import record_failure
-from hnet_cl.results.run_folder import RESULT, finished_result, on_stand_in, settled
+from hnet_cl.records.failure import record_failure
+from hnet_cl.records.run_folder import RESULT, finished_result, on_stand_in, settled
 from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 
 Status = Literal["finished", "pruned", "busy", "failed"]

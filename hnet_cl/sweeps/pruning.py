@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnet_cl.results.run_folder import read_result
+from hnet_cl.records.run_folder import read_result
 from hnet_cl.sweeps.errors import PrunedError
 
 

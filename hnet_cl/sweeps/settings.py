@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest
-from hnet_cl.results.metrics import Yardstick, summary
+from hnet_cl.records.metrics import Yardstick, summary
 
 
 class PruningSettings(Settings):

@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from hnet_cl.loggers.console import ConsoleLog, print_summary
-from hnet_cl.results.metrics import Yardstick, summary
+from hnet_cl.records.metrics import Yardstick, summary
 
 
 def console(terminal: bool = False, width: int = 80) -> Console:

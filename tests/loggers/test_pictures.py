@@ -11,7 +11,7 @@ from PIL import Image
 
 from hnet_cl.loggers import pictures as plots
 from hnet_cl.loggers.pictures import PictureLog, accuracy_heatmap, pixels, save_picture
-from hnet_cl.results.metrics import Yardstick
+from hnet_cl.records.metrics import Yardstick
 
 
 def yardstick(tasks: int) -> Yardstick:
@@ -59,7 +59,7 @@ def test_the_file_is_a_png_and_alone(tmp_path: Path) -> None:
 
 def test_imports_neither_pyplot_nor_torch_nor_hydra() -> None:
     code = (
-        "import sys, hnet_cl.loggers.pictures, hnet_cl.results.recorder, hnet_cl.results.metrics\n"
+        "import sys, hnet_cl.loggers.pictures, hnet_cl.records.recorder, hnet_cl.records.metrics\n"
         "assert not {'torch', 'hydra', 'matplotlib.pyplot'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams import metadata
 
 from hnet_cl.loggers.events import cut_back
 from hnet_cl.loggers.tensorboard import TensorBoardLog
-from hnet_cl.results.metrics import Yardstick
+from hnet_cl.records.metrics import Yardstick
 
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
 HPARAMS = {"method": "hnet", "seed": 3, "lr": 0.001, "beta": None, "widths": [100, 100], "lookahead": True}

@@ -9,8 +9,8 @@ from fake_runs import square, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hnet_cl.records.run_folder import SCHEMA
 from hnet_cl.report.result import parse
-from hnet_cl.results.run_folder import SCHEMA
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

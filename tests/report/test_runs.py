@@ -9,9 +9,9 @@ import pytest
 from fake_runs import readable, write_config, write_run
 
 from hnet_cl.core.errors import UserError
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.recorder import RunFacts, RunRecorder
 from hnet_cl.report.runs import read_runs, shown
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import RunFacts, RunRecorder
 
 
 def test_runs_are_found_at_any_depth_and_once(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus
 
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError
-from hnet_cl.results.run_folder import read_result
+from hnet_cl.records.run_folder import read_result
 from hnet_cl.sweeps import jobs
 from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 from hnet_cl.sweeps.jobs import Job, Outcome, finish

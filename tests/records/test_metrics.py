@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.results.metrics import (
+from hnet_cl.records.metrics import (
     Yardstick,
     acc,
     bwt,

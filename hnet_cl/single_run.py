@@ -25,9 +25,9 @@ from hnet_cl.loggers.console import ConsoleLog, print_summary
 from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.loggers.tensorboard import TensorBoardLog
 from hnet_cl.methods.base import Learner
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
-from hnet_cl.results.run_folder import (
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.recorder import Progress, RunFacts, RunRecorder
+from hnet_cl.records.run_folder import (
     LOCKS,
     SETUP,
     clear,

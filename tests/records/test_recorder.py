@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hnet_cl.core import atomic_files as files
-from hnet_cl.results import provenance, recorder
-from hnet_cl.results.metrics import Yardstick
-from hnet_cl.results.recorder import Progress, RunFacts, RunRecorder
-from hnet_cl.results.run_folder import read_result
+from hnet_cl.records import provenance, recorder
+from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.recorder import Progress, RunFacts, RunRecorder
+from hnet_cl.records.run_folder import read_result
 
 FACTS = RunFacts(
     config_id="ab12cd34",

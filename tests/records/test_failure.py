@@ -8,9 +8,9 @@ import pytest
 from test_cli import KEYS
 
 from hnet_cl.core.config_hash import config_id
+from hnet_cl.records.failure import record_failure
+from hnet_cl.records.run_folder import read_result
 from hnet_cl.report.result import parse
-from hnet_cl.results.failure import record_failure
-from hnet_cl.results.run_folder import read_result
 
 CONFIG: dict[str, Any] = {
     "benchmark": {"name": "smnist"},

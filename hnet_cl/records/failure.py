@@ -12,8 +12,8 @@ from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import locked
-from hnet_cl.results import metrics, provenance
-from hnet_cl.results.run_folder import LOCKS, RESULT, SCHEMA, earlier_result
+from hnet_cl.records import metrics, provenance
+from hnet_cl.records.run_folder import LOCKS, RESULT, SCHEMA, earlier_result
 
 
 def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:

@@ -16,8 +16,8 @@ import numpy as np
 
 from hnet_cl.core.atomic_files import naming, write_atomically
 from hnet_cl.core.plain_text import csv_text
-from hnet_cl.results import metrics, provenance
-from hnet_cl.results.run_folder import RESULT, SCHEMA
+from hnet_cl.records import metrics, provenance
+from hnet_cl.records.run_folder import RESULT, SCHEMA
 
 MATRIX = "accuracy_matrix.csv"
 METRICS = "metrics.csv"
