@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
-from hnet_cl.hypernet import trainable
+from hnet_cl.hypernet import copied, trainable
 from hnet_cl.methods.base import FIRST, Learner, Prediction, Setup
 from hnet_cl.methods.parts.network import rehearse_module
 from hnet_cl.scenario import ScenarioSettings
@@ -93,6 +93,9 @@ class Classifier(Learner):
     def protect(self) -> dict[str, Tensor]:
         """Adds the gradient of whatever protects old tasks to the parameters' gradients; returns its losses."""
         return {}
+
+    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+        return copied(self.network), self.heads.own(task)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
