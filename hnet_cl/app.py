@@ -141,7 +141,7 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
         own = replace(surroundings, listeners=listeners(job.sweeper, folder))
         request = Request(overrides, partial(setup_files, settings, hydra_config, overrides))
         result = yield from run_in_turns(settings, folder, request, own)
-        return dict(result["metrics"])
+        return dict(result.metrics)
     except PrunedError:
         raise
     except Exception as error:

@@ -20,6 +20,7 @@ from hnet_cl.core.capacity import told_in_one_line
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
+from hnet_cl.core.nested import flatten
 from hnet_cl.core.signals import Interruption
 from hnet_cl.loggers.console import ConsoleLog, print_summary
 from hnet_cl.loggers.pictures import PictureLog
@@ -38,13 +39,14 @@ from hnet_cl.records.run_folder import (
     settled,
     write_setup,
 )
+from hnet_cl.records.run_result import RunResult
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.probe import probe
 from hnet_cl.training.rehearsal import rehearse
 from hnet_cl.training.trainer import Log, train
 
-Turns = Generator[None, None, dict[str, Any]]
+Turns = Generator[None, None, RunResult]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
     """
     plan = check(config)
 
-    def finished() -> dict[str, Any] | None:
+    def finished() -> RunResult | None:
         done = finished_result(folder, config)
         with surroundings.interruption.interruptible():  # data may have to be fetched
             return None if done is None or _on_other_data(done, plan, config, folder) else done
@@ -102,20 +104,18 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
             if done is None:
                 done = yield from execute(plan, config, folder, request, surroundings)
                 return _shown(done, folder, surroundings.console)
-    surroundings.console.print(
-        f"This run is finished already (data: {done['data']['name']}); fresh=true runs it again."
-    )
+    surroundings.console.print(f"This run is finished already (data: {done.data.name}); fresh=true runs it again.")
     return _shown(done, folder, surroundings.console)
 
 
-def _shown(done: dict[str, Any], folder: Path, console: Console) -> dict[str, Any]:
-    names = [f"task {number + 1}" for number in range(done["num_tasks"])]
-    print_summary(done["accuracy_matrix"], done["metrics"], names, done["data"]["name"], console)
+def _shown(done: RunResult, folder: Path, console: Console) -> RunResult:
+    names = [f"task {number + 1}" for number in range(done.num_tasks)]
+    print_summary(done.accuracy_matrix, done.metrics, names, done.data.name, console)
     print(folder)
     return done
 
 
-def _on_other_data(done: Mapping[str, Any], plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
+def _on_other_data(done: RunResult, plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
     """Whether a finished run is to be trained anew: on real data that can be had now, instead of their stand-in.
 
     Raises:
@@ -127,12 +127,12 @@ def _on_other_data(done: Mapping[str, Any], plan: Plan, config: Mapping[str, Any
         now = build.build_benchmark(plan, Path(config["data_dir"]), torch.device("cpu")).data
     except (UserError, OSError):  # they cannot be had any more
         return False
-    before = done["data"]
-    if now.stand_in or (now.name, now.checksum) == (before["name"], before["checksum"]):
+    before = done.data
+    if now.stand_in or (now.name, now.checksum) == (before.name, before.checksum):
         return False
     if not on_stand_in(done):
         raise UserError(
-            f"{folder}: this run is finished, on other data ({before['name']} {before['checksum']}) than there are now "
+            f"{folder}: this run is finished, on other data ({before.name} {before.checksum}) than there are now "
             f"({now.name} {now.checksum}); fresh=true runs it on these"
         )
     return True
@@ -198,7 +198,9 @@ def execute(
             checkpoints.keep_last()
             recorder.finish()
         interruption.answer()  # to a signal that came while the last task was evaluated
-    return read_result(folder) or {}
+    result = read_result(folder)
+    assert result is not None  # it has just been written
+    return result
 
 
 def restore(checkpoints: Checkpoints, learner: Learner, console: Console) -> Restored:
@@ -264,15 +266,6 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
 def hparams(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that TensorBoard's table compares: choices, seed, and numbers of training and method."""
     chosen = {group: config[group]["name"] for group in ("benchmark", "scenario", "method")}
-    return chosen | {"seed": config["seed"]} | flatten(config["training"]) | flatten(config["method"])
-
-
-def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one mapping with dotted keys; names and class paths are left out."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        elif key not in ("name", "_target_"):
-            flat[prefix + key] = value
-    return flat
+    settings = flatten(config["training"]) | flatten(config["method"])
+    numbers = {key: value for key, value in settings.items() if key.rpartition(".")[2] not in ("name", "_target_")}
+    return chosen | {"seed": config["seed"]} | numbers

@@ -80,7 +80,7 @@ KNOWN = '{"status": "finished", "seed": 1, "config_id": "ab", "accuracy_matrix":
 def test_a_foreign_result_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "result.json").write_text(text)
-    assert "result.json: was not written by hnet_cl" in refused(in_process(*QUICK, "hydra.run.dir=mine"))
+    assert "result.json: was not written by hnet_cl (" in refused(in_process(*QUICK, "hydra.run.dir=mine"))
     assert (tmp_path / "mine" / "result.json").read_text() == text
 
 
@@ -182,7 +182,7 @@ def test_two_seeds_are_not_one_job(tmp_path: Path) -> None:
 def test_a_result_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
     (folder / "result.json").write_text(json.dumps(result_of(folder) | {"schema": 99}))
-    assert "written by a newer version of hnet_cl" in refused(in_process(*QUICK, "hydra.run.dir=r"))
+    assert "made by a newer version of hnet_cl" in refused(in_process(*QUICK, "hydra.run.dir=r"))
 
 
 def test_a_finished_run_of_an_older_version_is_shown(tmp_path: Path) -> None:

@@ -23,18 +23,19 @@ MAY_IMPORT = {
     "records": {"core"},
     "loggers": {"core", "records.metrics", "records.run_folder"},
     "sweeps": {"core", "config", "records"},
-    "report": {"core", "loggers.pictures", "records.metrics", "records.run_folder"},
+    "report": {"core", "loggers.pictures", "records.metrics", "records.run_folder", "records.run_result"},
     "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
     "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
     "single_run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "records", "loggers"},
     "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
-    | {"records.run_folder", "training.checkpointing"},
+    | {"records.run_folder", "records.run_result", "training.checkpointing"},
     "app": {"core", "config", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
     "__init__": set(),
 }
 NEEDED_BY_CORE = {  # beside the standard library
     "settings": {"pydantic"},
+    "chosen": {"pydantic", "pydantic_core"},
     "seeding": {"torch"},
     "tensor_files": {"torch"},
     "importing": {"torch"},

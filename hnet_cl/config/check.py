@@ -5,12 +5,11 @@ import os
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import torch
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     ValidationError,
@@ -20,6 +19,16 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.core.chosen import (
+    TARGET,
+    Chosen,
+    arguments_of,
+    parameters_of,
+    settings_of,
+    subclass,
+    targets,
+    with_target,
+)
 from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.importing import import_named
@@ -85,10 +94,12 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     if lines := list(beyond_bounds(config)):
         raise UserError("\n".join(lines))
     _check_names(config)
-    paths = {group: _class_path(config, group, base) for group, base in BASES.items()}
+    paths = _require_class_paths(config)
     if trusted is not None:
         _require_trust(paths, trusted)
-    benchmark_class, method_class, target_class = (_find(group, paths[group]) for group in BASES)
+    benchmark_class, method_class, target_class = (_find(group, paths) for group in BASES)
+    for key, path in paths.items():
+        import_named(path, key)  # so that a part that cannot be imported is named by its key
     model = _model(benchmark_class, method_class, target_class)
     try:
         checked: Any = model.model_validate(dict(config))
@@ -122,9 +133,9 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         checkpoint_every=Annotated[float, Field(ge=0, le=1e9)],
         data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
-        benchmark=_with_target(benchmark_class.Settings),
-        method=_with_target(method_class.Settings),
-        target=_with_target(_arguments(target_class)),
+        benchmark=with_target(benchmark_class.Settings),
+        method=with_target(method_class.Settings),
+        target=with_target(_arguments(target_class)),
         scenario=ScenarioSettings,
         training=TrainingSettings,
         device=DeviceSettings,
@@ -142,18 +153,18 @@ def _check_names(config: Mapping[str, Any]) -> None:
             )
 
 
-def _class_path(config: Mapping[str, Any], group: str, base: type) -> str:
-    """What `<group>._target_` says: the path of a class in a module that does nothing but define."""
-    node = config.get(group)
-    path = node.get("_target_") if isinstance(node, Mapping) else None
-    key = f"{group}._target_"
-    if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
-        raise UserError(
-            f"{key}={shown(path)}: give the dotted path of a {base.__name__} class, as package.module.Class"
-        )
-    if "__main__" in path.split("."):
-        raise UserError(f"{key}={path}: a module __main__ is a program; put the class into another module")
-    return path
+def _require_class_paths(config: Mapping[str, Any]) -> dict[str, str]:
+    """All that `_target_` says in a configuration, by key: paths of classes in modules that do nothing but define."""
+    expected = {f"{group}.{TARGET}": base for group, base in BASES.items()}
+    said = {**dict.fromkeys(expected), **dict(targets(config))}
+    for key, path in said.items():
+        if not isinstance(path, str) or "." not in path or not all(part.isidentifier() for part in path.split(".")):
+            base = expected.get(key)
+            kind = f"{base.__name__} class" if base else "class"
+            raise UserError(f"{key}={shown(path)}: give the dotted path of a {kind}, as package.module.Class")
+        if "__main__" in path.split("."):
+            raise UserError(f"{key}={path}: a module __main__ is a program; put the class into another module")
+    return {key: str(path) for key, path in said.items()}
 
 
 def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
@@ -161,25 +172,22 @@ def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
 
     Whatever begins with hnet_cl is looked for in the folder of the package that runs, not along Python's path.
     """
-    allowed = ("hnet_cl", *trusted)
-    strange = {group: path for group, path in paths.items() if not is_below(path, allowed)}
+    strange = {key: path for key, path in paths.items() if not is_below(path, ("hnet_cl", *trusted))}
     if strange:
-        named = ", ".join(f"{group}._target_={path}" for group, path in strange.items())
+        named = ", ".join(f"{key}={path}" for key, path in strange.items())
         packages = ",".join(dict.fromkeys(path.partition(".")[0] for path in strange.values()))
         raise UntrustedError(
             f"{named}: not of hnet_cl, and to import it runs its code; if you trust it, add trust={packages}"
         )
 
 
-def _find(group: str, path: str) -> Any:
-    """The class at a path: nothing but a subclass of the group's base can be reached from yaml."""
-    key, base = f"{group}._target_", BASES[group]
-    found = import_named(path, key)
-    if not (inspect.isclass(found) and issubclass(found, base)):
-        raise UserError(f"{key}={path}: is no subclass of {base.__module__}.{base.__name__}")
-    if inspect.isabstract(found):
-        raise UserError(f"{key}={path}: is abstract; name a subclass that is not")
-    return found
+def _find(group: str, paths: Mapping[str, str]) -> Any:
+    """The class of a group, which must be derived from the group's base."""
+    key = f"{group}.{TARGET}"
+    try:
+        return subclass(paths[key], key, BASES[group])
+    except ValueError as error:
+        raise UserError(str(error)) from error
 
 
 def _check_together(method_class: type[Learner], checked: Any) -> None:
@@ -191,40 +199,15 @@ def _check_together(method_class: type[Learner], checked: Any) -> None:
         raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
 
 
-def _with_target(settings: type[BaseModel]) -> Any:
-    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias="_target_")))
-
-
-class _Arguments(Settings):
-    """A constructor may have annotations of any kind."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-
 def _arguments(target: type[nn.Module]) -> type[BaseModel]:
     """Settings made of a module's constructor: its annotated arguments, less those the run itself gives."""
-    fields: dict[str, Any] = {}
-    parameters = _parameters(target)
-    if not {"in_shape", "num_outputs"} <= parameters.keys():
+    given = ("in_shape", "num_outputs")
+    if not set(given) <= parameters_of(target).keys():
         raise UserError(
             f"target._target_={target.__module__}.{target.__name__}: its constructor must take in_shape and "
             "num_outputs, which the benchmark and the scenario decide; wrap it in a class that does"
         )
-    for name, parameter in parameters.items():
-        if name in ("in_shape", "num_outputs") or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            continue
-        unknown = parameter.annotation is parameter.empty or isinstance(parameter.annotation, str)
-        kind = Any if unknown else parameter.annotation
-        fields[name] = (kind, ... if parameter.default is parameter.empty else parameter.default)
-    return create_model(target.__name__, __base__=_Arguments, **fields)
-
-
-def _parameters(target: type[nn.Module]) -> Mapping[str, inspect.Parameter]:
-    """Of its constructor; if an annotation exists for type checkers alone, all of them remain strings."""
-    try:
-        return inspect.signature(target, eval_str=True).parameters
-    except NameError:
-        return inspect.signature(target).parameters
+    return arguments_of(target, given)
 
 
 def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
@@ -235,7 +218,9 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
         prefix = key.removesuffix(path[-1])
-        return f"{shown(key)}: no such key{nearest_key(key, [prefix + name for name in _keys(model, path[:-1])])}"
+        return (
+            f"{shown(key)}: no such key{nearest_key(key, [prefix + name for name in _keys(model, path[:-1], config)])}"
+        )
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them
@@ -260,11 +245,20 @@ def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[s
     return path
 
 
-def _keys(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+def _keys(model: type[BaseModel], path: Sequence[str], node: Any) -> list[str]:
     """Names of the keys under `path` of nested settings; where there are several kinds of a part, those of all."""
     models = [model]
     for name in path:
-        fields = [one.model_fields[name] for one in models if name in one.model_fields]
-        kinds = [kind for field in fields for kind in get_args(field.annotation) or [field.annotation]]
-        models = [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)]
+        node = node.get(name) if isinstance(node, Mapping) else None
+        annotations = [one.model_fields[name].annotation for one in models if name in one.model_fields]
+        models = [kind for annotation in annotations for kind in _kinds(annotation, node)]
     return list({field.alias or name: None for one in models for name, field in one.model_fields.items()})
+
+
+def _kinds(annotation: Any, node: Any) -> list[type[BaseModel]]:
+    """The settings that a part can have; where its class is an open choice, those of the class that `node` names."""
+    if get_origin(annotation) is Chosen:
+        path = node.get(TARGET) if isinstance(node, Mapping) else None
+        return [settings_of(import_named(path, TARGET))] if isinstance(path, str) else []
+    kinds = get_args(annotation) or [annotation]
+    return [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)]

@@ -33,7 +33,10 @@ class Settings(BaseModel):
         """Tells these settings, and those inside of them, under which key they stand."""
         self._path = path
         for field in type(self).model_fields:
-            if isinstance(inner := getattr(self, field), Settings):
+            inner = getattr(self, field)
+            if not isinstance(inner, Settings):
+                inner = getattr(inner, "settings", None)  # of a part that is an open choice (core/chosen.py)
+            if isinstance(inner, Settings):
                 Settings.place(inner, Settings.key(self, field))  # a user's field may have either name
 
     @model_validator(mode="before")

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import BaseModel, Field, ValidationError
 
 from hnet_cl.benchmarks.base import ImageKind, shuffled_order
 from hnet_cl.build import build_device, build_learner
@@ -17,32 +16,11 @@ from hnet_cl.core.errors import UntrustedError, UserError, first_line
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.run_folder import RESULT, read_result
+from hnet_cl.records.run_result import RunResult
 from hnet_cl.training.checkpointing import Checkpoints, owner
 
 CONFIG = Path(".hydra", "config.yaml")
 AGAIN = "run its command again with fresh=true"
-
-
-Name = Annotated[str, Field(max_length=200)]
-Size = Annotated[int, Field(ge=1, le=1_000_000)]
-
-
-class _Data(BaseModel):
-    name: Name
-    checksum: Name
-
-
-class _Task(BaseModel):
-    name: Name
-    classes: Annotated[list[Name], Field(min_length=1, max_length=100_000)]
-
-
-class _Facts(BaseModel):
-    """What result.json says of the learner and its data."""
-
-    data: _Data
-    in_shape: Annotated[tuple[Size, ...], Field(min_length=1, max_length=8)]
-    tasks: Annotated[list[_Task], Field(min_length=1, max_length=100_000)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +80,7 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
         UserError: it is no run folder, or not of a finished run, or its files do not belong together or are damaged.
     """
     folder = run.parent if run.name == RESULT else run
-    facts = _facts(folder)
+    result = _result(folder)
     config = read_config(folder / CONFIG)
     try:
         _plan(config, "cpu", trusted)
@@ -112,19 +90,19 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
         lines = [f"{folder / CONFIG}: {line}; or {AGAIN}" for line in str(error).splitlines()]
         raise UserError("\n".join(lines)) from error
     plan = _plan(config, device, trusted)
-    where = build_device(plan.device)
+    where, in_shape = build_device(plan.device), tuple(result.in_shape)
     try:
-        learner = build_learner(plan, facts.in_shape, [len(task.classes) for task in facts.tasks], where)
+        learner = build_learner(plan, in_shape, [len(task.classes) for task in result.tasks], where)
     except (UserError, RuntimeError, MemoryError, ValueError, TypeError, LookupError, ArithmeticError) as error:
         reason = first_line(error).partition("; debug=true")[0]
         raise UserError(f"{folder}: its learner cannot be built ({reason}); {AGAIN}") from error
-    restored = Checkpoints(folder, owner(config_id(config), facts.data.model_dump())).restore(learner)
-    learned, named = restored.start.task, len(facts.tasks)
+    restored = Checkpoints(folder, owner(config_id(config), result["data"])).restore(learner)
+    learned, named = restored.start.task, len(result.tasks)
     if learned > named:
         raise UserError(f"{folder / RESULT}: names {named} tasks, but the checkpoint is of {learned}; {AGAIN}")
     if learned < named:
         raise UserError(f"{folder}: the checkpoint of the finished run is missing or damaged; {AGAIN}")
-    return Trained(plan, learner, where, facts.in_shape, [task.classes for task in facts.tasks])
+    return Trained(plan, learner, where, in_shape, [task.classes for task in result.tasks])
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
@@ -134,25 +112,25 @@ def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> P
     return check({**config, "device": settings}, trusted)
 
 
-def _facts(folder: Path) -> _Facts:
-    result = read_result(folder)
+def _result(folder: Path) -> RunResult:
+    """The result.json of a finished run, which says what the learner learned and on which inputs."""
+    old = f"as an older version wrote it; {AGAIN}"
+    try:
+        result = read_result(folder)
+        if result is not None:
+            result.require_short()
+    except ValueError as error:
+        raise UserError(f"{folder / RESULT}: is missing something or wrong ({error}), {old}") from error
     if result is None:
         raise UserError(
             f"run={folder}: is no run folder, as it holds no {RESULT}; give a folder like "
             "outputs/smnist-cl1-hnet/1a2b3c4d/seed=1, which a run prints at its end"
         )
-    if result.get("status") != "finished":
-        status, done, number, command = (
-            printable(str(result.get(key))[:1000]) for key in ("status", "tasks_done", "num_tasks", "command")
-        )
+    if result.status != "finished":
         raise UserError(
-            f"run={folder}: this run is not finished (status {status}, {done} of {number} tasks learned); "
-            f"finish it with: {command}"
+            f"run={folder}: this run is not finished (status {result.status}, {result.tasks_done} of "
+            f"{result.num_tasks} tasks learned); finish it with: {printable(result.command[:1000])}"
         )
-    try:
-        return _Facts.model_validate(result)
-    except ValidationError as error:
-        key = ".".join(map(str, error.errors()[0]["loc"]))
-        raise UserError(
-            f"{folder / RESULT}: {key} is missing or wrong, as an older version wrote it; {AGAIN}"
-        ) from error
+    if not (result.tasks and result.in_shape):
+        raise UserError(f"{folder / RESULT}: {'in_shape' if result.tasks else 'tasks'} is missing or wrong, {old}")
+    return result

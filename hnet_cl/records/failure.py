@@ -1,7 +1,6 @@
 """What a run leaves behind that failed before it could record anything itself."""
 
 import contextlib
-import json
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,8 @@ from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import locked
 from hnet_cl.records import metrics, provenance
-from hnet_cl.records.run_folder import LOCKS, RESULT, SCHEMA, earlier_result
+from hnet_cl.records.run_folder import LOCKS, RESULT, earlier_result
+from hnet_cl.records.run_result import SCHEMA, json_text
 
 
 def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:
@@ -36,8 +36,7 @@ def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[
             result = earlier_result(folder, config) or _nothing_done(config, overrides)
             if result["status"] == "finished":
                 return
-            text = json.dumps(result | {"status": "failed", "error": error}, indent=2, ensure_ascii=False)
-            write_atomically(folder / RESULT, text + "\n")
+            write_atomically(folder / RESULT, json_text({**result, "status": "failed", "error": error}))
 
 
 def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:

@@ -2,12 +2,10 @@
 
 import contextlib
 import csv
-import json
-import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,7 +15,8 @@ import numpy as np
 from hnet_cl.core.atomic_files import naming, write_atomically
 from hnet_cl.core.plain_text import csv_text
 from hnet_cl.records import metrics, provenance
-from hnet_cl.records.run_folder import RESULT, SCHEMA
+from hnet_cl.records.run_folder import RESULT
+from hnet_cl.records.run_result import SCHEMA, json_text
 
 MATRIX = "accuracy_matrix.csv"
 METRICS = "metrics.csv"
@@ -77,15 +76,6 @@ class Progress:
     losses: int = 0
     wall_time_s: float = 0.0
     train_time_s: float = 0.0
-
-
-def _finite(value: Any) -> Any:
-    """`value` with every NaN and infinity replaced by None: JSON has no way to write them."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class RunRecorder:
@@ -236,17 +226,10 @@ class RunRecorder:
         write_atomically(self._folder / MATRIX, csv_text([self._task_names, *self._matrix]))
 
     def _write_result(self, status: str, error: str | None = None) -> None:
-        facts = self._facts
-        result = {
+        values = asdict(self._facts) | {
             "schema": SCHEMA,
             "status": status,
             "error": error,
-            "config_id": facts.config_id,
-            "benchmark": facts.benchmark,
-            "scenario": facts.scenario,
-            "method": facts.method,
-            "seed": facts.seed,
-            "overrides": list(facts.overrides),
             "num_tasks": len(self._task_names),
             "tasks_done": len(self._matrix),
             "accuracy_matrix": self._matrix,
@@ -256,14 +239,7 @@ class RunRecorder:
             "wall_time_s": round(time.perf_counter() - self._started, 3),
             "train_time_s": round(self._train_time(), 3),
             "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
-            "parameters": facts.parameters,
-            "data": facts.data,
-            "in_shape": facts.in_shape,
-            "tasks": facts.tasks,
-            "device": facts.device,
             "versions": self._versions,
             "git_commit": self._git_commit,
-            "command": facts.command,
         }
-        text = json.dumps(_finite(result), indent=2, allow_nan=False, ensure_ascii=False)
-        write_atomically(self._folder / RESULT, text + "\n")
+        write_atomically(self._folder / RESULT, json_text(values))

@@ -3,7 +3,6 @@
 Nothing else in a folder is ever replaced or removed, whatever its name.
 """
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
@@ -14,10 +13,10 @@ from hnet_cl.core.atomic_files import is_part, naming, write_atomically
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import MARKER
-from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, parse_json, read_regular
+from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, read_regular
+from hnet_cl.records.run_result import RunResult, TooNewError, json_text
 
 RESULT = "result.json"
-SCHEMA = 1  # of result.json, in its key `schema`; without one it is of before that
 SETUP = ".hydra"  # folder of the configuration, as Hydra calls it
 SETUP_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 LOCKS, LOG = (".lock", MARKER), "hnet_cl.log"
@@ -30,24 +29,24 @@ WRITTEN = (  # while a run is trained, beside RESULT and what the checkpoints ar
     "events.out.tfevents.*",
 )
 EMBEDDED_DIGITS = "mnist-5k"
-KEYS = {"status": str, "config_id": str, "seed": int, "accuracy_matrix": list, "data": dict}  # of every result.json
 
 
-def read_result(folder: Path) -> dict[str, Any] | None:
-    """The result.json of a run folder; None if there is none or it is not a JSON object.
+def read_result(folder: Path) -> RunResult | None:
+    """Reads the result.json of a run folder; None if there is none.
 
     Raises:
         OSError: it cannot be read, or is no regular file.
+        ValueError: as `RunResult.parse`.
     """
     try:
         with naming(folder / RESULT):
-            result = parse_json(read_regular(folder / RESULT, JSON_LIMIT))
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+            content = read_regular(folder / RESULT, JSON_LIMIT)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    return result if isinstance(result, dict) else None
+    return RunResult.parse(content, folder)
 
 
-def earlier_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+def earlier_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
     """Returns the result.json of an earlier part of the run that `config` (resolved) asks for; None in a new folder.
 
     Raises:
@@ -63,12 +62,17 @@ def earlier_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | 
                 "give hydra.run.dir another folder, or leave it out"
             )
         return None
-    result = read_result(folder)
-    if result is None or not _is_ours(result):
-        raise OccupiedError(f"{folder / RESULT}: was not written by hnet_cl; give hydra.run.dir another folder")
-    if result.get("schema", 0) > SCHEMA:
-        raise OccupiedError(f"{folder / RESULT}: was written by a newer version of hnet_cl; use that one")
-    asked, found = (config_id(config), config["seed"]), (result["config_id"], result["seed"])
+    try:
+        result = read_result(folder)
+    except TooNewError as error:
+        raise OccupiedError(f"{folder / RESULT}: {error}") from error
+    except ValueError as error:
+        raise OccupiedError(
+            f"{folder / RESULT}: was not written by hnet_cl ({error}); give hydra.run.dir another folder"
+        ) from error
+    if result is None:  # removed in the meantime
+        return None
+    asked, found = (config_id(config), config["seed"]), (result.config_id, result.seed)
     if asked != found:
         raise OccupiedError(
             f"{folder}: holds another run ({_named(result, *found)}) than the one that is asked for "
@@ -77,7 +81,7 @@ def earlier_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | 
     return result
 
 
-def finished_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
+def finished_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
     """Returns the result of the run that `config` asks for if that is finished and not to be started anew, else None.
 
     Whether the data are still the ones that it was learned from is for `settled` to say.
@@ -86,23 +90,23 @@ def finished_result(folder: Path, config: Mapping[str, Any]) -> dict[str, Any] |
         OccupiedError, OSError: as `earlier_result`.
     """
     result = earlier_result(folder, config)
-    return result if result and result["status"] == "finished" and not config["fresh"] else None
+    return result if result and result.status == "finished" and not config["fresh"] else None
 
 
-def settled(result: Mapping[str, Any]) -> bool:
+def settled(result: RunResult) -> bool:
     """Whether a result's configuration alone says which data it was learned from, so that these cannot be others now.
 
     Not so for results on a stand-in and on files without published checksums. Early versions did not say so, and had
     no other stand-in than these digits.
     """
-    data = result["data"]
-    return bool(data.get("fixed", not str(data.get("name")).startswith(EMBEDDED_DIGITS)))
+    fixed = result.data.fixed
+    return not result.data.name.startswith(EMBEDDED_DIGITS) if fixed is None else fixed
 
 
-def on_stand_in(result: Mapping[str, Any]) -> bool:
+def on_stand_in(result: RunResult) -> bool:
     """Whether a result is of data that took the place of others."""
-    data = result["data"]
-    return bool(data.get("stand_in", not settled(result)))
+    stand_in = result.data.stand_in
+    return not settled(result) if stand_in is None else stand_in
 
 
 def clear(folder: Path, clear_checkpoints: Callable[[], None]) -> None:
@@ -113,8 +117,7 @@ def clear(folder: Path, clear_checkpoints: Callable[[], None]) -> None:
     """
     result = read_result(folder)
     if result is not None:
-        text = json.dumps(result | {"status": "running", "error": "is started anew"}, indent=2, ensure_ascii=False)
-        write_atomically(folder / RESULT, text + "\n")
+        write_atomically(folder / RESULT, json_text({**result, "status": "running", "error": "is started anew"}))
     clear_checkpoints()
     for path in folder.iterdir():
         if any(fnmatch(path.name, pattern) for pattern in WRITTEN) and not path.is_dir():
@@ -126,12 +129,6 @@ def write_setup(folder: Path, files: Mapping[str, str]) -> None:
     (folder / SETUP).mkdir(exist_ok=True)
     for name, text in files.items():
         write_atomically(folder / SETUP / name, text)
-
-
-def _is_ours(result: Mapping[str, Any]) -> bool:
-    """Whether a result.json was written by any version of this program."""
-    known = all(isinstance(result.get(key), kind) for key, kind in KEYS.items())
-    return known and isinstance(result.get("schema", 0), int)
 
 
 def _before_results(folder: Path, name: str) -> bool:

@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 def frame_of_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Returns one row for each run below some folders; see `hnet_cl.results` for its columns.
+    """Returns one row for each run below some folders; see `hnet_cl.records` for its columns.
 
     Raises:
         UserError: a folder is not there, or none holds a run.

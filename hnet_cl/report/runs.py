@@ -10,11 +10,12 @@ from typing import Any
 
 from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, parse_yaml, read_regular
+from hnet_cl.core.nested import flatten
+from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.records import metrics
-from hnet_cl.records.run_folder import RESULT, SETUP
+from hnet_cl.records.run_folder import RESULT, SETUP, read_result
+from hnet_cl.records.run_result import RunResult
 from hnet_cl.report.folders import run_folders
-from hnet_cl.report.result import Result, flatten, parse
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,17 @@ class Run:
     Attributes:
         folder: where it lies, as the user would type it.
         result: its checked result.json.
-        facts: everything in its result.json, with dotted keys.
         scratch: the run from scratch that `transfer` compares with (see `hnet_cl.report.transfer`).
     """
 
     folder: Path
-    result: Result
-    facts: dict[str, Any] = field(repr=False)
-    scratch: Result | None = field(default=None, repr=False)
+    result: RunResult
+    scratch: RunResult | None = field(default=None, repr=False)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """Everything in its result.json, with dotted keys."""
+        return flatten(self.result)
 
     @cached_property
     def typed(self) -> dict[str, str]:
@@ -121,18 +125,26 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
         unreadable.append(Unreadable(Path(error.filename), str(error.strerror)))
 
     for folder in run_folders(roots, note):
-        try:
-            runs.append(Run(folder, *parse(read_regular(folder / RESULT, JSON_LIMIT))))
-        except FileNotFoundError:
-            unreadable.append(Unreadable(folder, f"no {RESULT}: it failed before training, or is about to begin"))
-        except OSError as error:
-            unreadable.append(Unreadable(folder, f"{RESULT}: {error.strerror}"))
-        except ValueError as error:
-            unreadable.append(Unreadable(folder, f"{RESULT}: {error}"))
+        found = _read(folder)
+        runs += [found] if isinstance(found, Run) else []
+        unreadable += [found] if isinstance(found, Unreadable) else []
     if not runs and not unreadable:
         names = ", ".join(str(root) for root in roots)
         raise UserError(f"{names}: no runs there; looked for folders with a {RESULT} at any depth")
     return runs, unreadable
+
+
+def _read(folder: Path) -> Run | Unreadable:
+    try:
+        result = read_result(folder)
+        if result is None:
+            return Unreadable(folder, f"no {RESULT}: it failed before training, or is about to begin")
+        result.require_short()
+    except OSError as error:
+        return Unreadable(folder, f"{RESULT}: {error.strerror}")
+    except ValueError as error:
+        return Unreadable(folder, f"{RESULT}: {error}")
+    return Run(folder, result)
 
 
 def _is_number(value: Any) -> bool:

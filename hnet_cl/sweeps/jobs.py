@@ -24,6 +24,7 @@ from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.signals import answer, sleep
 from hnet_cl.records.failure import record_failure
 from hnet_cl.records.run_folder import RESULT, finished_result, on_stand_in, settled
+from hnet_cl.records.run_result import RunResult
 from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 
 Status = Literal["finished", "pruned", "busy", "failed"]
@@ -173,12 +174,12 @@ def _earlier(job: Job) -> Outcome | None:
     return _finished(job, result, earlier=True) if result and settled(result) else None
 
 
-def _finished(job: Job, result: Mapping[str, Any], earlier: bool = False) -> Outcome:
-    stand_in = result["data"]["name"] if on_stand_in(result) else ""
-    return Outcome(job.overrides, job.folder, "finished", result["metrics"], earlier=earlier, stand_in=stand_in)
+def _finished(job: Job, result: RunResult, earlier: bool = False) -> Outcome:
+    stand_in = result.data.name if on_stand_in(result) else ""
+    return Outcome(job.overrides, job.folder, "finished", result.metrics, earlier=earlier, stand_in=stand_in)
 
 
-def _result(job: Job) -> dict[str, Any] | None:
+def _result(job: Job) -> RunResult | None:
     """The result of a job that has finished."""
     with contextlib.suppress(OSError, UserError):
         return finished_result(job.folder, {**job.config, "fresh": False})

@@ -36,7 +36,8 @@ class TrialReport:
         Raises:
             PrunedError: the other trials were better after that task.
         """
-        value = (read_result(self._folder) or {})["metrics"][self._metric]
+        result = read_result(self._folder)
+        value = result.metrics.get(self._metric) if result else None
         if task == 0 or value is None:
             return
         if task - 1 not in self._storage.get_trial(self._trial._trial_id).intermediate_values:

@@ -211,11 +211,12 @@ def test_a_full_disk_keeps_the_old_file_and_does_not_hide_the_error(
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("content", [None, "", "{", "[1]", '{"status": '])
-def test_no_result_to_read(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "result.json").write_text(content)
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"status": '])
+def test_no_result_to_read(tmp_path: Path, content: str) -> None:
     assert read_result(tmp_path) is None
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(ValueError, match=r"^not (JSON|a JSON object)"):
+        read_result(tmp_path)
 
 
 def test_commit_of_a_checkout_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,9 @@ def test_results_of_another_kind(kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"method": "x" * 10**7}, "method: string should have at most 200 characters"),
+        ({"method": "x" * 10**7}, "method: string should have at most 255 characters"),
         ({"overrides": ["a=" + "x" * 10**7]}, "overrides.0: string should have at most 2000 characters"),
-        ({"data": {"name": "x" * 10**7, "checksum": "a"}}, "data.name: string should have at most 200 characters"),
+        ({"data": {"name": "x" * 10**7, "checksum": "a"}}, "data.name: string should have at most 255 characters"),
         ({"metrics": {"x" * 300: 1.0}}, "has a key that is longer than 200 characters or cannot be shown: 'xxxx"),
         ({"versions": {"\x1b[2J": "1"}}, "has a key that is longer than 200 characters or cannot be shown: '\\x1b[2J'"),
         ({"device": reduce(lambda inner, _: [inner], range(40), 1)}, "is nested more than 32 deep"),

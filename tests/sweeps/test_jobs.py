@@ -53,6 +53,8 @@ def write(folder: Path, status: str, acc: float | None = None, **changes: Any) -
     folder.mkdir(exist_ok=True)
     data = {"name": "toy", "checksum": "1234", "fixed": True, "stand_in": False}
     facts = {"config_id": config_id(CONFIG), "seed": 1, "accuracy_matrix": [], "data": data}
+    facts |= {"benchmark": "toy", "scenario": "cl1", "method": "hnet", "num_tasks": 1}
+    facts["accuracy_matrix"] = [[acc or 0.0]] if status == "finished" else []
     result = {"status": status, "error": None, "metrics": {"acc": acc}, **facts, **changes}
     (folder / "result.json").write_text(json.dumps(result))
 

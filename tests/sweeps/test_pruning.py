@@ -14,6 +14,11 @@ from hnet_cl.sweeps.pruning import listeners
 from hnet_cl.sweeps.study import SharedStudy
 
 TASKS = 4
+RESULT = {
+    **dict.fromkeys(("config_id", "benchmark", "scenario", "method"), "a"),
+    **{"status": "running", "seed": 1, "num_tasks": TASKS, "accuracy_matrix": []},
+    "data": {"name": "toy", "checksum": "1"},
+}
 
 
 def search(database: Path, direction: Any, metric: str, others: float) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def search(database: Path, direction: Any, metric: str, others: float) -> dict[s
 
 def hear(sweeper: Mapping[str, Any], folder: Path, task: int, **metrics: float | None) -> None:
     """What a job of this search does when `task` is learned, up to the start of the next."""
-    (folder / "result.json").write_text(json.dumps({"num_tasks": TASKS, "metrics": metrics}))
+    (folder / "result.json").write_text(json.dumps(RESULT | {"metrics": metrics}))
     (report,) = listeners(sweeper, folder)
     report.losses(task, 1, {"loss": 0.0})
     report.end_task(task)
@@ -58,7 +63,7 @@ def test_a_hopeless_trial_is_stopped(
 
 def test_a_job_that_was_killed_before_it_was_stopped_is_stopped_when_it_goes_on(database: Path, tmp_path: Path) -> None:
     sweeper = search(database, "maximize", "acc", 0.8)
-    (tmp_path / "result.json").write_text(json.dumps({"num_tasks": TASKS, "metrics": {"acc": 0.7}}))
+    (tmp_path / "result.json").write_text(json.dumps(RESULT | {"metrics": {"acc": 0.7}}))
     for _ in range(2):  # the second time it has been told already
         (report,) = listeners(sweeper, tmp_path)
         with pytest.raises(PrunedError, match=r"^pruned by the search after task 2: acc 0\.7000 so far$"):
