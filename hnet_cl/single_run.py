@@ -1,10 +1,8 @@
 """One run, from configuration to a finished run folder."""
 
-import shlex
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.loggers.tensorboard import TensorBoardLog
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.provenance import command_line
 from hnet_cl.records.recorder import Progress, RunFacts, RunRecorder
 from hnet_cl.records.run_folder import (
     LOCKS,
@@ -64,10 +63,14 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class Request:
-    """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra."""
+    """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra.
+
+    `command`: the command line that asks for the same, where that is not this process's own.
+    """
 
     overrides: Sequence[str]
     setup: Callable[[], Mapping[str, str]] = dict
+    command: str = field(default_factory=command_line)
 
 
 def exhaust(turns: Generator[None, None, Any]) -> Any:
@@ -170,7 +173,7 @@ def execute(
         clear(folder, checkpoints.clear)
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
-    facts = describe(plan, benchmark, learner, identity, request.overrides)
+    facts = describe(plan, benchmark, learner, identity, request)
     names = [task.name for task in benchmark.tasks]
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
@@ -239,7 +242,7 @@ def ended(recorder: RunRecorder) -> Iterator[None]:
         raise
 
 
-def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, overrides: Sequence[str]) -> RunFacts:
+def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:
     """What result.json says of a run from its start."""
     trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     threads = f"{torch.get_num_threads()} threads"
@@ -249,7 +252,7 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         scenario=plan.scenario.name,
         method=plan.method.name,
         seed=plan.seed,
-        overrides=overrides,
+        overrides=request.overrides,
         parameters={
             "trainable": trainable,
             "target": learner.target_size,
@@ -259,7 +262,7 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         in_shape=benchmark.in_shape,
         tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
-        command=shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
+        command=request.command,
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from hnet_cl.report.runs import Run, read_runs
@@ -25,19 +24,12 @@ def frame_of_runs(folders: Sequence[Path]) -> pd.DataFrame:
         _log.warning("%s: left out: %s", found.folder, found.reason)
     runs = with_scratch(readable)
     parts = [[_facts(run) for run in runs], [run.metrics for run in runs], [run.settings for run in runs]]
-    ends = [{"error": run.result.error, "folder": str(run.folder), "matrix": _matrix(run)} for run in runs]
+    ends = [{"error": run.result.error, "folder": str(run.folder), "matrix": run.result.matrix} for run in runs]
     rows = [{**settings, **metrics, **facts, **end} for facts, metrics, settings, end in zip(*parts, ends, strict=True)]
     columns = dict.fromkeys(key for part in (*parts, ends) for row in part for key in row)
     return pd.DataFrame(rows, columns=[*columns])
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    result = run.result
     names = ("status", "benchmark", "scenario", "method", "seed", "config_id")
-    return {name: getattr(result, name) for name in names} | {"data": result.data.name}
-
-
-def _matrix(run: Run) -> np.ndarray:
-    """The accuracy matrix (tasks done, T), NaN where a task was not evaluated."""
-    rows = run.result.accuracy_matrix
-    return np.array(rows, dtype=float).reshape(len(rows), run.result.num_tasks)
+    return {name: run.result[name] for name in names} | {"data": run.result.data.name}
