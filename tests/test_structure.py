@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
     "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
     "single_run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "records", "loggers"},
-    "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
+    "predict": {"core", "benchmarks.base", "hypernet", "methods.base", "config", "build", "targets.bfloat16"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
     "api": {"core", "config", "predict", "records", "report", "single_run"},
     "app": {"core", "config", "records", "single_run", "sweeps"},
