@@ -140,8 +140,8 @@ def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, N
     settings, hydra_config = named(config, job.runtime.choices), OmegaConf.create({"hydra": job})
     try:
         own = replace(surroundings, listeners=listeners(job.sweeper))
-        chosen = {"preset": preset_of(job.runtime.choices), "target": target_of(job.runtime.choices, overrides)}
-        request = Request(overrides, partial(setup_files, settings, hydra_config, overrides), **chosen)
+        preset, target = preset_of(job.runtime.choices), target_of(job.runtime.choices, overrides)
+        request = Request(overrides, partial(setup_files, settings, hydra_config, overrides), preset, target)
         result = yield from run_in_turns(settings, folder, request, own)
         return dict(result.metrics)
     except PrunedError:

@@ -1,10 +1,8 @@
 """One run, from configuration to a finished run folder."""
 
-import shlex
-import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +24,7 @@ from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.provenance import command_line
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import (
     LOCKS,
@@ -66,13 +65,15 @@ class Surroundings:
 class Request:
     """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra.
 
-    `preset` and `target` are the files chosen; None where there is none.
+    `preset` and `target` are the files chosen; None where there is none. `command`: the command line that asks for the
+    same, where that is not this process's own.
     """
 
     overrides: Sequence[str]
     setup: Callable[[], Mapping[str, str]] = dict
     preset: str | None = None
     target: str | None = None
+    command: str = field(default_factory=command_line)
 
 
 def exhaust(turns: Generator[None, None, Any]) -> Any:
@@ -267,5 +268,5 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         in_shape=benchmark.in_shape,
         tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
-        command=shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
+        command=request.command,
     )

@@ -1,6 +1,7 @@
 """The built distributions: what is in them, and that the wheel works far from the checkout."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,12 +9,14 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("hnet_cl", "conf", "tests", "scripts", "pyproject.toml", "constraints.txt", ".gitignore")
+PARTS = ("hnet_cl", "conf", "tests", "scripts", "examples", "pyproject.toml", "constraints.txt", ".gitignore")
 TEXTS = ("README.md", "CHANGELOG.md", "LICENSE")
 
 pytestmark = pytest.mark.slow
@@ -40,24 +43,36 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return source / "dist"
 
 
-@pytest.fixture(scope="module")
-def bin_dir(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Programs of an environment with the wheel, which borrows all other packages from the tests' environment."""
-    folder = tmp_path_factory.mktemp("environment")
+def environment(folder: Path, dist: Path, borrowed: Path) -> Path:
+    """Programs of an environment with the wheel and without what it needs, but for the packages in `borrowed`."""
     venv.create(folder, symlinks=True)
     (wheel,) = dist.glob("*.whl")
     python = folder / "bin" / "python"
     output(sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", wheel, cwd=folder)
     site = Path(output(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", cwd=folder).strip())
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib"))  # .pth files found there are not followed
+    (site / "borrowed.pth").write_text(str(borrowed))  # .pth files found there are not followed
     return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def bin_dir(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Programs of an environment with the wheel and all packages of the tests' environment."""
+    return environment(tmp_path_factory.mktemp("environment"), dist, Path(sysconfig.get_path("purelib")))
+
+
+def needed_by(name: str, found: dict[str, Distribution]) -> None:
+    """Adds an installed package and all that it needs here."""
+    found[name] = distribution(name)
+    for wanted in map(Requirement, found[name].requires or ()):
+        if wanted.name not in found and (wanted.marker is None or wanted.marker.evaluate({"extra": ""})):
+            needed_by(wanted.name, found)
 
 
 def test_the_wheel_holds_package_and_conf(dist: Path) -> None:
     (wheel,) = dist.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    sources = [("hnet_cl", pattern, "hnet_cl") for pattern in ("*.py", "*.css", "*.js")]
+    sources = [("hnet_cl", pattern, "hnet_cl") for pattern in ("*.py", "*.css", "*.js", "*.html")]
     for folder, pattern, inside in (*sources, ("conf", "*.yaml", "hnet_cl/conf")):
         files = {f"{inside}/{path.relative_to(ROOT / folder).as_posix()}" for path in (ROOT / folder).rglob(pattern)}
         assert files and files <= names
@@ -81,3 +96,20 @@ def test_the_wheel_works_from_another_folder(bin_dir: Path, tmp_path: Path) -> N
     folder = tmp_path / output(bin_dir / "hnet-cl", *arguments, cwd=tmp_path).splitlines()[-1]
     assert folder.is_relative_to(tmp_path / "outputs")
     assert json.loads((folder / "result.json").read_text())["status"] == "finished"
+
+
+def test_the_library_needs_torch_alone(dist: Path, tmp_path: Path) -> None:
+    found: dict[str, Distribution] = {}
+    needed_by("torch", found)
+    borrowed = tmp_path / "borrowed"
+    borrowed.mkdir()
+    for package in found.values():
+        for name in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+            (borrowed / name).symlink_to(str(package.locate_file(name)))
+    python = environment(tmp_path / "environment", dist, borrowed) / "python"
+    (code,) = re.findall(r"```python\n(import torch\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "example.py").write_text(code)
+    accuracies = re.findall(r"task \d: accuracy (\S+)", output(python, "example.py", cwd=tmp_path))
+    assert len(accuracies) == 2 and all(float(accuracy) > 0.97 for accuracy in accuracies)
+    others = "import importlib.util as u; print([n for n in ('pydantic', 'hydra', 'pandas') if u.find_spec(n)])"
+    assert output(python, "-c", others, cwd=tmp_path) == "[]\n"

@@ -1,13 +1,17 @@
 """The one place that imports torchvision."""
 
+import warnings
 from types import ModuleType
 
 from hnet_cl.core.importing import heal_torchvision
 
 
 def import_torchvision() -> ModuleType:
-    """Torchvision with working `datasets`, `transforms` and `models`; the import takes seconds."""
+    """Returns torchvision with working `datasets`, `transforms` and `models`; the import takes seconds."""
     heal_torchvision()
-    import torchvision
+    with warnings.catch_warnings():
+        # versions before 0.20 warn that compiled image functions are missing, which are not used here
+        warnings.filterwarnings("ignore", "Failed to load image Python extension")
+        import torchvision
 
     return torchvision

@@ -112,6 +112,11 @@ class TargetNetwork(nn.Module):
         """A copy of the buffers the module came with."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
+    def named_state(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns all parameters and buffers of the module by name: given weights, what is not trained, and buffers."""
+        frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
+        return {**weights, **frozen, **buffers}
+
     def train(self, mode: bool = True) -> Self:
         """Training (True) or evaluation mode of the module, for dropout and BatchNorm."""
         super().train(mode)
@@ -124,8 +129,7 @@ class TargetNetwork(nn.Module):
         """The module's output for `inputs` with `weights`: (N,), or by name as `Layout.split` has them."""
         named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         buffers = self.fresh_buffers() if buffers is None else buffers
-        frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
-        state = {**named, **frozen, **buffers}
+        state = self.named_state(named, buffers)
         placed = {place: state[name] for place, name in self._places.items()}
         output = functional_call(self._module, placed, (inputs,), tie_weights=False)
         if self.training:

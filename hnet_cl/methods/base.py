@@ -207,6 +207,13 @@ class Learner(nn.Module, ABC):
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
 
+    def task_network(self, task: int) -> tuple[nn.Module, slice] | None:
+        """Returns a copy of the plain network that answers for `task`, and which of its outputs are the task's own.
+
+        None where no single network answers, or the method does not say which.
+        """
+        return None
+
     def trained(self) -> Iterable[nn.Parameter]:
         """The parameters that are trained at a time, and so need a gradient and an optimiser's state."""
         return self.parameters()

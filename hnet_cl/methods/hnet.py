@@ -231,6 +231,15 @@ class HNet(Learner):
             chosen[here, : own.stop - own.start] = logits
         return Prediction(output, tasks, logits=chosen)
 
+    @torch.no_grad()
+    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+        network = self.setup.new_target(self.heads.num_outputs)
+        weights = self.target.layout.split(self.hypernetwork(task))
+        state = self.target.named_state(weights, self.task_buffers[task])
+        for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+            tensor.copy_(state[name])
+        return network, self.heads.own(task)
+
     def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
         """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
-from hnet_cl.hypernet import trainable
+from hnet_cl.hypernet import copied, trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.scenario import ScenarioSettings
 
@@ -55,6 +55,10 @@ class Scratch(Learner):
         loss.backward()
         self.optimizer.step()
         return {"loss": loss.detach()}
+
+    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+        own = self.heads.own(task)
+        return copied(self.networks[task]), slice(0, own.stop - own.start)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:

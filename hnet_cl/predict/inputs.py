@@ -42,7 +42,7 @@ class Problem(NamedTuple):
     reason: str
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """Why something cannot be used."""
 
 
@@ -65,7 +65,7 @@ class Form:
         """The kind of images of that size.
 
         Raises:
-            _UnusableError: there is none.
+            UnusableError: there is none.
         """
         for kind in self.kinds:
             if (kind.height, kind.width) == (height, width):
@@ -73,7 +73,7 @@ class Form:
         hint = (
             "; such images need task=NUMBER" if (height, width) in {(k.height, k.width) for k in self.if_told} else ""
         )
-        raise _UnusableError(f"has {height} x {width} pixels (height x width), expected {self.expected}{hint}")
+        raise UnusableError(f"has {height} x {width} pixels (height x width), expected {self.expected}{hint}")
 
     def from_images(self, images: Tensor) -> Tensor:
         """Inputs from images uint8 (n, channels, height, width) with one channel or three."""
@@ -91,7 +91,7 @@ class Form:
         if array.dtype == torch.uint8 and array.dim() == 4 and array.shape[1] in (1, 3):
             return self.from_images(array)
         kind = str(array.dtype).removeprefix("torch.")
-        raise _UnusableError(f"holds {kind} of shape {tuple(array.shape)}, expected {self.expected}")
+        raise UnusableError(f"holds {kind} of shape {tuple(array.shape)}, expected {self.expected}")
 
 
 def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
@@ -101,7 +101,7 @@ def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
         if path.is_dir():
             files = sorted(entry.name for entry in os.scandir(path) if entry.name.lower().endswith(IMAGES))
             if not files:
-                raise _UnusableError("is a folder without PNG or JPEG files")
+                raise UnusableError("is a folder without PNG or JPEG files")
             for file in files:
                 yield _one_image(path / file, form)
         elif path.suffix.lower() in ARRAYS:
@@ -110,7 +110,7 @@ def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
             yield _one_image(path, form)
     except OSError as error:
         yield Problem(name, f"cannot be read ({error.strerror or error})")
-    except _UnusableError as error:
+    except UnusableError as error:
         yield Problem(name, str(error))
 
 
@@ -118,7 +118,7 @@ def _one_image(path: Path, form: Form) -> Inputs | Problem:
     name = printable(str(path))
     try:
         return Inputs([name], form.from_images(_decode(path, form)))
-    except _UnusableError as error:
+    except UnusableError as error:
         return Problem(name, str(error))
 
 
@@ -131,24 +131,24 @@ def _decode(path: Path, form: Form) -> Tensor:
             with Image.open(content, formats=("PNG", "JPEG")) as image:
                 form.kind(image.height, image.width)  # before anything is decoded
                 return _pixels(image)
-    except _UnusableError:
+    except UnusableError:
         raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise _UnusableError(f"has too many pixels, expected {form.expected}") from None
+        raise UnusableError(f"has too many pixels, expected {form.expected}") from None
     except Image.UnidentifiedImageError:
-        raise _UnusableError(f"is no PNG or JPEG image, expected {form.expected}") from None
+        raise UnusableError(f"is no PNG or JPEG image, expected {form.expected}") from None
     except Exception as error:  # whatever a damaged file leads a decoder to
         if isinstance(error, OSError) and error.strerror:
-            raise _UnusableError(f"cannot be read ({error.strerror})") from error
+            raise UnusableError(f"cannot be read ({error.strerror})") from error
         reason = first_line(error)
-        raise _UnusableError(f"is damaged or cut short ({reason})") from error
+        raise UnusableError(f"is damaged or cut short ({reason})") from error
 
 
 def _pixels(image: Image.Image) -> Tensor:
     if image.mode.startswith(("I", "F")):
-        raise _UnusableError(f"has pixels of more than 8 bits (mode {image.mode}), expected 8")
+        raise UnusableError(f"has pixels of more than 8 bits (mode {image.mode}), expected 8")
     if image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() != (255, 255):
-        raise _UnusableError("has transparent pixels, expected none")
+        raise UnusableError("has transparent pixels, expected none")
     pixels = torch.from_numpy(np.array(image.convert("L" if image.mode in GREY_MODES else "RGB")))
     return pixels.view(1, image.height, image.width, -1).permute(0, 3, 1, 2)
 
@@ -169,11 +169,11 @@ def _array(path: Path, form: Form) -> Tensor | np.ndarray:
     try:
         found = load_tensor(path) if path.suffix.lower() in TENSORS else _memmap(path)
     except ContentError as error:
-        raise _UnusableError(f"{error}, expected {form.expected}") from error
+        raise UnusableError(f"{error}, expected {form.expected}") from error
     except Exception as error:  # whatever a damaged or foreign file leads a reader to
-        raise _UnusableError(f"is damaged, or holds something else than numbers, expected {form.expected}") from error
+        raise UnusableError(f"is damaged, or holds something else than numbers, expected {form.expected}") from error
     if not found.ndim or 0 in found.shape:
-        raise _UnusableError(f"holds no inputs, expected {form.expected}")
+        raise UnusableError(f"holds no inputs, expected {form.expected}")
     return found
 
 

@@ -1,8 +1,6 @@
 """What a run leaves behind that failed before it could record anything itself."""
 
 import contextlib
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,9 @@ from hnet_cl.records.run_folder import LOCKS, RESULT, earlier_result
 from hnet_cl.records.run_result import SCHEMA, json_text
 
 
-def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str) -> None:
+def record_failure(
+    folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str, command: str = ""
+) -> None:
     """Says in result.json that the run failed, and why, so that whoever counts runs counts this one.
 
     Results of an earlier part of the run stay, and a finished run stays finished: what failed then is only its
@@ -29,18 +29,19 @@ def record_failure(folder: Path, config: Mapping[str, Any], overrides: Sequence[
         config: the resolved configuration.
         overrides: the command line's overrides, as typed.
         error: the reason in one line.
+        command: the command line that asks for the run, if that is not this process's own.
     """
     with contextlib.suppress(OSError, OccupiedError):
         earlier_result(folder, config)  # before anything is written there
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / LOCKS[0]):
-            result = earlier_result(folder, config) or _nothing_done(config, overrides)
+            result = earlier_result(folder, config) or _nothing_done(config, overrides, command)
             if result["status"] == "finished":
                 return
             write_atomically(folder / RESULT, json_text({**result, "status": "failed", "error": error}))
 
 
-def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str], command: str) -> dict[str, Any]:
     """The keys of result.json for a run without a single result; unknown is what only a benchmark could tell."""
     names = {group: config[group].get("name") for group in ("benchmark", "scenario", "method")}
     return {
@@ -69,5 +70,5 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         "device": None,
         "versions": provenance.versions(),
         "git_commit": provenance.git_commit(),
-        "command": shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]]),
+        "command": command or provenance.command_line(),
     }

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import resource
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +24,11 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
     return found | {"hnet_cl": hnet_cl.__version__}
+
+
+def command_line() -> str:
+    """Returns the command line of this process."""
+    return shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]])
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -11,17 +11,10 @@ from typing import NoReturn
 
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
-from hnet_cl.records.metrics_table import compared
-from hnet_cl.report import tables
-from hnet_cl.report.grouping import Layout, sections
-from hnet_cl.report.notes import lines, notes
-from hnet_cl.report.quantities import quantities
-from hnet_cl.report.runs import Run, read_runs
-from hnet_cl.report.selection import require_key, require_settings, select, where
-from hnet_cl.report.transfer import missing, with_scratch
+from hnet_cl.report.comparison import FORMATS, Choice, compare_runs
+from hnet_cl.report.notes import lines
 
 EXIT_USER_ERROR = 2
-FORMATS = {"text": tables.text, "markdown": tables.markdown, "latex": tables.latex, "csv": tables.to_csv}
 EXAMPLES = """examples:
   python -m hnet_cl.report outputs
   python -m hnet_cl.report outputs --where benchmark=smnist --metric acc,during,bwt
@@ -51,47 +44,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
-    readable, unreadable = read_runs(options.folders)
-    every = with_scratch(readable)
-    runs = where(every, options.where)
-    require_settings(options.ignore, runs, "--ignore")
-    selection = select(runs, unreadable, options.ignore)
-    layout = _layout(options, runs)
-    without_transfer = missing(selection.finished, every)
-    needs = {"transfer": lines(without_transfer)[1].strip()} if without_transfer else {}
-    usual = compared() if options.output else compared()[:1]
-    wanted = quantities(options.metric, usual, selection.finished, needs)
-    found = tables.tables(sections(selection.finished, layout), wanted, layout)
-    asked = any(quantity.name == "transfer" for quantity in wanted)
-    remarks = [*notes(selection), *(without_transfer if asked else [])]
-
-    def render(name: str) -> str:
-        return FORMATS[name](found, options.ci, lines(remarks))
-
+    choice = Choice(options.rows, options.columns, options.metric, options.where, options.ignore, options.ci)
+    compared = compare_runs(options.folders, choice, every_metric=options.output is not None)
+    remarks = lines(compared.remarks)
     if options.output:
         from hnet_cl.report.output import write_report  # imports matplotlib, which takes longer than everything else
 
         command = shlex.join(["python", "-m", "hnet_cl.report", *arguments])
-        path = write_report(options.output, found, selection, remarks, options.ci, command, render)
-        print("\n".join([*lines(remarks), str(path)]))
+        path = write_report(options.output, compared, command)
+        print("\n".join([*remarks, str(path)]))
         return
-    sys.stdout.write(render(options.format))
+    sys.stdout.write(compared.render(options.format))
     if options.format == "csv" and remarks:
-        print("\n".join(lines(remarks)), file=sys.stderr)
-
-
-def _layout(options: argparse.Namespace, runs: Sequence[Run]) -> Layout:
-    rows = _usual("method", options.columns) if options.rows is None else options.rows
-    columns = _usual("scenario", rows) if options.columns is None else options.columns
-    layout = Layout(rows, [key for key in columns if key != "metric"], options.ignore, "metric" in columns)
-    for option, keys in (("--rows", layout.rows), ("--columns", layout.columns)):
-        for key in keys:
-            require_key(key, runs, option)
-    return layout
-
-
-def _usual(key: str, taken: Sequence[str] | None) -> list[str]:
-    return [] if key in (taken or ()) else [key]
+        print("\n".join(remarks), file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,31 +2,22 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
+from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.figures import encoded, figures
 from hnet_cl.report.grouping import Section
-from hnet_cl.report.notes import Note
 from hnet_cl.report.page import TITLE, Part, page
-from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Table
 
 PAGE = "index.html"
 ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
-def write_report(
-    folder: Path,
-    tables: Sequence[Table],
-    selection: Selection,
-    notes: Sequence[Note],
-    interval: bool,
-    command: str,
-    render: Callable[[str], str],
-) -> Path:
+def write_report(folder: Path, compared: Comparison, command: str) -> Path:
     """Writes tables in all formats, each figure as png and svg, and the page; returns the page's path.
 
     Raises:
@@ -36,16 +27,16 @@ def write_report(
     _refuse_foreign(folder)
     (folder / "plots").mkdir(parents=True, exist_ok=True)
     by_section: dict[int, list[Table]] = {}
-    for table in tables:
+    for table in compared.tables:
         by_section.setdefault(id(table.section), []).append(table)
     parts: list[Part] = []
     for own in by_section.values():
         section = own[0].section
         parts.append(Part(section, own, _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
     path = folder / PAGE
-    write_atomically(path, page(parts, selection, notes, interval, command))
+    write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))
     for name, ending in ENDINGS.items():
-        write_atomically(folder / f"table.{ending}", render(name))
+        write_atomically(folder / f"table.{ending}", compared.render(name))
     return path
 
 

@@ -201,7 +201,13 @@ def _latex_cell(interval: bool, found: Estimate | None, column: Column) -> str:
 
 
 def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
-    """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes.
+    """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes."""
+    header, lines = cells(tables)
+    return csv_text([header, *lines])
+
+
+def cells(tables: Sequence[Table]) -> tuple[list[str], list[list[object]]]:
+    """Returns all cells of all tables, one in each line, and the names of the columns.
 
     All keys in which runs of one table differ have a column.
     """
@@ -209,10 +215,10 @@ def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str
     differing = [*dict.fromkeys(key for table in tables for key in table.section.differing)]
     numbers = ["n", "mean", "sem", "ci95_low", "ci95_high", "seeds", "config_ids"]
     header = [*keys, "settings", *differing, "metric", *numbers]
-    return csv_text([header, *(line for table in tables for line in _csv_lines(table, differing))])
+    return header, [line for table in tables for line in _lines(table, differing)]
 
 
-def _csv_lines(table: Table, differing: Sequence[str]) -> Iterator[list[object]]:
+def _lines(table: Table, differing: Sequence[str]) -> Iterator[list[object]]:
     for row, cells in table.rows:
         for column, found in zip(table.columns, cells, strict=True):
             if found is not None:

@@ -1,13 +1,12 @@
-"""Mean, standard error and t-interval against arithmetic by hand and published quantiles."""
+"""Mean, standard error and t-interval against arithmetic by hand and closed forms."""
 
 import math
-from statistics import NormalDist
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.report.estimate import estimate, t_quantile
+from hnet_cl.report.estimate import estimate
 
 
 def test_by_hand() -> None:
@@ -27,36 +26,13 @@ def test_two_equal_repetitions_have_none_either_but_know_it() -> None:
     assert estimate([0.1, 0.1]).interval == (0.1, 0.1)
 
 
-@pytest.mark.parametrize(
-    ("probability", "freedom", "quantile"),
-    [  # Abramowitz & Stegun 1964, table 26.10
-        (0.975, 1, 12.706),
-        (0.975, 2, 4.303),
-        (0.975, 3, 3.182),
-        (0.975, 4, 2.776),
-        (0.975, 9, 2.262),
-        (0.975, 30, 2.042),
-        (0.975, 120, 1.980),
-        (0.95, 5, 2.015),
-        (0.995, 10, 3.169),
-        (0.5, 7, 0.0),
-    ],
-)
-def test_published_quantiles(probability: float, freedom: int, quantile: float) -> None:
-    assert t_quantile(probability, freedom) == pytest.approx(quantile, abs=6e-4)
-
-
 def test_closed_forms() -> None:
-    assert t_quantile(0.975, 1) == pytest.approx(math.tan(math.pi * 0.475), rel=1e-12)  # Cauchy
+    """With one degree of freedom Student's t is Cauchy's distribution, with two an algebraic function."""
     p = 0.975
-    assert t_quantile(p, 2) == pytest.approx((2 * p - 1) / math.sqrt(2 * p * (1 - p)), rel=1e-12)
-
-
-@given(st.floats(0.5, 0.999), st.integers(1, 60))
-def test_quantiles_fall_with_freedom_and_stay_above_the_normal(probability: float, freedom: int) -> None:
-    quantile, next_one = t_quantile(probability, freedom), t_quantile(probability, freedom + 1)
-    assert quantile >= next_one - 1e-9
-    assert next_one >= NormalDist().inv_cdf(probability) - 1e-9
+    two, three = estimate([0.0, 2.0]), estimate([0.0, 1.0, 2.0])  # standard errors 1 and 1 / sqrt(3)
+    assert two.interval == pytest.approx((1 - math.tan(math.pi * 0.475), 1 + math.tan(math.pi * 0.475)), rel=1e-12)
+    half = (2 * p - 1) / math.sqrt(2 * p * (1 - p)) / math.sqrt(3)
+    assert three.interval == pytest.approx((1 - half, 1 + half), rel=1e-12)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=10), st.floats(-1, 1))

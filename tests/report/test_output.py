@@ -7,6 +7,7 @@ from fake_runs import readable, write_run
 
 from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report.cli import main
+from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.output import write_report
 from hnet_cl.report.selection import select
@@ -21,13 +22,14 @@ def test_all_files(tmp_path: Path) -> None:
     selection = select(readable(tmp_path / "runs"), [], ())
     found = tables(sections(selection.finished, USUAL), [METRICS["acc"], METRICS["bwt"]], USUAL)
     folder = tmp_path / "new" / "report"
-    path = write_report(folder, found, selection, [], False, "command", lambda name: f"as {name}")
+    compared = Comparison(found, selection, [], False)
+    path = write_report(folder, compared, "command")
     assert path == folder / "index.html" and path.read_text().count("<figure>") == 8
     assert {file.name: file.read_text() for file in folder.glob("table.*")} == {
-        "table.txt": "as text",
-        "table.md": "as markdown",
-        "table.tex": "as latex",
-        "table.csv": "as csv",
+        "table.txt": compared.render("text"),
+        "table.md": compared.render("markdown"),
+        "table.tex": compared.render("latex"),
+        "table.csv": compared.render("csv"),
     }
     names = {file.name for file in (folder / "plots").iterdir()}
     plots = ("accuracy", "accuracy_matrix", "during_final", "forgetting")

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
-from hnet_cl.hypernet import trainable
+from hnet_cl.hypernet import copied, trainable
 from hnet_cl.methods.base import Learner, Prediction, Setup
 from hnet_cl.methods.parts.distillation import masks, only
 from hnet_cl.scenario import ScenarioSettings
@@ -115,6 +115,9 @@ class Classifier(Learner):
             gradients: of the loss on them, one for each of `weights`.
         """
         return {}
+
+    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+        return copied(self.network), self.heads.own(task)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:

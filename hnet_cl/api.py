@@ -1,0 +1,188 @@
+"""Experiments from Python: run one, load what it learned, tabulate and compare many.
+
+>>> from hnet_cl import run, load, results, compare
+>>> result = run("benchmark=toy", "method=hnet", seed=2)
+>>> load(result.folder).generated(task=1).keys()
+>>> results("outputs")[["method", "seed", "acc"]]
+>>> compare("outputs", metric="acc,bwt")
+
+Mistakes are `hnet_cl.core.errors.UserError`, whose text is what the command line says.
+"""
+
+import logging
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hnet_cl.core.errors import Interrupted, OccupiedError, UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hnet_cl.config.composing import Job
+    from hnet_cl.predict.learner import TrainedLearner
+    from hnet_cl.records.run_result import RunResult
+    from hnet_cl.report.comparison import Comparison
+
+Folder = str | PathLike[str]
+LOG_FORMAT = "[%(asctime)s][%(name)s][%(levelname)s] - %(message)s"  # Hydra's
+
+
+def run(*overrides: str, config_dir: Folder | None = None, **keys: Any) -> "RunResult":
+    """Runs one experiment, as `python -m hnet_cl` does, and prints its progress and results.
+
+    The same call again returns the result of the finished run, and continues an interrupted one. Torch's number of
+    threads is afterwards what it was; numbers that are almost zero stay flushed to zero (`torch.set_flush_denormal`).
+
+    Args:
+        overrides: KEY=VALUE as on the command line, e.g. "benchmark=smnist".
+        config_dir: a folder of yaml groups of your own, as for `--config-dir`.
+        keys: more of them with values of Python, e.g. seed=1 or **{"training.lr": 0.001}; these come last.
+
+    Returns:
+        The contents of result.json, with `.matrix`, the accuracy matrix (tasks done, T), and `.folder`.
+
+    Raises:
+        UserError: anything you can mend, in one line for each mistake.
+        KeyboardInterrupt: Ctrl-C; what is done is saved before.
+    """
+    from hnet_cl.config.composing import as_override, compose_job
+
+    words = [*overrides, *(as_override(key, value) for key, value in keys.items())]
+    own = None if config_dir is None else Path(config_dir).expanduser()
+    job = compose_job(words, own)
+    flags = [] if own is None else [f"--config-dir={own}"]
+    try:
+        return _run(job, shlex.join(["python", "-m", "hnet_cl", *flags, *words]))
+    except Interrupted as reason:  # only here are the program's own handlers in place again
+        signal.raise_signal(reason.signum)
+        raise
+
+
+def _run(job: "Job", command: str) -> "RunResult":
+    import torch
+    from rich.console import Console
+
+    from hnet_cl.config.check import check
+    from hnet_cl.config.messages import explain
+    from hnet_cl.core.signals import interruption
+    from hnet_cl.records.failure import record_failure
+    from hnet_cl.records.run_folder import earlier_result
+    from hnet_cl.single_run import Request, Surroundings, exhaust, run_in_turns
+
+    threads = torch.get_num_threads()
+    try:
+        check(job.settings)  # before anything is written
+        earlier_result(job.folder, job.settings)
+        with interruption() as signals, _logged(job.folder):
+            request = Request(job.overrides, lambda: job.setup, job.preset, job.target, command)
+            return exhaust(run_in_turns(job.settings, job.folder, request, Surroundings(Console(), signals)))
+    except Exception as error:
+        mendable = isinstance(error, UserError | OSError)
+        line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
+        if not isinstance(error, OccupiedError) and job.folder.exists():
+            record_failure(job.folder, job.settings, job.overrides, line, command)
+        if isinstance(error, OSError):
+            raise UserError(line) from error
+        raise
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def _logged(folder: Path) -> Iterator[None]:
+    """Inside, warnings also go to the run's log."""
+    from hnet_cl.records.run_folder import LOG
+
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(folder / LOG, encoding="utf-8", delay=True)
+    handler.setFormatter(logging.Formatter(LOG_FORMAT))
+    logger = logging.getLogger("hnet_cl")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
+def load(folder: Folder, *, device: str = "cpu", trust: str | Sequence[str] = ()) -> "TrainedLearner":
+    """Loads the learner of a finished run from its folder alone.
+
+    Args:
+        folder: a run folder, or the result.json in it. It may be a stranger's: nothing in it is executed.
+        device: cpu or cuda, whatever the run used.
+        trust: packages or modules beside hnet_cl whose classes it may use; importing them runs their code.
+
+    Raises:
+        UserError: it is no folder of a finished run, its files are damaged, or its classes are not to be trusted.
+    """
+    from hnet_cl.predict.learner import TrainedLearner
+    from hnet_cl.predict.trained import load as load_trained
+
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device={device}: give cpu or cuda")
+    trusted = trust.split(",") if isinstance(trust, str) else list(trust)
+    return TrainedLearner(load_trained(Path(folder).expanduser(), device, [package for package in trusted if package]))
+
+
+def results(*folders: Folder) -> "pd.DataFrame":
+    """Returns a table of all runs below some folders (`outputs` if none is given), one row for each.
+
+    Its columns are `status`, `benchmark`, `scenario`, `method`, `seed`, `config_id` and `data`, all metrics that any
+    run has (fractions), all settings under their dotted keys, and at the end `error`, `folder` and `matrix`, the
+    accuracy matrix (tasks done, T). Unfinished and failed runs are in it; what cannot be read is not, with a warning.
+
+    Raises:
+        UserError: a folder is not there, or none holds a run.
+    """
+    from hnet_cl.report.frames import frame_of_runs
+
+    return frame_of_runs(_paths(folders))
+
+
+def compare(
+    *folders: Folder,
+    rows: str | Sequence[str] | None = None,
+    columns: str | Sequence[str] | None = None,
+    metric: str | Sequence[str] | None = None,
+    where: str | Sequence[str] = (),
+    ignore: str | Sequence[str] = (),
+    ci: bool = False,
+) -> "Comparison":
+    """Compares the finished runs below some folders (`outputs` if none is given), as `python -m hnet_cl.report` does.
+
+    Args:
+        folders: where runs are, at any depth.
+        rows: keys whose values make the rows ("method" if not given); as a list, or with commas between.
+        columns: the same for columns ("scenario"); "metric" puts metrics side by side.
+        metric: what is compared ("acc").
+        where: only runs that meet these conditions, KEY=VALUE or KEY=VALUE,VALUE.
+        ignore: average over runs that differ in these keys only.
+        ci: whether texts show 95 % confidence intervals (Student's t) instead of standard errors.
+
+    Returns:
+        A comparison: `.frame` has every cell in full precision, `str()` and `.markdown()` the tables.
+
+    Raises:
+        UserError: a folder is not there, no run is left, or a key or metric is unknown.
+    """
+    from hnet_cl.report.comparison import Choice, compare_runs
+
+    conditions = [where] if isinstance(where, str) else list(where)
+    choice = Choice(_keys(rows), _keys(columns), _keys(metric), conditions, _keys(ignore) or [], ci)
+    return compare_runs(_paths(folders), choice)
+
+
+def _paths(folders: Sequence[Folder]) -> list[Path]:
+    return [Path(folder).expanduser() for folder in folders or ("outputs",)]
+
+
+def _keys(given: str | Sequence[str] | None) -> list[str] | None:
+    if given is None:
+        return None
+    return [part for part in given.split(",") if part] if isinstance(given, str) else list(given)

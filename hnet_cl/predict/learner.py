@@ -1,0 +1,173 @@
+"""A trained learner for programs: it answers, shows what it has learned, and gives each task's network away."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hnet_cl.core.errors import UserError
+from hnet_cl.hypernet import Hypernetwork, trainable
+from hnet_cl.predict.export import export
+from hnet_cl.predict.inputs import Form, UnusableError
+from hnet_cl.predict.trained import Trained
+from hnet_cl.targets.bfloat16 import in_float32
+
+SHOWN_ROWS = 5  # of inputs that cannot be used
+
+
+class Answers(NamedTuple):
+    """What a learner says of n inputs, in arrays (n,).
+
+    Attributes:
+        label: names of the classes; where tasks share an output, those of all of them with slashes between.
+        task: the task told or inferred, from 1, or else the one that the label belongs to; 0 where that is several.
+        confidence: softmax probability of the label among those that were possible; None where there is none.
+        entropy: of the network that answered, in nats; None where the task is not inferred by it.
+    """
+
+    label: np.ndarray
+    task: np.ndarray
+    confidence: np.ndarray | None
+    entropy: np.ndarray | None
+
+
+class TrainedLearner:
+    """The learner of a finished run; tasks count from 1.
+
+    Attributes:
+        trained: the learner with its plan and the names of its classes.
+    """
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+
+    def __repr__(self) -> str:
+        plan = self.trained.plan
+        names = "-".join([plan.benchmark.name, plan.scenario.name, plan.method.name])
+        return f"TrainedLearner({names}, seed {plan.seed}, {self.num_tasks} tasks)"
+
+    @property
+    def num_tasks(self) -> int:
+        """Number of tasks learned."""
+        return len(self.trained.classes)
+
+    @property
+    def classes(self) -> Sequence[Sequence[str]]:
+        """Names of the classes of each task."""
+        return self.trained.classes
+
+    @torch.no_grad()
+    def predict(self, inputs: Any, task: int | None = None) -> Answers:
+        """Classifies inputs, as `python -m hnet_cl.predict` does.
+
+        Args:
+            inputs: an array or tensor: images uint8 (n, height, width), also with 1 or 3 channels after n or at the
+                end, or network inputs as floating-point numbers (n, *in_shape).
+            task: the task to answer for, from 1; needed where the scenario tells it, else it is inferred.
+
+        Raises:
+            UserError: the inputs have another shape or type, or hold NaN, or the task must or must not be given.
+        """
+        trained = self.trained
+        told = trained.told(task)
+        form = Form(trained.in_shape, trained.image_kinds(told), trained.image_kinds(0) if told is None else ())
+        size = trained.plan.training.eval_batch_size
+        given = torch.as_tensor(inputs)
+        if not given.dim() or not len(given):
+            raise UserError(f"inputs: hold nothing (shape {tuple(given.shape)}), expected {form.expected}")
+        try:
+            parts = [form.from_array(part) for part in given.split(size)]
+        except UnusableError as error:
+            raise UserError(f"inputs: {error}") from error
+        values = torch.cat(parts)
+        _require(values.isfinite().flatten(1).all(1), "holds numbers that are NaN or infinite")
+        answers = [self._answer(part, told) for part in values.split(size)]
+        columns = zip(*answers, strict=True)
+        return Answers(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
+
+    def _answer(self, values: Tensor, told: int | None) -> Answers:
+        learner = self.trained.learner
+        prediction = learner.predict(values.to(self.trained.device), told)
+        _require(~prediction.undefined(learner.heads), "has no answer: what the network makes of it is NaN or infinite")
+        tasks = [told] * len(values) if prediction.task is None else prediction.task.tolist()
+        pairs = zip(prediction.output.tolist(), tasks, strict=True)
+        labels, owners = zip(*(self.trained.meaning(output, task) for output, task in pairs), strict=True)
+        numbers = (None if part is None else part.cpu().numpy() for part in (prediction.confidence, prediction.entropy))
+        return Answers(np.array(labels), np.array([int(owner or 0) for owner in owners]), *numbers)
+
+    @property
+    def task_embeddings(self) -> Tensor:
+        """The hypernetwork's embeddings of the tasks (T, E).
+
+        Raises:
+            UserError: the method has no hypernetwork that generates the network which answers.
+        """
+        hypernetwork = self._hypernetwork()
+        return hypernetwork.embeddings(range(self.num_tasks)).detach().clone()
+
+    def generated(self, task: int) -> dict[str, Tensor]:
+        """Returns the weights that are generated for `task`, by the names that they have in the target network.
+
+        Raises:
+            UserError: there is no such task, or the method generates no weights (see `network`).
+        """
+        self._hypernetwork()
+        return {name: weight.detach() for name, weight in trainable(self.network(task)).items()}
+
+    def network(self, task: int) -> nn.Module:
+        """Returns a copy of the plain network that answers for `task`, in evaluation mode.
+
+        Its outputs for the task are those of the slice `outputs(task)`: networks that serve all tasks have more.
+
+        Raises:
+            UserError: there is no such task, or the method has no single network for it.
+        """
+        return self._network(task)[0]
+
+    def outputs(self, task: int) -> slice:
+        """Returns which outputs of `network(task)` belong to the task's classes, in their order.
+
+        Raises:
+            UserError: as `network`.
+        """
+        return self._network(task)[1]
+
+    def export(self, task: int, file: str | Path) -> Path:
+        """Writes the network of `task`, in the format that the file's ending says; returns the file.
+
+        `.pt` and `.safetensors` hold its plain state dict, with the parameters of all of its outputs. `.onnx` is the
+        whole network for a batch of any size, with the task's own outputs alone.
+
+        Raises:
+            UserError: another ending, no such task, or the package for the format is not installed.
+            OSError: the file cannot be written.
+        """
+        path = Path(file).expanduser()
+        export(*self._network(task), path, self.trained.in_shape)
+        return path
+
+    def _network(self, task: int) -> tuple[nn.Module, slice]:
+        if not 1 <= task <= self.num_tasks:
+            raise UserError(f"task={task}: this run has learned tasks 1 to {self.num_tasks}")
+        found = self.trained.learner.task_network(task - 1)
+        if found is None:
+            raise UserError(f"method={self.trained.plan.method.name}: has no plain network that answers for one task")
+        network, outputs = found
+        return in_float32(network).eval(), outputs
+
+    def _hypernetwork(self) -> Hypernetwork:
+        hypernetwork = getattr(self.trained.learner, "hypernetwork", None)
+        if not isinstance(hypernetwork, Hypernetwork):
+            name = self.trained.plan.method.name
+            raise UserError(f"method={name}: generates no weights of the network that answers; use network(task)")
+        return hypernetwork
+
+
+def _require(good: Tensor, problem: str) -> None:
+    bad = (~good).nonzero()[:, 0].tolist()
+    if bad:
+        rows = ", ".join(map(str, bad[:SHOWN_ROWS])) + (f" and {len(bad) - SHOWN_ROWS} more" * (len(bad) > SHOWN_ROWS))
+        raise UserError(f"inputs[{rows}]: {problem}")

@@ -1,0 +1,126 @@
+"""From folders to compared runs: what the command line writes and `hnet_cl.compare` returns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hnet_cl.records.metrics_table import compared
+from hnet_cl.report import tables
+from hnet_cl.report.grouping import Layout, sections
+from hnet_cl.report.notes import Note, lines, notes
+from hnet_cl.report.quantities import quantities
+from hnet_cl.report.runs import Run, read_runs
+from hnet_cl.report.selection import Selection, require_key, require_settings, select, where
+from hnet_cl.report.transfer import missing, with_scratch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = Callable[[Sequence[tables.Table], bool, Sequence[str]], str]
+FORMATS: Mapping[str, Format] = {
+    "text": tables.text,
+    "markdown": tables.markdown,
+    "latex": tables.latex,
+    "csv": tables.to_csv,
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is compared, and how it is shown; None stands for the usual.
+
+    Attributes:
+        rows: keys whose values make the rows.
+        columns: the same for columns; `metric`: metrics side by side.
+        metric: names of metrics.
+        where: conditions KEY=VALUE that runs meet.
+        ignore: keys in which runs that are averaged may differ.
+        ci: whether cells show confidence intervals.
+    """
+
+    rows: Sequence[str] | None = None
+    columns: Sequence[str] | None = None
+    metric: Sequence[str] | None = None
+    where: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    ci: bool = False
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Compared runs.
+
+    Attributes:
+        tables: one for each metric of each benchmark and data set, or for several metrics side by side.
+        selection: all runs that were found, by what can be done with them.
+        remarks: what is not averaged, and why.
+        ci: whether cells show confidence intervals.
+    """
+
+    tables: Sequence[tables.Table]
+    selection: Selection
+    remarks: Sequence[Note]
+    ci: bool
+
+    def render(self, name: str) -> str:
+        """Returns all tables and remarks in one of `FORMATS`."""
+        return FORMATS[name](self.tables, self.ci, lines(self.remarks))
+
+    def __str__(self) -> str:
+        return self.render("text")
+
+    __repr__ = __str__
+
+    def markdown(self) -> str:
+        """Returns all tables and remarks in the Markdown of code hosts."""
+        return self.render("markdown")
+
+    _repr_markdown_ = markdown  # what a notebook shows
+
+    def latex(self) -> str:
+        r"""Returns all tables as LaTeX; the preamble needs \usepackage{booktabs}."""
+        return self.render("latex")
+
+    @property
+    def frame(self) -> "pd.DataFrame":
+        """Every cell in full precision, one in each row: what a CSV file of the report has."""
+        import pandas as pd
+
+        header, cells = tables.cells(self.tables)
+        return pd.DataFrame(cells, columns=header)
+
+
+def compare_runs(folders: Sequence[Path], choice: Choice, every_metric: bool = False) -> Comparison:
+    """Compares the finished runs below some folders; without a choice of metrics ACC alone, or `every_metric`.
+
+    Raises:
+        UserError: a folder is not there, no run is left, or no run has a key or metric.
+    """
+    readable, unreadable = read_runs(folders)
+    every = with_scratch(readable)
+    runs = where(every, choice.where)
+    require_settings(choice.ignore, runs, "--ignore")
+    selection = select(runs, unreadable, choice.ignore)
+    layout = _layout(choice, runs)
+    without_transfer = missing(selection.finished, every)
+    needs = {"transfer": lines(without_transfer)[1].strip()} if without_transfer else {}
+    usual = compared() if every_metric else compared()[:1]
+    wanted = quantities(choice.metric, usual, selection.finished, needs)
+    found = tables.tables(sections(selection.finished, layout), wanted, layout)
+    asked = any(quantity.name == "transfer" for quantity in wanted)
+    return Comparison(found, selection, [*notes(selection), *(without_transfer if asked else [])], choice.ci)
+
+
+def _layout(choice: Choice, runs: Sequence[Run]) -> Layout:
+    rows = _usual("method", choice.columns) if choice.rows is None else choice.rows
+    columns = _usual("scenario", rows) if choice.columns is None else choice.columns
+    layout = Layout(rows, [key for key in columns if key != "metric"], choice.ignore, "metric" in columns)
+    for option, keys in (("--rows", layout.rows), ("--columns", layout.columns)):
+        for key in keys:
+            require_key(key, runs, option)
+    return layout
+
+
+def _usual(key: str, taken: Sequence[str] | None) -> list[str]:
+    return [] if key in (taken or ()) else [key]
