@@ -104,7 +104,7 @@ def test_a_run_goes_on_without_tensorboard(
     fault = Fault("write", 1, code, "events.out", lasting=True)
     assert survives("finetune", fault, tmp_path / "run", straight("finetune")) is None
     (warning,) = caplog.messages
-    assert warning.startswith("TensorBoard's events end here, the run goes on: ")
+    assert warning.startswith("logger=tensorboard ends here, the run goes on: ")
     assert warning.endswith(f"events.out.tfevents: {os.strerror(code)}")
     assert "Traceback" not in capfd.readouterr().err
 

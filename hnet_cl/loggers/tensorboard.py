@@ -20,6 +20,7 @@ class TensorBoardLogger(Logger):
     `train/<loss>` has the iteration over all tasks as its step; `eval/*` and pictures have the number of tasks learned.
     """
 
+    writes = "events.out.tfevents"  # and a number
     _writer: "SummaryWriter"
 
     def begin_run(self, state: RunState) -> None:

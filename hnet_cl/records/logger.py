@@ -21,6 +21,8 @@ class Logger:
     class Settings(settings.Settings):
         """Its keys in yaml; none here."""
 
+    writes = ""  # the file in the run folder that it writes, for messages
+
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
 

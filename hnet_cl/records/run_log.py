@@ -83,7 +83,7 @@ class RunLog(Listener):
             getattr(logger, event)(self.state, *what)
         for name, logger in list(self._dispensable.items()):
             try:
-                with naming(self.state.folder):
+                with naming(self.state.folder / logger.writes):
                     getattr(logger, event)(self.state, *what)
             except UserError:
                 raise
