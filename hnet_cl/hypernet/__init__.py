@@ -3,15 +3,16 @@
 from hnet_cl.hypernet.blocks import BlockRegularizer
 from hnet_cl.hypernet.copies import aliased, copied
 from hnet_cl.hypernet.gram import GramRegularizer
-from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
-from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
+from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork, Theta
+from hnet_cl.hypernet.lookahead import Drift, Lookahead
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
 from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork, trainable
+from hnet_cl.hypernet.training import RegularizedTraining
 
 __all__ = [
     "ACTIVATIONS",
     "BlockRegularizer",
-    "Distance",
+    "Drift",
     "ExplicitRegularizer",
     "GramRegularizer",
     "Hypernetwork",
@@ -19,8 +20,9 @@ __all__ = [
     "Layout",
     "Lookahead",
     "OutputRegularizer",
-    "Standstill",
+    "RegularizedTraining",
     "TargetNetwork",
+    "Theta",
     "aliased",
     "copied",
     "trainable",

@@ -322,10 +322,14 @@ def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> N
 @pytest.mark.parametrize(
     ("method", "part"), [("hnet", ""), ("hnet_r", ".generator"), ("hnet_tir", ".task_inference.generator")]
 )
-def test_keys_that_do_not_go_together_are_blamed_on_their_part(method: str, part: str) -> None:
-    config = changed(composed(f"method={method}"), f"method{part}.regularized_blocks", 4)
-    message = complaint(changed(config, f"method{part}.regularizer", "explicit"))
-    assert message.startswith(f"method{part}.regularized_blocks=4 needs method{part}.regularizer=fast")
+def test_mistakes_in_a_regulariser_are_found_where_it_stands(method: str, part: str) -> None:
+    key = f"method{part}.regularizer"
+    config = changed(composed(f"method={method}"), f"{key}.sampled_tasks", 0)
+    assert complaint(config) == f"{key}.sampled_tasks=0: give a positive number, or null for all"
+    assert complaint(changed(config, f"{key}.sampled_tasks", 2.5)).startswith(f"{key}.sampled_tasks=2.5: input should")
+    config = changed(composed(f"method={method}"), f"{key}.sampled_task", 2)
+    assert complaint(config) == f"{key}.sampled_task: no such key; did you mean {key}.sampled_tasks?"
+    assert complaint(changed(config, key, "fast")).startswith(f"{key}=fast: choose a OutputRegularizer by its file")
 
 
 def test_a_word_that_yaml_takes_for_a_boolean_is_a_choice() -> None:
@@ -449,7 +453,7 @@ def test_presets_hold_the_papers_generators(
 @pytest.mark.parametrize(("scenario", "tasks"), [("cl1", None), ("cl2", 20), ("cl3", None)])
 def test_in_cl2_twenty_of_a_hundred_tasks_are_drawn(scenario: str, tasks: int | None) -> None:
     method = composed("method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}")["method"]
-    assert method["regularized_tasks"] == tasks
+    assert method["regularizer"]["sampled_tasks"] == tasks
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

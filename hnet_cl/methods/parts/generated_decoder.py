@@ -63,8 +63,7 @@ class GeneratedDecoder(Generator):
 
     @property
     def capturable(self) -> bool:
-        capturable: bool = self.settings.capturable
-        return capturable
+        return self.protected.capturable
 
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         self._encoder_optimizer.zero_grad()
