@@ -24,10 +24,12 @@ from hnet_cl.config.check import Plan, check
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
 from hnet_cl.config.messages import explain
+from hnet_cl.core.chosen import settings_of
 from hnet_cl.core.config_hash import NOT_COMPUTED, config_id
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest, nearest_key, offered
+from hnet_cl.hypernet import OutputRegularizer
 from hnet_cl.methods.base import Learner
 
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
@@ -116,7 +118,11 @@ def test_every_recipe_belongs_to_a_benchmark_and_a_target() -> None:
     assert all(recipes.values())
 
 
-@pytest.mark.parametrize("path", sorted(conf_dir().glob("preset/*/*.yaml")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+@pytest.mark.parametrize(
+    "path",
+    [path for path in sorted(conf_dir().glob("preset/*/*.yaml")) if path.stem in TARGETS],
+    ids=lambda path: f"{path.parent.name}-{path.stem}",
+)
 def test_every_preset_of_a_target_is_taken_with_it(path: Path) -> None:
     method, _, benchmark = path.parent.name.partition("-")
     alone = OmegaConf.to_container(OmegaConf.load(path))
@@ -128,7 +134,8 @@ def test_every_preset_of_a_target_is_taken_with_it(path: Path) -> None:
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
     """All settings that are written down in the package; those that `check` composes have no code of their own."""
     for found in kind.__subclasses__():
-        if found.__module__.startswith("hnet_cl.") and found.__module__ != "hnet_cl.config.check":
+        made = found.__module__ in ("hnet_cl.config.check", "hnet_cl.core.chosen")  # of other classes
+        if found.__module__.startswith("hnet_cl.") and not made:
             yield found
         yield from settings_classes(found)
 
@@ -452,8 +459,21 @@ def test_presets_hold_the_papers_generators(
 
 @pytest.mark.parametrize(("scenario", "tasks"), [("cl1", None), ("cl2", 20), ("cl3", None)])
 def test_in_cl2_twenty_of_a_hundred_tasks_are_drawn(scenario: str, tasks: int | None) -> None:
-    method = composed("method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}")["method"]
-    assert method["regularizer"]["sampled_tasks"] == tasks
+    words = "method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}"
+    assert composed(*words)["method"]["regularizer"]["sampled_tasks"] == tasks
+    assert composed(*words, "method/regularizer=explicit")["method"]["regularizer"]["sampled_tasks"] == tasks
+    check(composed(*words, "method/regularizer=blocks"))  # which draws something else
+
+
+@pytest.mark.parametrize("name", choices(conf_dir(), "method/regularizer"))
+def test_every_regulariser_can_be_chosen_and_says_all_that_it_can_be_told(name: str) -> None:
+    config = composed(f"method/regularizer={name}")
+    chosen = check(config).method.regularizer
+    assert set(config["method"]["regularizer"]) == {
+        "_target_",
+        *settings_of(chosen.kind, OutputRegularizer).model_fields,
+    }
+    assert len(choices(conf_dir(), "method/regularizer")[name]) > 15
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
