@@ -51,8 +51,8 @@ KINDS = {
     "generated": ["method.strength=0", "method.lookahead=false"],
     "fast": ["method.lookahead=false"],
     "lookahead": [],
-    "blocks": ["method.regularized_blocks=64"],
-    "explicit": ["method.regularizer=explicit"],
+    "blocks": ["method/regularizer=blocks"],
+    "explicit": ["method/regularizer=explicit"],
 }
 CALLS = 50  # steps on a GPU between two looks at the clock: it is waited for only then
 TURN = 6  # steps of one kind before it is the next one's turn; the first is not counted: its data are in no cache
@@ -252,6 +252,7 @@ def memory(arguments: argparse.Namespace) -> Iterator[str]:
         learner = make("lookahead", COMPARISONS["long"], learned, arguments).learner
         regularizer: GramRegularizer = learner.protected.regularizer  # type: ignore[assignment, union-attr]
         tensors = [value for value in vars(regularizer).values() if isinstance(value, torch.Tensor)]
+        tensors.append(regularizer.drift.stacked)
         tensors += [segment.anchor_gram for segment in regularizer.segments]
         size = sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e6
         rows.append((str(learned), f"{size:.1f}", f"{learner.target_size * (learned - 1) * 4 / 1e6:.0f}"))

@@ -45,6 +45,9 @@ METHODS: Mapping[str, type[Learner]] = {
     "ewc": EWC,
     "si": SI,
 }
+FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
+EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
+BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
 HNET: dict[str, Any] = {
     "hypernet": {
         "task_embedding": 3,
@@ -56,9 +59,7 @@ HNET: dict[str, Any] = {
     },
     "strength": 0.05,
     "lookahead": True,
-    "regularizer": "fast",
-    "regularized_tasks": None,
-    "regularized_blocks": None,
+    "regularizer": FAST,
     "mask_heads": False,
     "new_embedding": "random",
     "task_inference": {"kind": "given"},
@@ -76,9 +77,7 @@ GENERATED: dict[str, Any] = GENERATOR | {
     "hypernet": HNET["hypernet"],
     "strength": 0.05,
     "lookahead": True,
-    "regularizer": "fast",
-    "regularized_tasks": None,
-    "regularized_blocks": None,
+    "regularizer": FAST,
 }
 PLAIN: dict[str, Any] = GENERATOR | {"kind": "plain", "reset_optimizer": False}
 REPLAY: dict[str, Any] = {

@@ -88,7 +88,7 @@ def test_bfloat16(method: str, scenario: str, target: list[str], data_dir: Path)
 
 def test_both_regularisers_agree_with_masked_heads(data_dir: Path) -> None:
     usual = ["method=hnet", "method.strength=1.0", *RESNET]
-    choices = ([], ["method.regularizer=explicit"], ["method.mask_heads=false"])
+    choices = ([], ["method/regularizer=explicit"], ["method.mask_heads=false"])
     fast, explicit, unmasked = (cifar(data_dir, *usual, *choice)[0] for choice in choices)
     assert 100 * distance(fast, explicit) < distance(fast, unmasked)
 

@@ -13,7 +13,7 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 def test_the_library_example_learns_both_tasks(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(import torch\n.*?)```", README, re.DOTALL)
-    assert len([line for line in code.splitlines() if line.strip()]) <= 30
+    assert len([line for line in code.splitlines() if line.strip()]) <= 17
     exec(compile(code, "README.md", "exec"), {})
     accuracies = re.findall(r"task \d: accuracy (\S+)", capsys.readouterr().out)
     assert len(accuracies) == 2 and all(float(accuracy) > 0.97 for accuracy in accuracies)

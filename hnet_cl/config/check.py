@@ -266,6 +266,6 @@ def _kinds(annotation: Any, node: Any) -> list[type[BaseModel]]:
     """The settings that a part can have; where its class is an open choice, those of the class that `node` names."""
     if get_origin(annotation) is Chosen:
         path = node.get(TARGET) if isinstance(node, Mapping) else None
-        return [settings_of(import_named(path, TARGET))] if isinstance(path, str) else []
+        return [settings_of(import_named(path, TARGET), *get_args(annotation))] if isinstance(path, str) else []
     kinds = get_args(annotation) or [annotation]
     return [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)]

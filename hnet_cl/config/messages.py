@@ -42,6 +42,8 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:
         group, _, name = error.missing_cfg_file.rpartition("/")
         return f"{group}={shown(name)}: no such choice{offered(name, error.options)}"
+    if choice := re.match(r"Could not override '(\S+/\S+)'\.(?:\nDid you mean to override (\S+)\?)?", text):
+        return _no_such_part(choice[1], choice[2], arguments)
     if unknown := re.match(r"Could not (?:override|delete from config\.) '([^']+)'", text):
         return _no_such_key(unknown[1], arguments) or _words(error)
     if circle := re.search(r"Recursive interpolation detected\s+full_key: (\S+)", text):
@@ -88,6 +90,14 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
     chosen = [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if "." in key else []
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
     return f"{shown(key)}: {whose}{nearest_key(key, known)}"
+
+
+def _no_such_part(group: str, other: str | None, arguments: Sequence[str]) -> str:
+    """A line on a choice inside of another one that has none of the kind, or has it elsewhere."""
+    whole = group.partition("/")[0]
+    chosen = [argument for argument in arguments if argument.startswith(f"{whole}=")]
+    advice = f"; did you mean {other.partition('@')[2] or other}=NAME?" if other else ""
+    return f"{shown(group)}: {shown(chosen[-1]) if chosen else f'the {whole}'} has no such part{advice}"
 
 
 def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:

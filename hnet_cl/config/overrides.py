@@ -7,6 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
+from hnet_cl.config.typed_parts import as_choice, moved
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
@@ -27,14 +28,14 @@ def prepared(arguments: Sequence[str]) -> list[str]:
         UserError: with one line for every word that cannot be read or chooses what does not exist.
     """
     groups = Groups(arguments)
-    arguments = [_at_home(argument) for argument in arguments]
+    arguments = [as_choice(_at_home(argument)) for argument in arguments]
     read: dict[int, Override] = {}
     lines: list[str] = []
     for number, argument in enumerate(arguments):
         if not argument.startswith("-"):
             try:
                 read[number] = parse(argument)
-                lines += groups.complaints(read[number])
+                lines += [*groups.complaints(read[number]), *moved(argument)]
             except UserError as error:
                 lines.append(str(error))
     if lines:

@@ -74,8 +74,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = OmegaConf.load(io.BytesIO(content))
         if not isinstance(config, DictConfig):
             raise ValueError("it is no mapping")
-        config = upgraded(plain(config))
-        return config
+        return upgraded(plain(config))
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a configuration ({error.strerror})") from error
     except (ValueError, YAMLError, OmegaConfBaseException) as error:

@@ -18,7 +18,8 @@ class Chosen(Generic[Base]):
     """A class derived from `Base`, with its checked settings: the type of a field of `Settings` that is an open choice.
 
     In a configuration it is a mapping whose `_target_` is the dotted path of the class; the rest are the settings of
-    that class (its `Settings`), or, if it has none, arguments of its constructor beyond the first.
+    that class (its `Settings`), or, if it has none, arguments of its constructor beyond the first and those of the
+    constructor of `Base`.
     """
 
     def __init__(self, kind: type[Base], settings: BaseModel) -> None:
@@ -53,16 +54,18 @@ class Chosen(Generic[Base]):
             )
         kind = subclass(path, TARGET, base)
         given = {name: part for name, part in value.items() if name != TARGET}
-        return cls(kind, settings_of(kind).model_validate(given))
+        return cls(kind, settings_of(kind, base).model_validate(given))
 
 
-def settings_of(kind: type) -> type[BaseModel]:
-    """Returns the settings of a class: its own, or those made of its constructor's arguments beyond the first."""
+def settings_of(kind: type, base: type = object) -> type[BaseModel]:
+    """Returns the settings of a class: its own, or those made of its constructor's arguments.
+
+    Left out are the first one and those that the constructor of its `base` takes, which a run gives.
+    """
     own: type[BaseModel] | None = getattr(kind, "Settings", None)
     if own is not None:
         return own
-    first = next(iter(parameters_of(kind)), None)
-    return arguments_of(kind, () if first is None else (first,))
+    return arguments_of(kind, (*list(parameters_of(kind))[:1], *parameters_of(base)))
 
 
 def subclass(path: str, key: str, base: type) -> Any:

@@ -6,6 +6,8 @@ Runs of these versions are found by ids over the old names, and their folders ho
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hnet_cl.core.old_regularizers import with_classes
+
 
 class Renamed(NamedTuple):
     """A key that was called `old` and is called `new` where it stands beside `beside`, at any depth."""
@@ -23,11 +25,17 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def upgraded(config: Any) -> Any:
+def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a resolved configuration of any version as this one would have written it; the argument stays."""
+    renamed: dict[str, Any] = _renamed(with_classes(config))
+    return renamed
+
+
+def _renamed(config: Any) -> Any:
+    """The configuration with the names of this version, and the keys that runs before these had without saying so."""
     if not isinstance(config, Mapping):
         return config
-    node = {_new_name(key, config): upgraded(value) for key, value in config.items()}
+    node = {_new_name(key, config): _renamed(value) for key, value in config.items()}
     for key, added in ADDED.items():
         if isinstance(inner := node.get(key), dict):
             node[key] = {**added, **inner}

@@ -3,16 +3,17 @@
 from hnet_cl.hypernet.blocks import BlockRegularizer
 from hnet_cl.hypernet.copies import aliased, copied
 from hnet_cl.hypernet.gram import GramRegularizer
-from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork
-from hnet_cl.hypernet.lookahead import Distance, Lookahead, Standstill
+from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork, Theta
+from hnet_cl.hypernet.lookahead import Drift, Lookahead
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
 from hnet_cl.hypernet.sizing import chunk_size_for
 from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork, trainable
+from hnet_cl.hypernet.training import RegularizedTraining
 
 __all__ = [
     "ACTIVATIONS",
     "BlockRegularizer",
-    "Distance",
+    "Drift",
     "ExplicitRegularizer",
     "GramRegularizer",
     "Hypernetwork",
@@ -20,8 +21,9 @@ __all__ = [
     "Layout",
     "Lookahead",
     "OutputRegularizer",
-    "Standstill",
+    "RegularizedTraining",
     "TargetNetwork",
+    "Theta",
     "aliased",
     "chunk_size_for",
     "copied",

@@ -14,24 +14,39 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from hnet_cl.hypernet.anchored import AnchoredRegularizer, gradient_of_psi, spans_of_blocks
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.products import products_of_rows
+from hnet_cl.hypernet.last_layer import LastLayerRegularizer, gradient_of_psi, spans_of_blocks
+from hnet_cl.hypernet.regularizer import positive
 from hnet_cl.hypernet.target import Interval
+from hnet_cl.hypernet.tiled_matmul import tiled_matmul_t
 
 
-class BlockRegularizer(AnchoredRegularizer):
-    """R' for the pairs that are `chosen`, numbered t * K + k, t being the position in `tasks`; R without a choice."""
+class BlockRegularizer(LastLayerRegularizer):
+    """R' from pairs numbered t * K + k, t being the position in `tasks`.
+
+    Args:
+        sampled_blocks: n, how many pairs are drawn anew at each evaluation, where there are more; None for all, which
+            gives R itself.
+    """
+
+    capturable = True
 
     def __init__(
-        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        sampled_blocks: int | None = None,
     ) -> None:
-        super().__init__(hypernetwork, tasks, kept)
-        self.anchor = {n: p.detach().clone() for n, p in hypernetwork.theta.items() if n not in self.distances}
+        super().__init__(hypernetwork, tasks, kept, generator)
+        self.sampled_blocks = positive("sampled_blocks", sampled_blocks)
+        self.before = {n: p.detach().clone() for n, p in hypernetwork.theta.items() if n not in self.drifts}
         self._mark_columns()
 
     def _mark_columns(self) -> None:
-        """Which columns of a block count: a row of `masks` for each of the few ways in which blocks are cut."""
+        """Finds which columns of a block count: a row of `masks` for each of the few ways in which blocks are cut."""
         size, device = self.hypernetwork.block_size, self.embeddings.device
         rows: dict[tuple[Interval, ...], int] = {(): 0}
         mask_of = torch.zeros(len(self.kept), self.hypernetwork.num_chunks, dtype=torch.long)
@@ -43,39 +58,38 @@ class BlockRegularizer(AnchoredRegularizer):
                 self.masks[row, start:stop] = True
         self.mask_of = mask_of.flatten().to(device)
 
-    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        chosen = self._all if chosen is None else chosen
-        origin = self.distances["head"].origin
+    def __call__(self, theta: Theta) -> Tensor:
+        chosen = self._chosen()
         z = self._pairs(self._features(theta, chosen), chosen)
-        drift = self._masked(z @ torch.cat([theta["head"] - origin, origin]), chosen)
+        drift = self._masked(z @ self.stacked(theta["head"]), chosen)
         return drift.square().sum() * self._scale(chosen)
 
     @property
     def number(self) -> int:
         return len(self.embeddings) * self.hypernetwork.num_chunks
 
-    def draw(self, number: int | None, generator: torch.Generator) -> Tensor | None:
-        """As the base class has it, of pairs instead of tasks and with replacement."""
-        if number is None:
+    def draw(self) -> Tensor | None:
+        if self.sampled_blocks is None or self.sampled_blocks >= self.number:
             return None
-        pairs = torch.randint(self.number, (number,), generator=generator, device=generator.device)
+        device = self.embeddings.device if self.generator is None else self.generator.device
+        pairs = torch.randint(self.number, (self.sampled_blocks,), generator=self.generator, device=device)
         return pairs.to(self.embeddings.device)
 
     def _add_head_gradient(
         self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
     ) -> tuple[Tensor, Tensor]:
-        drift = self._masked(self._pairs(features, chosen) @ self.factor, chosen)
+        drift = self._masked(self._pairs(features, chosen) @ self.drift.stacked, chosen)
         gradient.addmm_(features.T, drift, alpha=weight)
-        return drift.square().sum(), gradient_of_psi(products_of_rows(drift, self.factor))
+        return drift.square().sum(), gradient_of_psi(tiled_matmul_t(drift, self.drift.stacked))
 
     def _pairs(self, features: Tensor, chosen: Tensor) -> Tensor:
-        """z (n, 2H+2)."""
+        """Computes z (n, 2H+2)."""
         with torch.no_grad():
-            before = self._features(self.anchor, chosen)
+            before = self._features(self.before, chosen)
         return torch.cat([features, features - before], dim=1)
 
     def _masked(self, blocks: Tensor, chosen: Tensor) -> Tensor:
-        """Blocks (n, C) with zeros where a weight does not count."""
+        """Returns blocks (n, S) with zeros where a weight does not count."""
         return blocks * self.masks[self.mask_of[chosen]]
 
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:

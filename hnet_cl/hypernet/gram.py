@@ -1,11 +1,11 @@
 """The output regulariser without generating a single old weight: same value, same gradients, cost free of T.
 
-With M (2H+2, C) and z_tk (2H+2,) as in `hnet_cl.hypernet.anchored`, where block k of task t drifts by M^T z_tk, the
+With M (2H+2, S) and z_tk (2H+2,) as in `hnet_cl.hypernet.last_layer`, where block k of task t drifts by M^T z_tk, the
 sum of squares over all tasks and chunks is an inner product of two small matrices:
 
     sum_tk || M^T z_tk ||^2 = < M M^T, sum_tk z_tk z_tk^T >          both (2H+2, 2H+2)
 
-That is O(C H^2 + T K H^2) instead of O(T K C H) time, and O(C H + T K H) instead of O(T K C) memory.
+That is O(S H^2 + T K H^2) instead of O(T K S H) time, and O(S H + T K H) instead of O(T K S) memory.
 
 Not every column of M counts for every z: the last chunk has surplus columns, and masked output heads leave out
 more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block counts are summed once
@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from hnet_cl.hypernet.anchored import AnchoredRegularizer, gradient_of_psi, spans_of_blocks
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.products import products_of_rows
+from hnet_cl.hypernet.last_layer import LastLayerRegularizer, gradient_of_psi, spans_of_blocks
+from hnet_cl.hypernet.regularizer import draw_tasks, positive
 from hnet_cl.hypernet.target import Interval
+from hnet_cl.hypernet.tiled_matmul import tiled_matmul_t
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,25 @@ class Segment:
     anchor_gram: Tensor  # (H+1, H+1), A* A*^T over `columns`
 
 
-class GramRegularizer(AnchoredRegularizer):
+class GramRegularizer(LastLayerRegularizer):
     """R by Gram matrices. See the module's text; `ExplicitRegularizer` is the same thing spelled out.
 
-    `chosen` are distinct positions in `tasks`, and R the mean over those. A call, too, writes to `distances`.
+    Args:
+        sampled_tasks: for how many old tasks, drawn anew at each evaluation, R is the mean; None for all.
     """
 
     def __init__(
-        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        sampled_tasks: int | None = None,
     ) -> None:
-        super().__init__(hypernetwork, tasks, kept)
+        super().__init__(hypernetwork, tasks, kept, generator)
+        self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
+        self.capturable = sampled_tasks is None  # looking for drawn tasks waits for the device
         with torch.no_grad():
             self.anchor_features = hypernetwork.features(self.embeddings)  # psi* (T, K, H+1)
         self._sort_pairs()
@@ -74,24 +84,27 @@ class GramRegularizer(AnchoredRegularizer):
             for start, stop in parts:
                 for i in range(place[start], place[stop]):
                     counting[i].append(pair)
-        anchor = self.factor[len(self.factor) // 2 :]
+        anchor = self.drift.origin
         return [
             Segment(
                 slice(start, stop),
                 torch.tensor(pairs, dtype=torch.long, device=anchor.device),
-                products_of_rows(anchor[:, start:stop], anchor[:, start:stop]),
+                tiled_matmul_t(anchor[:, start:stop], anchor[:, start:stop]),
             )
             for start, stop, pairs in zip(borders, borders[1:], counting, strict=False)
         ]
 
-    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        chosen = self._all if chosen is None else chosen
+    def __call__(self, theta: Theta) -> Tensor:
+        chosen = self._chosen()
         total: Tensor = _GramSum.apply(self._features(theta, chosen), theta["head"], self, chosen)
         return total * self._scale(chosen)
 
     @property
     def number(self) -> int:
         return len(self.embeddings)
+
+    def draw(self) -> Tensor | None:
+        return draw_tasks(self.embeddings, self.sampled_tasks, self.generator)
 
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
         return self.hypernetwork.features(self.embeddings[chosen], theta)
@@ -102,13 +115,13 @@ class GramRegularizer(AnchoredRegularizer):
     def _add_head_gradient(
         self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
     ) -> tuple[Tensor, Tensor]:
-        sums = self.sums(features, chosen)
-        self.multiply(sums.moments, weight, gradient)
+        sums = self.sums(features, self.drift.stacked, chosen)
+        self.multiply(sums.moments, self.drift.stacked, weight, gradient)
         return sums.total, sums.grad_features
 
-    def sums(self, features: Tensor, chosen: Tensor) -> "Sums":
-        """The sum of squares at features (B, K, H+1) of the chosen tasks and `factor`, and what gradients need."""
-        factor, half = self.factor, features.shape[2]
+    def sums(self, features: Tensor, factor: Tensor, chosen: Tensor) -> "Sums":
+        """Sums squares at features (B, K, H+1) of the chosen tasks and M = `factor`, with what gradients need."""
+        half = features.shape[2]
         every = torch.cat([features, features - self.anchor_features[chosen]], dim=2)
         place, here = self._places(chosen)
         chunk = self.partial[here, 1]
@@ -131,14 +144,14 @@ class GramRegularizer(AnchoredRegularizer):
         grad_z[place, chunk] += grad_partial[here]
         return Sums(total, gradient_of_psi(grad_z), moments)
 
-    def multiply(self, moments: Sequence[Tensor], scale: Tensor | float, gradient: Tensor) -> None:
-        """Adds scale * sum(z z^T) M, of which only the first half of the rows is wanted, to `gradient` (H+1, C)."""
+    def multiply(self, moments: Sequence[Tensor], factor: Tensor, scale: Tensor | float, gradient: Tensor) -> None:
+        """Adds scale * sum(z z^T) M, of which only the first half of the rows is wanted, to `gradient` (H+1, S)."""
         half = len(gradient)
         for segment, moment in zip(self.segments, moments, strict=True):
-            gradient[:, segment.columns].addmm_(scale * moment[:half], self.factor[:, segment.columns])
+            gradient[:, segment.columns].addmm_(scale * moment[:half], factor[:, segment.columns])
 
     def _places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """For partial pairs whose task is chosen: the task's position in `chosen`, and which pairs these are."""
+        """Finds, for partial pairs whose task is chosen, the task's position in `chosen`, and which pairs these are."""
         return self._all_places if chosen is self._all else self._find(chosen)
 
     def _find(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,24 +175,24 @@ class _GramSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, head: Tensor, owner: GramRegularizer, chosen: Tensor) -> Tensor:
-        torch.sub(head, owner.distances["head"].origin, out=owner.distances["head"].out)
-        sums = owner.sums(features, chosen)
+        factor = owner.stacked(head)
+        sums = owner.sums(features, factor, chosen)
         ctx.owner, ctx.moments = owner, sums.moments
-        ctx.save_for_backward(owner.factor, sums.grad_features)
+        ctx.save_for_backward(factor, sums.grad_features)
         return sums.total
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        factor, grad_features = ctx.saved_tensors  # asked for here, so that autograd sees a factor that has changed
+        factor, grad_features = ctx.saved_tensors
         grad_head = factor.new_zeros(len(factor) // 2, factor.shape[1])
-        ctx.owner.multiply(ctx.moments, 2 * grad, grad_head)
+        ctx.owner.multiply(ctx.moments, factor, 2 * grad, grad_head)
         return 2 * grad * grad_features, grad_head, None, None
 
 
 def _gram(factor: Tensor, anchor_gram: Tensor) -> Tensor:
-    """M M^T (2H+2, 2H+2); the block A* A*^T is known, so only the rows that changed are multiplied."""
+    """Computes M M^T (2H+2, 2H+2); the block A* A*^T is known, so only the rows that changed are multiplied."""
     half = len(anchor_gram)
-    changed = products_of_rows(factor[:half], factor)
+    changed = tiled_matmul_t(factor[:half], factor)
     lower = torch.cat([changed[:, half:].T, anchor_gram], dim=1)
     return torch.cat([changed, lower])

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from hnet_cl.hypernet.products import product_with_rows, products_of_rows
 from hnet_cl.hypernet.target import Layout
+from hnet_cl.hypernet.tiled_matmul import tiled_matmul, tiled_matmul_t
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -26,10 +26,10 @@ Theta = Mapping[str, Tensor]
 class Hypernetwork(nn.Module):
     """Generates the N weights of a target network from a task embedding (paper, sections 2 and 4).
 
-    Chunked, the N weights are cut into K = ceil(N / chunk_size) blocks of C = chunk_size numbers. One small
+    Chunked, the N weights are cut into K = ceil(N / chunk_size) blocks of S = chunk_size numbers. One small
     network maps [e_t ; c_k] (task embedding, learned chunk embedding) to features phi_tk (H,) and its last,
     affine, layer (`head`) maps these to block k; the surplus of the last block is dropped. Not chunked, there is one
-    block (K = 1, C = N) and no chunk embedding.
+    block (K = 1, S = N) and no chunk embedding.
 
     theta is everything that tasks share: all parameters but the task embeddings.
 
@@ -39,7 +39,7 @@ class Hypernetwork(nn.Module):
         task_embedding: size of a task embedding.
         hidden: sizes of the hidden layers; empty for a linear hypernetwork.
         activation: one of `ACTIVATIONS`, after each hidden layer.
-        chunk_size: C, or None for no chunking.
+        chunk_size: S, or None for no chunking.
         chunk_embedding: size of a chunk embedding; not used without chunking.
 
     Initialisation (official code): Xavier-uniform matrices (without chunking, one for each target parameter),
@@ -70,7 +70,7 @@ class Hypernetwork(nn.Module):
         self.chunk_embeddings = nn.Parameter(torch.empty(self.num_chunks, code))
         sizes = [task_embedding + code, *hidden]
         self.trunk = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-        # (H+1, C): the last layer's weights, transposed, and its biases as the last row. In this order every
+        # (H+1, S): the last layer's weights, transposed, and its biases as the last row. In this order every
         # product with it runs along memory, and one pass serves both.
         self.head = nn.Parameter(torch.empty(sizes[-1] + 1, self.block_size))
         self.reset_parameters()
@@ -150,7 +150,7 @@ class _Blocks(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, head: Tensor, total: int) -> Tensor:
         ctx.save_for_backward(features, head)
-        blocks = product_with_rows(features.flatten(0, 1), head)  # (B * K, C)
+        blocks = tiled_matmul(features.flatten(0, 1), head)  # (B * K, S)
         return blocks.view(len(features), -1)[:, :total]
 
     @staticmethod
@@ -159,12 +159,12 @@ class _Blocks(torch.autograd.Function):
         features, head = ctx.saved_tensors
         size = head.shape[1]
         whole = grad.shape[1] // size
-        blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, C)
+        blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, S)
         rest = grad[:, whole * size :]  # (B, columns of the last block that count)
-        grad_head = product_with_rows(features[:, :whole].flatten(0, 1).T, blocks)
+        grad_head = tiled_matmul(features[:, :whole].flatten(0, 1).T, blocks)
         grad_features = torch.empty_like(features)
-        grad_features[:, :whole] = products_of_rows(blocks, head).view_as(features[:, :whole])
+        grad_features[:, :whole] = tiled_matmul_t(blocks, head).view_as(features[:, :whole])
         if used := rest.shape[1]:
             grad_head[:, :used].addmm_(features[:, whole].T, rest)
-            grad_features[:, whole] = products_of_rows(rest, head[:, :used])
+            grad_features[:, whole] = tiled_matmul_t(rest, head[:, :used])
         return grad_features, grad_head, None

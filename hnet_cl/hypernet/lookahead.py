@@ -1,21 +1,34 @@
 """The candidate step of an optimiser: where it would go, without going there."""
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Their steps do not depend on where they start, without weight decay.
 START_FREE = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.SGD)
 
 
-class Distance(NamedTuple):
-    """Where to write a parameter's difference from `origin`; both have the parameter's shape."""
+class Drift:
+    """How far a parameter (R, ...) has moved from where it is now.
 
-    origin: Tensor
-    out: Tensor
+    Attributes:
+        difference: the parameter's value minus its `origin` (R, ...); zero until somebody writes it.
+        origin: its value at the time of construction (R, ...).
+        stacked: both in one piece of memory, [difference; origin] (2R, ...).
+    """
+
+    def __init__(self, parameter: Tensor) -> None:
+        origin = parameter.detach()
+        self.stacked = torch.cat([torch.zeros_like(origin), origin])
+        self.difference, self.origin = self.stacked[: len(origin)], self.stacked[len(origin) :]
+
+    @torch.no_grad()
+    def measure(self, value: Tensor) -> None:
+        """Writes the difference of a value (R, ...)."""
+        torch.sub(value, self.origin, out=self.difference)
 
 
 class Lookahead:
@@ -27,42 +40,39 @@ class Lookahead:
 
     Args:
         optimizer: whose step it is.
-        distances: parameters of which not the value but the distance from somewhere is wanted. Where a step does not
-            depend on where it starts, the twin makes it on the distance at once, which saves a copy.
+        drifts: parameters of which not the value but the drift is wanted. Where a step does not depend on where it
+            starts, the twin makes it on the difference itself, which saves a copy.
     """
 
-    def __init__(
-        self, optimizer: torch.optim.Optimizer, distances: Mapping[torch.nn.Parameter, Distance] | None = None
-    ) -> None:
+    def __init__(self, optimizer: torch.optim.Optimizer, drifts: Mapping[nn.Parameter, Drift] | None = None) -> None:
         self._optimizer = optimizer
-        self._held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self._distances = dict(distances or {})
+        self._drifts = dict(drifts or {})
+        held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         decays = any(group.get("weight_decay") for group in optimizer.param_groups)
-        self._at_once = self._distances if type(optimizer) in START_FREE and not decays else {}
-        twin_of = {parameter: self._new_twin(parameter) for parameter in self._held}
-        self._twins = list(twin_of.values())
+        self._at_once = self._drifts if type(optimizer) in START_FREE and not decays else {}
+        self._twins = {parameter: self._new_twin(parameter) for parameter in held}
         same_kind: Any = type(optimizer)
         self._twin: torch.optim.Optimizer = same_kind(
-            [{**group, "params": [twin_of[p] for p in group["params"]]} for group in optimizer.param_groups]
+            [{**group, "params": [self._twins[p] for p in group["params"]]} for group in optimizer.param_groups]
         )
 
-    def _new_twin(self, parameter: torch.nn.Parameter) -> Tensor:
-        distance = self._at_once.get(parameter)
-        return (parameter.detach().clone() if distance is None else distance.out.detach()).requires_grad_()
+    def _new_twin(self, parameter: nn.Parameter) -> Tensor:
+        drift = self._at_once.get(parameter)
+        return (parameter.detach().clone() if drift is None else drift.difference.detach()).requires_grad_()
 
     @torch.no_grad()
-    def candidate(self) -> list[Tensor]:
-        """Leaf tensors with the values of theta + dTheta, in the optimiser's order; valid until the next call.
+    def candidate(self) -> dict[nn.Parameter, Tensor]:
+        """Computes theta + dTheta: leaf tensors with the values that the parameters would have.
 
-        Those with a distance hold that, and are valid for as long as nobody else writes to its `out`.
+        Those with a drift are left out: their drift is written. All are valid until the next call.
         """
         for group, twin_group in zip(self._optimizer.param_groups, self._twin.param_groups, strict=True):
             twin_group.update({key: value for key, value in group.items() if key != "params"})
         sources, copies = [], []
-        for parameter, twin in zip(self._held, self._twins, strict=True):
+        for parameter, twin in self._twins.items():
             twin.grad = parameter.grad
-            if distance := self._at_once.get(parameter):
-                torch.sub(parameter, distance.origin, out=twin)
+            if drift := self._at_once.get(parameter):
+                drift.measure(parameter)
             else:
                 sources.append(parameter)
                 copies.append(twin)
@@ -72,18 +82,14 @@ class Lookahead:
         if sources:
             torch._foreach_copy_(copies, sources)
         self._twin.step()
-        for twin in self._twins:
+        for parameter, twin in self._twins.items():
             twin.grad = None
-        return [self._wanted(parameter, twin) for parameter, twin in zip(self._held, self._twins, strict=True)]
-
-    def _wanted(self, parameter: torch.nn.Parameter, twin: Tensor) -> Tensor:
-        distance = self._distances.get(parameter)
-        if distance is None or parameter in self._at_once:
-            return twin
-        return torch.sub(twin, distance.origin, out=distance.out)
+            if parameter in self._drifts and parameter not in self._at_once:
+                self._drifts[parameter].measure(twin)
+        return {parameter: twin for parameter, twin in self._twins.items() if parameter not in self._drifts}
 
     def _copy_state(self, parameter: Tensor, twin: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Pairs of state tensors, of which the second is to become a copy of the first; all else is copied here."""
+        """Yields pairs of state tensors, of which the second is to become a copy of the first; copies all else."""
         state, copied = self._optimizer.state.get(parameter), self._twin.state[twin]
         if not state:
             del self._twin.state[twin]  # the optimiser has not stepped yet: the twin starts from nothing too
@@ -93,20 +99,3 @@ class Lookahead:
                 yield value, copied[key]
             else:
                 copied[key] = copy.deepcopy(value)
-
-
-class Standstill:
-    """The candidate of no step at all: theta as it is, with the same `distances` as `Lookahead`."""
-
-    def __init__(
-        self, parameters: Sequence[torch.nn.Parameter], distances: Mapping[torch.nn.Parameter, Distance]
-    ) -> None:
-        self._parameters = parameters
-        self._distances = distances
-
-    @torch.no_grad()
-    def candidate(self) -> Sequence[Tensor]:
-        """The parameters themselves, and differences where these are wanted; valid until the next call."""
-        for parameter, distance in self._distances.items():
-            torch.sub(parameter, distance.origin, out=distance.out)
-        return [self._distances[p].out if p in self._distances else p for p in self._parameters]

@@ -3,8 +3,8 @@
     R(theta) = 1/n * sum over n old tasks t of || h(e_t, theta) - h(e_t, theta*) ||^2
 
 with theta* the hypernetwork as it was when the regulariser was made (von Oswald et al., ICLR 2020, Eq. 2; the
-norm is the plain sum of squares over generated weights). The class below is the reference; `GramRegularizer` computes
-the same number, `BlockRegularizer` estimates it.
+norm is the plain sum of squares over generated weights). `ExplicitRegularizer` is the reference; `GramRegularizer`
+computes the same number, `BlockRegularizer` estimates it.
 """
 
 from abc import ABC, abstractmethod
@@ -14,28 +14,46 @@ import torch
 from torch import Tensor
 
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.lookahead import Distance
+from hnet_cl.hypernet.lookahead import Drift
 from hnet_cl.hypernet.target import Interval
 
 
 class OutputRegularizer(ABC):
     """R as a function of theta, for the tasks and the theta* at the time of construction.
 
+    A regulariser of one's own needs `__call__` alone; autograd does the rest.
+
     Args:
-        hypernetwork: gives theta* (its present parameters) and the old tasks' embeddings; both are copied.
+        hypernetwork: gives theta* (its present parameters) and the old tasks' embeddings, which are copied.
         tasks: the old tasks.
         kept: for each of `tasks`, the intervals of the flat weight vector that count; None for all of them.
+        generator: for a regulariser that looks at something drawn; None for torch's global generator.
+
+    Attributes:
+        hypernetwork: as given.
+        embeddings: the old tasks' embeddings (T, E), constants.
+        kept: for each of `tasks`, sorted, disjoint intervals.
+        generator: as given.
+        capturable: whether every evaluation does the same operations, all on the device, so that it can be part of a
+            CUDA graph.
 
     Raises:
         ValueError: no old task, or `kept` does not give every one of them some weights that there are.
     """
 
+    capturable: bool = False
+
     def __init__(
-        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None = None,
+        generator: torch.Generator | None = None,
     ) -> None:
         if not tasks:
             raise ValueError("a regulariser needs at least one old task")
         self.hypernetwork = hypernetwork
+        self.generator = generator
         self.embeddings = hypernetwork.embeddings(tasks).detach()
         total = hypernetwork.layout.total
         self.kept = [merge_intervals(intervals) for intervals in kept or [[(0, total)]] * len(tasks)]
@@ -43,62 +61,86 @@ class OutputRegularizer(ABC):
             raise ValueError(f"each of {len(tasks)} old tasks needs intervals within 0..{total}, not {kept}")
 
     @abstractmethod
-    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        """R(theta), a scalar; with `chosen` (int64) an estimate from a part of it, which subclasses name."""
+    def __call__(self, theta: Theta) -> Tensor:
+        """Computes R(theta), a scalar that is differentiable with respect to every entry of `theta`."""
 
-    def draw(self, number: int | None, generator: torch.Generator) -> Tensor | None:
-        """What to choose for an estimate from `number` of the old tasks, drawn uniformly; None if these are all."""
-        tasks = len(self.embeddings)
-        if number is None or number >= tasks:
-            return None
-        return torch.randperm(tasks, generator=generator, device=generator.device)[:number].to(self.embeddings.device)
+    def weights(self, theta: Theta, number: int) -> Tensor:
+        """Generates h(e_t, theta) (N,), for the old task t at position `number` of `tasks`."""
+        features = self.hypernetwork.features(self.embeddings[number : number + 1], theta)
+        return self.hypernetwork.generate(features, theta)[0]
 
     @property
-    def distances(self) -> Mapping[str, Distance]:
-        """Parameters for which `add_gradients` wants the distance from the origin, written there, not the value."""
+    def drifts(self) -> Mapping[str, Drift]:
+        """Returns the drifts, by parameter, that `add_gradients` goes by where `theta` leaves the parameter out."""
         return {}
 
-    def add_gradients(self, point: Theta, gradients: Theta, weight: float, chosen: Tensor | None = None) -> Tensor:
-        """Adds weight * dR/dtheta at `point` to `gradients`, by name and in place; returns R, detached.
+    def add_gradients(self, theta: Theta, gradients: Theta, weight: float) -> Tensor:
+        """Adds weight * dR/dtheta to `gradients`, by name and in place; returns R, detached.
 
-        What `__call__` and `backward` do, without the memory traffic of gradients of their own: for training loops.
-        `point` is theta, save for `distances`, as `Lookahead` and `Standstill` have it when these are given to them.
-
-        Raises:
-            ValueError: `point` does not hold the distances.
+        What calling and `backward` do. A subclass may know a way without the memory traffic of gradients of their own.
         """
-        value = self(point, chosen)
-        more = torch.autograd.grad(value, list(point.values()))
-        torch._foreach_add_([gradients[name] for name in point], more, alpha=weight)
+        value = self(theta)
+        found = torch.autograd.grad(value, list(theta.values()), allow_unused=True)
+        used = {name: gradient for name, gradient in zip(theta, found, strict=True) if gradient is not None}
+        torch._foreach_add_([gradients[name] for name in used], list(used.values()), alpha=weight)
         return value.detach()
 
 
 class ExplicitRegularizer(OutputRegularizer):
-    """The sum as it is written: generates every old task's weights, one task at a time. The reference.
+    """The sum as it is written: generates every old task's weights, one task at a time, in O(T N). The reference.
 
-    `chosen` are distinct positions in `tasks`, and R the mean over those. O(T N) time and memory.
+    Args:
+        sampled_tasks: for how many old tasks, drawn anew at each evaluation, R is the mean; None for all.
     """
 
     def __init__(
-        self, hypernetwork: Hypernetwork, tasks: Sequence[int], kept: Sequence[Sequence[Interval]] | None = None
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None = None,
+        generator: torch.Generator | None = None,
+        *,
+        sampled_tasks: int | None = None,
     ) -> None:
-        super().__init__(hypernetwork, tasks, kept)
+        super().__init__(hypernetwork, tasks, kept, generator)
+        self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
+        self.capturable = sampled_tasks is None
         with torch.no_grad():
-            self.targets = [hypernetwork(task) for task in tasks]
+            self.before = [self.weights(hypernetwork.theta, number) for number in range(len(tasks))]
 
-    def __call__(self, theta: Theta, chosen: Tensor | None = None) -> Tensor:
-        positions = range(len(self.targets)) if chosen is None else chosen.tolist()
+    def __call__(self, theta: Theta) -> Tensor:
+        drawn = draw_tasks(self.embeddings, self.sampled_tasks, self.generator)
+        numbers = range(len(self.before)) if drawn is None else drawn.tolist()
         total = torch.zeros((), device=self.embeddings.device)
-        for i in positions:
-            features = self.hypernetwork.features(self.embeddings[i : i + 1], theta)
-            drift = self.hypernetwork.generate(features, theta)[0] - self.targets[i]
-            for start, stop in self.kept[i]:
+        for number in numbers:
+            drift = self.weights(theta, number) - self.before[number]
+            for start, stop in self.kept[number]:
                 total = total + drift[start:stop].square().sum()
-        return total / len(positions)
+        return total / len(numbers)
+
+
+def draw_tasks(embeddings: Tensor, number: int | None, generator: torch.Generator | None) -> Tensor | None:
+    """Draws distinct positions (number,) in embeddings (T, E), uniformly; None if `number` is None or at least T."""
+    tasks = len(embeddings)
+    if number is None or number >= tasks:
+        return None
+    device = embeddings.device if generator is None else generator.device
+    return torch.randperm(tasks, generator=generator, device=device)[:number].to(embeddings.device)
+
+
+def positive(name: str, number: int | None) -> int | None:
+    """Returns the number.
+
+    Raises:
+        ValueError: it is neither positive nor None.
+    """
+    if number is not None and number < 1:
+        raise ValueError(f"{name}={number}: give a positive number, or None for all")
+    return number
 
 
 def merge_intervals(intervals: Sequence[Interval]) -> list[Interval]:
-    """Sorted, disjoint intervals with the same union; empty ones vanish."""
+    """Returns sorted, disjoint intervals with the same union; empty ones vanish."""
     merged: list[Interval] = []
     for start, stop in sorted(intervals):
         if start >= stop:

@@ -155,7 +155,7 @@ class HNet(Learner):
 
     @property
     def capturable(self) -> bool:
-        return self.settings.capturable and (self.task_classifier is None or self.task_classifier.capturable)
+        return self.protected.capturable and (self.task_classifier is None or self.task_classifier.capturable)
 
     def prepare(self, size: int) -> None:
         if self.task_classifier:

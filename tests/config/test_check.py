@@ -25,10 +25,12 @@ from hnet_cl.config.check import Plan, check
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
 from hnet_cl.config.messages import explain
+from hnet_cl.core.chosen import settings_of
 from hnet_cl.core.config_hash import NOT_COMPUTED, config_id, is_below
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest, nearest_key, offered
+from hnet_cl.hypernet import OutputRegularizer
 from hnet_cl.methods.base import Learner
 
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
@@ -108,7 +110,8 @@ def test_every_group_is_in_the_help() -> None:
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
     """All settings that are written down in the package; those that `check` composes have no code of their own."""
     for found in kind.__subclasses__():
-        if found.__module__.startswith("hnet_cl.") and found.__module__ != "hnet_cl.config.check":
+        made = found.__module__ in ("hnet_cl.config.check", "hnet_cl.core.chosen")  # of other classes
+        if found.__module__.startswith("hnet_cl.") and not made:
             yield found
         yield from settings_classes(found)
 
@@ -302,10 +305,14 @@ def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> N
 @pytest.mark.parametrize(
     ("method", "part"), [("hnet", ""), ("hnet_r", ".generator"), ("hnet_tir", ".task_inference.generator")]
 )
-def test_keys_that_do_not_go_together_are_blamed_on_their_part(method: str, part: str) -> None:
-    config = changed(composed(f"method={method}"), f"method{part}.regularized_blocks", 4)
-    message = complaint(changed(config, f"method{part}.regularizer", "explicit"))
-    assert message.startswith(f"method{part}.regularized_blocks=4 needs method{part}.regularizer=fast")
+def test_mistakes_in_a_regulariser_are_found_where_it_stands(method: str, part: str) -> None:
+    key = f"method{part}.regularizer"
+    config = changed(composed(f"method={method}"), f"{key}.sampled_tasks", 0)
+    assert complaint(config) == f"{key}.sampled_tasks=0: give a positive number, or null for all"
+    assert complaint(changed(config, f"{key}.sampled_tasks", 2.5)).startswith(f"{key}.sampled_tasks=2.5: input should")
+    config = changed(composed(f"method={method}"), f"{key}.sampled_task", 2)
+    assert complaint(config) == f"{key}.sampled_task: no such key; did you mean {key}.sampled_tasks?"
+    assert complaint(changed(config, key, "fast")).startswith(f"{key}=fast: choose a OutputRegularizer by its file")
 
 
 def test_a_word_that_yaml_takes_for_a_boolean_is_a_choice() -> None:
@@ -431,8 +438,21 @@ def test_presets_hold_the_papers_generators(
 
 @pytest.mark.parametrize(("scenario", "tasks"), [("cl1", None), ("cl2", 20), ("cl3", None)])
 def test_in_cl2_twenty_of_a_hundred_tasks_are_drawn(scenario: str, tasks: int | None) -> None:
-    method = composed("method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}")["method"]
-    assert method["regularized_tasks"] == tasks
+    words = "method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}"
+    assert composed(*words)["method"]["regularizer"]["sampled_tasks"] == tasks
+    assert composed(*words, "method/regularizer=explicit")["method"]["regularizer"]["sampled_tasks"] == tasks
+    check(composed(*words, "method/regularizer=blocks"))  # which draws something else
+
+
+@pytest.mark.parametrize("name", choices(conf_dir(), "method/regularizer"))
+def test_every_regulariser_can_be_chosen_and_says_all_that_it_can_be_told(name: str) -> None:
+    config = composed(f"method/regularizer={name}")
+    chosen = check(config).method.regularizer
+    assert set(config["method"]["regularizer"]) == {
+        "_target_",
+        *settings_of(chosen.kind, OutputRegularizer).model_fields,
+    }
+    assert len(choices(conf_dir(), "method/regularizer")[name]) > 15
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)

@@ -66,6 +66,19 @@ def test_a_class_without_settings_takes_arguments_of_its_constructor(node: Any, 
     assert "params" not in settings_of(torch.optim.SGD).model_fields
 
 
+class Given:
+    def __init__(self, unit: float, number: int) -> None: ...
+
+
+class Own(Given):
+    def __init__(self, *given: Any, height: float, number: int = 1) -> None: ...
+
+
+def test_what_the_base_is_given_is_no_setting() -> None:
+    assert set(settings_of(Own, Given).model_fields) == {"height"}
+    assert set(settings_of(Own).model_fields) == {"height", "number"}
+
+
 def test_mistakes_inside_of_a_part_are_found_at_their_place() -> None:
     wrong = {"shape": {**SQUARE, "side": -1.0, "colour": 1}, "optimizer": None, "copies": 0}
     assert {place for place, _ in lines({"pages": {"a": wrong}})} == {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn, optim
 
-from hnet_cl.hypernet import Distance, Lookahead, Standstill
+from hnet_cl.hypernet import Drift, Lookahead
 
 Make = Callable[[Iterable[Any]], optim.Optimizer]
 
@@ -35,6 +35,11 @@ def parameters() -> list[nn.Parameter]:
 def draw_gradients(parameters: list[nn.Parameter]) -> None:
     for parameter in parameters:
         parameter.grad = torch.randn_like(parameter)
+
+
+def copies(lookahead: Lookahead) -> list[Tensor]:
+    """Copies of the candidate step's tensors, in the optimiser's order."""
+    return [tensor.detach().clone() for tensor in lookahead.candidate().values()]
 
 
 def snapshot(optimizer: optim.Optimizer) -> Any:
@@ -70,7 +75,7 @@ def test_candidate_is_where_the_next_step_goes_and_touches_nothing(make: Make, s
             optimizer.param_groups[0]["lr"] = 0.03  # as a scheduler does
         before = snapshot(optimizer)
         for _ in range(2 - step % 2):  # asking twice changes nothing
-            candidate = [tensor.detach().clone() for tensor in lookahead.candidate()]
+            candidate = copies(lookahead)
         assert same(snapshot(optimizer), before)
         optimizer.step()
         assert not torch.equal(candidate[0], before[2][0])
@@ -100,7 +105,7 @@ def test_groups_with_options_of_their_own() -> None:
     lookahead = Lookahead(optimizer)
     for _ in range(3):
         draw_gradients(held)
-        candidate = [tensor.detach().clone() for tensor in lookahead.candidate()]
+        candidate = copies(lookahead)
         optimizer.step()
         assert same(candidate, [p.detach() for p in held])
 
@@ -112,7 +117,7 @@ def test_a_parameter_without_gradient_stays() -> None:
     for _ in range(2):
         draw_gradients(held)
         held[1].grad = None
-        candidate = [tensor.detach().clone() for tensor in lookahead.candidate()]
+        candidate = copies(lookahead)
         assert torch.equal(candidate[1], held[1])
         optimizer.step()
         assert same(candidate, [p.detach() for p in held])
@@ -123,7 +128,7 @@ def test_candidates_are_leaves_from_which_no_gradient_flows_to_the_parameters() 
     optimizer = optim.Adam(held)
     draw_gradients(held)
     before = [p.grad.clone() for p in held if p.grad is not None]
-    candidate = Lookahead(optimizer).candidate()
+    candidate = list(Lookahead(optimizer).candidate().values())
     assert all(tensor.is_leaf and tensor.requires_grad and tensor.grad is None for tensor in candidate)
     sum((tensor**2).sum() for tensor in candidate).backward()  # type: ignore[union-attr]
     torch.testing.assert_close([tensor.grad for tensor in candidate], [2 * tensor.detach() for tensor in candidate])
@@ -131,41 +136,42 @@ def test_candidates_are_leaves_from_which_no_gradient_flows_to_the_parameters() 
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_distances_are_what_the_candidate_is_away_from_the_origin(fused: bool) -> None:
+def test_drifts_are_what_the_candidate_is_away_from_the_origin(fused: bool) -> None:
     held = parameters()
     optimizer = optim.Adam(held, lr=0.01, fused=fused)
-    out = torch.empty_like(held[0])
-    lookahead = Lookahead(optimizer, {held[0]: Distance(torch.ones_like(held[0]), out)})
+    drift, origin = Drift(held[0]), held[0].detach().clone()
+    lookahead = Lookahead(optimizer, {held[0]: drift})
     for _ in range(3):
         draw_gradients(held)
-        first, *others = lookahead.candidate()
-        assert first.data_ptr() == out.data_ptr() and first.is_leaf
-        distance, others = out.clone(), [tensor.detach().clone() for tensor in others]
+        candidate = lookahead.candidate()
+        assert list(candidate) == held[1:]
+        difference, others = drift.difference.clone(), [tensor.detach().clone() for tensor in candidate.values()]
         optimizer.step()
-        torch.testing.assert_close(distance, held[0].detach() - 1, rtol=0, atol=1e-6)
+        torch.testing.assert_close(difference, held[0].detach() - origin, rtol=0, atol=1e-6)
         assert same(others, [p.detach() for p in held[1:]])
+    assert torch.equal(drift.stacked, torch.cat([difference, origin]))
 
 
 @every_optimizer
-def test_distances_for_any_optimizer(make: Make) -> None:
-    held = parameters()
+def test_drifts_for_any_optimizer(make: Make) -> None:
+    held = [p for p in parameters() if p.dim()]
     optimizer = make(held)
-    distances = {p: Distance(torch.full_like(p, 0.3), torch.empty_like(p)) for p in held}
-    lookahead = Lookahead(optimizer, distances)
+    drifts = {p: Drift(p) for p in held}
+    lookahead = Lookahead(optimizer, drifts)
     for _ in range(3):
         draw_gradients(held)
-        found = [tensor.detach().clone() for tensor in lookahead.candidate()]
-        assert same(found, [distance.out for distance in distances.values()])
+        assert lookahead.candidate() == {}
+        found = [drift.difference.clone() for drift in drifts.values()]
         optimizer.step()
-        torch.testing.assert_close(found, [p.detach() - 0.3 for p in held], rtol=0, atol=1e-6)
+        moved = [p.detach() - drift.origin for p, drift in drifts.items()]
+        torch.testing.assert_close(found, moved, rtol=0, atol=1e-6)
 
 
-def test_standstill_gives_theta_and_its_distances() -> None:
-    held = parameters()
-    out = torch.empty_like(held[1])
-    here = Standstill(held, {held[1]: Distance(torch.full_like(held[1], 2.0), out)})
+def test_a_drift_is_measured_from_where_it_was_made() -> None:
+    parameter = nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    drift = Drift(parameter)
     with torch.no_grad():
-        held[1].add_(0.5)
-    candidate = here.candidate()
-    assert candidate[0] is held[0] and candidate[1] is out
-    assert torch.equal(out, held[1].detach() - 2)
+        parameter.add_(0.5)
+    assert not drift.difference.any()
+    drift.measure(parameter)
+    assert drift.stacked.tolist() == [[0.5, 0.5], [0.5, 0.5], [1, 2], [3, 4]]

@@ -1,13 +1,14 @@
 """The paper's toy regression, with the library alone: three functions are learned in sequence and remembered."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hnet_cl.hypernet import GramRegularizer, Hypernetwork, Lookahead, TargetNetwork
+from hnet_cl.hypernet import Hypernetwork, RegularizedTraining, TargetNetwork
 
 TASKS: list[tuple[Callable[[Tensor], Tensor], float, float]] = [
     (lambda x: x + 3, -4, -2),
@@ -22,28 +23,13 @@ def final_errors(beta: float, seed: int, iterations: int = 4001) -> list[float]:
     layers = nn.Linear(1, 10), nn.Sigmoid(), nn.Linear(10, 10), nn.Sigmoid(), nn.Linear(10, 1)
     target = TargetNetwork(nn.Sequential(*layers))
     hypernetwork = Hypernetwork(target.layout, 3, task_embedding=2, hidden=[10, 10], activation="sigmoid")
-    theta = hypernetwork.theta
     for task, (function, low, high) in enumerate(TASKS):
         inputs = low + (high - low) * torch.rand(100, 1)
         outputs = function(inputs) + 0.05 * torch.randn(100, 1)
-        optimizers = [
-            torch.optim.Adam(parameters, lr=1e-2, fused=True)
-            for parameters in (theta.values(), [hypernetwork.task_embeddings[task]])
-        ]
-        lookahead = Lookahead(optimizers[0])
-        regularizer = GramRegularizer(hypernetwork, range(task)) if task and beta else None
+        step = RegularizedTraining(hypernetwork, task, partial(torch.optim.Adam, lr=1e-2, fused=True), beta)
         for _ in range(iterations):
             batch = torch.randint(100, (32,))
-            hypernetwork.zero_grad()
-            F.mse_loss(target(hypernetwork(task), inputs[batch]), outputs[batch]).backward()
-            if regularizer:
-                point = lookahead.candidate()
-                gradients = torch.autograd.grad(regularizer(dict(zip(theta, point, strict=True))), point)
-                for parameter, gradient in zip(theta.values(), gradients, strict=True):
-                    assert parameter.grad is not None
-                    parameter.grad.add_(gradient, alpha=beta)
-            for optimizer in optimizers:
-                optimizer.step()
+            step(F.mse_loss(target(hypernetwork(task), inputs[batch]), outputs[batch]))
     errors = []
     for task, (function, low, high) in enumerate(TASKS):
         inputs = torch.linspace(low, high, 50)[:, None]

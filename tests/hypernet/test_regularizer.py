@@ -1,8 +1,11 @@
 """The fast regulariser is the explicit one, and the explicit one is the paper's formula."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+import hnet_cl.hypernet.regularizer as regularizer_module
 from hnet_cl.hypernet import (
     ACTIVATIONS,
     BlockRegularizer,
@@ -52,8 +56,19 @@ def vector(total: int) -> Layout:
     return Layout({"w": torch.Size((total,))})
 
 
-def value_and_gradients(regularizer: OutputRegularizer, theta: Theta, chosen: Tensor | None) -> tuple[Tensor, ...]:
-    value = regularizer(theta, chosen)
+@contextmanager
+def drawing(regularizer: OutputRegularizer, chosen: Tensor | None) -> Iterator[None]:
+    """Lets a regulariser draw these of its terms."""
+    place = regularizer_module if isinstance(regularizer, ExplicitRegularizer) else regularizer
+    with patch.object(place, "draw_tasks" if place is regularizer_module else "draw", lambda *_: chosen):
+        yield
+
+
+def value_and_gradients(
+    regularizer: OutputRegularizer, theta: Theta, chosen: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    with drawing(regularizer, chosen):
+        value = regularizer(theta)
     return value.detach(), *torch.autograd.grad(value, list(theta.values()))
 
 
@@ -131,7 +146,7 @@ def test_fast_equals_explicit_with_masked_heads(chunk_size: int | None) -> None:
     kept = [layout.without_other_rows(("layers.1.weight", "layers.1.bias"), slice(2 * t, 2 * t + 2)) for t in range(3)]
     pair = [kind(hypernetwork, range(3), kept) for kind in (GramRegularizer, ExplicitRegularizer)]
     theta = moved(hypernetwork.theta, 0.3)
-    ours, theirs = (value_and_gradients(regularizer, theta, None) for regularizer in pair)
+    ours, theirs = (value_and_gradients(regularizer, theta) for regularizer in pair)
     assert_equal((ours, theirs), 1e-10)
     assert ours[0] < 0.9 * GramRegularizer(hypernetwork, range(3))(theta)  # the mask does leave something out
 
@@ -155,7 +170,7 @@ def test_value_is_the_sum_over_weights_divided_by_the_number_of_tasks(
 @ALL
 def test_zero_with_zero_gradient_where_it_was_made(kind: type[OutputRegularizer]) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3)
-    at_anchor = value_and_gradients(kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0), None)
+    at_anchor = value_and_gradients(kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0))
     largest = max(part.abs().max().item() for part in at_anchor)
     # the explicit form has its targets from the same products, but perhaps not of the same shape
     assert largest < 1e-5 if kind is ExplicitRegularizer else largest == 0
@@ -165,11 +180,11 @@ def test_zero_with_zero_gradient_where_it_was_made(kind: type[OutputRegularizer]
 def test_theta_star_is_frozen_when_it_is_made(kind: type[OutputRegularizer]) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3)
     regularizer, theta = kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0.3)
-    before = value_and_gradients(regularizer, theta, None)
+    before = value_and_gradients(regularizer, theta)
     with torch.no_grad():
         for parameter in hypernetwork.parameters():
             parameter.add_(1)
-    torch.testing.assert_close(value_and_gradients(regularizer, theta, None), before, rtol=0, atol=0)
+    torch.testing.assert_close(value_and_gradients(regularizer, theta), before, rtol=0, atol=0)
 
 
 @ALL
@@ -202,35 +217,88 @@ def test_sampling_tasks_is_unbiased(kind: type[OutputRegularizer], number: int) 
     regularizer, theta = kind(hypernetwork, range(4), kept), moved(hypernetwork.theta, 0.3)
     draws = [value_and_gradients(regularizer, theta, torch.tensor(c)) for c in itertools.combinations(range(4), number)]
     mean = tuple(sum(parts) / len(draws) for parts in zip(*draws, strict=True))
-    torch.testing.assert_close(mean, value_and_gradients(regularizer, theta, None), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(mean, value_and_gradients(regularizer, theta), rtol=1e-10, atol=1e-12)
     assert not torch.allclose(draws[0][0], draws[1][0])
 
 
-def test_a_second_value_before_the_first_gradient_is_an_error_not_a_wrong_gradient() -> None:
+@ALL
+def test_a_second_value_leaves_the_first_ones_gradient_right(kind: type[OutputRegularizer]) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3)
-    regularizer = GramRegularizer(hypernetwork, range(3))
-    first = regularizer(moved(hypernetwork.theta, 0.1))
+    regularizer, theta = kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0.1)
+    first = regularizer(theta)
     regularizer(moved(hypernetwork.theta, 0.2))
-    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
-        first.backward()
+    gradients = torch.autograd.grad(first, list(theta.values()))
+    torch.testing.assert_close((first.detach(), *gradients), value_and_gradients(regularizer, theta), rtol=0, atol=0)
 
 
 @ALL
 @pytest.mark.parametrize("chosen", [None, [2, 0]])
 @pytest.mark.parametrize("kept", [None, [[(2, 18)], [(0, 20)], [(4, 8)]]])
+@pytest.mark.parametrize("left_out", [False, True])
 def test_gradients_are_added_as_backward_would(
-    kind: type[OutputRegularizer], kept: Kept, chosen: list[int] | None
+    kind: type[OutputRegularizer], kept: Kept, chosen: list[int] | None, left_out: bool
 ) -> None:
     hypernetwork = hypernetwork_of(vector(20), 3).double()
     regularizer, theta = kind(hypernetwork, range(3), kept), moved(hypernetwork.theta, 0.3)
-    positions = None if chosen is None else torch.tensor(chosen)
-    value, *gradients = value_and_gradients(regularizer, theta, positions)
-    point = dict(theta)
-    for name, distance in regularizer.distances.items():
-        point[name] = torch.sub(theta[name].detach(), distance.origin, out=distance.out)
+    numbers = None if chosen is None else torch.tensor(chosen)
+    value, *gradients = value_and_gradients(regularizer, theta, numbers)
+    rest = dict(theta)
+    for name, drift in regularizer.drifts.items() if left_out else ():
+        drift.measure(rest.pop(name))
     sums = {name: torch.ones_like(tensor) for name, tensor in theta.items()}
-    assert regularizer.add_gradients(point, sums, 0.25, positions).item() == pytest.approx(value.item(), rel=1e-12)
+    with drawing(regularizer, numbers):
+        assert regularizer.add_gradients(rest, sums, 0.25).item() == pytest.approx(value.item(), rel=1e-12)
     torch.testing.assert_close(list(sums.values()), [1 + 0.25 * g for g in gradients], rtol=1e-10, atol=1e-12)
+
+
+class LastLayerOnly(OutputRegularizer):
+    """Depends on a part of theta alone."""
+
+    def __call__(self, theta: Theta) -> Tensor:
+        return theta["head"].square().sum()
+
+
+def test_gradients_of_a_part_of_theta() -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    theta = moved(hypernetwork.theta, 0.3)
+    sums = {name: torch.zeros_like(tensor) for name, tensor in theta.items()}
+    value = LastLayerOnly(hypernetwork, range(2)).add_gradients(theta, sums, 0.5)
+    assert value.item() == pytest.approx(theta["head"].square().sum().item(), rel=1e-6)
+    torch.testing.assert_close(sums.pop("head"), theta["head"].detach())
+    assert not any(gradient.any() for gradient in sums.values())
+
+
+@BOTH
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_tasks_are_a_stream_of_uniform_draws_where_there_are_more(kind: Any, number: int) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 3)
+    regularizer = kind(hypernetwork, range(3), None, torch.Generator().manual_seed(5), sampled_tasks=number)
+    theta, expected = moved(hypernetwork.theta, 0.3), torch.Generator().manual_seed(5)
+    for _ in range(4):
+        drawn = None if number == 3 else torch.randperm(3, generator=expected)[:number]
+        whole = value_and_gradients(kind(hypernetwork, range(3)), theta, drawn)
+        value = regularizer(theta)
+        gradients = torch.autograd.grad(value, list(theta.values()))
+        torch.testing.assert_close((value.detach(), *gradients), whole, rtol=0, atol=0)
+    assert regularizer.capturable is False and kind(hypernetwork, range(3)).capturable is True
+
+
+@pytest.mark.parametrize("number", [5, 6])
+def test_blocks_are_a_stream_of_uniform_draws_where_there_are_more(number: int) -> None:
+    hypernetwork = hypernetwork_of(vector(20), 2)  # six blocks
+    given = hypernetwork, range(2), None
+    regularizer = BlockRegularizer(*given, torch.Generator().manual_seed(5), sampled_blocks=number)
+    theta, expected = moved(hypernetwork.theta, 0.3), torch.Generator().manual_seed(5)
+    for _ in range(3):
+        drawn = None if number == 6 else torch.randint(6, (5,), generator=expected)
+        assert regularizer(theta).item() == value_and_gradients(BlockRegularizer(*given), theta, drawn)[0].item()
+
+
+@ALL
+def test_less_than_one_of_what_is_drawn_is_refused(kind: Any) -> None:
+    name = "sampled_blocks" if kind is BlockRegularizer else "sampled_tasks"
+    with pytest.raises(ValueError, match=f"^{name}=0: give a positive number"):
+        kind(hypernetwork_of(vector(20), 3), range(3), **{name: 0})
 
 
 @given(cases(smallest=1, shortest=1))
@@ -240,7 +308,7 @@ def test_all_blocks_equal_all_tasks(case: Case) -> None:
     hypernetwork = hypernetwork_of(vector(case.total), case.tasks, case.hidden, case.chunk_size).double()
     theta = moved(hypernetwork.theta, 0.3)
     pair = [kind(hypernetwork, range(case.tasks), case.kept) for kind in (BlockRegularizer, ExplicitRegularizer)]
-    blocks, explicit = (value_and_gradients(regularizer, theta, None) for regularizer in pair)
+    blocks, explicit = (value_and_gradients(regularizer, theta) for regularizer in pair)
     assert_equal((blocks, explicit), 1e-10)
 
 
@@ -255,18 +323,8 @@ def test_sampling_blocks_is_unbiased(number: int) -> None:
     every = itertools.product(range(6), repeat=number)  # with replacement
     draws = [value_and_gradients(regularizer, theta, torch.tensor(pairs)) for pairs in every]
     mean = tuple(sum(parts) / len(draws) for parts in zip(*draws, strict=True))
-    torch.testing.assert_close(mean, value_and_gradients(regularizer, theta, None), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(mean, value_and_gradients(regularizer, theta), rtol=1e-10, atol=1e-12)
     assert not torch.allclose(draws[0][0], draws[1][0])
-
-
-@pytest.mark.parametrize("kind", [GramRegularizer, BlockRegularizer])
-def test_a_point_without_distances_is_refused(kind: type[OutputRegularizer]) -> None:
-    hypernetwork = hypernetwork_of(vector(20), 3)
-    regularizer, theta = kind(hypernetwork, range(3)), moved(hypernetwork.theta, 0.3)
-    gradients = {name: torch.zeros_like(tensor) for name, tensor in theta.items()}
-    with pytest.raises(ValueError, match="give this regulariser's `distances` to Lookahead"):
-        regularizer.add_gradients(theta, gradients, 0.1)
-    assert not any(gradient.any() for gradient in gradients.values())
 
 
 @ALL
@@ -292,7 +350,7 @@ def flops(kind: type[OutputRegularizer], tasks: int) -> int:
     )
     regularizer, theta = kind(hypernetwork, range(tasks)), moved(hypernetwork.theta, 0.1)
     with FlopCounterMode(display=False) as counter:
-        value_and_gradients(regularizer, theta, None)
+        value_and_gradients(regularizer, theta)
     return int(counter.get_total_flops())
 
 

@@ -1,13 +1,14 @@
 """HNET does, step for step, what the paper's algorithm says."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import BETAS, LR, begin, blobs, learner, written_out
+from builders import BETAS, BLOCKS, EXPLICIT, FAST, LR, begin, blobs, learner, written_out
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
@@ -97,7 +98,8 @@ class ByHand:
     "choices",
     [
         {},
-        {"regularizer": "explicit"},
+        {"regularizer": EXPLICIT},
+        {"regularizer": EXPLICIT, "lookahead": False},
         {"lookahead": False},
         {"mask_heads": True},
         {"strength": 0.0},
@@ -163,42 +165,17 @@ def test_where_a_new_embedding_starts(new_embedding: str, same: bool) -> None:
 def test_steps_with_every_block_drawn_once_are_those_with_all_of_them(
     lookahead: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = [learner("hnet", BENCHMARK, regularized_blocks=n, lookahead=lookahead).double() for n in (None, 5)]
+    made = [learner("hnet", BENCHMARK, regularizer=one, lookahead=lookahead).double() for one in (FAST, BLOCKS)]
     for task in range(3):
         for one in made:
             begin(one, task)
-        if isinstance(sampled := made[1].protected.regularizer, BlockRegularizer):
+        if sampled := made[1].protected.regularizer:
             monkeypatch.setattr(sampled, "draw", Mock(return_value=torch.arange(sampled.number).flip(0)))
         for _ in range(3):
             inputs, labels = torch.randn(8, 2, dtype=torch.float64), torch.randint(2, (8,))
             whole, blocks = ({n: v.item() for n, v in one.step(inputs, labels).items()} for one in made)
             assert blocks == pytest.approx(whole, rel=1e-9, abs=1e-15)
     assert isinstance(sampled, BlockRegularizer)
-
-
-def test_regularized_blocks_are_a_stream_of_uniform_draws_once_there_are_more() -> None:
-    made = learner("hnet", BENCHMARK, regularized_blocks=5)
-    trained(made, tasks=1)
-    begin(made, 1)
-    chunks = made.hypernetwork.num_chunks
-    assert chunks <= 5 and isinstance(made.protected.regularizer, GramRegularizer)
-    trained(made, tasks=2)
-    begin(made, 2)
-    assert isinstance(made.protected.regularizer, BlockRegularizer)
-    made.protected.regularizer = spy = Mock(wraps=made.protected.regularizer, spec=BlockRegularizer)
-    for _ in range(200):
-        made.step(torch.randn(8, 2), torch.randint(2, (8,)))
-    draws = [call.args[3] for call in spy.add_gradients.call_args_list]
-    expected = stream(1, "regularized tasks", 2)
-    assert torch.equal(
-        torch.stack(draws), torch.stack([torch.randint(2 * chunks, (5,), generator=expected) for _ in draws])
-    )
-
-
-@pytest.mark.parametrize("other", [{"regularizer": "explicit"}, {"regularized_tasks": 1}])
-def test_two_ways_to_draw_at_once_are_refused(other: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="regularized_blocks=5 needs regularizer=fast"):
-        learner("hnet", BENCHMARK, regularized_blocks=5, **other)
 
 
 @pytest.mark.parametrize(("strength", "from_second"), [(0.0, {"loss"}), (0.1, {"loss", "regularizer"})])
@@ -217,23 +194,26 @@ def test_without_lookahead_the_first_step_of_a_task_has_no_drift() -> None:
         assert drift > 1e-4 if lookahead else drift == 0
 
 
-def test_regularized_tasks_are_a_stream_of_uniform_draws() -> None:
-    benchmark = blobs(num_tasks=5)
-    made = learner("hnet", benchmark, regularized_tasks=2)
-    chosen: list[Any] = []
+@pytest.mark.parametrize("kind", [GramRegularizer, BlockRegularizer])
+def test_what_is_regularised_is_a_stream_of_uniform_draws(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Tensor | None] = []
+    draw = kind.draw  # type: ignore[attr-defined]
+    monkeypatch.setattr(kind, "draw", lambda regularizer: drawn.append(draw(regularizer)) or drawn[-1])
+    choice = FAST | {"sampled_tasks": 2} if kind is GramRegularizer else BLOCKS | {"sampled_blocks": 9}
+    made = learner("hnet", blobs(num_tasks=5), regularizer=choice)
+    chunks = made.hypernetwork.num_chunks
     for task in range(5):
         begin(made, task)
-        if made.protected.regularizer:
-            made.protected.regularizer = Mock(wraps=made.protected.regularizer)
         for _ in range(200 if task == 4 else 1):
             made.step(torch.randn(8, 2), torch.randint(2, (8,)))
-        if made.protected.regularizer:
-            chosen += [call.args[3] for call in made.protected.regularizer.add_gradients.call_args_list]
-    assert chosen[:2] == [None, None]  # one and two old tasks: all of them
-    draws = torch.stack(chosen[3:])
+    assert drawn[:2] == [None, None]  # one and two old tasks, with eight blocks: all of them
     expected = stream(1, "regularized tasks", 4)
-    assert draws.tolist() == [torch.randperm(4, generator=expected)[:2].tolist() for _ in range(200)]
-    assert (torch.bincount(draws.flatten()) > 70).all()  # 100 each on average, 7 the standard deviation
+    draws = torch.stack([one for one in drawn[3:] if one is not None])
+    for one in draws:
+        of_tasks, of_blocks = partial(torch.randperm, 4), partial(torch.randint, 4 * chunks, (9,))
+        assert torch.equal(one, (of_tasks if kind is GramRegularizer else of_blocks)(generator=expected)[: len(one)])
+    counts = torch.bincount(draws.flatten())
+    assert len(draws) == 200 and (counts > 0.7 * draws.numel() / len(counts)).all()  # the standard deviation is 0.1
 
 
 def normalized(num_outputs: int) -> nn.Module:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fake_runs import readable, write_config, write_run
 
 from hnet_cl.core.errors import UserError
@@ -144,3 +145,13 @@ def test_a_configuration_that_cannot_be_read_is_none(tmp_path: Path, text: str) 
 )
 def test_values_as_text(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+def test_settings_of_earlier_versions_have_the_names_of_this_one(tmp_path: Path) -> None:
+    now = {"method": {"regularizer": {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": 2}}}
+    then = {"method": {"regularizer": "fast", "regularized_tasks": 2, "regularized_blocks": None}}
+    folders = [write_run(tmp_path, config=name) for name in ("now", "then")]
+    for folder, config in zip(folders, (now, then), strict=True):
+        write_config(folder, yaml.safe_dump(config))
+    first, second = (run.settings for run in readable(*folders))
+    assert first == second and first["method.regularizer.sampled_tasks"] == 2

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import begin, blobs, learned, learner, rows_of, same_state, training
+from builders import BLOCKS, EXPLICIT, FAST, begin, blobs, learned, learner, rows_of, same_state, training
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
@@ -39,9 +39,9 @@ def normalized(num_outputs: int) -> nn.Module:
 
 LEARNERS: dict[str, dict[str, Any]] = {
     "hnet": {"method": "hnet"},
-    "hnet explicit": {"method": "hnet", "regularizer": "explicit"},
-    "hnet sampling tasks": {"method": "hnet", "regularized_tasks": 1},
-    "hnet sampling blocks": {"method": "hnet", "regularized_blocks": 2},
+    "hnet explicit": {"method": "hnet", "regularizer": EXPLICIT},
+    "hnet sampling tasks": {"method": "hnet", "regularizer": FAST | {"sampled_tasks": 1}},
+    "hnet sampling blocks": {"method": "hnet", "regularizer": BLOCKS},
     "hnet with buffers": {"method": "hnet", "target": normalized},
     "hnet_ent cl3": {"method": "hnet_ent", "scenario": "cl3"},
     "finetune": {"method": "finetune"},

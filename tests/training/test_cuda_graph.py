@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import GENERATED, METHODS, REPLAY, begin, blobs, learned, learner, rows_of
+from builders import FAST, GENERATED, METHODS, REPLAY, begin, blobs, learned, learner, rows_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -21,15 +21,20 @@ from hnet_cl.training.trainer import Start, train
 on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SMALL = ["benchmark=toy", "benchmark.num_tasks=3", "training.iterations=40", "training.log_every=1"]
 CHOICES: Mapping[str, list[str]] = {method: [f"method={method}"] for method in METHODS} | {
-    "blocks": ["method=hnet", "method.regularized_blocks=3", "method.hypernet.chunk_size=20"],
-    "explicit": ["method=hnet", "method.regularizer=explicit"],
+    "blocks": [
+        "method=hnet",
+        "method/regularizer=blocks",
+        "method.regularizer.sampled_blocks=3",
+        "method.hypernet.chunk_size=20",
+    ],
+    "explicit": ["method=hnet", "method/regularizer=explicit"],
     "masked": ["method=hnet", "method.mask_heads=true"],
     "hard": ["method=dgr", "method.targets=hard"],
     "decay": ["method=hnet", "training.lr_decay=[[0.4,0.1]]"],
     "bfloat16": ["method=hnet", "device.precision=bfloat16"],
     "ewc_offline": ["method=ewc_offline"],
 }
-DRAWN = GENERATED | {"regularized_tasks": 1}
+DRAWN = GENERATED | {"regularizer": FAST | {"sampled_tasks": 1}}
 TIR = REPLAY | {"kind": "classifier", "targets": "hard", "generator": DRAWN}
 SCENARIOS = {"hnet_ent": "cl3", "hnet_tir": "cl3", "hnet_r": "cl3", "dgr": "cl3", "hard": "cl3"}
 
@@ -147,7 +152,7 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
     ("method", "changes", "captured"),
     [
         ("hnet", {}, True),
-        ("hnet", {"regularized_tasks": 1}, False),
+        ("hnet", {"regularizer": FAST | {"sampled_tasks": 1}}, False),
         ("hnet_tir", {"task_inference": TIR}, False),
         ("hnet_r", {}, True),
         ("dgr", {}, True),
@@ -157,7 +162,9 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
 )
 def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: bool) -> None:
     scenario = "cl1" if method in ("hnet", "scratch") else "cl3"
-    assert learner(method, blobs(), scenario, **changes).capturable is captured
+    made = learner(method, blobs(), scenario, **changes)
+    begin(made, 1)
+    assert made.capturable is captured
 
 
 def test_choosing_examples_of_several_tasks_is_not_captured() -> None:

@@ -62,8 +62,7 @@ class GeneratedDecoder(Generator):
 
     @property
     def capturable(self) -> bool:
-        capturable: bool = self.settings.capturable
-        return capturable
+        return self.protected.capturable
 
     @property
     def generated_size(self) -> int:

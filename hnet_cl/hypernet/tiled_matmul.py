@@ -1,4 +1,4 @@
-"""Products with a few very long rows, cut into pieces that stay in a processor's cache."""
+"""Matrix products with a few very long rows, cut into tiles that stay in a processor's cache."""
 
 import torch
 from torch import Tensor
@@ -7,10 +7,10 @@ PIECE = 4096
 WIDTH = 8192
 
 
-def product_with_rows(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right for rows along memory: (a, b), (b, C) -> (a, C).
+def tiled_matmul(left: Tensor, right: Tensor) -> Tensor:
+    """Computes left @ right for rows along memory: (a, b), (b, S) -> (a, S).
 
-    Libraries for CPUs go through all of a long `right` once for every few rows of the result; cut along C, a piece of
+    Libraries for CPUs go through all of a long `right` once for every few rows of the result; cut along S, a piece of
     it stays in the cache meanwhile.
     """
     length = right.shape[1]
@@ -23,10 +23,10 @@ def product_with_rows(left: Tensor, right: Tensor) -> Tensor:
     return product
 
 
-def products_of_rows(left: Tensor, right: Tensor) -> Tensor:
-    """left @ right.T for rows along memory: (a, C), (b, C) -> (a, b).
+def tiled_matmul_t(left: Tensor, right: Tensor) -> Tensor:
+    """Computes left @ right.T for rows along memory: (a, S), (b, S) -> (a, b).
 
-    Libraries for CPUs share such a product out by rows and columns of the result, of which there are few; cut along C
+    Libraries for CPUs share such a product out by rows and columns of the result, of which there are few; cut along S
     it takes half the time. GPUs cut it by themselves.
     """
     length = left.shape[1]

@@ -1,0 +1,33 @@
+"""Parts of a method that are typed as its keys: `method.regularizer=explicit`, at any depth, as a choice of Hydra's."""
+
+import re
+from collections.abc import Iterator
+
+from hnet_cl.core.old_regularizers import BLOCK_COUNT, NAME, TASKS
+from hnet_cl.core.plain_text import shown
+
+GROUP = f"method/{NAME}"
+
+
+def as_choice(argument: str) -> str:
+    """Returns the argument as Hydra wants a choice inside of another one: with its group, and the place in it.
+
+    `method.regularizer=explicit` becomes `method/regularizer=explicit`, and `method.generator.regularizer=explicit`
+    becomes `method/regularizer@method.generator.regularizer=explicit`.
+    """
+    found = re.fullmatch(rf"(method(?:\.\w+)*)\.{NAME}=([^{{'\"$].*)", argument)
+    if found is None:
+        return argument
+    place = "" if found[1] == "method" else f"@{found[1]}.{NAME}"
+    return f"{GROUP}{place}={found[2]}"
+
+
+def moved(argument: str) -> Iterator[str]:
+    """Yields a line that says what to type instead of a key that is one of the regulariser now."""
+    key, _, value = argument.lstrip("+").partition("=")
+    parent, _, name = key.rpartition(".")
+    if name == TASKS[0]:
+        yield f"{shown(argument)}: is a key of the regulariser now; type {parent}.{NAME}.{TASKS[1]}={shown(value)}"
+    elif name == BLOCK_COUNT[0]:
+        chosen = f"{parent}.{NAME}=blocks {parent}.{NAME}.{BLOCK_COUNT[1]}={shown(value)}"
+        yield f"{shown(argument)}: is a regulariser of its own now; type {chosen}"

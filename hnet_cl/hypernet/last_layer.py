@@ -1,0 +1,106 @@
+"""What regularisers share that write the drift of generated blocks by that of the hypernetwork's last layer.
+
+A block is what one chunk embedding makes for one task. The last layer is linear in psi = [phi; 1]: block k of task t is
+A^T psi_tk, with A (H+1, S) its weights and biases. With * for the values at the time of construction,
+
+    block - block* = (A - A*)^T psi + A*^T (psi - psi*) = M^T z      M = [A - A*; A*]  (2H+2, S)
+                                                                     z = [psi; psi - psi*]  (2H+2,)
+
+This is exact in float32 because only small differences are multiplied: in A^T psi - A*^T psi* digits would cancel.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
+from hnet_cl.hypernet.lookahead import Drift
+from hnet_cl.hypernet.regularizer import OutputRegularizer
+from hnet_cl.hypernet.target import Interval
+
+
+class LastLayerRegularizer(OutputRegularizer):
+    """R from M and z, of which M is the last layer's `drift`, stacked."""
+
+    def __init__(
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__(hypernetwork, tasks, kept, generator)
+        self.drift = Drift(hypernetwork.head)
+        self._all = torch.arange(self.number, device=self.embeddings.device)  # what is chosen where nothing is drawn
+
+    @property
+    @abstractmethod
+    def number(self) -> int:
+        """How many terms of the sum there are to choose from."""
+
+    @abstractmethod
+    def draw(self) -> Tensor | None:
+        """Draws the terms (int64) that R is estimated from; None for all of them."""
+
+    @abstractmethod
+    def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
+        """Computes psi (..., H+1) of what is chosen."""
+
+    @abstractmethod
+    def _scale(self, chosen: Tensor) -> float:
+        """Returns what the sum of squares over the chosen is multiplied by to give R."""
+
+    @abstractmethod
+    def _add_head_gradient(
+        self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Computes the sum of squares at `features` (..., H+1) and `drift`, and half its gradient to `features`.
+
+        Half its gradient with respect to the last layer, times `weight`, is added to `gradient` (H+1, S).
+        """
+
+    @property
+    def drifts(self) -> Mapping[str, Drift]:
+        return {"head": self.drift}
+
+    def add_gradients(self, theta: Theta, gradients: Theta, weight: float) -> Tensor:
+        if "head" in theta:
+            self.drift.measure(theta["head"])
+        chosen = self._chosen()
+        scale = self._scale(chosen)
+        twice = 2 * weight * scale  # d(x^2) = 2 x dx
+        features = self._features(theta, chosen)
+        with torch.no_grad():
+            total, grad_features = self._add_head_gradient(features, chosen, twice, gradients["head"])
+        rest = [name for name in theta if name != "head"]
+        more = torch.autograd.grad(features, [theta[name] for name in rest], grad_features)
+        torch._foreach_add_([gradients[name] for name in rest], more, alpha=twice)
+        return total * scale
+
+    def _chosen(self) -> Tensor:
+        drawn = self.draw()
+        return self._all if drawn is None else drawn
+
+    def stacked(self, head: Tensor) -> Tensor:
+        """Computes M (2H+2, S) anew, differentiable with respect to the last layer (H+1, S)."""
+        return torch.cat([head - self.drift.origin, self.drift.origin])
+
+
+def gradient_of_psi(grad_z: Tensor) -> Tensor:
+    """Returns the gradient to psi (..., H+1) from that to z (..., 2H+2), in which psi stands twice."""
+    of_psi, of_drift = grad_z.chunk(2, dim=-1)
+    return of_psi + of_drift
+
+
+def spans_of_blocks(kept: Sequence[Sequence[Interval]], size: int) -> dict[tuple[int, int], list[Interval]]:
+    """Returns the columns that count, for every (task, chunk) with any, from the weights that count for each task."""
+    spans: dict[tuple[int, int], list[Interval]] = {}
+    for task, intervals in enumerate(kept):
+        for start, stop in intervals:
+            for chunk in range(start // size, -(-stop // size)):
+                first = chunk * size
+                span = max(start - first, 0), min(stop - first, size)
+                spans.setdefault((task, chunk), []).append(span)
+    return spans
