@@ -32,6 +32,7 @@ from hnet_cl.core.chosen import (
 from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.importing import import_named
+from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Settings, beyond_bounds
 from hnet_cl.core.suggest import nearest_key
@@ -217,6 +218,8 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
+        if new := chosen_by(key):
+            return f"{key}: is chosen by its file now; give {new}"
         prefix = key.removesuffix(path[-1])
         return (
             f"{shown(key)}: no such key{nearest_key(key, [prefix + name for name in _keys(model, path[:-1], config)])}"

@@ -11,6 +11,7 @@ from yaml import YAMLError
 
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
+from hnet_cl.core.old_parts import with_classes
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
@@ -55,7 +56,7 @@ def setup_files(config: Mapping[str, Any], hydra: DictConfig, overrides: Sequenc
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The resolved configuration in a run folder, which may be a stranger's.
+    """The resolved configuration in a run folder, which may be a stranger's, with the keys of this version.
 
     Raises:
         UserError: the file cannot be read, or holds something else, or interpolations, which could ask for anything.
@@ -70,7 +71,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = OmegaConf.load(io.BytesIO(content))
         if not isinstance(config, DictConfig):
             raise ValueError("it is no mapping")
-        return plain(config)
+        return with_classes(plain(config))
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a configuration ({error.strerror})") from error
     except (ValueError, YAMLError, OmegaConfBaseException) as error:

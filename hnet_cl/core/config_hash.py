@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hnet_cl.core.old_parts import with_words
+
 # Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
 # is computed.
 NOT_COMPUTED = (
@@ -50,7 +52,7 @@ def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -
         config: the resolved configuration, nested.
         implied: dotted keys with the value at which they do not count.
     """
-    computed = _hashed(without(config, NOT_COMPUTED), implied)
+    computed = _hashed(without(with_words(config), NOT_COMPUTED), implied)
     for key, value in ALWAYS_HASHED.items():
         group, _, name = key.rpartition(".")
         if isinstance(computed.get(group), dict):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hnet_cl.methods import hnet
+from hnet_cl.methods.parts import task_networks
 from hnet_cl.methods.parts.inference import entropy, least_entropy
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
@@ -65,7 +65,7 @@ def normalised_in_bfloat16(num_outputs: int) -> nn.Module:
 def test_predict_is_the_surest_network_of_a_plain_loop(
     target: Callable[[int], nn.Module], scenario: str, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hnet, "GROUP_NUMBERS", group)
+    monkeypatch.setattr(task_networks, "GROUP_NUMBERS", group)
     benchmark, method = trained(scenario, target=target)
     inputs, _ = benchmark.tasks[1].test.batch(slice(None))
     answer = method.predict(inputs)
@@ -86,7 +86,7 @@ def test_each_task_has_its_own_statistics_in_bfloat16(scenario: str) -> None:
     inputs, _ = benchmark.tasks[1].test.batch(slice(None))
     answer = method.predict(inputs)
     with torch.no_grad():
-        of_tasks = [method._logits(method.target, inputs, t)[:, method.heads.own(t)] for t in range(3)]
+        of_tasks = [method.networks.logits(inputs, t)[:, method.heads.own(t)] for t in range(3)]
     tasks, _ = least_entropy(torch.stack(of_tasks), 1.0)
     assert torch.equal(answer.task, tasks) and len(tasks.unique()) > 1
 
@@ -104,5 +104,5 @@ def test_a_told_task_is_not_inferred() -> None:
     _, given_task = trained("cl1")
     inputs, _ = benchmark.tasks[2].test.batch(slice(None))
     answer = ent.predict(inputs, 2)
-    assert answer.task is None and answer.entropy is None
+    assert answer.task is None and answer.task_score is None
     assert torch.equal(answer.output, given_task.predict(inputs, 2).output)
