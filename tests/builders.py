@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
 from hnet_cl.core import settings as base
+from hnet_cl.core.old_parts import TASK_INFERENCE
 from hnet_cl.core.signals import Interruption
 from hnet_cl.hypernet import Hypernetwork
 from hnet_cl.methods.base import Learner, Setup
@@ -48,6 +49,7 @@ METHODS: Mapping[str, type[Learner]] = {
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
+GIVEN, ENTROPY, TASK_CLASSIFIER = TASK_INFERENCE.values()
 HNET: dict[str, Any] = {
     "hypernet": {
         "task_embedding": 3,
@@ -62,7 +64,7 @@ HNET: dict[str, Any] = {
     "regularizer": FAST,
     "mask_heads": False,
     "new_embedding": "random",
-    "task_inference": {"kind": "given"},
+    "task_inference": {"_target_": GIVEN},
 }
 GENERATOR: dict[str, Any] = {
     "encoder": [6],
@@ -91,8 +93,8 @@ REPLAY: dict[str, Any] = {
 }
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "hnet": HNET,
-    "hnet_ent": HNET | {"task_inference": {"kind": "entropy", "temperature": 1.0}},
-    "hnet_tir": HNET | {"task_inference": REPLAY | {"kind": "classifier", "targets": "hard"}},
+    "hnet_ent": HNET | {"task_inference": {"_target_": ENTROPY, "temperature": 1.0}},
+    "hnet_tir": HNET | {"task_inference": REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "hard"}},
     "hnet_r": REPLAY,
     "dgr": REPLAY | {"reset_optimizer": False, "new_weight": None, "new_heads": "zero_probability", "generator": PLAIN},
     "finetune": {"reset_optimizer": True},

@@ -34,6 +34,7 @@ from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UntrustedError, UserError
 from hnet_cl.core.importing import import_named
 from hnet_cl.core.old_keys import new_key
+from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Count, Settings, beyond_bounds
 from hnet_cl.core.suggest import nearest_key
@@ -225,6 +226,8 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
+        if new := chosen_by(key):
+            return f"{key}: is chosen by its file now; give {new}"
         keys = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
         new = new_key(key)
         return f"{key}: is called {new} now" if new in keys else f"{shown(key)}: no such key{nearest_key(key, keys)}"

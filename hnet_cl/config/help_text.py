@@ -8,6 +8,7 @@ GROUPS = (
     "benchmark",
     "scenario",
     "method",
+    "method/task_inference",
     "target",
     "schedule",
     "device",

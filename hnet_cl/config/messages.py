@@ -17,6 +17,7 @@ from hnet_cl.config.conf_files import conf_dir, own_folders
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.old_keys import new_key
+from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest_key, offered
 
@@ -84,12 +85,16 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
     known = _known_keys(key, arguments)
     if key in known:
         return None
+    if new := chosen_by(key):
+        return f"{shown(key)}: is chosen by its file now; give {new}"
     if (new := new_key(key)) in known:
         return f"{shown(key)}: is called {new} now"
-    group = key.partition(".")[0]
-    chosen = [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if "." in key else []
+    group = re.split("[./]", key)[0]
+    chosen = (
+        [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if group != key else []
+    )
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
-    return f"{shown(key)}: {whose}{nearest_key(key, known)}"
+    return f"{shown(key)}: {whose}{'' if '/' in key else nearest_key(key, known)}"
 
 
 def _no_such_part(group: str, other: str | None, arguments: Sequence[str]) -> str:

@@ -5,8 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hnet_cl.core.old_keys import old_name
-from hnet_cl.core.old_regularizers import with_words
+from hnet_cl.core.old_keys import as_before, old_name
 
 # Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
 # is computed.
@@ -56,7 +55,7 @@ def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -
         config: the resolved configuration, nested.
         implied: dotted keys with the value at which they do not count.
     """
-    computed = _hashed(without(with_words(config), NOT_COMPUTED), implied)
+    computed = _hashed(without(as_before(config), NOT_COMPUTED), implied)
     for key, value in ALWAYS_HASHED.items():
         group, _, name = key.rpartition(".")
         if isinstance(computed.get(group), dict):

@@ -6,7 +6,7 @@ Runs of these versions are found by ids over the old names, and their folders ho
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hnet_cl.core.old_regularizers import with_classes
+from hnet_cl.core import old_parts, old_regularizers
 
 
 class Renamed(NamedTuple):
@@ -27,8 +27,16 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a resolved configuration of any version as this one would have written it; the argument stays."""
-    renamed: dict[str, Any] = _renamed(with_classes(config))
+    renamed: dict[str, Any] = _renamed(old_parts.with_classes(old_regularizers.with_classes(config)))
     return renamed
+
+
+def as_before(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a resolved configuration with words in place of classes, as the first version that had them wrote it.
+
+    Ids are made of that, with each key under its `old_name`.
+    """
+    return old_parts.with_words(old_regularizers.with_words(config))
 
 
 def _renamed(config: Any) -> Any:

@@ -108,6 +108,11 @@ class TargetNetwork(nn.Module):
         hollow = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), False) for p in module.parameters()}
         object.__setattr__(self, "_module", copied(module, hollow))  # no part of this one's state
 
+    @property
+    def module(self) -> nn.Module:
+        """The module itself, to look at its layers or to hook them; its trainable parameters hold no values."""
+        return self._module
+
     def fresh_buffers(self) -> dict[str, Tensor]:
         """A copy of the buffers the module came with."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}

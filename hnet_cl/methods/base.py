@@ -65,14 +65,14 @@ class Setup:
 
 
 class Prediction(NamedTuple):
-    """Per input: the chosen output (b,) and, where the method infers the task, that task (b,) and its entropy (b,).
+    """Per input: the chosen output (b,) and, where the task is inferred, that task (b,) and the rule's score (b,).
 
     `logits` (b, n) are those of the outputs that could be chosen, -inf for none; None where a method has no such thing.
     """
 
     output: Tensor
     task: Tensor | None = None
-    entropy: Tensor | None = None
+    task_score: Tensor | None = None
     logits: Tensor | None = None
 
     @property
@@ -93,8 +93,8 @@ class Prediction(NamedTuple):
         Where the task was inferred, logits of -inf beyond its classes are no numbers of its network.
         """
         undefined = torch.zeros_like(self.output, dtype=torch.bool)
-        if self.entropy is not None:
-            undefined |= ~self.entropy.isfinite()
+        if self.task_score is not None:
+            undefined |= ~self.task_score.isfinite()
         logits = self.logits
         if logits is not None:
             if self.task is not None:

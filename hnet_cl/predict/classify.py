@@ -63,7 +63,7 @@ def answer(trained: Trained, told: int | None, batch: Inputs, usable: "_Usable")
         [""] * len(names) if sure is None else _written(sure),
     )
     columns: dict[str, Sequence[str]] = dict(zip(COLUMNS, values, strict=True))
-    return columns if prediction.entropy is None else columns | {"entropy": _written(prediction.entropy)}
+    return columns if prediction.task_score is None else columns | {"task_score": _written(prediction.task_score)}
 
 
 def _written(values: Tensor) -> list[str]:

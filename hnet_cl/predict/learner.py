@@ -25,13 +25,13 @@ class Answers(NamedTuple):
         label: names of the classes; where tasks share an output, those of all of them with slashes between.
         task: the task told or inferred, from 1, or else the one that the label belongs to; 0 where that is several.
         confidence: softmax probability of the label among those that were possible; None where there is none.
-        entropy: of the network that answered, in nats; None where the task is not inferred by it.
+        task_score: how surely the task was inferred, as the rule scores it; None where it is not inferred.
     """
 
     label: np.ndarray
     task: np.ndarray
     confidence: np.ndarray | None
-    entropy: np.ndarray | None
+    task_score: np.ndarray | None
 
 
 class TrainedLearner:
@@ -95,7 +95,9 @@ class TrainedLearner:
         tasks = [told] * len(values) if prediction.task is None else prediction.task.tolist()
         pairs = zip(prediction.output.tolist(), tasks, strict=True)
         labels, owners = zip(*(self.trained.meaning(output, task) for output, task in pairs), strict=True)
-        numbers = (None if part is None else part.cpu().numpy() for part in (prediction.confidence, prediction.entropy))
+        numbers = (
+            None if part is None else part.cpu().numpy() for part in (prediction.confidence, prediction.task_score)
+        )
         return Answers(np.array(labels), np.array([int(owner or 0) for owner in owners]), *numbers)
 
     @property

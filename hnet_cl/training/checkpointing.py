@@ -29,6 +29,7 @@ FOLDER = "checkpoint"
 KEPT = 2  # files of each kind: the newest, and an older one in case that it cannot be read
 REMEDY = "give fresh=true to start this run anew"
 DIGITS = 16  # of the digest
+RENAMED = ("task_classifier", "task_inference.classifier")  # a module, once and now
 
 
 class _UnusableError(Exception):
@@ -82,6 +83,22 @@ def _check_layout(kept: Any, present: Any) -> None:
             raise _UnusableError(
                 f"the classes of network or method have changed: where it has {was}, there is {now} now"
             )
+
+
+def _rename(state: dict[str, Any], learner: Learner) -> None:
+    """Gives a learner's state that an earlier version wrote the names that its modules have now."""
+    present = {*learner.state_dict(), *(name for name, _ in learner.layout)}
+
+    def name(old: str) -> str:
+        was, now = RENAMED
+        new = re.sub(rf"^{was}\b", now, old)
+        return new if new in present else old
+
+    values = state["learner"]
+    for old in [*values]:
+        values[name(old)] = values.pop(old)
+    if "layout" in state:
+        state["layout"] = [(name(part), shape) for part, shape in state["layout"]]
 
 
 class Checkpoints:
@@ -179,6 +196,8 @@ class Checkpoints:
                 raise _UnusableError(f"the state before task {file.tasks + 1} that it builds on is missing")
             before = self._read(found) if found else {}
         for part in (before, state.get("task")):
+            if isinstance(part, dict) and "learner" in part:
+                _rename(part, learner)
             if isinstance(part, dict) and "layout" in part:  # older versions have not kept it
                 _check_layout(part["layout"], learner.layout)
         if "learner" in before:

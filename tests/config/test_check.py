@@ -28,6 +28,7 @@ from hnet_cl.config.messages import explain
 from hnet_cl.core.chosen import settings_of
 from hnet_cl.core.config_hash import NOT_COMPUTED, config_id, is_below
 from hnet_cl.core.errors import UntrustedError, UserError
+from hnet_cl.core.old_parts import TASK_INFERENCE
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest, nearest_key, offered
 from hnet_cl.hypernet import OutputRegularizer
@@ -280,14 +281,31 @@ def test_the_id_counts_everything_but_seed_and_place(key: str, value: Any) -> No
 
 
 @pytest.mark.parametrize(
-    ("key", "tag"), [("method.task_inference.temperature", "entropy"), ("method.task_inference.kind", "given")]
+    ("part", "line"),
+    [
+        (
+            {"_target_": TASK_INFERENCE["entropy"]},
+            "temperature: is missing; give +method.task_inference.temperature=VALUE",
+        ),
+        ({"_target_": "hnet_cl.targets.mlp.MLP"}, "_target_=hnet_cl.targets.mlp.MLP: is no subclass of "),
+        (
+            {"_target_": TASK_INFERENCE["given"], "kind": "entropy"},
+            "kind: is chosen by its file now; give method/task_i",
+        ),
+        ({"_target_": TASK_INFERENCE["given"], "scale": 1}, "scale: no such key"),
+    ],
 )
-def test_keys_of_a_part_with_several_kinds_are_named_as_typed(key: str, tag: str) -> None:
-    """Pydantic puts the kind into the path, where no such key is."""
+def test_mistakes_in_a_task_inference_rule_are_named_as_typed(part: dict[str, Any], line: str) -> None:
     config = composed("method=hnet_ent")
-    config["method"]["task_inference"] = {"kind": tag} if tag == "entropy" else {"kind": "guess"}
-    assert complaint(config).startswith(key.removesuffix(".kind"))
-    assert f".{tag}." not in complaint(config)
+    config["method"]["task_inference"] = part
+    assert f"method.task_inference.{line}" in complaint(config).replace("{'_target_': ", "method.task_inference.")
+
+
+@pytest.mark.parametrize("rule", TASK_INFERENCE)
+def test_a_rule_and_the_short_name_for_it_differ_in_the_name_alone(rule: str) -> None:
+    short = {"given": "hnet", "entropy": "hnet_ent", "classifier": "hnet_tir"}[rule]
+    long = composed("benchmark=pmnist_mini", "method=hnet", f"method/task_inference={rule}")
+    assert differences(long, composed("benchmark=pmnist_mini", f"method={short}")).keys() <= {"method.name"}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +347,7 @@ def test_a_word_that_yaml_takes_for_a_boolean_is_a_choice() -> None:
 def test_parts_know_where_they_stand(method: str, part: str) -> None:
     settings = check(composed(f"method={method}", "scenario=cl3")).method
     for name in part.split(".")[1:]:
-        settings = getattr(settings, name)
+        settings = getattr(getattr(settings, "settings", settings), name)  # of a part that a class chooses
     assert settings.key("pixel_noise") == f"{part}.pixel_noise"
 
 
@@ -361,6 +379,7 @@ def test_what_the_id_ignores() -> None:
         ("", "75c447f8"),
         ("benchmark=pmnist", "75bc48d6"),
         ("benchmark=smnist method=hnet_ent scenario=cl3", "4ecbc88f"),
+        ("benchmark=toy method=hnet_tir scenario=cl3 training.iterations=100", "74383a57"),
         ("benchmark=split_cifar method=hnet_r scenario=cl3", "22562c2d"),
         ("benchmark=pmnist100 method=ewc device=cuda", "85e538da"),
         ("benchmark=toy method=dgr scenario=cl3", "a4ffb7d4"),

@@ -23,7 +23,7 @@ from in_process import command, left
         (["seed=range(2)"], ["seed=range(2): is several values; add -m to run one after another, or give a list, as "]),
         (
             ["method.task_inference.generator=3"],
-            ["method.task_inference.generator: no such key; there are method.task_inference.kind"],
+            ["method.task_inference.generator: no such key; did you mean "],
         ),
         (["method=[1,2]", "--resolve"], ["method=[1,2]: give the name of one choice; there are dgr, ewc, "]),
         (["--resolve"], ["The --resolve flag can only be used in conjunction with --cfg or --help"]),

@@ -228,11 +228,11 @@ def test_each_task_has_buffers_of_its_own() -> None:
         for _ in range(4):
             made.step(torch.randn(8, 2) + 10 * task, torch.randint(2, (8,)))
         made.end_task()
-        means.append(made.task_buffers[task]["1.running_mean"].clone())
+        means.append(made.networks.buffers[task]["1.running_mean"].clone())
         made.predict(torch.randn(8, 2), 0)  # answering does not move them
-    assert all(torch.equal(made.task_buffers[task]["1.running_mean"], means[task]) for task in range(3))
+    assert all(torch.equal(made.networks.buffers[task]["1.running_mean"], means[task]) for task in range(3))
     assert not torch.equal(means[0], means[1])
-    assert [made.task_buffers[task]["1.num_batches_tracked"].item() for task in range(3)] == [4, 4, 4]
+    assert [made.networks.buffers[task]["1.num_batches_tracked"].item() for task in range(3)] == [4, 4, 4]
 
 
 def test_answers_are_outputs_of_the_told_tasks_head() -> None:

@@ -46,7 +46,7 @@ def test_networks_of_a_task_choose_among_its_classes() -> None:
     sure(scratch.networks[1](inputs), scratch.predict(inputs, 1), 2)
     hnet = learner("hnet", blobs())
     begin(hnet, 2)
-    logits = hnet.target(hnet.hypernetwork(2), inputs, hnet.task_buffers[2])
+    logits = hnet.target(hnet.hypernetwork(2), inputs, hnet.networks.buffers[2])
     sure(logits[:, 4:], hnet.predict(inputs, 2), 4)
 
 

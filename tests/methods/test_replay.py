@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import GENERATED, PLAIN, REPLAY, blobs, learned, learner, same_state
+from builders import GENERATED, PLAIN, REPLAY, TASK_CLASSIFIER, blobs, learned, learner, same_state
 from torch import Tensor, nn
 
 from hnet_cl.methods.base import Learner, Samples
@@ -183,7 +183,7 @@ class TestTaskClassifier:
         made = learned(learner("hnet_tir", BENCHMARK, "cl3"), BENCHMARK, 3, steps=30)
         inputs = torch.cat([task.test.images for task in BENCHMARK.tasks])
         answer = made.predict(inputs)
-        logits = made.task_classifier.network(inputs)  # type: ignore[union-attr,operator]
+        logits = made.task_inference.classifier.network(inputs)  # type: ignore[union-attr,operator]
         assert logits.shape == (len(inputs), 3) and len(logits.argmax(1).unique()) > 1
         assert answer.task is not None and torch.equal(answer.task, logits.argmax(1))
         for i, task in enumerate(answer.task.tolist()):
@@ -197,10 +197,10 @@ class TestTaskClassifier:
     @pytest.mark.parametrize("targets", ["hard", "soft"])
     def test_targets(self, targets: str) -> None:
         """Hard: the task that a sample was drawn for, whatever the former network says of it."""
-        inference = REPLAY | {"kind": "classifier", "targets": targets}
+        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": targets}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
-        classifier: Any = made.task_classifier
+        classifier: Any = made.task_inference.classifier
         inputs, tasks = classifier.generator.replay(8)
         logits = classifier.network(inputs)
         expected = F.cross_entropy(logits, tasks)
@@ -209,10 +209,10 @@ class TestTaskClassifier:
 
     @pytest.mark.parametrize(("targets", "asked"), [("hard", 0), ("soft", 1)])
     def test_the_former_network_is_asked_only_where_it_is_listened_to(self, targets: str, asked: int) -> None:
-        inference = REPLAY | {"kind": "classifier", "targets": targets}
+        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": targets}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
-        classifier: Any = made.task_classifier
+        classifier: Any = made.task_inference.classifier
         teacher, calls = classifier._teacher, []
         classifier._teacher = lambda inputs: calls.append(inputs) or teacher(inputs)
         made.step(*NEW)
@@ -221,10 +221,10 @@ class TestTaskClassifier:
     @pytest.mark.parametrize("new_heads", ["zero_logit", "zero_probability"])
     def test_soft_targets_do_not_listen_to_an_output_that_was_never_trained(self, new_heads: str) -> None:
         """A softmax over one task only is 1 whatever its logit, so the first task's samples are taken for it."""
-        inference = REPLAY | {"kind": "classifier", "targets": "soft", "new_heads": new_heads}
+        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "soft", "new_heads": new_heads}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 1)
         made.begin_task(BENCHMARK.tasks[:2])
-        classifier: Any = made.task_classifier
+        classifier: Any = made.task_inference.classifier
         inputs, tasks = classifier.generator.replay(8)
         of_first = (classifier.network(inputs)[:, :2] / 2).log_softmax(1)[:, 0]
         torch.testing.assert_close(classifier.replay_loss(inputs, tasks), -4 * of_first.mean())
@@ -232,7 +232,7 @@ class TestTaskClassifier:
     def test_the_new_task_is_its_own_class(self) -> None:
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", optimizer=slowly), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
-        classifier: Any = made.task_classifier
+        classifier: Any = made.task_inference.classifier
         logits = classifier.network(NEW[0])
         losses = made.step(*NEW)
         expected = F.cross_entropy(logits, torch.full((8,), 2))
@@ -248,10 +248,10 @@ class TestTaskClassifier:
         assert same_state(plain.state_dict(), inferring.state_dict()) and inferring.samples(3) is None
 
     def test_without_knowledge_of_the_samples_tasks_it_teaches_itself(self) -> None:
-        inference = REPLAY | {"kind": "classifier", "targets": "hard", "generator": PLAIN}
+        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "hard", "generator": PLAIN}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
-        classifier: Any = made.task_classifier
+        classifier: Any = made.task_inference.classifier
         inputs, tasks = classifier.generator.replay(8)
         logits = classifier.network(inputs)
         expected = F.cross_entropy(logits, logits[:, :2].argmax(1))

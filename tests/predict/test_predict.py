@@ -151,8 +151,8 @@ class TestAgreesWithTheRun:
             assert sum(right) / len(right) == last_row[task]
             assert last_row[task] > 0
             assert all(0 < float(row["confidence"]) <= 1 for row in said.rows)
-            assert all(float(row["entropy"]) >= 0 for row in said.rows) if name == "inferred" else True
-            assert ("entropy" in said.rows[0]) == (name == "inferred")
+            assert all(float(row["task_score"]) >= 0 for row in said.rows) if name == "inferred" else True
+            assert ("task_score" in said.rows[0]) == (name == "inferred")
 
     def test_on_png_files(self, runs: Any, predict: Any, tmp_path: Path) -> None:
         folder, benchmark, last_row = runs["told"]

@@ -416,6 +416,21 @@ def test_checkpoints_of_versions_that_kept_no_layout_are_read(tmp_path: Path) ->
     assert same_state(made.state_dict(), again.state_dict())
 
 
+@pytest.mark.parametrize("kept", [True, False], ids=["with layout", "without"])
+def test_a_task_classifier_under_its_old_name_is_read(kept: bool, tmp_path: Path) -> None:
+    def old(name: str) -> str:
+        return name.replace("task_inference.classifier", "task_classifier", 1)
+
+    made = learned(make("hnet_tir", scenario="cl3"), BENCHMARK, 1)
+    state = {old(name): value for name, value in made.state_dict().items()}
+    layout = {"layout": [(old(name), shape) for name, shape in made.layout]} if kept else {}
+    assert any(name.startswith("task_classifier.") for name in state)
+    put(tmp_path, {"owner": "abc", "place": [1, 0], "learner": state, **layout, "progress": {}})
+    again = make("hnet_tir", scenario="cl3")
+    assert Checkpoints(tmp_path, "abc").restore(again).problems == []
+    assert same_state(made.state_dict(), again.state_dict())
+
+
 @pytest.mark.parametrize("layout", [None, 3, [1], [["outputs"]], {"outputs": 6}, [[["a"], {}]]])
 def test_a_layout_of_another_kind_is_one_clear_line(layout: Any, tmp_path: Path) -> None:
     state = make("finetune").state_dict()

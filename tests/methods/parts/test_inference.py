@@ -1,17 +1,23 @@
-"""Task inference by entropy."""
+"""Task inference: by entropy, and by rules of other kinds that find all they need."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
-from builders import blobs, learner, small_target
+from builders import blobs, learned, learner, small_target
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
-from hnet_cl.methods import hnet
-from hnet_cl.methods.parts.inference import entropy, least_entropy
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.core import settings as base
+from hnet_cl.core.errors import UserError
+from hnet_cl.methods.base import Setup
+from hnet_cl.methods.parts import task_networks
+from hnet_cl.methods.parts.inference import Inferred, TaskInference, entropy, least_entropy
+from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
 
@@ -46,6 +52,7 @@ def trained(scenario: str, number: int = 3, **changes: object):  # type: ignore[
         method.begin_task(benchmark.tasks[: last + 1])
         for _ in range(20):
             method.step(*benchmark.tasks[last].train.batch(slice(None)))
+        method.end_task()
     return benchmark, method
 
 
@@ -65,7 +72,7 @@ def normalised_in_bfloat16(num_outputs: int) -> nn.Module:
 def test_predict_is_the_surest_network_of_a_plain_loop(
     target: Callable[[int], nn.Module], scenario: str, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hnet, "GROUP_NUMBERS", group)
+    monkeypatch.setattr(task_networks, "GROUP_NUMBERS", group)
     benchmark, method = trained(scenario, target=target)
     inputs, _ = benchmark.tasks[1].test.batch(slice(None))
     answer = method.predict(inputs)
@@ -86,7 +93,7 @@ def test_each_task_has_its_own_statistics_in_bfloat16(scenario: str) -> None:
     inputs, _ = benchmark.tasks[1].test.batch(slice(None))
     answer = method.predict(inputs)
     with torch.no_grad():
-        of_tasks = [method._logits(method.target, inputs, t)[:, method.heads.own(t)] for t in range(3)]
+        of_tasks = [method.networks.logits(inputs, t)[:, method.heads.own(t)] for t in range(3)]
     tasks, _ = least_entropy(torch.stack(of_tasks), 1.0)
     assert torch.equal(answer.task, tasks) and len(tasks.unique()) > 1
 
@@ -104,5 +111,158 @@ def test_a_told_task_is_not_inferred() -> None:
     _, given_task = trained("cl1")
     inputs, _ = benchmark.tasks[2].test.batch(slice(None))
     answer = ent.predict(inputs, 2)
-    assert answer.task is None and answer.entropy is None
+    assert answer.task is None and answer.task_score is None
     assert torch.equal(answer.output, given_task.predict(inputs, 2).output)
+
+
+class Prototypes(TaskInference):
+    """The task whose mean features of training data are nearest; features are those of a layer of its own network."""
+
+    class Settings(base.Settings):
+        layer: str
+
+    def __init__(self, settings: Any, setup: Setup, networks: TaskNetworks) -> None:
+        super().__init__(settings, setup, networks)
+        width = networks.target.layout.shapes[f"{settings.layer}.bias"][0]
+        self.register_buffer("means", torch.zeros(setup.heads.num_tasks, width))
+
+    def features(self, inputs: Tensor, task: int) -> Tensor:
+        """What the layer gives for inputs (b, *in_shape) in the network of a task."""
+        seen: list[Tensor] = []
+        layer = self.networks.target.module.get_submodule(self.settings.layer)
+        with layer.register_forward_hook(lambda _, __, output: seen.append(output.clone())):
+            self.networks.logits(inputs, task)
+        return seen[0]
+
+    @torch.no_grad()
+    def end_task(self) -> None:
+        self.means[self.task.id] = self.features(self.task.train.images, self.task.id).mean(0)
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        self.task = tasks[-1]
+
+    def infer(self, candidates: Candidates) -> Inferred:
+        assert not torch.is_grad_enabled() and not self.training
+        gaps = [self.features(candidates.inputs, task) - self.means[task] for task in candidates.tasks]
+        distance, task = torch.stack(gaps).norm(dim=2).min(0)
+        return Inferred(task, distance)
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        return []
+
+
+class Steepest(TaskInference):
+    """One task for the whole batch: that whose share of a mixed embedding would lower the entropy fastest.
+
+    As one step of Wortsman et al., Supermasks in superposition, NeurIPS 2020, with embeddings in place of masks.
+    """
+
+    def infer(self, candidates: Candidates) -> Inferred:
+        networks, number = self.networks, len(candidates.tasks)
+        embeddings = networks.hypernetwork.embeddings(candidates.tasks)
+        with torch.enable_grad():
+            shares = torch.full((1, number), 1 / number, requires_grad=True)
+            weights = networks.hypernetwork.generate(networks.hypernetwork.features(shares @ embeddings))[0]
+            logits = networks.target(weights, candidates.inputs, networks.buffers[0])
+            (slope,) = torch.autograd.grad(entropy(logits[:, : networks.heads.own(number - 1).stop]).sum(), shares)
+        size = len(candidates.inputs)
+        return Inferred(slope.argmin().expand(size), slope.min().expand(size))
+
+
+def with_rule(rule: type[TaskInference], **settings: object) -> Any:
+    chosen = {"_target_": f"{__name__}.{rule.__name__}", **settings}
+    benchmark, method = trained("cl3", task_inference=chosen)
+    return benchmark, method
+
+
+def test_a_rule_can_look_at_features_and_keep_what_it_learned() -> None:
+    benchmark, method = with_rule(Prototypes, layer="layers.0")
+    inputs, _ = benchmark.tasks[1].test.batch(slice(None))
+    answer = method.predict(inputs)
+    assert len(answer.task.unique()) > 1
+    gaps, means = [], method.task_inference.means
+    for task in range(3):
+        first = method.target.layout.split(method.hypernetwork(task))
+        w, b = first["layers.0.weight"], first["layers.0.bias"]
+        gaps.append(inputs @ w.T + b - means[task])
+    torch.testing.assert_close(means[2], benchmark.tasks[2].train.images.mean(0) @ w.T + b)
+    torch.testing.assert_close(answer.task_score, torch.stack(gaps).norm(dim=2).min(0).values)
+    for i, task in enumerate(answer.task.tolist()):
+        assert answer.output[i] == method.predict(inputs[i : i + 1], task).output
+    other = learner("hnet_ent", benchmark, "cl3", task_inference=method.settings.task_inference)
+    other.load_state_dict(method.state_dict())
+    assert torch.equal(other.task_inference.means, method.task_inference.means)
+
+
+def test_a_rule_can_use_gradients_and_the_whole_batch() -> None:
+    benchmark, method = with_rule(Steepest)
+    inputs, _ = benchmark.tasks[1].test.batch(slice(None))
+    answer = method.predict(inputs)
+    (task,) = answer.task.unique().tolist()
+    embeddings, step = torch.stack([*method.hypernetwork.task_embeddings]), 1e-3
+    found = []
+    for share in torch.eye(3):
+        ends = [embeddings.mean(0) + sign * step * share @ embeddings for sign in (1, -1)]
+        weights = method.hypernetwork.generate(method.hypernetwork.features(torch.stack(ends))).double()
+        high, low = (entropy(method.target(w, inputs.double())).sum() for w in weights)
+        found.append((high - low).item() / (2 * step))
+    assert min(found) == found[task]
+    assert answer.task_score[0].item() == pytest.approx(found[task], rel=0.02)
+
+
+class Wrong(TaskInference):
+    """What it infers is said by its settings."""
+
+    class Settings(base.Settings):
+        fault: str
+
+    def infer(self, candidates: Candidates) -> Any:
+        task = torch.zeros(len(candidates.inputs), dtype=torch.long)
+        return {
+            "a tuple": (task, task.float()),
+            "a shape": Inferred(task[:, None], task.float()),
+            "floats": Inferred(task.float(), task.float()),
+            "no task": Inferred(task - 1, task.float()),
+            "a task to come": Inferred(task + 1, task.float()),
+            "whole scores": Inferred(task, task),
+        }[self.settings.fault]
+
+
+@pytest.mark.parametrize("fault", ["a tuple", "a shape", "floats", "no task", "a task to come", "whole scores"])
+def test_what_a_rule_infers_is_looked_at(fault: str) -> None:
+    benchmark = blobs()
+    method = learner("hnet", benchmark, "cl3", task_inference={"_target_": f"{__name__}.Wrong", "fault": fault})
+    method.begin_task(benchmark.tasks[:1])
+    line = r"^method\.task_inference\._target_=.*\.Wrong: infer must return .* int64 \(4,\) in 0\.\.0 and "
+    with pytest.raises(UserError, match=line):
+        method.predict(torch.zeros(4, 2))
+
+
+def test_a_rule_that_does_nothing_in_a_step_can_be_captured_and_no_other_unless_it_says_so() -> None:
+    class Learns(Wrong):
+        def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+            return {}
+
+    method = learner("hnet", blobs(), "cl3", task_inference={"_target_": f"{__name__}.Wrong", "fault": ""})
+    assert method.capturable
+    method.task_inference = Learns(Learns.Settings(fault=""), method.setup, method.networks)
+    assert not method.capturable
+
+
+def test_the_task_classifiers_score_is_its_probability_and_nan_where_it_knows_nothing() -> None:
+    benchmark = blobs()
+    method = learned(learner("hnet_tir", benchmark, "cl3"), benchmark, 3)
+    inputs = benchmark.tasks[0].test.images.clone()
+    answer = method.predict(inputs)
+    p = method.task_inference.classifier.network(inputs).softmax(1)  # type: ignore[operator,union-attr]
+    torch.testing.assert_close(answer.task_score, p.max(1).values)
+    inputs[3] = torch.nan
+    broken = method.predict(inputs)
+    assert broken.undefined(method.heads).nonzero().tolist() == [[3]]
+
+
+def test_a_task_that_nobody_tells_or_infers_has_no_answer() -> None:
+    method = learner("hnet", blobs())
+    method.begin_task(blobs().tasks[:1])
+    with pytest.raises(UserError, match=r"^method/task_inference=given: the task is not told"):
+        method.predict(torch.zeros(1, 2))

@@ -38,7 +38,7 @@ def test_replay_initialises_all_that_it_does_not_generate(method: str) -> None:
     if method == "hnet_tir":
         changes = {"task_inference": SETTINGS[method]["task_inference"] | changes}
     made = learner(method, blobs(), "cl3", **changes)
-    replay = made.task_classifier if method == "hnet_tir" else made
+    replay = made.task_inference.classifier if method == "hnet_tir" else made
     begin(made, 0)
     networks = [replay.network, replay.generator.encoder, *([replay.generator.decoder] if method == "dgr" else [])]
     layers = [layer for network in networks for layer in network.modules() if isinstance(layer, nn.Linear)]

@@ -1,0 +1,64 @@
+"""Task inference by a classifier of tasks, which learns with generative replay as any other (paper, HNET+TIR)."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.parts.inference import Inferred, TaskInference
+from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
+from hnet_cl.methods.replay import Replay, ReplaySettings
+from hnet_cl.scenario import separate_heads
+
+
+class TaskClassifier(TaskInference):
+    """A learner for which every task is a class of its own, so that its answer to an input is the input's task.
+
+    The score is the softmax probability of that task among those so far: the larger, the surer, and 1 at most.
+    """
+
+    Settings = ReplaySettings
+
+    def __init__(self, settings: Any, setup: Setup, networks: TaskNetworks) -> None:
+        super().__init__(settings, setup, networks)
+        heads = separate_heads([1] * setup.heads.num_tasks)
+        self.classifier = Replay(settings, replace(setup, heads=heads))
+
+    def infer(self, candidates: Candidates) -> Inferred:
+        answer = self.classifier.predict(candidates.inputs)
+        assert answer.confidence is not None
+        unknown = answer.undefined(self.classifier.heads)
+        return Inferred(answer.output, answer.confidence.masked_fill(unknown, torch.nan))
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        return self.classifier.inspect(inputs)
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        self.classifier.begin_task(tasks)
+
+    @property
+    def capturable(self) -> bool:
+        return self.classifier.capturable
+
+    def prepare(self, size: int) -> None:
+        self.classifier.prepare(size)
+
+    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return self.classifier.step(inputs, torch.zeros_like(labels))  # the only class of its task
+
+    def choices(self) -> list[str]:
+        return self.classifier.choices()
+
+    def samples(self, number: int) -> Samples | None:
+        return self.classifier.samples(number)
+
+    @property
+    def sample_classifier(self) -> SampleClassifierSettings | None:
+        return self.classifier.sample_classifier
+
+    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        return self.classifier.moving_parts()

@@ -1,0 +1,129 @@
+"""The networks of all tasks: a target network, whose weights for each a hypernetwork generates. A part of methods."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from hnet_cl.core.seeding import Stream, seeded
+from hnet_cl.hypernet import Hypernetwork, TargetNetwork, copied
+from hnet_cl.methods.base import Prediction, Setup
+from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
+from hnet_cl.scenario import gather_heads
+
+GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
+
+
+class TaskNetworks:
+    """What a learner with a hypernetwork answers with; its state belongs to the learner.
+
+    Attributes:
+        target: a pure function of weights (N,), inputs (b, *in_shape) and buffers.
+        hypernetwork: generates the weights of each task.
+        heads: which outputs belong to which task.
+        buffers: of the target network, as running statistics, by name for each task that was begun.
+    """
+
+    def __init__(self, target: TargetNetwork, hypernetwork: Hypernetwork, setup: Setup) -> None:
+        self.target = target
+        self.hypernetwork = hypernetwork
+        self.heads = setup.heads
+        self.buffers: dict[int, dict[str, Tensor]] = {}
+        self._seed = setup.seed
+        # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
+        slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in target.module.modules())
+        self._one_by_one = True if slow else None  # None until it is tried
+
+    def logits(self, inputs: Tensor, task: int) -> Tensor:
+        """Computes all outputs (b, n) of a task's network for inputs (b, *in_shape)."""
+        logits: Tensor = self.target(self.hypernetwork(task), inputs, self.buffers[task])
+        return logits
+
+    def logits_of(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
+        """Computes logits (T, b, C) of each task's own head from its own network; -inf beyond a task's classes."""
+        return torch.cat([self._of_group(inputs, group) for group in self._groups(tasks, len(inputs))])
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        """Tries whether several tasks' networks can be asked at once; says if they cannot, where that is news."""
+        if self._one_by_one is not None or (reason := self._try_at_once(inputs)) is None:
+            return []
+        return [
+            f"{called(self.target.module)}: the tasks' networks are asked one after another, as torch.func.vmap cannot "
+            f"ask them at once ({reason}); the inference of tasks takes longer"
+        ]
+
+    def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
+        """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.
+
+        Hidden activations are not counted: with convolutions, eval_batch_size has to be chosen with them in mind.
+        """
+        size = max(1, GROUP_NUMBERS // (self.target.layout.total + batch * self.heads.num_outputs))
+        return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+    def _of_group(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
+        buffers = [self.buffers[task] for task in tasks]
+        if self._one_by_one is None:  # nobody has inspected the network
+            self._try_at_once(inputs[:2])
+        ask = one_by_one if self._one_by_one else at_once
+        return gather_heads(ask(self.target, self._weights(tasks), inputs, buffers), self.heads, tasks)
+
+    def _weights(self, tasks: Sequence[int]) -> Tensor:
+        return self.hypernetwork.generate(self.hypernetwork.features(self.hypernetwork.embeddings(tasks)))
+
+    @torch.no_grad()
+    def _try_at_once(self, inputs: Tensor) -> str | None:
+        """Decides whether several tasks' networks are asked at once; returns why not."""
+        target = copied(self.target).train(False)
+        weights = self._weights(range(min(2, self.heads.num_tasks)))
+        given: Any = target, weights, inputs, [self.target.fresh_buffers() for _ in weights]
+        with seeded(self._seed, Stream.INSPECTION):
+            reason = obstacle(lambda: [at_once(*given)], lambda: [one_by_one(*given)])
+        self._one_by_one = reason is not None
+        return reason
+
+
+class Candidates:
+    """The networks of all tasks learned so far, of which one has to answer each of some inputs.
+
+    Attributes:
+        networks: those of the tasks.
+        inputs: of shape (b, *in_shape).
+        tasks: those learned so far, 0 to T-1.
+    """
+
+    def __init__(self, networks: TaskNetworks, inputs: Tensor, number: int) -> None:
+        self.networks = networks
+        self.inputs = inputs
+        self.tasks = range(number)
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Logits (T, b, C) of each task's own head from its own network; -inf beyond a task's classes.
+
+        C is the largest number of classes of a task. All networks are generated and asked at the first look.
+        """
+        return self.networks.logits_of(self.inputs, self.tasks)
+
+    def answer(self, tasks: Tensor, scores: Tensor) -> Prediction:
+        """Answers each input with the network of the task (b,) inferred for it; `scores` (b,) are handed on."""
+        if "logits" not in vars(self):
+            return self._ask(tasks, scores)
+        chosen = self.logits[tasks, torch.arange(len(tasks), device=tasks.device)]
+        starts = torch.tensor([self.networks.heads.own(task).start for task in self.tasks], device=tasks.device)
+        return Prediction(chosen.argmax(1) + starts[tasks], tasks, scores, chosen)
+
+    def _ask(self, tasks: Tensor, scores: Tensor) -> Prediction:
+        """The same, where not all networks have been asked: each is asked about its inputs alone."""
+        heads = self.networks.heads
+        output = torch.empty_like(tasks)
+        chosen = self.inputs.new_full((len(tasks), heads.widest), -torch.inf)
+        for task in tasks.unique().tolist():
+            here, own = tasks == task, heads.own(task)
+            logits = self.networks.logits(self.inputs[here], task)[:, own]
+            output[here] = heads.label(logits.argmax(1), task)
+            chosen[here, : own.stop - own.start] = logits
+        return Prediction(output, tasks, scores, chosen)
