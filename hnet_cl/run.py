@@ -264,6 +264,9 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
 def hparams(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that TensorBoard's table compares: choices, seed, and numbers of training and method."""
     chosen = {group: config[group]["name"] for group in ("benchmark", "scenario", "method")}
+    for group in ("optimizer", "lr_scheduler"):
+        chosen[group] = config[group]["_target_"].rpartition(".")[2] if config[group] else "none"
+        chosen |= flatten(config[group] or {}, f"{group}.")
     return chosen | {"seed": config["seed"]} | flatten(config["training"]) | flatten(config["method"])
 
 

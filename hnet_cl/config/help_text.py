@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 
-GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device", "hydra/sweeper", "hydra/launcher")
+GROUPS = (
+    *("benchmark", "scenario", "method", "target", "optimizer", "lr_scheduler", "schedule", "device"),
+    *("hydra/sweeper", "hydra/launcher"),
+)
 HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that Hydra itself has
 
 START = """\

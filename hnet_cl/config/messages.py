@@ -17,7 +17,7 @@ from hnet_cl.config.conf_files import conf_dir, own_folders
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
-from hnet_cl.core.suggest import nearest_key, offered
+from hnet_cl.core.suggest import elsewhere, nearest_key, offered
 
 CONFIGURING = ("/hydra/", "/omegaconf/", "/antlr4/", "/yaml/", "/logging/")  # packages that know nothing of training
 
@@ -84,7 +84,9 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
     group = key.partition(".")[0]
     chosen = [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if "." in key else []
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
-    return f"{shown(key)}: {whose}{nearest_key(key, known)}"
+    groups = {name.partition(".")[0] for name in known if "." in name}
+    value = next((value for typed, _, value in (one.partition("=") for one in arguments) if typed == key), None)
+    return f"{shown(key)}: {whose}{elsewhere(key, value, groups) or nearest_key(key, known)}"
 
 
 def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:

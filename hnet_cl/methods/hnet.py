@@ -170,6 +170,10 @@ class HNet(Learner):
             parts |= {f"task inference {name}": part for name, part in of_tasks.items()}
         return parts
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        of_tasks = self.task_classifier.optimizers() if self.task_classifier else []
+        return [*self.protected.optimizers, *of_tasks]
+
     def report(self) -> SampleReport | None:
         return self.task_classifier.report() if self.task_classifier else None
 

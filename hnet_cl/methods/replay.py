@@ -140,6 +140,10 @@ class Replay(Classifier):
         judge = Judge(self.settings.generator.judge, self.setup, self.tasks)
         return report(self.generator.samples(SAMPLES), self.tasks, judge)
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        assert self.optimizer is not None
+        return [self.optimizer, *self.generator.optimizers()]
+
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         own = super().moving_parts()
         return {**own, **{f"generator {name}": part for name, part in self.generator.moving_parts().items()}}

@@ -14,6 +14,7 @@ from hnet_cl.config.check import Plan, check
 from hnet_cl.config.resolvers import read_config
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UntrustedError, UserError, first_line
+from hnet_cl.core.older import completed
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
 from hnet_cl.results.run_folder import RESULT, read_result
@@ -103,7 +104,7 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
     """
     folder = run.parent if run.name == RESULT else run
     facts = _facts(folder)
-    config = read_config(folder / CONFIG)
+    config = completed(read_config(folder / CONFIG))
     try:
         _plan(config, "cpu", trusted)
     except UntrustedError as error:

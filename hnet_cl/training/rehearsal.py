@@ -1,6 +1,6 @@
 """Learns two examples of the first tasks with a learner that is thrown away, so that nothing fails hours later."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,12 +46,20 @@ def rehearse(make_learner: Callable[[], Learner], tasks: Sequence[Task], batch_s
         names[num_outputs] = called(network)
         return network
 
+    used: list[torch.optim.Optimizer] = []  # once for each of their steps
+
+    def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = setup.make_optimizer(parameters)
+        optimizer.register_step_post_hook(lambda stepped, *_: used.append(stepped))
+        return optimizer
+
     with seeded(setup.seed, "rehearsal"):
-        learner = method(settings, replace(setup, make_target=make_target)).to(setup.device)
+        observed = replace(setup, make_target=make_target, make_optimizer=make_optimizer)
+        learner = method(settings, observed).to(setup.device)
         for num_outputs, name in names.items():
             check_network(setup.make_target(num_outputs).to(setup.device), num_outputs, trained, tested, name)
         at = f"method._target_={path_of(method)} with {' and '.join(set(names.values()))}"
-        check_learner(learner, small, size, at)
+        check_learner(learner, small, size, at, used)
 
 
 def path_of(kind: type) -> str:
@@ -98,8 +106,12 @@ def _logits(network: nn.Module, mode: str, num_outputs: int, inputs: Tensor, at:
     return found
 
 
-def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -> None:
+def check_learner(
+    learner: Learner, tasks: Sequence[Task], size: int, at: str, used: list[torch.optim.Optimizer]
+) -> None:
     """Lets the learner learn `size` examples of each task and answer for the test examples, as in a run.
+
+    `used` gets every optimiser that makes a step.
 
     Raises:
         UserError: a method of the learner fails, or what it returns is not what `Learner` says.
@@ -108,13 +120,19 @@ def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -
     for number, task in enumerate(tasks):
         begun = f"{at}: task {number + 1} ({task.name})"
         attempt(begun, "begin_task", learner.begin_task, tasks[: number + 1])
-        learner.setup.set_lr(0.0)
+        for optimizer in learner.optimizers():
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0
         index = torch.arange(size, device=task.train.labels.device) % len(task.train)
         inputs, labels = task.train.batch(index, draws)
         shown = f"inputs of shape {tuple(inputs.shape)}"
         attempt(begun, "prepare", learner.prepare, size)
         losses = attempt(begun, f"step on {shown}", learner.step, inputs, labels)
         _check_losses(losses, begun, f"step on {shown}")
+        named = all(any(one is other for other in learner.optimizers()) for one in used)
+        what = "optimizers() does not name all optimisers that step uses"
+        require(named, begun, what, "all, as the learning rate reaches them through it")
+        used.clear()
         attempt(begun, f"end_task after {shown}", learner.end_task)
         for old in tasks[: number + 1]:
             _check_answers(learner, old, begun)

@@ -94,6 +94,10 @@ class Classifier(Learner):
         """Adds the gradient of whatever protects old tasks to the parameters' gradients; returns its losses."""
         return {}
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        assert self.optimizer is not None
+        return [self.optimizer, *super().optimizers()]
+
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         outputs = self.heads.read(task, self.latest)
