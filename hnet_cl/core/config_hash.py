@@ -78,7 +78,8 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
     found: dict[str, Any] = {}
     for key, value in node.items():
         path = f"{prefix}{key}"
-        neutral = (value is None and path not in HASHED_NULLS) or (path in implied and implied[path] == value)
+        absent = value is None and path not in HASHED_NULLS and path not in implied
+        neutral = absent or (path in implied and implied[path] == value)
         if not neutral:
             counts = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
             if counts != {} or not any(is_below(one, [path]) for one in implied):
