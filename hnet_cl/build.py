@@ -1,10 +1,9 @@
 """From checked settings to the objects of a run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 from pathlib import Path
-from weakref import WeakSet
 
 import torch
 from torch import nn
@@ -19,6 +18,7 @@ from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.training.inspection import inspect_tasks
+from hnet_cl.training.optimizers import can_be_captured, optimizer_factory, scheduler_factory
 
 FLOAT = 4  # bytes of a float32
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
@@ -101,14 +101,14 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     learned = sum(parameter.numel() for parameter in learner.trained() if parameter.requires_grad)
     kept = sum(tensor.nbytes for tensor in (*learner.parameters(), *learner.buffers()))
     key = largest_of(plan.method.model_dump(), "method")
-    require_memory(kept + 3 * FLOAT * learned, limit, key, "the learner with its gradients and Adam's averages takes")
+    needed = kept + (1 + plan.kept_per_weight) * FLOAT * learned
+    require_memory(needed, limit, key, "the learner with its gradients and its optimiser's state takes")
 
 
 def _setup(
     plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device, limit: int | None = None
 ) -> Setup:
     """What the learner is given; with a `limit`, no target network that takes more bytes."""
-    training = plan.training
 
     def make_target(num_outputs: int) -> nn.Module:
         target = _target(plan, in_shape, num_outputs)
@@ -117,16 +117,11 @@ def _setup(
             require_memory(size, limit, largest_of(plan.target, "target"), "the target network takes")
         return BFloat16(target) if plan.device.precision == "bfloat16" else target
 
-    def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        # fused: one pass over memory instead of ten, which is half of a step's time on a CPU
-        betas = training.betas[0], training.betas[1]
-        adam = torch.optim.Adam(parameters, lr=training.lr, betas=betas, fused=True, capturable=device.type == "cuda")
-        optimizers.add(adam)
-        return adam
-
-    optimizers: WeakSet[torch.optim.Optimizer] = WeakSet()
+    make_optimizer = optimizer_factory(plan.optimizer, plan.training, device)
+    graph = plan.device.graph and can_be_captured(plan.optimizer)
+    make_scheduler = scheduler_factory(plan.lr_scheduler)
     heads = HeadMap(plan.scenario, class_counts)
-    return Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, optimizers, plan.device.graph)
+    return Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph)
 
 
 def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:

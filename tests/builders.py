@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import torch
 from omegaconf import OmegaConf
@@ -154,14 +153,7 @@ def setup(
     heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam, in_shape: tuple[int, ...] = (2,)
 ) -> Setup:
     """What a learner of tasks with these heads is given."""
-    noted: WeakSet[torch.optim.Optimizer] = WeakSet()
-
-    def noting(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        made: torch.optim.Optimizer = optimizer(parameters)
-        noted.add(made)
-        return made
-
-    return Setup(heads, target, noting, seed, CPU, in_shape, noted)
+    return Setup(heads, target, optimizer, seed, CPU, in_shape)
 
 
 def maker(
@@ -231,6 +223,7 @@ def training(**changes: Any) -> TrainingSettings:
         "lr": LR,
         "lr_decay": [],
         "betas": [*BETAS],
+        "gradient_clip_norm": None,
         "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,

@@ -37,10 +37,11 @@ from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Count, Settings, beyond_bounds
-from hnet_cl.core.suggest import nearest_key
+from hnet_cl.core.suggest import elsewhere, nearest_key
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
 from hnet_cl.scenario import ScenarioSettings
+from hnet_cl.training.optimizers import SchedulerChoice, try_out
 from hnet_cl.training.trainer import TrainingSettings
 
 MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # more would wait for each other; thousands cannot be started
@@ -64,6 +65,7 @@ class DeviceSettings(Settings):
         return self
 
 
+KNOWN = ("hnet_cl", "torch.optim")  # packages that may always be imported
 # Keys of every benchmark that methods' settings refer to: `pixel_noise` of generators, `fisher_samples` of EWC.
 FOR_METHODS: Mapping[str, Any] = {"pixel_noise": (PositiveFloat | None, ...), "fisher_samples": (Count | None, ...)}
 BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
@@ -71,7 +73,11 @@ BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target"
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked configuration: classes and their settings, nothing built yet."""
+    """A checked configuration: classes and their settings, nothing built yet.
+
+    `lr_scheduler` is its mapping, which depends on the steps of a task. `kept_per_weight`: numbers that the optimiser
+    keeps of each weight.
+    """
 
     benchmark_class: type[Benchmark]
     benchmark: Any
@@ -84,6 +90,9 @@ class Plan:
     device: DeviceSettings
     seed: int
     loggers: Mapping[str, Chosen[Logger]]
+    optimizer: Chosen[torch.optim.Optimizer]
+    lr_scheduler: Mapping[str, Any] | None
+    kept_per_weight: int
 
 
 def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> Plan:
@@ -114,6 +123,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         raise UserError("\n".join(printable(_line(model, config, item)) for item in error.errors())) from error
     checked.place()
     _check_together(method_class, checked)
+    kept_per_weight = try_out(checked.optimizer, config["lr_scheduler"], checked.training)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
     return Plan(
         benchmark_class,
@@ -127,6 +137,9 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         checked.device,
         checked.seed,
         checked.logger,
+        checked.optimizer,
+        config["lr_scheduler"],
+        kept_per_weight,
     )
 
 
@@ -146,6 +159,8 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         target=with_target(_arguments(target_class)),
         scenario=ScenarioSettings,
         training=TrainingSettings,
+        optimizer=Chosen[torch.optim.Optimizer],
+        lr_scheduler=SchedulerChoice,
         device=DeviceSettings,
         logger=(dict[str, Chosen[Logger]], {}),  # runs of before there was a choice say nothing of it
     )
@@ -177,11 +192,11 @@ def _require_class_paths(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
-    """Refuses classes that lie neither in this package nor in one of `trusted`.
+    """Refuses classes that lie neither in this package, nor among torch's optimisers, nor in one of `trusted`.
 
     Whatever begins with hnet_cl is looked for in the folder of the package that runs, not along Python's path.
     """
-    strange = {key: path for key, path in paths.items() if not is_below(path, ("hnet_cl", *trusted))}
+    strange = {key: path for key, path in paths.items() if not is_below(path, (*KNOWN, *trusted))}
     if strange:
         named = ", ".join(f"{key}={path}" for key, path in strange.items())
         packages = ",".join(dict.fromkeys(path.partition(".")[0] for path in strange.values()))
@@ -204,6 +219,11 @@ def _check_together(method_class: type[Learner], checked: Any) -> None:
     scenario, method = checked.scenario.name, checked.method.name
     if reason := method_class.undefined(checked.method, checked.scenario):
         raise UserError(f"method={method} with scenario={scenario}: {reason}")
+    if checked.lr_scheduler is not None and checked.training.lr_decay:
+        raise UserError(
+            f"training.lr_decay={checked.training.lr_decay} with a lr_scheduler: both change the learning rate; give "
+            "training.lr_decay=[] or lr_scheduler=none"
+        )
     if checked.device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
 
@@ -228,9 +248,11 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "extra_forbidden":
         if new := chosen_by(key):
             return f"{key}: is chosen by its file now; give {new}"
-        keys = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
-        new = new_key(key)
-        return f"{key}: is called {new} now" if new in keys else f"{shown(key)}: no such key{nearest_key(key, keys)}"
+        beside = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
+        if (new := new_key(key)) in beside:
+            return f"{key}: is called {new} now"
+        groups = [name for name, node in config.items() if isinstance(node, Mapping)]
+        return f"{shown(key)}: no such key{elsewhere(key, error['input'], groups) or nearest_key(key, beside)}"
     message = error["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them

@@ -19,7 +19,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import shown
-from hnet_cl.core.suggest import nearest_key, offered
+from hnet_cl.core.suggest import elsewhere, nearest_key, offered
 
 CONFIGURING = ("/hydra/", "/omegaconf/", "/antlr4/", "/yaml/", "/logging/")  # packages that know nothing of training
 
@@ -94,7 +94,10 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
         [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if group != key else []
     )
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
-    return f"{shown(key)}: {whose}{'' if '/' in key else nearest_key(key, known)}"
+    groups = {name.partition(".")[0] for name in known if "." in name}
+    value = next((value for typed, _, value in (one.partition("=") for one in arguments) if typed == key), None)
+    advice = elsewhere(key, value, groups) or ("" if "/" in key else nearest_key(key, known))
+    return f"{shown(key)}: {whose}{advice}"
 
 
 def _no_such_part(group: str, other: str | None, arguments: Sequence[str]) -> str:

@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model, model_validator
 from pydantic_core import CoreSchema, core_schema
@@ -11,6 +12,7 @@ from hnet_cl.core.importing import import_named
 from hnet_cl.core.settings import Settings
 
 TARGET = "_target_"
+YAML_TYPES = (bool, int, float, str, list, dict, type(None))
 Base = TypeVar("Base")
 
 
@@ -113,9 +115,16 @@ def arguments_of(kind: type, given: tuple[str, ...]) -> type[BaseModel]:
         if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         unknown = parameter.annotation is parameter.empty or isinstance(parameter.annotation, str)
-        annotation = Any if unknown else parameter.annotation
+        annotation = Any if unknown else _of_yaml(parameter.annotation)
         fields[name] = (annotation, ... if parameter.default is parameter.empty else parameter.default)
     return create_model(kind.__name__, __base__=_Arguments, **fields)
+
+
+def _of_yaml(annotation: Any) -> Any:
+    """Returns a type without those of its alternatives that no yaml can give, as float for float | Tensor."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
+    given = tuple(kind for kind in kinds if not isinstance(kind, type) or kind in YAML_TYPES)
+    return Union[given] if given else annotation  # noqa: UP007  # of a tuple
 
 
 def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:

@@ -45,7 +45,7 @@ HASHED_NULLS = (  # elsewhere null does not count, so that a new key whose defau
     "training.iterations",
 )
 # A key that is new and has another default belongs here, with the value that all runs before it had without saying so.
-IMPLIED: Mapping[str, Any] = {}
+IMPLIED: Mapping[str, Any] = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0}
 
 
 def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -> str:
@@ -84,9 +84,12 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
     for key, value in node.items():
         name = old_name(key, node)
         path = f"{prefix}{name}"
-        neutral = (value is None and path not in HASHED_NULLS) or (path in implied and implied[path] == value)
+        absent = value is None and path not in HASHED_NULLS and path not in implied
+        neutral = absent or (path in implied and implied[path] == value)
         if not neutral:
-            found[name] = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
+            counts = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
+            if counts != {} or not any(is_below(one, [path]) for one in implied):
+                found[name] = counts
     return found
 
 

@@ -17,18 +17,20 @@ class Renamed(NamedTuple):
     new: str
 
 
+ADAM = {"_target_": "torch.optim.Adam", "weight_decay": 0.0}  # the optimiser of all runs before there was a choice
 RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
 # Keys that runs before them had without saying so, as dotted paths or below a key of that name at any depth.
 ADDED: Mapping[str, Mapping[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
     "hypernet": {"compression": None},
+    "training": {"gradient_clip_norm": None},
 }
 
 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a resolved configuration of any version as this one would have written it; the argument stays."""
     renamed: dict[str, Any] = _renamed(old_parts.with_classes(old_regularizers.with_classes(config)))
-    return renamed
+    return {"optimizer": ADAM, "lr_scheduler": None} | renamed
 
 
 def as_before(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The nearest real name to a mistyped one."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MANY = 20  # names that are too many for one line
 
@@ -24,6 +24,13 @@ def nearest_key(key: str, keys: Sequence[str]) -> str:
     if beside and dot:
         return f"; there are {', '.join(parent + dot + name for name in sorted(beside))}"
     return nearest(key, keys)
+
+
+def elsewhere(key: str, value: object, groups: Iterable[str]) -> str:
+    """An ending for «no such key» where its last part is the name of a group, which is typed by itself; else empty."""
+    group = key.rpartition(".")[2]
+    name = value if isinstance(value, str) and value.isidentifier() else "NAME"
+    return f"; give {group}={name}" if "." in key and group in groups else ""
 
 
 def offered(name: str, names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from hnet_cl.benchmarks.base import Task, TrainingData
 from hnet_cl.core import seeding
@@ -23,8 +24,9 @@ from hnet_cl.scenario import HeadMap, ScenarioSettings
 class Setup:
     """What every learner is given beside its own settings; `in_shape` is that of one input.
 
-    `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser and notes it in
-    `optimizers` for as long as it is used. `graph`: steps that can be captured as a CUDA graph are.
+    `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser, and
+    `make_scheduler(optimizer, steps)` what changes its learning rate over a task of so many steps; None for nothing.
+    `graph`: steps that can be captured as a CUDA graph are.
     """
 
     heads: HeadMap
@@ -33,18 +35,12 @@ class Setup:
     seed: int
     device: torch.device
     in_shape: tuple[int, ...]
-    optimizers: Iterable[torch.optim.Optimizer] = ()
+    make_scheduler: Callable[[torch.optim.Optimizer, int], LRScheduler] | None = None
     graph: bool = False
 
     def stream(self, *names: str | int) -> torch.Generator:
         """Returns the random stream `names` on the device, for what steps draw."""
         return seeding.stream(self.seed, *names, device=self.device)
-
-    def set_lr(self, lr: float) -> None:
-        """The learning rate of all steps from now on."""
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = lr
 
     def new_target(self, num_outputs: int, task: int | None = None) -> nn.Module:
         """Builds a target network on the device for all tasks, or with other initial weights for a `task` of its own.
@@ -202,6 +198,10 @@ class Learner(nn.Module, ABC):
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
         return {}
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Returns all optimisers that steps of this task use; those that are no moving parts a subclass adds."""
+        return [part for part in self.moving_parts().values() if isinstance(part, torch.optim.Optimizer)]
 
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:

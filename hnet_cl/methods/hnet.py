@@ -150,6 +150,9 @@ class HNet(Learner):
     def sample_classifier(self) -> SampleClassifierSettings | None:
         return self.task_inference.sample_classifier
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [*self.protected.optimizers, *self.task_inference.optimizers()]
+
     def _kept(self, task: int) -> list[Interval]:
         """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""
         return self.target.layout.without_other_rows(self.output_layer, self.heads.own(task))

@@ -144,6 +144,10 @@ class Replay(Classifier):
         settings: SampleClassifierSettings = self.settings.generator.judge
         return settings
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        assert self.optimizer is not None
+        return [self.optimizer, *self.generator.optimizers()]
+
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         own = super().moving_parts()
         return {**own, **{f"generator {name}": part for name, part in self.generator.moving_parts().items()}}

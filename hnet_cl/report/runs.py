@@ -61,7 +61,7 @@ class Run:
             return {}
         if not isinstance(config, dict):
             return {}
-        return flatten(without(upgraded(config), NOT_COMPUTED))
+        return flatten(without(upgraded(config), NOT_COMPUTED)) if config else {}
 
     @cached_property
     def metrics(self) -> dict[str, float]:

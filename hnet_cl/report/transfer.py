@@ -10,7 +10,9 @@ from hnet_cl.report.notes import Note
 from hnet_cl.report.runs import Run, one_line, shown
 
 SCRATCH = "scratch"
-ALIKE = ("benchmark", "target", "training", "scenario", "device.precision")  # settings that both runs must share
+ALIKE = (  # settings that both runs must share
+    *("benchmark", "target", "training", "optimizer", "lr_scheduler", "scenario", "device.precision"),
+)
 NOT_REPEATED = ("method", "preset", "seed", "seeds", "fresh", "debug", "checkpoint_every", "logger", "hydra")
 OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # of Hydra: whose value is needed
 COMMANDS = 5  # that are named at most

@@ -8,7 +8,9 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner
 
 AHEAD = 256  # steps that may be handed over to the GPU before it has made them
-WARM_UP = 3  # steps before a graph is captured: optimisers, cuBLAS and cuDNN set themselves up in their first ones
+# Steps with the same options of the optimisers before a graph is captured: these, cuBLAS and cuDNN set themselves up in
+# their first ones, and while a scheduler changes the learning rate at every step, no graph could be used twice.
+WARM_UP = 3
 
 
 class Steps:
@@ -31,9 +33,8 @@ class Steps:
         self.learner.prepare(len(index))
         return self.learner.step(*batch)
 
-    def set_lr(self, lr: float) -> None:
-        """The learning rate from now on."""
-        self.learner.setup.set_lr(lr)
+    def renew(self) -> None:
+        """From here on optimisers have other options, such as another learning rate."""
 
     def __enter__(self) -> None:
         """From here on steps may be made."""
@@ -59,6 +60,7 @@ class CapturedSteps(Steps):
         self._stream = torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
         self._steps = 0
+        self._alike = 0  # steps with the same options of the optimisers
         self._draws_globally = False
         self._graph: torch.cuda.CUDAGraph | None = None
         self._waiting: Tensor | None = None  # (AHEAD, b) indices of the next steps, where the GPU fetches them itself
@@ -70,9 +72,10 @@ class CapturedSteps(Steps):
         self._put(index)
         self.learner.prepare(len(index))
         self._steps += 1
+        self._alike += 1
         if self._draws_globally:
             return self._step()
-        if self._steps <= WARM_UP:
+        if self._alike <= WARM_UP:
             before = torch.cuda.get_rng_state()
             losses = self._step()
             self._draws_globally = not torch.equal(before, torch.cuda.get_rng_state())
@@ -82,9 +85,9 @@ class CapturedSteps(Steps):
         self._graph.replay()
         return self._losses
 
-    def set_lr(self, lr: float) -> None:
-        super().set_lr(lr)
-        self._graph = None  # the old rate is part of it
+    def renew(self) -> None:
+        self._graph = None  # the old options are part of it
+        self._alike = 0
 
     def __enter__(self) -> None:
         self._inside = torch.cuda.stream(self._stream)

@@ -69,13 +69,20 @@ def _rehearse(make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Seq
         return network
 
     trained, tested = _examples(tasks[0].train, size), _examples(tasks[0].test, len(tasks[0].test))
+    used: list[torch.optim.Optimizer] = []  # once for each of their steps
+
+    def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        optimizer = setup.make_optimizer(parameters)
+        optimizer.register_step_post_hook(lambda stepped, *_: used.append(stepped))
+        return optimizer
+
     with seeded(setup.seed, Stream.REHEARSAL):
-        learner = make_learner(replace(setup, make_target=make_target))
+        learner = make_learner(replace(setup, make_target=make_target, make_optimizer=make_optimizer))
         for num_outputs, name in names.items():
             check_network(setup.make_target(num_outputs).to(setup.device), name, trained, tested, num_outputs)
         at = f"method._target_={path_of(type(learner))} with {' and '.join(set(names.values()))}"
         attempt(at, "inspect", learner.inspect, trained)
-        check_learner(learner, tasks, size, at)
+        check_learner(learner, tasks, size, at, used)
 
 
 def check_network(network: nn.Module, name: str, trained: Tensor, tested: Tensor, num_outputs: int) -> None:
@@ -161,8 +168,12 @@ def _small(task: Task) -> Task:
     return replace(task, train=few["train"], test=few["test"])
 
 
-def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -> None:
+def check_learner(
+    learner: Learner, tasks: Sequence[Task], size: int, at: str, used: list[torch.optim.Optimizer]
+) -> None:
     """Lets the learner learn `size` examples of each task and answer for the test examples, as in a run.
+
+    `used` gets every optimiser that makes a step.
 
     Raises:
         UserError: a method of the learner fails, or what it returns is not what `Learner` says.
@@ -171,7 +182,9 @@ def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -
     for number, task in enumerate(tasks):
         begun = f"{at}: task {number + 1} ({task.name})"
         attempt(begun, "begin_task", learner.begin_task, tasks[: number + 1])
-        learner.setup.set_lr(0.0)
+        for optimizer in learner.optimizers():
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0
         data = attempt(begun, "training_data", learner.training_data, tasks[: number + 1])
         index = torch.arange(size, device=task.train.labels.device) * (len(data) - 1) // max(1, size - 1)
         batch = data.batch(index, draws)
@@ -179,6 +192,10 @@ def check_learner(learner: Learner, tasks: Sequence[Task], size: int, at: str) -
         attempt(begun, "prepare", learner.prepare, size)
         losses = attempt(begun, f"step on {shown}", learner.step, *batch)
         _check_losses(losses, begun, f"step on {shown}")
+        named = all(any(one is other for other in learner.optimizers()) for one in used)
+        what = "optimizers() does not name all optimisers that step uses"
+        expect(named, begun, what, "all, as the learning rate reaches them through it")
+        used.clear()
         attempt(begun, f"end_task after {shown}", learner.end_task)
         for old in tasks[: number + 1]:
             _check_answers(learner, old, begun)

@@ -20,6 +20,7 @@ from hnet_cl.training.cuda_graph import make_steps
 from hnet_cl.training.evaluation import Row, evaluate
 from hnet_cl.training.listener import Listener
 from hnet_cl.training.sample_quality import sample_quality
+from hnet_cl.training.schedule import Schedule
 from hnet_cl.training.task_state import TaskInProgress
 
 TURN = 10  # steps after which another run in the same process may have its turn
@@ -32,7 +33,8 @@ class TrainingSettings(Settings):
 
     A learner that learns from other data makes as many steps, so that all methods have the same training.
 
-    `lr` and `betas` are Adam's. `lr_decay` are pairs of a share of a task's steps and the factor of `lr` from there on.
+    `lr` is every optimiser's, `betas` are Adam's. `lr_decay` are pairs of a share of a task's steps and the factor of
+    `lr` from there on. `gradient_clip_norm`: what the gradients of each optimiser are scaled down to.
     `shuffle_tasks` draws the order of the tasks from the run's seed. `validation` is the share of each task's training
     data that takes the place of its test data; 0 for a real test. `log_every` counts iterations.
     """
@@ -43,6 +45,7 @@ class TrainingSettings(Settings):
     lr: PositiveFloat
     lr_decay: list[Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]]
     betas: Annotated[list[Decay], Field(min_length=2, max_length=2)]
+    gradient_clip_norm: PositiveFloat | None
     shuffle_tasks: bool
     validation: Annotated[float, Field(ge=0, lt=1)]
     eval_batch_size: Count
@@ -71,13 +74,13 @@ class TrainingSettings(Settings):
         assert self.epochs is not None
         return self.epochs * ceil(len(task.train) / self.batch_size)
 
-    def lr_at(self, iteration: int, steps: int) -> float:
-        """The learning rate of an iteration (counted from 1) of a task that takes `steps`."""
+    def decay_at(self, iteration: int, steps: int) -> float:
+        """Returns the factor of `lr` at an iteration (counted from 1) of a task that takes `steps`."""
         factor = 1.0
         for share, later in self.lr_decay:
             if iteration > round(share * steps):
                 factor = later
-        return self.lr * factor
+        return factor
 
 
 Pause = Callable[[int, Callable[[], Mapping[str, Any]]], None]
@@ -139,7 +142,7 @@ def learn(
     data = learner.training_data(tasks)
     batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
     draws = stream(seed, Stream.AUGMENTATION, task.id)
-    last, lr = settings.steps(task), None
+    last = settings.steps(task)
     own = OwnRandomness(seed, Stream.STEPS, task.id)  # what modules draw without asking, as dropout does
     learner.begin_task(tasks)
     progress = TaskInProgress(learner, batches, draws)
@@ -147,13 +150,14 @@ def learn(
         if start.state is not None:
             progress.restore(start.state)
     step = make_steps(learner, data, draws)
+    schedule = Schedule(learner, last, settings.decay_at if settings.lr_decay else None)
     for log in logs:
         log.begin_task(task.id, start.iteration)
     for turn in range(start.iteration, last, TURN):
         with own, step:
             for iteration in range(turn + 1, min(turn + TURN, last) + 1):
-                if lr != (lr := settings.lr_at(iteration, last)):
-                    step.set_lr(lr)
+                if schedule.reach(iteration):
+                    step.renew()
                 losses = step(batches.next())
                 if iteration % settings.log_every == 0 or iteration == last:
                     numbers = finite(losses, task, iteration)

@@ -26,8 +26,9 @@ from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
 from hnet_cl.config.messages import explain
 from hnet_cl.core.chosen import settings_of
-from hnet_cl.core.config_hash import NOT_COMPUTED, config_id, is_below
+from hnet_cl.core.config_hash import IMPLIED, NOT_COMPUTED, config_id, is_below
 from hnet_cl.core.errors import UntrustedError, UserError
+from hnet_cl.core.old_keys import upgraded
 from hnet_cl.core.old_parts import TASK_INFERENCE
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest, nearest_key, offered
@@ -109,10 +110,10 @@ def test_every_group_is_in_the_help() -> None:
 
 
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
-    """All settings that are written down in the package; those that `check` composes have no code of their own."""
+    """All settings that are written down in the package; those that are composed have no code of their own."""
+    composing = ("hnet_cl.config.check", "hnet_cl.core.chosen")
     for found in kind.__subclasses__():
-        made = found.__module__ in ("hnet_cl.config.check", "hnet_cl.core.chosen")  # of other classes
-        if found.__module__.startswith("hnet_cl.") and not made:
+        if found.__module__.startswith("hnet_cl.") and found.__module__ not in composing:
             yield found
         yield from settings_classes(found)
 
@@ -130,7 +131,9 @@ def test_every_key_is_used() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             used |= {node.attr} if isinstance(node, ast.Attribute) else set()
             used |= {node.arg} if isinstance(node, ast.arg) else set()  # settings that are given on as arguments
-    keys = {key.rpartition(".")[2] for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
+    given = ("optimizer.", "lr_scheduler.")  # arguments of torch's classes
+    found = {key for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
+    keys = {key.rpartition(".")[2] for key in found if not key.startswith(given)}
     # as strings, in Python or config.yaml
     read_by_name = {"_target_", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
     assert keys - used - read_by_name == set()
@@ -146,6 +149,12 @@ def test_every_key_is_used() -> None:
         ("training.lr", None, "training.lr=null: input should be a valid number"),
         ("training.betas", [0.9, 1.0], "training.betas.1=1.0: input should be less than 1"),
         ("training.iteration", 5, "training.iteration: no such key; did you mean training.iterations?"),
+        ("training.optimizer", "sgd", "training.optimizer: no such key; give optimizer=sgd"),
+        ("training.optimizer", None, "training.optimizer: no such key; give optimizer=NAME"),
+        ("optimizer.weight_decay", "x", "optimizer.weight_decay=x: input should be a valid number"),
+        ("optimizer.momentun", 0.9, "optimizer.momentun: no such key; did you mean optimizer.momentum?"),
+        ("optimizer", "sgd", "optimizer=sgd: choose a Optimizer by its file"),
+        ("training.gradient_clip_norm", 0, "training.gradient_clip_norm=0: input should be greater than 0"),
         ("method.hypernet.hiden", [], "method.hypernet.hiden: no such key; did you mean method.hypernet.hidden?"),
         ("benchmark.source", "ful", "benchmark.source=ful: input should be 'auto', 'full' or 'embedded'"),
         ("target.hidden", 3, "target.hidden=3: input should be a valid list"),
@@ -153,7 +162,7 @@ def test_every_key_is_used() -> None:
     ],
 )
 def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None:
-    assert complaint(changed(composed(), key, value)) == message
+    assert complaint(changed(composed("optimizer=sgd"), key, value)).startswith(message)
 
 
 def test_keys_that_do_not_go_together_are_named_alone() -> None:
@@ -199,6 +208,9 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("method", "hnet_cl.targets.mlp.MLP"),
         ("benchmark", "hnet_cl.methods.hnet.HNet"),
         ("target", "subprocess.run"),
+        ("optimizer", "subprocess.run"),
+        ("optimizer", "torch.optim.Optimizer.step"),
+        ("optimizer", "torch.nn.Linear"),
         ("method", "no.such.module"),
         ("method", "print"),
         ("target", "torch.nn.Linear"),
@@ -393,11 +405,39 @@ def test_the_id_of_a_configuration_never_changes(overrides: str, identity: str) 
 
 def test_new_keys_change_no_id() -> None:
     before = config_id(composed())
-    implied = {"training.momentum": 0.9, "recorder": ["a"]}
+    implied = {**IMPLIED, "training.momentum": 0.9, "recorder": ["a"]}
     config = composed("+training.momentum=0.9", "+recorder=[a]", "+method.extra=null", "+training.clip=null")
     assert config_id(config, implied) == before
     for change in ("training.momentum=0.8", "recorder=[b]", "method.extra=1", "training.clip=0"):
         assert config_id(composed("+recorder=[a]", f"++{change}"), implied) != before
+
+
+def test_configurations_from_before_there_were_optimizers_are_read() -> None:
+    whole = composed("benchmark=smnist", "method=ewc")
+    older = {key: value for key, value in whole.items() if key not in ("optimizer", "lr_scheduler")}
+    older["training"] = {key: value for key, value in whole["training"].items() if key != "gradient_clip_norm"}
+    assert config_id(older) == config_id(upgraded(older)) == config_id(whole)
+    plan = check(upgraded(older), trusted=[])
+    assert (plan.optimizer.kind, plan.lr_scheduler) == (torch.optim.Adam, None)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("optimizer=sgd", "optimizer=adamw", "optimizer.weight_decay=0.1", "lr_scheduler=cosine"),
+        *("training.gradient_clip_norm=1", "training.lr=0.1", "+optimizer.amsgrad=true"),
+    ],
+)
+def test_how_is_optimised_counts_in_the_id(word: str) -> None:
+    assert config_id(composed(word)) != config_id(composed())
+    assert config_id(composed("optimizer=adam", "lr_scheduler=none", "optimizer.weight_decay=0")) == config_id(
+        composed()
+    )
+
+
+def test_a_learning_rate_is_changed_in_one_way() -> None:
+    message = complaint(composed("lr_scheduler=cosine", "training.lr_decay=[[0.5,0.1]]"))
+    assert message.endswith("both change the learning rate; give training.lr_decay=[] or lr_scheduler=none")
 
 
 def test_the_id_does_not_depend_on_the_order_of_keys() -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from hnet_cl.hypernet import Drift, Lookahead
+from hnet_cl.training.clipping import clipping
 
 Make = Callable[[Iterable[Any]], optim.Optimizer]
 
@@ -23,6 +24,12 @@ OPTIMIZERS: dict[str, Make] = {
     "rmsprop": lambda p: optim.RMSprop(p, lr=0.1, momentum=0.5, centered=True),
     "adagrad": lambda p: optim.Adagrad(p, lr=0.1, lr_decay=0.1),
     "nadam": lambda p: optim.NAdam(p, lr=0.1),
+    "adamw fused": lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.3, fused=True),
+    "sgd fused momentum": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, fused=True),
+    "adam clipped": lambda p: clipping(optim.Adam, 0.5)(p, lr=0.1, fused=True),
+    "adamw clipped": lambda p: clipping(optim.AdamW, 0.5)(p, lr=0.1, weight_decay=0.3),
+    "sgd nesterov clipped": lambda p: clipping(optim.SGD, 0.5)(p, lr=0.1, momentum=0.9, nesterov=True),
+    "rmsprop clipped": lambda p: clipping(optim.RMSprop, 0.5)(p, lr=0.1, momentum=0.5),
 }
 
 every_optimizer = pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS.keys())

@@ -82,6 +82,15 @@ def test_who_typed_nothing_is_usual(tmp_path: Path) -> None:
     assert shown(tmp_path) == (["ewc, training.lr=1", "hnet"], ["unless a row says otherwise: training.lr=0.1"])
 
 
+def test_another_optimizer_is_told_beside_a_run_from_before_there_was_a_choice(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", method="ewc")
+    write_run(tmp_path, "b", method="hnet", overrides=["optimizer._target_=torch.optim.SGD"])
+    assert shown(tmp_path) == (
+        ["ewc", "hnet, optimizer._target_=torch.optim.SGD"],
+        ["unless a row says otherwise: optimizer._target_=torch.optim.Adam"],
+    )
+
+
 def test_a_groups_choice_tells_its_settings(tmp_path: Path) -> None:
     write_run(tmp_path, "a", method="ewc")
     write_config(

@@ -31,6 +31,8 @@ CHOICES: Mapping[str, list[str]] = {method: [f"method={method}"] for method in M
     "masked": ["method=hnet", "method.mask_heads=true"],
     "hard": ["method=dgr", "method.targets=hard"],
     "decay": ["method=hnet", "training.lr_decay=[[0.4,0.1]]"],
+    "cosine": ["method=hnet", "lr_scheduler=cosine"],
+    "clipped sgd": ["method=hnet", "optimizer=sgd", "optimizer.momentum=0.9", "training.gradient_clip_norm=1"],
     "bfloat16": ["method=hnet", "device.precision=bfloat16"],
     "ewc_offline": ["method=ewc_offline"],
 }
@@ -119,7 +121,8 @@ def replayed(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 def test_captured_steps_train_as_others_do(name: str, replayed: list[bool]) -> None:
     _, rows, losses = trained(plan(name, "device.graph=true"))
     if name != "joint":
-        assert replayed == 3 * (steps.WARM_UP * [False] + (40 - steps.WARM_UP) * [True])
+        lengths = [16, 24] if name == "decay" else [1] * 40 if name == "cosine" else [40]  # of one learning rate
+        assert replayed == 3 * [number >= steps.WARM_UP for length in lengths for number in range(length)]
     _, other_rows, other_losses = trained(plan(name, "device.graph=false"))
     assert_same_training(losses, other_losses)
     assert [row.accuracies for row in rows] == [pytest.approx(row.accuracies, abs=0.02) for row in other_rows]

@@ -192,6 +192,21 @@ class Settings(Finetune.Settings):
     change: Any
 
 
+class Hidden(Finetune):
+    """No schedule would reach its optimiser."""
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return []
+
+
+def test_an_optimiser_that_is_not_named_is_one_line() -> None:
+    settings, benchmark = Finetune.Settings(name="mine", reset_optimizer=True), blobs()
+    with pytest.raises(
+        UserError, match=r"task 1 \(blobs 0\): optimizers\(\) does not name all optimisers that step uses"
+    ):
+        rehearsed(partial(Hidden, settings), setup(head_map("cl1", benchmark.class_counts)), benchmark.tasks, 8)
+
+
 @pytest.mark.parametrize(
     ("method", "change", "line"),
     [

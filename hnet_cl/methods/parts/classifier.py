@@ -119,6 +119,10 @@ class Classifier(Learner):
     def task_network(self, task: int) -> tuple[nn.Module, slice]:
         return copied(self.network), self.heads.own(task)
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        assert self.optimizer is not None
+        return [self.optimizer, *super().optimizers()]
+
     @torch.no_grad()
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         outputs = self.heads.read(task, self.latest)

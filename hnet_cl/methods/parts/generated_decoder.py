@@ -112,3 +112,6 @@ class GeneratedDecoder(Generator):
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         of_decoder = {f"decoder {name}": part for name, part in self.protected.moving_parts().items()}
         return super().moving_parts() | {"encoder": self._encoder_optimizer} | of_decoder
+
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self._encoder_optimizer, *self.protected.optimizers]

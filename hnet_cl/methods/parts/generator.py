@@ -121,6 +121,10 @@ class Generator(nn.Module, ABC):
         """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
         return {"latent noise": self.noise}
 
+    @abstractmethod
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """All optimisers that steps of this task use."""
+
     def autoencode(self, inputs: Tensor, decode: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
         """Per input, reconstruction loss (b,) and divergence of the posterior from the prior (b,), both per pixel."""
         mean, log_variance = self.encoder(inputs).chunk(2, dim=1)

@@ -96,6 +96,10 @@ class TaskInference(nn.Module, ABC):
         """Training of the classifier that evaluates `samples`; None without a generator."""
         return None
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        """Returns all optimisers that `step` uses, as `Learner.optimizers`: those of `moving_parts`."""
+        return [part for part in self.moving_parts().values() if isinstance(part, torch.optim.Optimizer)]
+
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Returns optimisers and random streams that steps move on and that no state holds, by name."""
         return {}

@@ -52,6 +52,9 @@ class PlainDecoder(Generator):
         self.optimizer.step()
         return {"reconstruction": rec.detach()[new].mean(), "kl": divergence.detach()[new].mean()}
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer]
+
     @torch.no_grad()
     def _draw(self, size: int, draws: torch.Generator) -> Samples:
         images = self.images(self._frozen(self.normal(BLOCK * size, draws)))

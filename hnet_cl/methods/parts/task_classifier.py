@@ -60,5 +60,8 @@ class TaskClassifier(TaskInference):
     def sample_classifier(self) -> SampleClassifierSettings | None:
         return self.classifier.sample_classifier
 
+    def optimizers(self) -> list[torch.optim.Optimizer]:
+        return self.classifier.optimizers()
+
     def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return self.classifier.moving_parts()
