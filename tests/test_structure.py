@@ -24,8 +24,9 @@ MAY_IMPORT = {
     "loggers": {"core", "results.metrics", "results.run_folder"},
     "sweeps": {"core", "config", "results"},
     "report": {"core", "loggers.pictures", "results.metrics", "results.run_folder"},
-    "config": {"core", "benchmarks.base", "methods.base", "scenario", "training"},
-    "build": {"core", "benchmarks.base", "methods.base", "scenario", "config", "targets.bfloat16", "training"},
+    "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training"},
+    "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
+    | {"targets.bfloat16", "training"},
     "run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "results", "loggers"},
     "predict": {"core", "benchmarks.base", "methods.base", "config", "build"}
     | {"results.run_folder", "training.checkpointing"},

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 
-GROUPS = ("benchmark", "scenario", "method", "target", "schedule", "device", "hydra/sweeper", "hydra/launcher")
+LAUNCHING = ("hydra/sweeper", "hydra/launcher")
+GROUPS = ("benchmark", "dataset", "scenario", "method", "target", "schedule", "device", *LAUNCHING)
 HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that Hydra itself has
 
 START = """\

@@ -11,9 +11,11 @@ from yaml import YAMLError
 
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
+from hnet_cl.core.former_data import in_todays_shape
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
+DATASET = "dataset"  # whose choice is part of the benchmark's name, unless it is the usual one
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -26,17 +28,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved configuration of a run, with its benchmark, scenario and method called by the chosen files.
 
-    A file that is derived from another one inherits its keys, `name` among them, but is another choice.
+    A file that is derived from another one inherits its keys, `name` among them, but is another choice. A benchmark on
+    another dataset than its usual one has both names: `split_fashion_mnist`.
 
     Args:
         config: as composed, with or without Hydra's part.
         choices: the chosen file of each group, as `hydra.runtime.choices` has them.
     """
     settings = plain(config)
-    for group in NAMED:
+    for group in (*NAMED, DATASET):
         chosen = choices.get(group)
         if isinstance(chosen, str) and isinstance(settings.get(group), dict):
             settings[group]["name"] = chosen.replace("/", "-")
+    dataset = settings.get(DATASET)
+    if isinstance(dataset, dict) and dataset.get("name") != settings.get("usual_dataset"):
+        settings["benchmark"]["name"] += f"_{dataset.get('name')}"
     return settings
 
 
@@ -70,7 +76,7 @@ def read_config(path: Path) -> dict[str, Any]:
         config = OmegaConf.load(io.BytesIO(content))
         if not isinstance(config, DictConfig):
             raise ValueError("it is no mapping")
-        return plain(config)
+        return in_todays_shape(plain(config))
     except OSError as error:
         raise UserError(f"{path}: cannot be read as a configuration ({error.strerror})") from error
     except (ValueError, YAMLError, OmegaConfBaseException) as error:

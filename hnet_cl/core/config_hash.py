@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hnet_cl.core.former_data import in_former_shape
+
 # Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
 # is computed.
 NOT_COMPUTED = (
@@ -13,6 +15,7 @@ NOT_COMPUTED = (
     "debug",
     "checkpoint_every",
     "data_dir",
+    "usual_dataset",
     "output_dir",
     "hydra",
     "training.eval_batch_size",
@@ -50,7 +53,7 @@ def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -
         config: the resolved configuration, nested.
         implied: dotted keys with the value at which they do not count.
     """
-    computed = _hashed(without(config, NOT_COMPUTED), implied)
+    computed = _hashed(without(in_former_shape(config), NOT_COMPUTED), implied)
     for key, value in ALWAYS_HASHED.items():
         group, _, name = key.rpartition(".")
         if isinstance(computed.get(group), dict):

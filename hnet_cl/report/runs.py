@@ -10,6 +10,7 @@ from typing import Any
 
 from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.former_data import in_todays_shape
 from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.report.folders import run_folders
 from hnet_cl.report.result import Result, flatten, parse
@@ -49,7 +50,7 @@ class Run:
             return {}
         if not isinstance(config, dict):
             return {}
-        return flatten(without(config, NOT_COMPUTED))
+        return flatten(without(in_todays_shape(config), NOT_COMPUTED))
 
     @cached_property
     def metrics(self) -> dict[str, float]:

@@ -148,7 +148,7 @@ def test_every_key_is_used() -> None:
             used |= {node.arg} if isinstance(node, ast.arg) else set()  # settings that are given on as arguments
     keys = {key.rpartition(".")[2] for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
     # as strings, in Python or config.yaml
-    read_by_name = {"_target_", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
+    read_by_name = {"_target_", "usual_dataset", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
     assert keys - used - read_by_name == set()
 
 
@@ -163,7 +163,7 @@ def test_every_key_is_used() -> None:
         ("training.betas", [0.9, 1.0], "training.betas.1=1.0: input should be less than 1"),
         ("training.iteration", 5, "training.iteration: no such key; did you mean training.iterations?"),
         ("method.hypernet.hiden", [], "method.hypernet.hiden: no such key; did you mean method.hypernet.hidden?"),
-        ("benchmark.source", "ful", "benchmark.source=ful: input should be 'auto', 'full' or 'embedded'"),
+        ("dataset.source", "ful", "dataset.source=ful: input should be 'auto', 'full' or 'embedded'"),
         ("target.hidden", 3, "target.hidden=3: input should be a valid list"),
         ("target.depth", 3, "target.depth: no such key; there are target.hidden"),
     ],
