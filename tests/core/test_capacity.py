@@ -284,7 +284,7 @@ def test_data_of_the_toy_are_counted_exactly() -> None:
     )
     tasks = GaussianBlobs(settings, None, torch.device("cpu")).tasks
     tensors = [t for task in tasks for split in (task.train, task.test) for t in (split.images, split.labels)]
-    assert GaussianBlobs.memory(settings) == sum(t.nbytes for t in tensors)
+    assert GaussianBlobs.memory(settings, None) == sum(t.nbytes for t in tensors)
 
 
 @pytest.mark.parametrize(
