@@ -14,6 +14,7 @@ from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_o
 from hnet_cl.core.checks import attempt
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.malloc import keep_freed_memory
+from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Learner, Setup
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
@@ -34,6 +35,11 @@ def build_device(settings: DeviceSettings) -> torch.device:
     return torch.device(settings.type)
 
 
+def build_dataset(plan: Plan, data_dir: Path) -> Dataset | None:
+    """The dataset that the plan makes its tasks of, before anything of it is read; None if it has data of its own."""
+    return None if plan.dataset is None else plan.dataset.make(data_dir)
+
+
 def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchmark:
     """The tasks, with their data on the device; in another order, and with validation data, where the plan says so.
 
@@ -41,11 +47,12 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
         UserError: data are missing or too large, or something is wrong with the tasks.
     """
     name = plan.benchmark.name
-    needed = plan.benchmark_class.memory(plan.benchmark)
-    require_memory(
-        needed, memory_limit(), largest_of(plan.benchmark.model_dump(), "benchmark"), "the data of this benchmark take"
-    )
-    benchmark = attempt(f"benchmark={name}", "its constructor", plan.benchmark_class, plan.benchmark, data_dir, device)
+    dataset = build_dataset(plan, data_dir)
+    needed = plan.benchmark_class.memory(plan.benchmark, dataset)
+    sizes = {"benchmark": plan.benchmark.model_dump(), "dataset": dataset and dataset.settings.model_dump()}
+    largest = largest_of(sizes, "").removeprefix(".")
+    require_memory(needed, memory_limit(), largest, "the data of this benchmark take")
+    benchmark = attempt(f"benchmark={name}", "its constructor", plan.benchmark_class, plan.benchmark, dataset, device)
     inspect_tasks(benchmark, name, device)
     if plan.training.shuffle_tasks:
         benchmark.tasks = shuffled(benchmark.tasks, plan.seed)

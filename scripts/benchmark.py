@@ -35,10 +35,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, DataIdentity, Split, Task
-from hnet_cl.benchmarks.permuted_mnist import PermutePixels
+from hnet_cl.benchmarks.permuted import PermutePixels
 from hnet_cl.config.check import check
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.settings import Settings
+from hnet_cl.datasets.images import Scale
 from hnet_cl.hypernet import GramRegularizer
 from hnet_cl.methods.base import Learner
 from hnet_cl.training import trainer
@@ -108,13 +109,13 @@ class RandomImages(Benchmark):
 
     Settings = Settings
 
-    def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None:
+    def __init__(self, settings: Any, dataset: None, device: torch.device) -> None:
         num_tasks, channels = settings
         self.in_shape = (channels, 32, 32)
         images = torch.randint(256, (60_000 if channels == 1 else 512, *self.in_shape), dtype=torch.uint8)
         labels = torch.randint(10, (len(images),), device=device)
         order = torch.randperm(32 * 32, device=device) if channels == 1 else torch.arange(32 * 32, device=device)
-        prepare = PermutePixels(order) if channels == 1 else _colours
+        prepare = PermutePixels(order, Scale()) if channels == 1 else _colours
         images = images.to(device)
         train, test = (Split(images[:n], labels[:n], prepare) for n in (len(images), 10_000))
         self.tasks = [Task(t, f"task {t + 1}", train, test, 10) for t in range(num_tasks)]
@@ -166,7 +167,7 @@ def make(kind: str, comparison: Comparison, learned: int, arguments: argparse.Na
     plan = check(config)
     channels = 3 if plan.benchmark.name.startswith("split_cifar") else 1
     device = build.build_device(plan.device)
-    data = RandomImages((comparison.num_tasks, channels), Path(), device)
+    data = RandomImages((comparison.num_tasks, channels), None, device)
     learner: Learner = build.build_learner(plan, data.in_shape, data.class_counts, device)
     learner.begin_task(data.tasks[:learned])
     return Made(learner, data.tasks[:learned], plan)

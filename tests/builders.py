@@ -131,7 +131,7 @@ def blobs(**changes: Any) -> GaussianBlobs:
         "spread": 0.15,
         "seed": 42,
     }
-    return GaussianBlobs(GaussianBlobs.Settings(**({"name": "toy"} | sizes | changes)), Path("unused"), CPU)
+    return GaussianBlobs(GaussianBlobs.Settings(**({"name": "toy"} | sizes | changes)), None, CPU)
 
 
 def small_target(num_outputs: int) -> nn.Module:

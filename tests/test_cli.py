@@ -286,7 +286,7 @@ class TestMistakes:
         nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
         arguments = ["benchmark=smnist", "benchmark.source=full", f"data_dir={tmp_path / 'data'}"]
         line = mistake(*arguments, f"output_dir={tmp_path}", PATH="", **nowhere)
-        assert line.startswith("benchmark.source=full, but train-images-idx3-ubyte, ")
+        assert line.startswith("dataset.source=full, but train-images-idx3-ubyte, ")
         assert "set data_dir (or HNET_CL_DATA)" in line and "\n" not in line
         assert list((tmp_path / "data").iterdir()) == []
 

@@ -28,7 +28,7 @@ GENERATORS = {
     "hnet_tir": "method.task_inference.generator",
 }
 LEARNED = 6  # steps
-RESNET = ["target=resnet32", "target.blocks=1", "target.channels=[4,4,8,8]", "benchmark.augment=flip_and_crop"]
+RESNET = ["target=resnet32", "target.blocks=1", "target.channels=[4,4,8,8]", "dataset.augment=flip_and_crop"]
 ZENKE = ["target=zenke", "training.lr=1e-3"]
 
 
@@ -52,7 +52,7 @@ def learn(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
 
 
 def cifar(data_dir: Path, *overrides: str) -> tuple[Learner, list[Row]]:
-    return learn(data_dir, "benchmark=split_cifar", "benchmark.verify=none", "benchmark.num_tasks=2", *overrides)
+    return learn(data_dir, "benchmark=split_cifar", "dataset.verify=none", "benchmark.num_tasks=2", *overrides)
 
 
 @pytest.mark.parametrize(("method", "scenario"), RUNNABLE)
@@ -103,7 +103,7 @@ def distance(one: Learner, other: Learner) -> float:
 def test_faces(scenario: str, target: str, data_dir: Path) -> None:
     lists = [f"benchmark.train_list={TRAIN_LIST}", f"benchmark.test_list={TEST_LIST}", "benchmark.num_tasks=2"]
     choice = ["benchmark=f_celeba", "method=hnet_ent", f"scenario={scenario}", f"target={target}"]
-    _, rows = learn(data_dir, *choice, *lists, "benchmark.size=16", "benchmark.validation_per_task=2")
+    _, rows = learn(data_dir, *choice, *lists, "dataset.size=16", "benchmark.validation_per_task=2")
     check_rows(rows, "hnet_ent", scenario)
 
 

@@ -45,13 +45,13 @@ class Faulty(Benchmark):
         name: str
         fault: str
 
-    def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None:
+    def __init__(self, settings: Any, dataset: None, device: torch.device) -> None:
         if settings.fault == "constructor":
             raise KeyError("images")
         toy = GaussianBlobs.Settings(
             name="toy", num_tasks=2, num_classes=2, train_per_class=50, test_per_class=50, spread=0.1, seed=1
         )
-        blobs = GaussianBlobs(toy, data_dir, device)
+        blobs = GaussianBlobs(toy, dataset, device)
         change: Any = FAULTS[settings.fault]
         self.tasks: list[Task] = [blobs.tasks[0], change(blobs.tasks[1])]
         self.data, self.in_shape = blobs.data, blobs.in_shape

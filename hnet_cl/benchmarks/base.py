@@ -1,10 +1,10 @@
 """What a benchmark is: a fixed sequence of classification tasks."""
 
+import typing
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor
@@ -12,6 +12,7 @@ from torch import Generator, Tensor
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.core.settings import Settings
+from hnet_cl.datasets.base import Dataset, Part
 from hnet_cl.datasets.identity import DataIdentity
 
 
@@ -47,7 +48,7 @@ class Split:
         return replace(self, labels=self.labels[index], rows=rows)
 
 
-class TrainingData(Protocol):
+class TrainingData(typing.Protocol):
     """Examples that a learner learns from."""
 
     def __len__(self) -> int:
@@ -208,30 +209,41 @@ class ImageKind:
 class Benchmark(ABC):
     """A sequence of tasks. Subclasses set `tasks`, `data` and `in_shape` in their constructor.
 
+    One that makes its tasks of a dataset is a `Protocol`; all others have data of their own, as `toy`.
+
     Args of every constructor:
         settings: an instance of the subclass's own `Settings`.
-        data_dir: where data files lie or are put.
+        dataset: an instance of `made_of`, nothing of which has been read; None if that is None.
         device: where the tasks' tensors live.
     """
 
     Settings: ClassVar[type[Settings]]
+    made_of: ClassVar[type[Dataset] | None] = None
     tasks: Sequence[Task]
     data: DataIdentity
     in_shape: tuple[int, ...]
 
     @abstractmethod
-    def __init__(self, settings: Any, data_dir: Path, device: torch.device) -> None: ...
+    def __init__(self, settings: Any, dataset: Any, device: torch.device) -> None: ...
 
     @classmethod
-    def memory(cls, settings: Any) -> int:
-        """Bytes that the data take at least, as far as `settings` alone tell; asked before any is taken."""
+    def memory(cls, settings: Any, dataset: Any) -> int:
+        """Bytes that the data take at least, as far as the settings alone tell; asked before any is taken."""
         return 0
 
     @classmethod
-    def image_kinds(cls, settings: Any, task: int | None) -> Sequence[ImageKind]:
+    def undefined(cls, settings: Any, dataset: Any) -> str | None:
+        """Returns why there are no such tasks, as far as the settings alone tell, with what to do; None if there are.
+
+        Names of keys with their values, as `num_tasks=3`, are shown as typed.
+        """
+        return None
+
+    @classmethod
+    def image_kinds(cls, settings: Any, dataset: Any, task: int | None) -> Sequence[ImageKind]:
         """Images of which a trained network can be asked; of several of a size the first counts.
 
-        They become the same inputs as the benchmark's own, from its `settings` alone. `task` is None where it is not
+        They become the same inputs as the benchmark's own, from the settings alone. `task` is None where it is not
         told. Without this method, only ready network inputs can be classified.
         """
         return ()
@@ -240,3 +252,24 @@ class Benchmark(ABC):
     def class_counts(self) -> tuple[int, ...]:
         """Number of classes of each task."""
         return tuple(task.num_classes for task in self.tasks)
+
+
+class Protocol(Benchmark):
+    """A benchmark that makes its tasks of a dataset: of any, or of those derived from another `made_of`."""
+
+    made_of: ClassVar[type[Dataset] | None] = Dataset
+
+    @classmethod
+    def memory(cls, settings: Any, dataset: Any) -> int:
+        """Those of the dataset: the tasks share them."""
+        size: int = dataset.memory()
+        return size
+
+
+def select(part: Part, own: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Returns the rows (n,) of the examples of the classes `own`, in their order, and labels (n,): `own[c]` gets c."""
+    position = torch.full((int(part.labels.max()) + 1 + max(own),), -1)
+    position[list(own)] = torch.arange(len(own))
+    labels = position[part.labels]
+    rows = (labels >= 0).nonzero()[:, 0]
+    return rows.to(device), labels[rows].to(device)

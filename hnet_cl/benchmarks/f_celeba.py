@@ -2,27 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field, NonNegativeInt
+from pydantic import NonNegativeInt
 from torch import Tensor
 
-from hnet_cl.benchmarks.base import Benchmark, ImageKind, Split, Task
-from hnet_cl.benchmarks.images import AUGMENTATIONS, Augmentation, Normalize
+from hnet_cl.benchmarks.base import ImageKind, Protocol, Split, Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, stream
-from hnet_cl.datasets.celeba import Labelled, Share, drawn, listed, load_images
+from hnet_cl.datasets.celeba import CLASSES, CelebA, Labelled, Share, drawn, listed
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 
-MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # CAT code
 NAMES = {"lists": "f-celeba", "iid": "celeba-iid", "identity": "celeba-identity"}
 
 
-class FCelebA(Benchmark):
-    """`num_tasks` two-class tasks; inputs (3, `size`, `size`).
+class FCelebA(Protocol):
+    """`num_tasks` two-class tasks of CelebA.
 
     Benchmark of Ke, Liu & Huang, "Continual learning of a mixed sequence of similar and dissimilar tasks", NeurIPS
     2020: users of LEAF's lists, whose images are a random sample of CelebA. `partition` is `lists` for these, or `iid`
@@ -42,21 +40,20 @@ class FCelebA(Benchmark):
         train_per_task: base.Size
         test_per_task: base.Size
         validation_per_task: NonNegativeInt
-        size: Annotated[int, Field(ge=8, le=178)]
-        augment: Augmentation
         seed: int
 
-    def __init__(self, settings: Settings, data_dir: Path, device: torch.device) -> None:
-        self.in_shape = (3, settings.size, settings.size)
+    made_of = CelebA
+
+    def __init__(self, settings: Settings, dataset: CelebA, device: torch.device) -> None:
+        self.in_shape = dataset.image_shape
         self._settings = settings
-        folder = data_dir / "celeba"
-        shares = self._shares(folder)
+        shares = self._shares(dataset.folder)
         names = sorted({name for share in shares for name, _ in (*share.train, *share.test)})
-        pixels = load_images(folder, data_dir, names, settings.size)
+        pixels = dataset.images(names)
         self._row = {name: row for row, name in enumerate(names)}
         self.data = DataIdentity(NAMES[settings.partition], "files", fingerprint(pixels, self._assignment(shares)))
         self._images = pixels.to(device)
-        self._prepare = Normalize.of(MEAN, STD, device)
+        self._prepare, self._augment = dataset.encoder(device), dataset.augment
         self.tasks = [self._task(number, share) for number, share in enumerate(shares)]
 
     def _shares(self, folder: Path) -> list[Share]:
@@ -91,15 +88,15 @@ class FCelebA(Benchmark):
             num_classes=2,
             validation=train.part(validation_rows) if aside else None,
             picture=self._prepare.undo,
-            class_names=["not smiling", "smiling"],
+            class_names=CLASSES,
         )
 
     @classmethod
-    def image_kinds(cls, settings: Settings, task: int | None) -> Sequence[ImageKind]:
+    def image_kinds(cls, settings: Any, dataset: CelebA, task: int | None) -> Sequence[ImageKind]:
         """Faces, already of the size that is learned from."""
-        return [ImageKind(3, settings.size, settings.size, Normalize.of(MEAN, STD, torch.device("cpu")))]
+        return [ImageKind(*dataset.image_shape, dataset.encoder(torch.device("cpu")))]
 
     def _split(self, pairs: Sequence[Labelled]) -> Split:
         device = self._images.device
         rows, labels = torch.tensor([(self._row[name], label) for name, label in pairs], device=device).T
-        return Split(self._images, labels, self._prepare, rows, AUGMENTATIONS[self._settings.augment])
+        return Split(self._images, labels, self._prepare, rows, self._augment)

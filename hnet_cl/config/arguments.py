@@ -15,7 +15,7 @@ from hnet_cl.core.suggest import nearest
 
 SWEEP = "--multirun"
 NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra with which it takes no sweep
-NAMES = ("benchmark.name", "scenario.name", "method.name")  # keys that nobody sets
+NAMES = ("benchmark.name", "scenario.name", "method.name", "dataset.name")  # keys that nobody sets
 MOST_SEEDS = "10000"
 MOST_DIGITS = 400  # float("1" + 308 * "0") is about as large as a number can be
 

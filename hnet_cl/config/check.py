@@ -20,6 +20,7 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.config.check_tasks import check_tasks
 from hnet_cl.core.chosen import (
     TARGET,
     Chosen,
@@ -38,6 +39,7 @@ from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Count, Settings, beyond_bounds
 from hnet_cl.core.suggest import elsewhere, nearest_key
+from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
 from hnet_cl.scenario import ScenarioSettings
@@ -81,6 +83,7 @@ class Plan:
 
     benchmark_class: type[Benchmark]
     benchmark: Any
+    dataset: Chosen[Dataset] | None
     method_class: type[Learner]
     method: Any
     target_class: type[nn.Module]
@@ -124,10 +127,12 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     checked.place()
     _check_together(method_class, checked)
     kept_per_weight = try_out(checked.optimizer, config["lr_scheduler"], checked.training)
+    check_tasks(benchmark_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
     return Plan(
         benchmark_class,
         checked.benchmark,
+        checked.dataset,
         method_class,
         checked.method,
         target_class,
@@ -155,6 +160,8 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         data_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         output_dir=Annotated[str, Field(min_length=1, pattern=r"\S")],
         benchmark=with_target(benchmark_class.Settings, **FOR_METHODS),
+        dataset=(Chosen[Dataset] | None, None),
+        usual_dataset=(str | None, None),
         method=with_target(method_class.Settings),
         target=with_target(_arguments(target_class)),
         scenario=ScenarioSettings,
@@ -168,7 +175,7 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
 
 def _check_names(config: Mapping[str, Any]) -> None:
     """Names become those of folders."""
-    for group in ("benchmark", "scenario", "method"):
+    for group in ("benchmark", "scenario", "method", "dataset"):
         node = config.get(group)
         name = node.get("name", "") if isinstance(node, Mapping) else ""
         if name and not re.fullmatch(r"[\w+=-][\w.+=-]*", str(name)):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 
 GROUPS = (
-    *("benchmark", "scenario", "method", "method/task_inference", "target", "optimizer", "lr_scheduler"),
+    *("benchmark", "dataset", "scenario", "method", "method/task_inference", "target", "optimizer", "lr_scheduler"),
     *("schedule", "device", "logger", "experiment", "hydra/sweeper", "hydra/launcher"),
 )
 HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that Hydra itself has

@@ -10,11 +10,12 @@ from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 from hnet_cl.config.typed_parts import as_choice, moved
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.former_data import MOVED_KEYS
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import offered
 
 SEVERAL = ("logger",)  # groups of which several can be chosen, or none
-DISPENSABLE = ("preset", "recipe", "experiment")  # groups without which a configuration is complete
+DISPENSABLE = ("preset", "recipe", "dataset", "experiment")  # groups without which a configuration is complete
 FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")
 
 
@@ -22,13 +23,16 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra gets them.
 
     A leading ~ of a folder is the user's home. In a sweep over a group, a key below a group is a sweep of one: it is
-    left to the jobs, as the configuration of the sweep itself may have another choice.
+    left to the jobs, as the configuration of the sweep itself may have another choice. Keys that have moved are what
+    they are now, unless a benchmark of the user's own is chosen, whose keys they may be.
 
     Raises:
         UserError: with one line for every word that cannot be read or chooses what does not exist.
     """
     groups = Groups(arguments)
     arguments = [as_choice(_at_home(argument)) for argument in arguments]
+    if not groups.has_own("benchmark", arguments):
+        arguments = [_of_today(argument) for argument in arguments]
     read: dict[int, Override] = {}
     lines: list[str] = []
     for number, argument in enumerate(arguments):
@@ -76,6 +80,12 @@ class Groups:
         """Whether the key is a group."""
         return "/" in key or any((folder / key).is_dir() for folder in self._folders if key and "." not in key)
 
+    def has_own(self, group: str, arguments: Sequence[str]) -> bool:
+        """Whether one of the arguments chooses of a group what is not shipped."""
+        chosen = [value for argument in arguments for key, _, value in [argument.partition("=")] if key == group]
+        shipped = choices(conf_dir(), group)
+        return any(name.strip() not in shipped for value in chosen for name in value.split(","))
+
     def swept(self, override: Override) -> bool:
         """Whether it makes the jobs of a sweep differ in a choice."""
         group = self.has(override.key_or_group) and override.is_sweep_override()
@@ -121,6 +131,12 @@ def _at_home(argument: str) -> str:
     if key.lstrip("+") not in FOLDERS or not path.startswith("~"):
         return argument
     return f"{key}={QuotedString(at_home(path), Quote.single).with_quotes()}"
+
+
+def _of_today(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    name = key.lstrip("+")
+    return f"{key[: len(key) - len(name)]}{MOVED_KEYS.get(name, name)}{equals}{value}"
 
 
 def _prepared(override: Override, argument: str, groups: Groups, sweeping: bool) -> str:

@@ -16,6 +16,7 @@ from hnet_cl.core.old_keys import upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
+DATASET = "dataset"  # whose choice is part of the benchmark's name, unless it is the usual one
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -28,17 +29,21 @@ def plain(config: DictConfig) -> dict[str, Any]:
 def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     """The resolved configuration of a run, with its benchmark, scenario and method called by the chosen files.
 
-    A file that is derived from another one inherits its keys, `name` among them, but is another choice.
+    A file that is derived from another one inherits its keys, `name` among them, but is another choice. A benchmark on
+    another dataset than its usual one has both names: `split_fashion_mnist`.
 
     Args:
         config: as composed, with or without Hydra's part.
         choices: the chosen file of each group, as `hydra.runtime.choices` has them.
     """
     settings = plain(config)
-    for group in NAMED:
+    for group in (*NAMED, DATASET):
         chosen = choices.get(group)
         if isinstance(chosen, str) and isinstance(settings.get(group), dict):
             settings[group]["name"] = chosen.replace("/", "-")
+    dataset = settings.get(DATASET)
+    if isinstance(dataset, dict) and dataset.get("name") != settings.get("usual_dataset"):
+        settings["benchmark"]["name"] += f"_{dataset.get('name')}"
     return settings
 
 

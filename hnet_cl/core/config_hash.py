@@ -15,6 +15,7 @@ NOT_COMPUTED = (
     "debug",
     "checkpoint_every",
     "data_dir",
+    "usual_dataset",
     "output_dir",
     "hydra",
     "logger",

@@ -6,7 +6,7 @@ Runs of these versions are found by ids over the old names, and their folders ho
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hnet_cl.core import old_parts, old_regularizers
+from hnet_cl.core import former_data, old_parts, old_regularizers
 
 
 class Renamed(NamedTuple):
@@ -29,7 +29,8 @@ ADDED: Mapping[str, Mapping[str, Any]] = {
 
 def upgraded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a resolved configuration of any version as this one would have written it; the argument stays."""
-    renamed: dict[str, Any] = _renamed(old_parts.with_classes(old_regularizers.with_classes(config)))
+    with_classes = old_parts.with_classes(old_regularizers.with_classes(former_data.in_todays_shape(config)))
+    renamed: dict[str, Any] = _renamed(with_classes)
     return {"optimizer": ADAM, "lr_scheduler": None} | renamed
 
 
@@ -38,7 +39,7 @@ def as_before(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Ids are made of that, with each key under its `old_name`.
     """
-    return old_parts.with_words(old_regularizers.with_words(config))
+    return former_data.in_former_shape(old_parts.with_words(old_regularizers.with_words(config)))
 
 
 def _renamed(config: Any) -> Any:

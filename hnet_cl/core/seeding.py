@@ -18,7 +18,7 @@ class Stream(StrEnum):
     # of data, from the seed of the benchmark
     BLOBS = "blobs"  # the toy benchmark's examples, of a task
     CELEBA = "celeba"  # which images the tasks get
-    DIGITS = "digits"  # the order of digits in split MNIST
+    DIGITS = "digits"  # the order of classes in split benchmarks, of which split MNIST was the first
     PERMUTATION = "permutation"  # of pixels, of a task
     # of the sequence of tasks
     TASK_ORDER = "task order"

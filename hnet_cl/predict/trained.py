@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from hnet_cl.benchmarks.base import ImageKind, shuffled_order
-from hnet_cl.build import build_device, build_learner
+from hnet_cl.build import build_dataset, build_device, build_learner
 from hnet_cl.config.check import Plan, check
 from hnet_cl.config.resolvers import read_config
 from hnet_cl.core.config_hash import config_id
@@ -37,7 +37,8 @@ class Trained:
         """Images that become inputs, for a told `task` or none."""
         if task is not None and self.plan.training.shuffle_tasks:
             task = shuffled_order(len(self.classes), self.plan.seed)[task]
-        return self.plan.benchmark_class.image_kinds(self.plan.benchmark, task)
+        dataset = build_dataset(self.plan, Path())  # nothing of it is read
+        return self.plan.benchmark_class.image_kinds(self.plan.benchmark, dataset, task)
 
     def told(self, number: int | None) -> int | None:
         """The task, from 0, that the learner is told, if the user gives `number`, from 1, or none.

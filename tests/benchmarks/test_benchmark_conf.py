@@ -12,6 +12,8 @@ from hnet_cl.benchmarks.base import Benchmark
 
 CONF = Path(__file__).parents[2] / "conf"
 BENCHMARKS = sorted((CONF / "benchmark").glob("*.yaml"))
+GENERIC = {"split", "permuted"}  # named after whatever data they are of
+DATASETS = sorted((CONF / "dataset").glob("*.yaml"))
 TARGETS = sorted((CONF / "target").glob("*.yaml"))
 
 
@@ -33,8 +35,13 @@ def test_benchmark_settings_are_valid_and_complete(path: Path) -> None:
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_benchmark_names_its_training_and_an_existing_target(path: Path) -> None:
     chosen = content(path)
-    (override,) = chosen["defaults"]
-    assert (CONF / "target" / f"{override['override /target']}.yaml").is_file()
+    groups = {key.removeprefix("override /"): name for entry in chosen["defaults"] for key, name in entry.items()}
+    assert groups.keys() <= {"target", "dataset"} and "target" in groups
+    assert all((CONF / group / f"{name}.yaml").is_file() for group, name in groups.items())
+    if path.stem in GENERIC:
+        assert "usual_dataset" not in chosen
+    else:
+        assert chosen.get("usual_dataset") == groups.get("dataset")
     length = {"iterations", "epochs"} & set(chosen["training"])
     assert len(length) == 1, "steps or sweeps"
     assert set(chosen["training"]) - length - {"eval_batch_size", "shuffle_tasks"} == {"batch_size", "lr"}
@@ -44,7 +51,7 @@ def test_benchmark_names_its_training_and_an_existing_target(path: Path) -> None
     assert re.fullmatch(r"# [A-Z].{20,}", lines[1])
 
 
-@pytest.mark.parametrize("path", [*BENCHMARKS, *TARGETS], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*BENCHMARKS, *DATASETS, *TARGETS], ids=lambda path: path.stem)
 def test_every_value_is_explained(path: Path) -> None:
     values = [
         line for line in path.read_text().splitlines() if re.match(r"\s*(- )?\w.*: \S", line) and "_target_" not in line
@@ -54,16 +61,22 @@ def test_every_value_is_explained(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "tasks", "target", "training"),
+    ("name", "tasks", "target", "dataset", "training"),
     [
-        ("pmnist", 10, "mlp_1000", {"iterations": 5000, "batch_size": 128, "lr": 1e-4}),
-        ("pmnist100", 100, "mlp_1000", {"iterations": 5000, "batch_size": 128, "lr": 1e-4}),
-        ("smnist", 5, "mlp_400", {"iterations": 2000, "batch_size": 128, "lr": 1e-3}),
-        ("split_cifar", 6, "zenke", {"epochs": 80, "batch_size": 256, "lr": 1e-4, "eval_batch_size": 250}),
+        ("pmnist", 10, "mlp_1000", "mnist", {"iterations": 5000, "batch_size": 128, "lr": 1e-4}),
+        ("pmnist100", 100, "mlp_1000", "mnist", {"iterations": 5000, "batch_size": 128, "lr": 1e-4}),
+        ("smnist", 5, "mlp_400", "mnist", {"iterations": 2000, "batch_size": 128, "lr": 1e-3}),
+        (
+            "split_cifar",
+            6,
+            "zenke",
+            "cifar10_100",
+            {"epochs": 80, "batch_size": 256, "lr": 1e-4, "eval_batch_size": 250},
+        ),
     ],
 )
-def test_the_papers_values(name: str, tasks: int, target: str, training: dict[str, float]) -> None:
+def test_the_papers_values(name: str, tasks: int, target: str, dataset: str, training: dict[str, float]) -> None:
     chosen = content(CONF / "benchmark" / f"{name}.yaml")
     assert chosen["benchmark"]["num_tasks"] == tasks
-    assert chosen["defaults"] == [{"override /target": target}]
+    assert chosen["defaults"] == [{"override /target": target}, {"override /dataset": dataset}]
     assert chosen["training"] == training

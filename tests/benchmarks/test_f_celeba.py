@@ -13,9 +13,10 @@ from PIL import Image
 from tiny_images import TEST_LIST, TRAIN_LIST, face, name_of, smiles, write_celeba, write_lists
 
 from hnet_cl.benchmarks.base import independent_examples
-from hnet_cl.benchmarks.f_celeba import MEAN, STD, FCelebA
+from hnet_cl.benchmarks.f_celeba import FCelebA
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets import celeba
+from hnet_cl.datasets.celeba import MEAN, STD, CelebA
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {
@@ -27,8 +28,6 @@ SETTINGS: dict[str, Any] = {
     "train_per_task": 6,
     "test_per_task": 2,
     "validation_per_task": 2,
-    "size": 8,
-    "augment": "none",
     "seed": 42,
 }
 USERS = ["10", "2", "1", "0"]
@@ -42,8 +41,12 @@ def data_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def make(data_dir: Path, **changes: Any) -> FCelebA:
-    return FCelebA(FCelebA.Settings(**(SETTINGS | changes)), data_dir, CPU)
+def faces(data_dir: Path, size: int = 8) -> CelebA:
+    return CelebA(CelebA.Settings(name="celeba", size=size, augment="none"), data_dir)
+
+
+def make(data_dir: Path, size: int = 8, **changes: Any) -> FCelebA:
+    return FCelebA(FCelebA.Settings(**(SETTINGS | changes)), faces(data_dir, size), CPU)
 
 
 def colours() -> dict[tuple[int, ...], int]:
@@ -263,7 +266,7 @@ def test_the_published_tasks(full_celeba: Path) -> None:
 
 def test_faces_become_the_inputs_of_the_task(data_dir: Path) -> None:
     task = make(data_dir).tasks[1]
-    (kind,) = FCelebA.image_kinds(FCelebA.Settings(**SETTINGS), None)
+    (kind,) = FCelebA.image_kinds(FCelebA.Settings(**SETTINGS), faces(data_dir), None)
     assert (kind.channels, kind.height, kind.width, kind.of_task) == (3, 8, 8, False)
     assert task.test.rows is not None
     assert torch.equal(kind.encode(task.test.images[task.test.rows]), task.test.batch(slice(None))[0])

@@ -8,15 +8,22 @@ import torch
 from tiny_images import write_cifar
 
 from hnet_cl.benchmarks.base import independent_examples
-from hnet_cl.benchmarks.split_cifar import IMAGENET, SplitCIFAR
+from hnet_cl.benchmarks.split import SplitClasses
 from hnet_cl.core.errors import UserError
+from hnet_cl.datasets.cifar import CIFAR
+from hnet_cl.datasets.images import IMAGENET
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {
     "name": "split_cifar",
     "num_tasks": 3,
-    "classes_from": ["cifar10", "cifar100"],
     "classes_per_task": 10,
+    "shuffle_classes": False,
+    "seed": 42,
+}
+DATA: dict[str, Any] = {
+    "name": "cifar10_100",
+    "sets": ["cifar10", "cifar100"],
     "verify": "none",
     "augment": "none",
     "normalize": False,
@@ -31,8 +38,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make(data_dir: Path, **changes: Any) -> SplitCIFAR:
-    return SplitCIFAR(SplitCIFAR.Settings(**(SETTINGS | changes)), data_dir, CPU)
+def cifar(data_dir: Path, **changes: Any) -> CIFAR:
+    return CIFAR(CIFAR.Settings(**{key: changes.get(key, value) for key, value in DATA.items()}), data_dir)
+
+
+def make(data_dir: Path, **changes: Any) -> SplitClasses:
+    settings = SplitClasses.Settings(**{key: changes.get(key, value) for key, value in SETTINGS.items()})
+    return SplitClasses(settings, cifar(data_dir, **changes), CPU)
 
 
 def test_cifar10_comes_first_then_tens_of_cifar100(data_dir: Path) -> None:
@@ -56,9 +68,9 @@ def test_cifar10_comes_first_then_tens_of_cifar100(data_dir: Path) -> None:
     ("changes", "names"),
     [
         ({"num_tasks": None}, ["cifar10 0-9", "cifar100 0-9", "cifar100 10-19"]),
-        ({"num_tasks": None, "classes_from": ["cifar100"]}, ["cifar100 0-9", "cifar100 10-19"]),
+        ({"num_tasks": None, "sets": ["cifar100"]}, ["cifar100 0-9", "cifar100 10-19"]),
         (
-            {"num_tasks": 5, "classes_from": ["cifar10"], "classes_per_task": 2},
+            {"num_tasks": 5, "sets": ["cifar10"], "classes_per_task": 2},
             [f"cifar10 {c}-{c + 1}" for c in range(0, 10, 2)],
         ),
         ({"num_tasks": 3, "classes_per_task": 4}, ["cifar10 0-3", "cifar10 4-7", "cifar100 0-3"]),
@@ -72,7 +84,8 @@ def test_any_classes_can_make_tasks(changes: dict[str, Any], names: list[str], d
 
 @pytest.mark.parametrize("changes", [{"num_tasks": 4}, {"classes_per_task": 30, "num_tasks": None}])
 def test_too_few_classes(changes: dict[str, Any], data_dir: Path) -> None:
-    line = rf"^benchmark\.num_tasks={changes['num_tasks']}: cifar10 \+ cifar100 \(25 classes\) in .* has classes for "
+    key, value = ("num_tasks", 4) if changes["num_tasks"] else ("classes_per_task", 30)
+    line = rf"^{key}={value}: cifar10 \+ cifar100 \(25 classes\) has classes for "
     with pytest.raises(UserError, match=line):
         make(data_dir, **changes)
 
@@ -80,7 +93,7 @@ def test_too_few_classes(changes: dict[str, Any], data_dir: Path) -> None:
 def test_only_the_data_that_are_asked_for_are_needed(tmp_path: Path) -> None:
     write_cifar(tmp_path, classes=10)
     (tmp_path / "cifar-10-batches-py" / "test_batch").write_bytes(b"")
-    assert len(make(tmp_path, classes_from=["cifar100"], num_tasks=None).tasks) == 1
+    assert len(make(tmp_path, sets=["cifar100"], num_tasks=None).tasks) == 1
     with pytest.raises(UserError, match="test_batch"):
         make(tmp_path, num_tasks=None)
 
@@ -106,7 +119,7 @@ def test_the_papers_six_tasks(full_cifar: Path) -> None:
 @pytest.mark.parametrize("normalize", [False, True])
 def test_images_become_the_inputs_of_the_task(normalize: bool, data_dir: Path) -> None:
     task = make(data_dir, normalize=normalize).tasks[2]
-    (kind,) = SplitCIFAR.image_kinds(SplitCIFAR.Settings(**(SETTINGS | {"normalize": normalize})), None)
+    (kind,) = SplitClasses.image_kinds(SplitClasses.Settings(**SETTINGS), cifar(data_dir, normalize=normalize), None)
     assert (kind.channels, kind.height, kind.width, kind.of_task) == (3, 32, 32, False)
     assert task.test.rows is not None
     assert torch.equal(kind.encode(task.test.images[task.test.rows]), task.test.batch(slice(None))[0])

@@ -1,6 +1,5 @@
 """The toy benchmark: reproducible, easy alone, and in conflict from task to task."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +24,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def make(**changes: Any) -> GaussianBlobs:
-    return GaussianBlobs(GaussianBlobs.Settings(**(SETTINGS | changes)), Path("unused"), CPU)
+    return GaussianBlobs(GaussianBlobs.Settings(**(SETTINGS | changes)), None, CPU)
 
 
 def train(task: Task) -> torch.nn.Module:

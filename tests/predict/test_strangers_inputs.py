@@ -14,10 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from hnet_cl.benchmarks.split_mnist import SplitMNIST
+from hnet_cl.benchmarks.base import ImageKind
+from hnet_cl.datasets.images import scale_pixels
 from hnet_cl.predict.inputs import Form, Inputs, Problem, read
 
-KINDS = SplitMNIST.image_kinds(None, None)  # type: ignore[arg-type]
+KINDS = [ImageKind(1, 28, 28, scale_pixels)]
 FORM = Form((1, 28, 28), KINDS, ())
 DIGITS = (torch.rand(6, 28, 28, generator=torch.Generator().manual_seed(1)) * 255).to(torch.uint8).numpy()
 

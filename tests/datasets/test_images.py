@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hnet_cl.benchmarks.images import AUGMENTATIONS, CROP_PADDING, Normalize, flip, flip_and_crop
+from hnet_cl.datasets.images import AUGMENTATIONS, CROP_PADDING, Normalize, flip, flip_and_crop
 
 CPU = torch.device("cpu")
 

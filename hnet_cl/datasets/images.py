@@ -1,8 +1,8 @@
-"""Natural images as network inputs: normalisation and augmentation of whole batches, on their device."""
+"""Examples as network inputs: scaling, normalisation and augmentation of whole batches, on their device."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -11,6 +11,33 @@ from torch.nn.functional import pad
 Augmentation = Literal["none", "flip", "flip_and_crop"]
 
 CROP_PADDING = 4
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of its channels
+
+
+class Encoder(Protocol):
+    """Turns examples as they are kept (b, ...) into network inputs (b, *in_shape) of type float32."""
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Returns a new tensor, whatever it is given."""
+
+    def undo(self, inputs: Tensor, /) -> Tensor:
+        """Returns inputs (b, C, H, W), or samples of them, as images in 0..1 for people to see."""
+
+
+class Scale:
+    """Pixels uint8 0..255 become float32 in [0, 1]; what is float32 stays as it is."""
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return scale_pixels(images) if images.dtype == torch.uint8 else images
+
+    def undo(self, inputs: Tensor) -> Tensor:
+        """Returns inputs, or samples of them, as images in 0..1."""
+        return inputs.clamp(0, 1)
+
+
+def scale_pixels(images: Tensor) -> Tensor:
+    """Returns pixels uint8 0..255 as float32 in [0, 1]; not normalised further, as in the paper's code."""
+    return images.float().div_(255)
 
 
 @dataclass(frozen=True, eq=False)
