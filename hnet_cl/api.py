@@ -72,7 +72,7 @@ def _run(job: "Job", command: str) -> "RunResult":
     from hnet_cl.core.signals import interruption
     from hnet_cl.records.failure import record_failure
     from hnet_cl.records.run_folder import earlier_result
-    from hnet_cl.single_run import Request, Surroundings, exhaust, run_in_turns
+    from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
 
     threads = torch.get_num_threads()
     try:
@@ -80,7 +80,7 @@ def _run(job: "Job", command: str) -> "RunResult":
         earlier_result(job.folder, job.settings)
         with interruption() as signals, _logged(job.folder):
             request = Request(job.overrides, lambda: job.setup, job.preset, job.target, command)
-            return exhaust(run_in_turns(job.settings, job.folder, request, Surroundings(Console(), signals)))
+            return exhaust(run_cooperatively(job.settings, job.folder, request, RunContext(Console(), signals)))
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"

@@ -121,28 +121,28 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     """
     from rich.console import Console
 
-    from hnet_cl.single_run import Surroundings, exhaust
+    from hnet_cl.single_run import RunContext, exhaust
 
     job = HydraConfig.get()
     if shared is not None:
-        return _turns(config, job, Surroundings(Console(force_interactive=False), shared, label=job.sweep.subdir))
+        return _turns(config, job, RunContext(Console(force_interactive=False), shared, label=job.sweep.subdir))
     with interruption() as own:
         own.answer()
-        return exhaust(_turns(config, job, Surroundings(Console(), own)))
+        return exhaust(_turns(config, job, RunContext(Console(), own)))
 
 
-def _turns(config: DictConfig, job: Any, surroundings: Any) -> Generator[None, None, dict[str, float | None]]:
+def _turns(config: DictConfig, job: Any, context: Any) -> Generator[None, None, dict[str, float | None]]:
     from hnet_cl.records.failure import record_failure
-    from hnet_cl.single_run import Request, run_in_turns
+    from hnet_cl.single_run import Request, run_cooperatively
     from hnet_cl.sweeps.pruning import listeners
 
     folder, overrides = Path(job.runtime.output_dir), _typed(job)
     settings, hydra_config = named(config, job.runtime.choices), OmegaConf.create({"hydra": job})
     try:
-        own = replace(surroundings, listeners=listeners(job.sweeper))
+        own = replace(context, listeners=listeners(job.sweeper))
         preset, target = preset_of(job.runtime.choices), target_of(job.runtime.choices, overrides)
         request = Request(overrides, partial(setup_files, settings, hydra_config, overrides), preset, target)
-        result = yield from run_in_turns(settings, folder, request, own)
+        result = yield from run_cooperatively(settings, folder, request, own)
         return dict(result.metrics)
     except PrunedError:
         raise

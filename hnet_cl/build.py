@@ -15,7 +15,7 @@ from hnet_cl.core.checks import attempt
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.datasets.base import Dataset
-from hnet_cl.methods.base import Learner, Setup
+from hnet_cl.methods.base import Context, Learner
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.training.inspection import inspect_tasks
@@ -68,10 +68,10 @@ def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     Raises:
         UserError: scenario, method or target network do not fit such tasks, or there is no memory for them.
     """
-    return make_learner(plan, build_setup(plan, in_shape, class_counts, device))
+    return make_learner(plan, build_context(plan, in_shape, class_counts, device))
 
 
-def build_setup(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Setup:
+def build_context(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Context:
     """Builds what the learner is given, once there is room for it.
 
     Raises:
@@ -81,16 +81,16 @@ def build_setup(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[in
     batch = plan.training.batch_size
     require_memory(batch * prod(in_shape) * FLOAT, limit, f"training.batch_size={batch}", "a batch of inputs takes")
     _require_room(plan, in_shape, class_counts, limit)
-    return _setup(plan, in_shape, class_counts, device)
+    return _context(plan, in_shape, class_counts, device)
 
 
-def make_learner(plan: Plan, setup: Setup) -> Learner:
+def make_learner(plan: Plan, context: Context) -> Learner:
     """Makes the plan's learner, another one at each call.
 
     Raises:
         UserError: as `build_learner`.
     """
-    return plan.method_class(plan.method, setup).to(setup.device)
+    return plan.method_class(plan.method, context).to(context.device)
 
 
 def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
@@ -100,7 +100,7 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     """
     try:
         with torch.device("meta"):
-            learner = make_learner(plan, _setup(plan, in_shape, class_counts, torch.device("meta"), limit))
+            learner = make_learner(plan, _context(plan, in_shape, class_counts, torch.device("meta"), limit))
     except TooLargeError:
         raise
     except Exception:
@@ -112,9 +112,9 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
     require_memory(needed, limit, key, "the learner with its gradients and its optimiser's state takes")
 
 
-def _setup(
+def _context(
     plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device, limit: int | None = None
-) -> Setup:
+) -> Context:
     """What the learner is given; with a `limit`, no target network that takes more bytes."""
 
     def make_target(num_outputs: int) -> nn.Module:
@@ -128,7 +128,7 @@ def _setup(
     graph = plan.device.graph and can_be_captured(plan.optimizer)
     make_scheduler = scheduler_factory(plan.lr_scheduler)
     heads = HeadMap(plan.scenario, class_counts)
-    return Setup(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph)
+    return Context(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph)
 
 
 def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:

@@ -23,7 +23,7 @@ from hnet_cl.loggers.console import ConsoleLog, print_introduction, print_summar
 from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
-from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.metrics import TestSetFacts
 from hnet_cl.records.provenance import command_line
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import (
@@ -40,16 +40,16 @@ from hnet_cl.records.run_folder import (
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_result import RunResult
 from hnet_cl.records.run_state import Progress, RunFacts, RunState
+from hnet_cl.training.checkpoint_saver import CheckpointSaver
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
-from hnet_cl.training.keeper import Keeper
 from hnet_cl.training.rehearsal import rehearsed
 from hnet_cl.training.trainer import train
 
-Turns = Generator[None, None, RunResult]
+CooperativeRun = Generator[None, None, RunResult]
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """What a run shares with others that take turns with it: `console`, signals, and `listeners` beside the usual ones.
 
     `label` tells its lines on the console from theirs.
@@ -86,7 +86,7 @@ def exhaust(turns: Generator[None, None, Any]) -> Any:
 
 
 @told_in_one_line
-def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surroundings: Surroundings) -> Turns:
+def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request, context: RunContext) -> CooperativeRun:
     """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
 
     It yields every few training steps, so that several runs in one process can take turns, and returns the contents of
@@ -100,7 +100,7 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
 
     def finished() -> RunResult | None:
         done = finished_result(folder, config)
-        with surroundings.interruption.interruptible():  # data may have to be fetched
+        with context.interruption.interruptible():  # data may have to be fetched
             return None if done is None or _on_other_data(done, plan, config, folder) else done
 
     done = finished()
@@ -108,10 +108,10 @@ def run_in_turns(config: Mapping[str, Any], folder: Path, request: Request, surr
         with alone(folder):
             done = finished()  # by another process in the meantime
             if done is None:
-                done = yield from execute(plan, config, folder, request, surroundings)
-                return _shown(done, folder, surroundings.console)
-    surroundings.console.print(f"This run is finished already (data: {done.data.name}); fresh=true runs it again.")
-    return _shown(done, folder, surroundings.console)
+                done = yield from execute(plan, config, folder, request, context)
+                return _shown(done, folder, context.console)
+    context.console.print(f"This run is finished already (data: {done.data.name}); fresh=true runs it again.")
+    return _shown(done, folder, context.console)
 
 
 def _shown(done: RunResult, folder: Path, console: Console) -> RunResult:
@@ -162,10 +162,10 @@ def execute(
     config: Mapping[str, Any],
     folder: Path,
     request: Request,
-    surroundings: Surroundings,
-) -> Turns:
+    context: RunContext,
+) -> CooperativeRun:
     """Builds, trains and records; returns the contents of result.json."""
-    console, interruption = surroundings.console, surroundings.interruption
+    console, interruption = context.console, context.interruption
     device = build.build_device(plan.device)
     with interruption.interruptible():  # it may have to be fetched
         benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
@@ -177,27 +177,27 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
-    print_introduction(vars(facts), learner.choices(), surroundings.label, console)
+    print_introduction(vars(facts), learner.choices(), context.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     tasks = benchmark.tasks
-    yardstick = Yardstick([task.majority for task in tasks], independent_examples(tasks))
+    test_sets = TestSetFacts([task.majority for task in tasks], independent_examples(tasks))
     write_setup(folder, request.setup())
-    state = RunState(folder, facts, config, iterations, yardstick, progress)
+    state = RunState(folder, facts, config, iterations, test_sets, progress)
     recorder = RunRecorder(state, progress.losses)
     pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
-    always = [recorder, pictures, ConsoleLog(console, surroundings.label), *surroundings.listeners]
+    always = [recorder, pictures, ConsoleLog(console, context.label), *context.listeners]
     log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()})
 
     def reached(iteration: int) -> dict[str, Any]:
         log.save(iteration)
         return asdict(state.progress(recorder.lines))
 
-    keeper = Keeper(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
+    saver = CheckpointSaver(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
     with ended(log, recorder):
         log.begin_run()
-        heard = [log, keeper]  # the keeper last: it keeps what the log has heard
-        for _ in train(learner, tasks, plan.training, heard, restored.start, keeper.pause):
+        heard = [log, saver]  # the keeper last: it keeps what the log has heard
+        for _ in train(learner, tasks, plan.training, heard, restored.start, saver.pause):
             yield  # the log has heard of it
         log.end_run("finished")
         checkpoints.keep_last()
@@ -224,7 +224,7 @@ def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Bench
 
 def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
     """The learner, when another one like it has shown that it can learn such tasks."""
-    setup = build.build_setup(plan, benchmark.in_shape, benchmark.class_counts, device)
+    setup = build.build_context(plan, benchmark.in_shape, benchmark.class_counts, device)
     return rehearsed(partial(build.make_learner, plan), setup, benchmark.tasks, plan.training.batch_size)
 
 

@@ -279,9 +279,9 @@ def side_by_side(arguments: argparse.Namespace) -> Iterator[str]:
 
 def in_turns(runs: Sequence[Steps], batch_size: int) -> None:
     """`CALLS` steps of each, in turns of as many as in a sweep in one process."""
-    for _ in range(CALLS // trainer.TURN):
+    for _ in range(CALLS // trainer.STEPS_BETWEEN_YIELDS):
         for steps in runs:
-            several(steps, batch_size, trainer.TURN)
+            several(steps, batch_size, trainer.STEPS_BETWEEN_YIELDS)
 
 
 def large_rate(side: int = 8192) -> float:

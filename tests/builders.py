@@ -16,7 +16,7 @@ from hnet_cl.core import settings as base
 from hnet_cl.core.old_parts import TASK_INFERENCE
 from hnet_cl.core.signals import Interruption
 from hnet_cl.hypernet import Hypernetwork
-from hnet_cl.methods.base import Learner, Setup
+from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.hnet import HNet
@@ -25,7 +25,7 @@ from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
 from hnet_cl.scenario import HeadMap, ScenarioSettings
-from hnet_cl.single_run import Request, Surroundings, exhaust, run_in_turns
+from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.training.evaluation import Row
 from hnet_cl.training.trainer import TrainingSettings, train
@@ -151,9 +151,9 @@ def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
 
 def setup(
     heads: HeadMap, seed: int = 1, target: Any = small_target, optimizer: Any = adam, in_shape: tuple[int, ...] = (2,)
-) -> Setup:
+) -> Context:
     """What a learner of tasks with these heads is given."""
-    return Setup(heads, target, optimizer, seed, CPU, in_shape)
+    return Context(heads, target, optimizer, seed, CPU, in_shape)
 
 
 def maker(
@@ -164,7 +164,7 @@ def maker(
     target: Any = small_target,
     optimizer: Any = adam,
     **changes: Any,
-) -> tuple[Callable[[Setup], Any], Setup]:
+) -> tuple[Callable[[Context], Any], Context]:
     """What makes learners of a benchmark's tasks, and what it is given; `changes` to its SETTINGS."""
     kind = METHODS[method]
     settings = kind.Settings(**({"name": method} | SETTINGS[method] | changes))
@@ -261,7 +261,7 @@ def run(config: Mapping[str, Any], folder: Path, overrides: Sequence[str]) -> di
 
     with Interruption() as interruption:
         result: dict[str, Any] = exhaust(
-            run_in_turns(config, folder, Request(overrides, setup), Surroundings(Console(), interruption))
+            run_cooperatively(config, folder, Request(overrides, setup), RunContext(Console(), interruption))
         )
     return result
 

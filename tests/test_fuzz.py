@@ -139,7 +139,7 @@ def arguments(draw: random.Random, known: dict[str, Any]) -> list[str]:
     return ["benchmark=toy", *line]
 
 
-def complaint(ended: Ended) -> str | None:
+def problem(ended: Ended) -> str | None:
     """What is wrong with the way in which a command ended."""
     if ended.code is None or "Traceback" in ended.err + ended.out:
         return "a traceback"
@@ -167,7 +167,7 @@ def test_whatever_is_typed_is_understood_or_refused(
         folder.mkdir()
         typed = arguments(random.Random(SEED * 10**6 + number), known)
         ended = command(folder, *typed)
-        found = complaint(ended)
+        found = problem(ended)
         if ended.code == 2 and (files := left(folder)):
             found = f"files: {files}"
         if found:
@@ -192,7 +192,7 @@ def test_whatever_is_typed_ends_as_a_process(first: int, known: dict[str, Any], 
             process.send_signal(signal.SIGKILL)
             out, err = process.communicate()
             wrong.append(f"{typed}: never ends")
-        if found := complaint(Ended(process.returncode, out, err)):
+        if found := problem(Ended(process.returncode, out, err)):
             wrong.append(f"{typed}: {found}\n{err[-400:]}")
         if beside := [path.name for path in folder.iterdir() if path.name not in ("outputs", "data")]:
             wrong.append(f"{typed}: writes {beside}")

@@ -35,11 +35,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, index: Tensor | slice, draws: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`; with `draws`, augmented by them."""
+    def batch(self, index: Tensor | slice, rng: Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`; with `rng`, augmented by them."""
         images = self.images[index if self.rows is None else self.rows[index]]
-        if self.augment and draws is not None:
-            images = self.augment(images, draws)
+        if self.augment and rng is not None:
+            images = self.augment(images, rng)
         return self.prepare(images), self.labels[index]
 
     def part(self, index: Tensor) -> "Split":
@@ -54,7 +54,7 @@ class TrainingData(typing.Protocol):
     def __len__(self) -> int:
         """Returns the number of examples."""
 
-    def batch(self, index: Tensor, draws: Generator | None = None) -> tuple[Tensor, ...]:
+    def batch(self, index: Tensor, rng: Generator | None = None) -> tuple[Tensor, ...]:
         """Returns what one step is given of the examples at `index` (b,): inputs, labels, and perhaps their tasks."""
 
 
@@ -72,10 +72,10 @@ class TasksTogether:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
-    def batch(self, index: Tensor, draws: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, index: Tensor, rng: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Returns inputs (b, *in_shape), labels (b,) within the tasks and the tasks (b,) of the examples at `index`.
 
-        They come in the order of their tasks; with `draws`, augmented by them.
+        They come in the order of their tasks; with `rng`, augmented by them.
         """
         place = index.cpu()
         owner = torch.searchsorted(self._ends, place, right=True)
@@ -83,7 +83,7 @@ class TasksTogether:
         for task in owner.unique().tolist():
             split = self._splits[task]
             own = (place[owner == task] - (self._ends[task] - len(split))).to(index.device)
-            inputs, labels = split.batch(own, draws)
+            inputs, labels = split.batch(own, rng)
             parts.append((inputs, labels, torch.full_like(labels, task)))
         inputs, labels, tasks = (torch.cat(part) for part in zip(*parts, strict=True))
         return inputs, labels, tasks
@@ -232,7 +232,7 @@ class Benchmark(ABC):
         return 0
 
     @classmethod
-    def undefined(cls, settings: Any, dataset: Any) -> str | None:
+    def unsupported(cls, settings: Any, dataset: Any) -> str | None:
         """Returns why there are no such tasks, as far as the settings alone tell, with what to do; None if there are.
 
         Names of keys with their values, as `num_tasks=3`, are shown as typed.

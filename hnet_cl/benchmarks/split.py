@@ -59,7 +59,7 @@ class SplitClasses(Protocol):
             )
 
     @classmethod
-    def undefined(cls, settings: Any, dataset: Dataset) -> str | None:
+    def unsupported(cls, settings: Any, dataset: Dataset) -> str | None:
         """There are no more classes than the dataset can have."""
         tasks, known = settings.num_tasks or 1, dataset.num_classes
         if known is None or tasks * settings.classes_per_task <= known:
@@ -77,10 +77,10 @@ class SplitClasses(Protocol):
 
 def _dealt(data: Data, settings: SplitClasses.Settings) -> list[list[int]]:
     """The classes of each task."""
-    draws = stream(settings.seed, Stream.DIGITS)
+    rng = stream(settings.seed, Stream.DIGITS)
     size, tasks = settings.classes_per_task, []
     for group in data.class_groups:
-        order: Tensor = torch.randperm(len(group), generator=draws)
+        order: Tensor = torch.randperm(len(group), generator=rng)
         dealt = [group[i] for i in order.tolist()] if settings.shuffle_classes else group
         tasks += [dealt[start : start + size] for start in range(0, len(dealt) - size + 1, size)]
     if len(tasks) < (settings.num_tasks or 1):

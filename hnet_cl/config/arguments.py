@@ -45,7 +45,7 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
     except SystemExit as end:
         if not end.code:  # it has done what --version asks for
             raise
-        raise UserError(_flag_complaint(said.getvalue().rpartition(" error: ")[2].strip())) from None
+        raise UserError(_flag_problem(said.getvalue().rpartition(" error: ")[2].strip())) from None
     names = {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
     flags = [
         name if given[key] is True else f"{name}={at_home(given[key])}" for key, name in names.items() if given.get(key)
@@ -53,7 +53,7 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
     return [*given["overrides"], *flags]
 
 
-def _flag_complaint(said: str) -> str:
+def _flag_problem(said: str) -> str:
     """What argparse says, in the form of all other lines."""
     if found := re.match(r"unrecognized arguments: (\S+)", said):
         flag, equals, _ = found[1].partition("=")

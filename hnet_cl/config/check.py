@@ -224,7 +224,7 @@ def _find(group: str, paths: Mapping[str, str]) -> Any:
 def _check_together(method_class: type[Learner], checked: Any) -> None:
     """What each choice allows alone but not with the others."""
     scenario, method = checked.scenario.name, checked.method.name
-    if reason := method_class.undefined(checked.method, checked.scenario):
+    if reason := method_class.unsupported(checked.method, checked.scenario):
         raise UserError(f"method={method} with scenario={scenario}: {reason}")
     if checked.lr_scheduler is not None and checked.training.lr_decay:
         raise UserError(

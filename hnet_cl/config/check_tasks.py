@@ -36,7 +36,7 @@ def check_tasks(kind: type[Benchmark], checked: Any) -> None:
     if chosen is not None:
         at = f"dataset={chosen.settings.name}"
         source = attempt(at, "its constructor", chosen.make, Path())  # from the settings alone
-    if reason := attempt(f"benchmark={name}", "undefined", kind.undefined, checked.benchmark, source):
+    if reason := attempt(f"benchmark={name}", "unsupported", kind.unsupported, checked.benchmark, source):
         raise UserError(re.sub(r"(?<![\w.=])(\w+)=", lambda key: _typed(key[1], checked), reason))
 
 

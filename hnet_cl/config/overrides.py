@@ -39,7 +39,7 @@ def prepared(arguments: Sequence[str]) -> list[str]:
         if not argument.startswith("-"):
             try:
                 read[number] = parse(argument)
-                lines += [*groups.complaints(read[number]), *moved(argument)]
+                lines += [*groups.problems(read[number]), *moved(argument)]
             except UserError as error:
                 lines.append(str(error))
     if lines:
@@ -91,7 +91,7 @@ class Groups:
         group = self.has(override.key_or_group) and override.is_sweep_override()
         return group or override.key_or_group.startswith("hydra.sweeper.params")
 
-    def complaints(self, override: Override) -> Iterator[str]:
+    def problems(self, override: Override) -> Iterator[str]:
         """What is wrong with a choice, in one line for each that does not exist."""
         group, typed = override.key_or_group, shown(override.input_line)
         if not self.has(group) or override.package is not None:

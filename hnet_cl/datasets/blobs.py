@@ -50,20 +50,20 @@ class GaussianBlobs(Dataset):
         return self.num_classes * int(per_class) * BYTES
 
 
-def draw_layout(draws: Generator, count: int, per_class: tuple[int, int], spread: float) -> tuple[Part, Part]:
+def draw_layout(rng: Generator, count: int, per_class: tuple[int, int], spread: float) -> tuple[Part, Part]:
     """Draws `count` blobs: `per_class` points of each to learn from, and as many as it says to test with."""
-    centres = _centres(count, draws)
-    train, test = (_points(centres, number, spread, draws) for number in per_class)
+    centres = _centres(count, rng)
+    train, test = (_points(centres, number, spread, rng) for number in per_class)
     return train, test
 
 
-def _centres(count: int, draws: Generator) -> Tensor:
+def _centres(count: int, rng: Generator) -> Tensor:
     """Centres (count, 2): of several random layouts the one whose two closest centres are farthest apart."""
-    layouts = torch.rand(_CANDIDATES, count, 2, generator=draws) * 2 - 1
+    layouts = torch.rand(_CANDIDATES, count, 2, generator=rng) * 2 - 1
     distances = torch.cdist(layouts, layouts).masked_fill(torch.eye(count, dtype=torch.bool), float("inf"))
     return layouts[distances.amin(dim=(1, 2)).argmax()]
 
 
-def _points(centres: Tensor, per_class: int, spread: float, draws: Generator) -> Part:
+def _points(centres: Tensor, per_class: int, spread: float, rng: Generator) -> Part:
     labels = torch.arange(len(centres)).repeat_interleave(per_class)
-    return Part(centres[labels] + spread * torch.randn(len(labels), 2, generator=draws), labels)
+    return Part(centres[labels] + spread * torch.randn(len(labels), 2, generator=rng), labels)

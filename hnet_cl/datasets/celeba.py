@@ -156,12 +156,12 @@ def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, 
     """
     smiling = _smiling(folder / ATTRIBUTES)
     names = list(smiling)
-    draws = stream(seed, Stream.CELEBA)
+    rng = stream(seed, Stream.CELEBA)
     need = sum(sizes)
     if by_identity:
-        pools = _by_person(names, _pairs_of(folder / IDENTITIES), need, draws)
+        pools = _by_person(names, _pairs_of(folder / IDENTITIES), need, rng)
     else:
-        order = torch.randperm(len(names), generator=draws).tolist()
+        order = torch.randperm(len(names), generator=rng).tolist()
         pools = [[names[i] for i in order[start : start + need]] for start in range(0, len(names) - need + 1, need)]
     if len(pools) < number:
         raise UserError(
@@ -175,7 +175,7 @@ def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, 
     return shares
 
 
-def _by_person(names: Sequence[str], person: dict[str, str], need: int, draws: torch.Generator) -> list[list[str]]:
+def _by_person(names: Sequence[str], person: dict[str, str], need: int, rng: torch.Generator) -> list[list[str]]:
     """Pools of `need` images each; all images of a person in the same one, or left out."""
     images: dict[str, list[str]] = {}
     for name in names:
@@ -185,10 +185,10 @@ def _by_person(names: Sequence[str], person: dict[str, str], need: int, draws: t
     persons = list(images)
     pools: list[list[str]] = []
     pool: list[str] = []
-    for i in torch.randperm(len(persons), generator=draws).tolist():
+    for i in torch.randperm(len(persons), generator=rng).tolist():
         pool += images[persons[i]]
         if len(pool) >= need:
-            pools.append([pool[j] for j in torch.randperm(len(pool), generator=draws)[:need].tolist()])
+            pools.append([pool[j] for j in torch.randperm(len(pool), generator=rng)[:need].tolist()])
             pool = []
     return pools
 

@@ -64,20 +64,20 @@ class Normalize:
         return (inputs * self.std + self.mean).clamp(0, 1)
 
 
-def flip(images: Tensor, draws: Generator) -> Tensor:
+def flip(images: Tensor, rng: Generator) -> Tensor:
     """Each of the images (b, 3, h, w) mirrored left to right, or not, with equal chance."""
-    mirrored = torch.randint(2, (len(images), 1, 1, 1), generator=draws).bool().to(images.device)
+    mirrored = torch.randint(2, (len(images), 1, 1, 1), generator=rng).bool().to(images.device)
     return torch.where(mirrored, images.flip(-1), images)
 
 
-def flip_and_crop(images: Tensor, draws: Generator) -> Tensor:
+def flip_and_crop(images: Tensor, rng: Generator) -> Tensor:
     """`flip`, then each image shifted by up to 4 pixels each way, with black where nothing was.
 
     Offsets are drawn on the CPU, so that every device sees the same images.
     """
-    images = flip(images, draws)
+    images = flip(images, rng)
     height, width = images.shape[-2:]
-    down, right = torch.randint(2 * CROP_PADDING + 1, (2, len(images)), generator=draws).to(images.device)
+    down, right = torch.randint(2 * CROP_PADDING + 1, (2, len(images)), generator=rng).to(images.device)
     windows = pad(images, [CROP_PADDING] * 4).unfold(2, height, 1).unfold(3, width, 1)
     return windows[torch.arange(len(images), device=images.device), :, down, right]
 

@@ -16,7 +16,7 @@ from PIL import Image
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.loggers.samples import sample_grid
 from hnet_cl.records.logger import Logger
-from hnet_cl.records.metrics import Matrix, Yardstick, task_inference
+from hnet_cl.records.metrics import Matrix, TestSetFacts, task_inference
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_state import RunState, Samples
 
@@ -27,7 +27,7 @@ NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
 Show = Callable[[str, np.ndarray], None]
 
 
-def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure:
+def accuracy_heatmap(matrix: Matrix, title: str, test_sets: TestSetFacts) -> Figure:
     """Heat map of an accuracy matrix: one row per finished task, one column per task, colours fixed to 0..1.
 
     Args:
@@ -35,7 +35,7 @@ def accuracy_heatmap(matrix: Matrix, title: str, yardstick: Yardstick) -> Figure
         title: what run this is; ACC, its 95 % interval and the majority-class accuracy are added.
         yardstick: what the accuracies are measured against.
     """
-    found = summary(Evidence(matrix, yardstick))
+    found = summary(Evidence(matrix, test_sets))
     within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
     text = (
         f"{title}\nACC {found['acc']:.2%} {within} after {len(matrix)} of {len(matrix[0])} tasks"
@@ -140,7 +140,7 @@ class PictureLog(Logger):
         start = time.monotonic()
         if start < self._next and state.learned < len(state.iterations):
             return
-        figures = {"accuracy_matrix": accuracy_heatmap(state.matrix, self._title, state.yardstick)}
+        figures = {"accuracy_matrix": accuracy_heatmap(state.matrix, self._title, state.test_sets)}
         if state.inferred:
             figures["inferred_tasks"] = inference_heatmap(state.inferred, self._title)
         for name, figure in figures.items():

@@ -21,7 +21,7 @@ from hnet_cl.scenario import HeadMap, ScenarioSettings
 
 
 @dataclass(frozen=True)
-class Setup:
+class Context:
     """What every learner is given beside its own settings; `in_shape` is that of one input.
 
     `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser, and
@@ -83,22 +83,22 @@ class Prediction(NamedTuple):
         """The answers that the mask `chosen` (b,) selects."""
         return Prediction(*(None if part is None else part[chosen] for part in self))  # type: ignore[arg-type]
 
-    def undefined(self, heads: HeadMap) -> Tensor:
+    def invalid(self, heads: HeadMap) -> Tensor:
         """Which answers (b,) mean nothing, as they rest on numbers that are NaN or infinite.
 
         Where the task was inferred, logits of -inf beyond its classes are no numbers of its network.
         """
-        undefined = torch.zeros_like(self.output, dtype=torch.bool)
+        invalid = torch.zeros_like(self.output, dtype=torch.bool)
         if self.task_score is not None:
-            undefined |= ~self.task_score.isfinite()
+            invalid |= ~self.task_score.isfinite()
         logits = self.logits
         if logits is not None:
             if self.task is not None:
                 classes = torch.tensor(heads.class_counts, device=logits.device)[self.task]
                 absent = torch.arange(logits.shape[1], device=logits.device) >= classes.unsqueeze(1)
                 logits = logits.masked_fill(absent, 0)
-            undefined |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than a look at each number
-        return undefined
+            invalid |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than a look at each number
+        return invalid
 
 
 class Samples(NamedTuple):
@@ -121,20 +121,20 @@ class Learner(nn.Module, ABC):
     What a learner has learned lives in its parameters, buffers and extra state, so that `state_dict` holds it all
     after any task. `begin_task` must follow from that state and the seed alone: what it makes (optimisers,
     penalties, random streams) is made again when a run continues. A run that continues in the middle of a task
-    first loads the state from before it, then calls `begin_task`, then loads the later state and `moving_parts`.
+    first loads the state from before it, then calls `begin_task`, then loads the later state and `training_state`.
     """
 
     Settings: ClassVar[type[base.Settings]]
 
-    def __init__(self, settings: Any, setup: Setup) -> None:
+    def __init__(self, settings: Any, context: Context) -> None:
         super().__init__()
         self.settings = settings
-        self.setup = setup
-        self.heads = setup.heads
+        self.context = context
+        self.heads = context.heads
         self.latest = -1  # the task being learned, or learned last
 
     @classmethod
-    def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
+    def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
         """Why the method is not defined in a scenario and what to do instead; None if it is."""
         return None
 
@@ -169,7 +169,7 @@ class Learner(nn.Module, ABC):
         """Whether all steps of a task do the same with tensors of the same shapes on the device alone.
 
         On a GPU such a step is captured once and replayed: Python is not run again, and what differs from step to step
-        must be in tensors that `prepare` writes to in place, or drawn from generators of `moving_parts`.
+        must be in tensors that `prepare` writes to in place, or drawn from generators of `training_state`.
         """
         return False
 
@@ -195,13 +195,13 @@ class Learner(nn.Module, ABC):
         """Training of the classifier of real data that evaluates `samples`; None without a generator."""
         return None
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
         return {}
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         """Returns all optimisers that steps of this task use; those that are no moving parts a subclass adds."""
-        return [part for part in self.moving_parts().values() if isinstance(part, torch.optim.Optimizer)]
+        return [part for part in self.training_state().values() if isinstance(part, torch.optim.Optimizer)]
 
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:

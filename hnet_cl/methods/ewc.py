@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor, nn
 
 from hnet_cl.core.seeding import Stream, stream
-from hnet_cl.methods.base import Setup
+from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.fisher import Labels, Way, diagonal_fisher, fastest
 from hnet_cl.methods.parts.network import called
@@ -39,8 +39,8 @@ class EWC(Classifier):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, setup: Setup) -> None:
-        super().__init__(settings, setup)
+    def __init__(self, settings: Settings, context: Context) -> None:
+        super().__init__(settings, context)
         number = 1 if settings.online else max(self.heads.num_tasks - 1, 1)
         self.penalties = nn.ModuleList(QuadraticPenalty(self.weights) for _ in range(number))
         self._way: Way | None = None  # of the Fisher information; None until it is tried
@@ -65,7 +65,7 @@ class EWC(Classifier):
         c = settings.strength * (0.5 if settings.half else 1.0)
         if settings.online and settings.gamma_in_penalty:
             c *= settings.gamma
-        total = torch.zeros((), device=self.setup.device)
+        total = torch.zeros((), device=self.context.device)
         for penalty in self._active(self.latest):
             total += penalty.add_gradient(self.weights, gradients, c)
         return {"penalty": total}
@@ -83,8 +83,8 @@ class EWC(Classifier):
         """The Fisher information of the task just learned, under the outputs it was trained with."""
         data = self.tasks[-1].train
         outputs = self.heads.trained(self.latest)
-        draws = stream(self.setup.seed, Stream.FISHER, self.latest)
-        index = torch.randperm(len(data), generator=draws)[: self.settings.fisher_samples].to(self.setup.device)
+        rng = stream(self.context.seed, Stream.FISHER, self.latest)
+        index = torch.randperm(len(data), generator=rng)[: self.settings.fisher_samples].to(self.context.device)
         batches = (data.batch(part) for part in index.split(BATCH))
         marked = ((inputs, self.heads.label(labels, self.latest) - outputs.start) for inputs, labels in batches)
-        return diagonal_fisher(self.network, marked, outputs, self.settings.fisher_labels, draws, self._way)
+        return diagonal_fisher(self.network, marked, outputs, self.settings.fisher_labels, rng, self._way)

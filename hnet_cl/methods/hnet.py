@@ -15,7 +15,7 @@ from hnet_cl.core.chosen import Chosen
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
-from hnet_cl.methods.base import Learner, Prediction, SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.base import Context, Learner, Prediction, SampleClassifierSettings, Samples
 from hnet_cl.methods.parts.inference import Given, TaskInference, require_inferred
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
@@ -35,23 +35,23 @@ class HNet(Learner):
         new_embedding: Literal["random", "previous"]
         task_inference: Chosen[TaskInference]
 
-    def __init__(self, settings: Settings, setup: Setup) -> None:
-        super().__init__(settings, setup)
-        module = setup.new_target(self.heads.num_outputs)
+    def __init__(self, settings: Settings, context: Context) -> None:
+        super().__init__(settings, context)
+        module = context.new_target(self.heads.num_outputs)
         self.target_name = called(module)
         self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module)
         self._aliased = aliased(module)
         self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
-        with seeded(setup.seed, Stream.HYPERNETWORK_INIT):
+        with seeded(context.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
-        self.hypernetwork = hypernetwork.to(setup.device)
-        self.networks = TaskNetworks(self.target, self.hypernetwork, setup)
-        told = Given(Given.Settings(), setup, self.networks)
-        self.task_inference = told if self.heads.task_known else settings.task_inference.make(setup, self.networks)
+        self.hypernetwork = hypernetwork.to(context.device)
+        self.networks = TaskNetworks(self.target, self.hypernetwork, context)
+        told = Given(Given.Settings(), context, self.networks)
+        self.task_inference = told if self.heads.task_known else settings.task_inference.make(context, self.networks)
 
     @classmethod
-    def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
-        return settings.task_inference.kind.undefined(scenario)
+    def unsupported(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
+        return settings.task_inference.kind.unsupported(scenario)
 
     @property
     def target_size(self) -> int:
@@ -96,7 +96,7 @@ class HNet(Learner):
         head = self.heads.own(0)
         logits = []
         for weights in (own, other):
-            with seeded(self.setup.seed, Stream.MASKS):
+            with seeded(self.context.seed, Stream.MASKS):
                 logits.append(target(weights, inputs, target.fresh_buffers())[:, head])
         before, after = logits
         if not torch.allclose(before, after, rtol=1e-3, atol=1e-5, equal_nan=True):
@@ -113,9 +113,9 @@ class HNet(Learner):
             with torch.no_grad():
                 self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
         kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
-        sampling = self.setup.stream(Stream.REGULARIZED_TASKS, task)
+        rng = self.context.stream(Stream.REGULARIZED_TASKS, task)
         self.protected = ProtectedTraining(
-            self.hypernetwork, task, self.settings, self.setup.make_optimizer, sampling, kept
+            self.hypernetwork, task, self.settings, self.context.make_optimizer, rng, kept
         )
         self.task_inference.begin_task(tasks)
 
@@ -139,9 +139,9 @@ class HNet(Learner):
     def end_task(self) -> None:
         self.task_inference.end_task()
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        of_tasks = self.task_inference.moving_parts()
-        return self.protected.moving_parts() | {f"task inference {name}": part for name, part in of_tasks.items()}
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        of_tasks = self.task_inference.training_state()
+        return self.protected.training_state() | {f"task inference {name}": part for name, part in of_tasks.items()}
 
     def samples(self, number: int) -> Samples | None:
         return self.task_inference.samples(number)
@@ -174,7 +174,7 @@ class HNet(Learner):
 
     @torch.no_grad()
     def task_network(self, task: int) -> tuple[nn.Module, slice]:
-        network = self.setup.new_target(self.heads.num_outputs)
+        network = self.context.new_target(self.heads.num_outputs)
         weights = self.target.layout.split(self.hypernetwork(task))
         state = self.target.named_state(weights, self.networks.buffers[task])
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
@@ -187,7 +187,7 @@ class HNet(Learner):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
         self.networks.buffers = {
-            task: {name: buffer.to(self.setup.device, copy=True) for name, buffer in buffers.items()}
+            task: {name: buffer.to(self.context.device, copy=True) for name, buffer in buffers.items()}
             for task, buffers in state["task_buffers"].items()
         }
 

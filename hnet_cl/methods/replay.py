@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.base import Context, SampleClassifierSettings, Samples
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.distillation import NewHeads, distillation, extend, masks, only
 from hnet_cl.methods.parts.generated_decoder import GeneratedDecoder, GeneratedDecoderSettings
@@ -56,13 +56,13 @@ class Replay(Classifier):
 
     settings: ReplaySettings  # type: ignore[assignment]  # the name is not read
 
-    def __init__(self, settings: Any, setup: Setup) -> None:
-        super().__init__(settings, setup)
-        self.generator = make_generator(settings.generator, setup, settings.init)
+    def __init__(self, settings: Any, context: Context) -> None:
+        super().__init__(settings, context)
+        self.generator = make_generator(settings.generator, context, settings.init)
 
     def new_network(self) -> nn.Module:
-        make, init = self.setup.make_target, self.settings.init
-        started = replace(self.setup, make_target=lambda num_outputs: initialised(make(num_outputs), init))
+        make, init = self.context.make_target, self.settings.init
+        started = replace(self.context, make_target=lambda num_outputs: initialised(make(num_outputs), init))
         return started.new_target(self.heads.num_outputs)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
@@ -75,7 +75,7 @@ class Replay(Classifier):
         heads, before = self.heads, self.latest - 1
         old = range(self.latest)
         outputs = [heads.trained(task, before) for task in old], [heads.own(task) for task in old]
-        self._had, self._own = (masks(o, heads.num_outputs, self.setup.device) for o in outputs)
+        self._had, self._own = (masks(o, heads.num_outputs, self.context.device) for o in outputs)
         had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
         self._told = own == 1  # a sample's task leaves nothing to choose
         # A single output was never trained, so its logit says nothing (official code, for task inference).
@@ -148,19 +148,21 @@ class Replay(Classifier):
         assert self.optimizer is not None
         return [self.optimizer, *self.generator.optimizers()]
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        own = super().moving_parts()
-        return {**own, **{f"generator {name}": part for name, part in self.generator.moving_parts().items()}}
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        own = super().training_state()
+        return {**own, **{f"generator {name}": part for name, part in self.generator.training_state().items()}}
 
 
-def make_generator(settings: GeneratedDecoderSettings | PlainDecoderSettings, setup: Setup, init: Init) -> Generator:
+def make_generator(
+    settings: GeneratedDecoderSettings | PlainDecoderSettings, context: Context, init: Init
+) -> Generator:
     """A generator made of fully connected networks."""
-    pixels = prod(setup.in_shape)
-    with seeded(setup.seed, Stream.ENCODER_INIT):
-        encoder = initialised(MLP(setup.in_shape, 2 * settings.latent, settings.encoder), init)
-    with seeded(setup.seed, Stream.DECODER_INIT):
+    pixels = prod(context.in_shape)
+    with seeded(context.seed, Stream.ENCODER_INIT):
+        encoder = initialised(MLP(context.in_shape, 2 * settings.latent, settings.encoder), init)
+    with seeded(context.seed, Stream.DECODER_INIT):
         if isinstance(settings, PlainDecoderSettings):
             decoder = initialised(MLP((settings.latent,), pixels, settings.decoder), init)
-            return PlainDecoder(settings, setup, encoder, decoder)
+            return PlainDecoder(settings, context, encoder, decoder)
         inputs = settings.latent + settings.condition
-        return GeneratedDecoder(settings, setup, encoder, MLP((inputs,), pixels, settings.decoder))
+        return GeneratedDecoder(settings, context, encoder, MLP((inputs,), pixels, settings.decoder))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.hypernet import copied, trainable
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -20,17 +20,17 @@ class Scratch(Learner):
 
         name: str
 
-    def __init__(self, settings: Settings, setup: Setup) -> None:
-        super().__init__(settings, setup)
+    def __init__(self, settings: Settings, context: Context) -> None:
+        super().__init__(settings, context)
         heads = self.heads
         sizes = [heads.own(task).stop - heads.own(task).start for task in range(heads.num_tasks)]
-        self.networks = nn.ModuleList(setup.new_target(size, t) for t, size in enumerate(sizes))
+        self.networks = nn.ModuleList(context.new_target(size, t) for t, size in enumerate(sizes))
 
     def trained(self) -> Iterable[nn.Parameter]:
         return self.networks[0].parameters()
 
     @classmethod
-    def undefined(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
+    def unsupported(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
         return None if scenario.task_known else "one network per task needs the task at test time; use scenario=cl1"
 
     @property
@@ -39,9 +39,9 @@ class Scratch(Learner):
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
-        self.optimizer = self.setup.make_optimizer(trainable(self.networks[self.latest]).values())
+        self.optimizer = self.context.make_optimizer(trainable(self.networks[self.latest]).values())
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return {"optimizer": self.optimizer}
 
     @property

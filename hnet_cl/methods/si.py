@@ -8,7 +8,7 @@ from pydantic import NonNegativeFloat, PositiveFloat
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.methods.base import Setup
+from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
@@ -28,8 +28,8 @@ class SI(Classifier):
 
     settings: Settings
 
-    def __init__(self, settings: Settings, setup: Setup) -> None:
-        super().__init__(settings, setup)
+    def __init__(self, settings: Settings, context: Context) -> None:
+        super().__init__(settings, context)
         self.penalty = QuadraticPenalty(self.weights)
         for i, weight in enumerate(self.weights):
             self.register_buffer(f"omega_{i}", torch.zeros_like(weight))

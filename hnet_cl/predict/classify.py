@@ -48,10 +48,10 @@ def answer(trained: Trained, told: int | None, batch: Inputs, usable: "_Usable")
     learner = trained.learner
     with torch.no_grad():
         prediction = learner.predict(batch.values.to(trained.device), told)
-    bad = prediction.undefined(learner.heads)
+    bad = prediction.invalid(learner.heads)
     for row in bad.nonzero()[:, 0].tolist():
         usable.refuse(Problem(batch.names[row], "has no answer: what the network makes of it is NaN or infinite"))
-    names = [name for name, undefined in zip(batch.names, bad.tolist(), strict=True) if not undefined]
+    names = [name for name, invalid in zip(batch.names, bad.tolist(), strict=True) if not invalid]
     prediction = prediction.only(~bad)
     tasks = [told] * len(names) if prediction.task is None else prediction.task.tolist()
     meant = [trained.meaning(output, task) for output, task in zip(prediction.output.tolist(), tasks, strict=True)]

@@ -91,7 +91,7 @@ class TrainedLearner:
     def _answer(self, values: Tensor, told: int | None) -> Answers:
         learner = self.trained.learner
         prediction = learner.predict(values.to(self.trained.device), told)
-        _require(~prediction.undefined(learner.heads), "has no answer: what the network makes of it is NaN or infinite")
+        _require(~prediction.invalid(learner.heads), "has no answer: what the network makes of it is NaN or infinite")
         tasks = [told] * len(values) if prediction.task is None else prediction.task.tolist()
         pairs = zip(prediction.output.tolist(), tasks, strict=True)
         labels, owners = zip(*(self.trained.meaning(output, task) for output, task in pairs), strict=True)

@@ -18,7 +18,7 @@ LEVEL = 0.95  # of the interval around an accuracy
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class TestSetFacts:
     """What the accuracies of a benchmark have to be measured against.
 
     Attributes:

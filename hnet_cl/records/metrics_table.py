@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Literal
 
 from hnet_cl.records import metrics
-from hnet_cl.records.metrics import Matrix, Yardstick
+from hnet_cl.records.metrics import Matrix, TestSetFacts
 
 TWO_TASKS = "defined from two tasks on"
 SAMPLES = "measured for methods with a generator whose samples can be judged"
@@ -25,7 +25,7 @@ class Evidence:
     """
 
     matrix: Matrix
-    yardstick: Yardstick | None = None
+    test_sets: TestSetFacts | None = None
     inferred: Sequence[Sequence[int]] | None = None
     recognised: Sequence[float] | None = None
     scratch: Matrix | None = None
@@ -105,13 +105,13 @@ class Metric(Quantity):
 
 def _interval(evidence: Evidence, end: int) -> float | None:
     final = metrics.acc(evidence.matrix)
-    if final is None or evidence.yardstick is None:
+    if final is None or evidence.test_sets is None:
         return None
-    return metrics.interval(final, evidence.yardstick.examples[len(evidence.matrix) - 1])[end]
+    return metrics.interval(final, evidence.test_sets.examples[len(evidence.matrix) - 1])[end]
 
 
 def _majority(evidence: Evidence) -> float | None:
-    finished = evidence.yardstick.majority[: len(evidence.matrix)] if evidence.yardstick else ()
+    finished = evidence.test_sets.majority[: len(evidence.matrix)] if evidence.test_sets else ()
     return fmean(finished) if finished else None
 
 

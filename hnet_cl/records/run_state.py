@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from hnet_cl.records.metrics import Yardstick
+from hnet_cl.records.metrics import TestSetFacts
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_result import Status
 
@@ -116,7 +116,7 @@ class RunState:
         facts: RunFacts,
         config: Mapping[str, Any],
         iterations: Sequence[int],
-        yardstick: Yardstick,
+        test_sets: TestSetFacts,
         start: Progress | None = None,
     ) -> None:
         start = start or Progress()
@@ -124,7 +124,7 @@ class RunState:
         self.facts = facts
         self.config = config
         self.iterations = list(iterations)
-        self.yardstick = yardstick
+        self.test_sets = test_sets
         self.status: Status = "running"
         self.error: str | None = None
         self.matrix = [list(row) for row in start.matrix]
@@ -172,7 +172,7 @@ class RunState:
     @cached_property
     def metrics(self) -> dict[str, float | None]:
         """All metrics after the last finished task, as fractions, by the names in `metrics_table`."""
-        return summary(Evidence(self.matrix, self.yardstick, self.inferred, self.recognised))
+        return summary(Evidence(self.matrix, self.test_sets, self.inferred, self.recognised))
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Notes that training of `task` starts, or continues after `iteration` iterations."""

@@ -22,14 +22,14 @@ class Steps:
         draws: of augmentation.
     """
 
-    def __init__(self, learner: Learner, data: TrainingData, draws: Generator) -> None:
+    def __init__(self, learner: Learner, data: TrainingData, rng: Generator) -> None:
         self.learner = learner
         self.data = data
-        self.draws = draws
+        self.rng = rng
 
     def __call__(self, index: Tensor) -> dict[str, Tensor]:
         """One step on the examples `index` (b,), a tensor on the CPU; returns its losses, valid until the next one."""
-        batch = self.data.batch(index.to(self.learner.setup.device), self.draws)
+        batch = self.data.batch(index.to(self.learner.context.device), self.rng)
         self.learner.prepare(len(index))
         return self.learner.step(*batch)
 
@@ -54,8 +54,8 @@ class CapturedSteps(Steps):
     dropout does, are not captured: graphs of several learners would share its state and overwrite each other's.
     """
 
-    def __init__(self, learner: Learner, split: Split, draws: Generator) -> None:
-        super().__init__(learner, split, draws)
+    def __init__(self, learner: Learner, split: Split, rng: Generator) -> None:
+        super().__init__(learner, split, rng)
         self.split = split
         self._stream = torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
@@ -102,14 +102,14 @@ class CapturedSteps(Steps):
     def _put(self, index: Tensor) -> None:
         if self._waiting is None or self._index is None:
             self._waiting = index.new_empty(AHEAD, len(index)).pin_memory()
-            self._index = index.to(self.learner.setup.device)
+            self._index = index.to(self.learner.context.device)
         place = self._steps % AHEAD
         if place == 0:
             self._stream.synchronize()  # nobody may still read what is written over now
         self._waiting[place] = index
         self._index.copy_(self._waiting[place], non_blocking=True)
         if self.split.augment:
-            batch = self.split.batch(self._index, self.draws)
+            batch = self.split.batch(self._index, self.rng)
             if self._batch is None:
                 self._batch = batch
             for kept, new in zip(self._batch, batch, strict=True):
@@ -122,7 +122,7 @@ class CapturedSteps(Steps):
     def _capture(self) -> torch.cuda.CUDAGraph:
         """Records a step without making it."""
         graph = torch.cuda.CUDAGraph()
-        for part in self.learner.moving_parts().values():
+        for part in self.learner.training_state().values():
             if isinstance(part, Generator) and part.device.type == "cuda":
                 graph.register_generator_state(part)
         try:
@@ -142,8 +142,8 @@ class CapturedSteps(Steps):
         return graph
 
 
-def make_steps(learner: Learner, data: TrainingData, draws: Generator) -> Steps:
+def make_steps(learner: Learner, data: TrainingData, rng: Generator) -> Steps:
     """Captured ones where the run wants them and the learner can; only the choice from one split can be captured."""
-    if learner.setup.graph and learner.capturable and isinstance(data, Split):
-        return CapturedSteps(learner, data, draws)
-    return Steps(learner, data, draws)
+    if learner.context.graph and learner.capturable and isinstance(data, Split):
+        return CapturedSteps(learner, data, rng)
+    return Steps(learner, data, rng)

@@ -46,16 +46,16 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
     heads = learner.heads
     told = task.id if heads.task_known else None
     correct = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
-    undefined = torch.zeros_like(correct)
+    invalid = torch.zeros_like(correct)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
         answer = learner.predict(inputs, told)
         correct += heads.correct(answer.output, labels, task.id).sum()
-        undefined += answer.undefined(heads).sum()
+        invalid += answer.invalid(heads).sum()
         if answer.task is not None:
             inferred += answer.task.cpu().bincount(minlength=heads.num_tasks)
-    if number := undefined.item():
+    if number := invalid.item():
         raise UserError(
             f"training diverged: {number} of {len(task.test)} answers to test examples of {task.name} rest on numbers "
             f"that are NaN or infinite, after task {learner.latest + 1}; use a smaller training.lr or method weight"

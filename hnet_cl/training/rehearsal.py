@@ -13,7 +13,7 @@ from hnet_cl.core.checks import attempt, expect, kind_of, shape_of
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.hypernet import trainable
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.methods.parts.network import called
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ EXAMPLES = 2
 
 
 def rehearsed(
-    make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Sequence[Task], batch_size: int
+    make_learner: Callable[[Context], Learner], context: Context, tasks: Sequence[Task], batch_size: int
 ) -> Learner:
     """Makes the learner of a run, once another one like it has shown that it can learn such tasks.
 
@@ -41,8 +41,8 @@ def rehearsed(
         UserError: the line names the class, the shape of the inputs, what came and what is expected.
     """
     size = min(batch_size, EXAMPLES)
-    _rehearse(make_learner, setup, [_small(task) for task in tasks[:TASKS]], size)
-    learner = make_learner(setup)
+    _rehearse(make_learner, context, [_small(task) for task in tasks[:TASKS]], size)
+    learner = make_learner(context)
     inspect(learner, _examples(tasks[0].train, size))
     return learner
 
@@ -55,16 +55,16 @@ def inspect(learner: Learner, inputs: Tensor) -> None:
     Raises:
         UserError: the method cannot do with its networks what it has to.
     """
-    with seeded(learner.setup.seed, Stream.INSPECTION):
+    with seeded(learner.context.seed, Stream.INSPECTION):
         for note in learner.inspect(inputs):
             _log.warning("%s", note)
 
 
-def _rehearse(make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Sequence[Task], size: int) -> None:
+def _rehearse(make_learner: Callable[[Context], Learner], context: Context, tasks: Sequence[Task], size: int) -> None:
     names: dict[int, str] = {}  # of the networks that the method asks for, by their number of outputs
 
     def make_target(num_outputs: int) -> nn.Module:
-        network = setup.make_target(num_outputs)
+        network = context.make_target(num_outputs)
         names[num_outputs] = called(network)
         return network
 
@@ -72,14 +72,14 @@ def _rehearse(make_learner: Callable[[Setup], Learner], setup: Setup, tasks: Seq
     used: list[torch.optim.Optimizer] = []  # once for each of their steps
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        optimizer = setup.make_optimizer(parameters)
+        optimizer = context.make_optimizer(parameters)
         optimizer.register_step_post_hook(lambda stepped, *_: used.append(stepped))
         return optimizer
 
-    with seeded(setup.seed, Stream.REHEARSAL):
-        learner = make_learner(replace(setup, make_target=make_target, make_optimizer=make_optimizer))
+    with seeded(context.seed, Stream.REHEARSAL):
+        learner = make_learner(replace(context, make_target=make_target, make_optimizer=make_optimizer))
         for num_outputs, name in names.items():
-            check_network(setup.make_target(num_outputs).to(setup.device), name, trained, tested, num_outputs)
+            check_network(context.make_target(num_outputs).to(context.device), name, trained, tested, num_outputs)
         at = f"method._target_={path_of(type(learner))} with {' and '.join(set(names.values()))}"
         attempt(at, "inspect", learner.inspect, trained)
         check_learner(learner, tasks, size, at, used)
@@ -178,7 +178,7 @@ def check_learner(
     Raises:
         UserError: a method of the learner fails, or what it returns is not what `Learner` says.
     """
-    draws = stream(0, Stream.REHEARSAL)
+    rng = stream(0, Stream.REHEARSAL)
     for number, task in enumerate(tasks):
         begun = f"{at}: task {number + 1} ({task.name})"
         attempt(begun, "begin_task", learner.begin_task, tasks[: number + 1])
@@ -187,7 +187,7 @@ def check_learner(
                 group["lr"] = 0.0
         data = attempt(begun, "training_data", learner.training_data, tasks[: number + 1])
         index = torch.arange(size, device=task.train.labels.device) * (len(data) - 1) // max(1, size - 1)
-        batch = data.batch(index, draws)
+        batch = data.batch(index, rng)
         shown = f"inputs of shape {tuple(batch[0].shape)}"
         attempt(begun, "prepare", learner.prepare, size)
         losses = attempt(begun, f"step on {shown}", learner.step, *batch)
@@ -226,5 +226,5 @@ def _check_answers(learner: Learner, task: Task, at: str) -> None:
             low, high = (int(value) for value in output.aminmax())
             inside = low >= 0 and high < heads.num_outputs
             expect(inside, at, f"{what} gives outputs from {low} to {high}", f"0 to {heads.num_outputs - 1}")
-            undefined = bool(answer.undefined(heads).any())
-            expect(not undefined, at, f"{what} rests on numbers that are NaN or infinite", "finite ones")
+            invalid = bool(answer.invalid(heads).any())
+            expect(not invalid, at, f"{what} rests on numbers that are NaN or infinite", "finite ones")

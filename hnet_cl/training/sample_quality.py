@@ -12,7 +12,7 @@ from hnet_cl.benchmarks.base import Task, TasksTogether
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, derive_seed, seeded, stream
 from hnet_cl.hypernet import trainable
-from hnet_cl.methods.base import Learner, SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.base import Context, Learner, SampleClassifierSettings, Samples
 
 NUMBER = 100  # samples per task that are evaluated
 SURE = 0.5  # a class is recognised that is more probable than all others together
@@ -50,7 +50,7 @@ def sample_quality(learner: Learner, tasks: Sequence[Task]) -> SampleQuality | N
     settings, samples = learner.sample_classifier, learner.samples(NUMBER)
     if settings is None or samples is None:
         return None
-    return quality_of(samples, tasks, SampleClassifier(settings, learner.setup, tasks))
+    return quality_of(samples, tasks, SampleClassifier(settings, learner.context, tasks))
 
 
 class SampleClassifier:
@@ -65,24 +65,24 @@ class SampleClassifier:
         tasks: so far.
     """
 
-    def __init__(self, settings: SampleClassifierSettings, setup: Setup, tasks: Sequence[Task]) -> None:
+    def __init__(self, settings: SampleClassifierSettings, context: Context, tasks: Sequence[Task]) -> None:
         self._settings = settings
-        counts = torch.tensor([task.num_classes for task in tasks], device=setup.device)
-        self._task_of_class = torch.arange(len(tasks), device=setup.device).repeat_interleave(counts)
+        counts = torch.tensor([task.num_classes for task in tasks], device=context.device)
+        self._task_of_class = torch.arange(len(tasks), device=context.device).repeat_interleave(counts)
         self._first_class = counts.cumsum(0) - counts
-        own = replace(setup, seed=derive_seed(setup.seed, Stream.SAMPLE_CLASSIFIER, len(tasks)))
+        own = replace(context, seed=derive_seed(context.seed, Stream.SAMPLE_CLASSIFIER, len(tasks)))
         self.network = own.new_target(len(self._task_of_class))
         with seeded(own.seed, Stream.STEPS):  # what modules draw without asking, as dropout does
             self._train(tasks, own)
 
-    def _train(self, tasks: Sequence[Task], setup: Setup) -> None:
+    def _train(self, tasks: Sequence[Task], context: Context) -> None:
         optimizer = torch.optim.Adam(trainable(self.network).values(), lr=self._settings.lr)
         data, size = TasksTogether(tasks), min(BATCH, len(tasks[-1].train))
-        draws = stream(setup.seed, Stream.SAMPLE_CLASSIFIER_BATCHES, tasks[-1].id)
+        rng = stream(context.seed, Stream.SAMPLE_CLASSIFIER_BATCHES, tasks[-1].id)
         self.network.train()
         for _ in range(self._settings.iterations):
-            index = torch.randint(len(data), (size,), generator=draws)
-            inputs, labels, owner = data.batch(index.to(setup.device), draws)
+            index = torch.randint(len(data), (size,), generator=rng)
+            inputs, labels, owner = data.batch(index.to(context.device), rng)
             optimizer.zero_grad()
             cross_entropy(self.network(inputs), labels + self._first_class[owner]).backward()
             optimizer.step()

@@ -28,15 +28,15 @@ class Schedule:
     """
 
     def __init__(self, learner: Learner, steps: int, decay: Callable[[int, int], float] | None) -> None:
-        setup, self._reached = learner.setup, 1
+        context, self._reached = learner.context, 1
         self._learner = learner
         self._options: dict[str, Any] = {}
-        self._scheduled = decay is not None or setup.make_scheduler is not None
+        self._scheduled = decay is not None or context.make_scheduler is not None
         if not self._scheduled:
             return
-        self._stand_in = setup.make_optimizer([nn.Parameter(torch.zeros(1, 1, device=setup.device))])
-        if setup.make_scheduler is not None:
-            self._scheduler = setup.make_scheduler(self._stand_in, steps)
+        self._stand_in = context.make_optimizer([nn.Parameter(torch.zeros(1, 1, device=context.device))])
+        if context.make_scheduler is not None:
+            self._scheduler = context.make_scheduler(self._stand_in, steps)
         elif decay is not None:
             self._scheduler = LambdaLR(self._stand_in, lambda done: decay(done + 1, steps))
         self._stand_in.step()  # schedulers warn where none has been made

@@ -19,10 +19,10 @@ class TaskInProgress:
     methods are for use inside the `OwnRandomness` of the steps.
     """
 
-    def __init__(self, learner: Learner, batches: BatchStream, draws: Generator) -> None:
+    def __init__(self, learner: Learner, batches: BatchStream, rng: Generator) -> None:
         self._learner = learner
         self._batches = batches
-        self._draws = draws  # of augmentation
+        self._draws = rng  # of augmentation
 
     def state(self) -> dict[str, Any]:
         """A nested mapping of tensors and numbers. Tensors are the live ones, so write it before the next step."""
@@ -31,7 +31,7 @@ class TaskInProgress:
             "layout": self._learner.layout,
             "moving": {
                 name: part.get_state() if isinstance(part, Generator) else part.state_dict()
-                for name, part in self._learner.moving_parts().items()
+                for name, part in self._learner.training_state().items()
             },
             "batches": self._batches.state(),
             "augmentation": self._draws.get_state(),
@@ -45,7 +45,7 @@ class TaskInProgress:
         Raises:
             UserError: steps moved on other things then than they do now.
         """
-        parts = self._learner.moving_parts()
+        parts = self._learner.training_state()
         if parts.keys() != state["moving"].keys():
             raise UserError(
                 "this run was interrupted in the middle of a task by a version of hnet_cl whose steps of this method "

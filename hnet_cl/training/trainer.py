@@ -23,7 +23,7 @@ from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.schedule import Schedule
 from hnet_cl.training.task_state import TaskInProgress
 
-TURN = 10  # steps after which another run in the same process may have its turn
+STEPS_BETWEEN_YIELDS = 10  # steps after which another run in the same process may have its turn
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -112,7 +112,7 @@ def train(
 ) -> Iterator[Row | None]:
     """Learns the tasks one after another and yields a row of the accuracy matrix after each.
 
-    In between it yields None every `TURN` steps: several runs in one process can take turns.
+    In between it yields None every `STEPS_BETWEEN_YIELDS` steps: several runs in one process can take turns.
     The order of batches is a random stream of its own: with the same seed, all methods see the same batches wherever
     they learn from the same data.
     `pause` is called after each step with the iterations done of the task and a function that tells its state.
@@ -121,7 +121,7 @@ def train(
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()
         yield from learn(learner, tasks[: latest + 1], settings, logs, here, pause)
-        with seeded(learner.setup.seed, Stream.EVALUATION, latest):  # for networks that draw at random even then
+        with seeded(learner.context.seed, Stream.EVALUATION, latest):  # for networks that draw at random even then
             row = evaluate(learner, tasks, latest, settings.eval_batch_size)
             show_samples(learner, tasks[: latest + 1], logs)
         for log in logs:
@@ -138,24 +138,24 @@ def learn(
     pause: Pause,
 ) -> Iterator[None]:
     """The training iterations of the last of `tasks` that are not done yet; yields every few of them."""
-    task, seed = tasks[-1], learner.setup.seed
+    task, seed = tasks[-1], learner.context.seed
     data = learner.training_data(tasks)
     batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
-    draws = stream(seed, Stream.AUGMENTATION, task.id)
+    rng = stream(seed, Stream.AUGMENTATION, task.id)
     last = settings.steps(task)
     own = OwnRandomness(seed, Stream.STEPS, task.id)  # what modules draw without asking, as dropout does
     learner.begin_task(tasks)
-    progress = TaskInProgress(learner, batches, draws)
+    progress = TaskInProgress(learner, batches, rng)
     with own:
         if start.state is not None:
             progress.restore(start.state)
-    step = make_steps(learner, data, draws)
+    step = make_steps(learner, data, rng)
     schedule = Schedule(learner, last, settings.decay_at if settings.lr_decay else None)
     for log in logs:
         log.begin_task(task.id, start.iteration)
-    for turn in range(start.iteration, last, TURN):
+    for turn in range(start.iteration, last, STEPS_BETWEEN_YIELDS):
         with own, step:
-            for iteration in range(turn + 1, min(turn + TURN, last) + 1):
+            for iteration in range(turn + 1, min(turn + STEPS_BETWEEN_YIELDS, last) + 1):
                 if schedule.reach(iteration):
                     step.renew()
                 losses = step(batches.next())

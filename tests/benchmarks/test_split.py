@@ -72,7 +72,7 @@ def test_labels_count_from_zero_in_the_order_of_the_digits(changes: dict[str, An
 @given(num_tasks=st.integers(1, 5), classes=st.integers(2, 10), seed=st.integers(0, 10_000))
 def test_settings_allow_exactly_what_ten_digits_allow(num_tasks: int, classes: int, seed: int) -> None:
     values = SETTINGS | {"num_tasks": num_tasks, "classes_per_task": classes, "seed": seed}
-    reason = SplitClasses.undefined(SplitClasses.Settings(**values), digits())
+    reason = SplitClasses.unsupported(SplitClasses.Settings(**values), digits())
     if num_tasks * classes <= 10:
         assert reason is None
     else:

@@ -56,7 +56,7 @@ def composed(*overrides: str) -> dict[str, Any]:
     return deepcopy(_composed(overrides))
 
 
-def complaint(config: Mapping[str, Any]) -> str:
+def problem(config: Mapping[str, Any]) -> str:
     """What `check` says against a configuration."""
     with pytest.raises(UserError) as error:
         check(config)
@@ -82,7 +82,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, A
 def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, scenario: str, method: str) -> None:
     config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}")
     if method in TASK_MUST_BE_KNOWN and scenario != "cl1":
-        message = complaint(config)
+        message = problem(config)
         assert message.startswith(f"method={method} with scenario={scenario}: ") and "\n" not in message
         assert "use scenario=cl1" in message
         return
@@ -96,9 +96,9 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     group, _, name = choice.partition("=")
     config = composed(choice, *WITH.get(group, []))
     if choice == "device=cuda" and not torch.cuda.is_available():
-        assert complaint(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
+        assert problem(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
     elif group == "logger" and find_spec(name) is None:
-        assert complaint(config).endswith(f" is not installed; pip install 'hnet-cl[{name}]'")
+        assert problem(config).endswith(f" is not installed; pip install 'hnet-cl[{name}]'")
     else:
         check(config)
     assert re.match(r"[A-Z].{15,}", choices(conf_dir(), group)[name])
@@ -162,11 +162,11 @@ def test_every_key_is_used() -> None:
     ],
 )
 def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None:
-    assert complaint(changed(composed("optimizer=sgd"), key, value)).startswith(message)
+    assert problem(changed(composed("optimizer=sgd"), key, value)).startswith(message)
 
 
 def test_keys_that_do_not_go_together_are_named_alone() -> None:
-    message = complaint(changed(composed(), "training.epochs", 3))
+    message = problem(changed(composed(), "training.epochs", 3))
     assert message == "training.iterations=600 and training.epochs=3: give one of them and set the other to null"
 
 
@@ -189,7 +189,7 @@ def test_a_choice_without_a_value_is_one_line(choices: list[str], line: str) -> 
 def test_all_mistakes_are_reported_at_once() -> None:
     config = composed("training.lr=-1", "seed=-1", "+method.betta=1", "device.threads=0")
     del config["training"]["iterations"]
-    lines = complaint(config).splitlines()
+    lines = problem(config).splitlines()
     assert sorted(line.partition(":")[0] for line in lines) == [
         "device.threads=0",
         "method.betta",
@@ -218,7 +218,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
 )
 def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Learner, "__init__", lambda *_: pytest.fail("was built"))
-    message = complaint(changed(composed(), f"{key}._target_", path))
+    message = problem(changed(composed(), f"{key}._target_", path))
     assert message.startswith(f"{key}._target_=") and path.rpartition(".")[2] in message and "\n" not in message
 
 
@@ -235,7 +235,7 @@ def test_a_target_that_cannot_be_imported_is_one_line(
     (tmp_path / "mine.py").write_text(f"from torch import nn\n{source}\n")
     monkeypatch.syspath_prepend(tmp_path)
     path = "mine.Net" if source else "..mine.Net"
-    assert complaint(changed(composed(), "target._target_", path)).startswith(line)
+    assert problem(changed(composed(), "target._target_", path)).startswith(line)
 
 
 @pytest.mark.parametrize("path", ["mine.__main__.Net", "__main__.Net"])
@@ -245,7 +245,7 @@ def test_a_program_is_no_module_to_import_a_class_from(
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "__main__.py").write_text("raise SystemExit('ran')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert complaint(changed(composed(), "target._target_", path)) == (
+    assert problem(changed(composed(), "target._target_", path)) == (
         f"target._target_={path}: a module __main__ is a program; put the class into another module"
     )
 
@@ -311,7 +311,7 @@ def test_the_id_counts_everything_but_seed_and_place(key: str, value: Any) -> No
 def test_mistakes_in_a_task_inference_rule_are_named_as_typed(part: dict[str, Any], line: str) -> None:
     config = composed("method=hnet_ent")
     config["method"]["task_inference"] = part
-    assert f"method.task_inference.{line}" in complaint(config).replace("{'_target_': ", "method.task_inference.")
+    assert f"method.task_inference.{line}" in problem(config).replace("{'_target_': ", "method.task_inference.")
 
 
 @pytest.mark.parametrize("rule", TASK_INFERENCE)
@@ -327,7 +327,7 @@ def test_a_rule_and_the_short_name_for_it_differ_in_the_name_alone(rule: str) ->
 def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> None:
     config = changed(composed(f"method={method}"), f"method.{part}.latent", -1)
     changed(config, f"method.{part}.pixel_nois", 0.1)
-    assert sorted(complaint(config).splitlines()) == [
+    assert sorted(problem(config).splitlines()) == [
         f"method.{part}.latent=-1: input should be greater than 0",
         f"method.{part}.pixel_nois: no such key; did you mean method.{part}.pixel_noise?",
     ]
@@ -339,17 +339,17 @@ def test_mistakes_in_a_generator_are_named_as_typed(method: str, part: str) -> N
 def test_mistakes_in_a_regulariser_are_found_where_it_stands(method: str, part: str) -> None:
     key = f"method{part}.regularizer"
     config = changed(composed(f"method={method}"), f"{key}.sampled_tasks", 0)
-    assert complaint(config) == f"{key}.sampled_tasks=0: give a positive number, or null for all"
-    assert complaint(changed(config, f"{key}.sampled_tasks", 2.5)).startswith(f"{key}.sampled_tasks=2.5: input should")
+    assert problem(config) == f"{key}.sampled_tasks=0: give a positive number, or null for all"
+    assert problem(changed(config, f"{key}.sampled_tasks", 2.5)).startswith(f"{key}.sampled_tasks=2.5: input should")
     config = changed(composed(f"method={method}"), f"{key}.sampled_task", 2)
-    assert complaint(config) == f"{key}.sampled_task: no such key; did you mean {key}.sampled_tasks?"
-    assert complaint(changed(config, key, "fast")).startswith(f"{key}=fast: choose a OutputRegularizer by its file")
+    assert problem(config) == f"{key}.sampled_task: no such key; did you mean {key}.sampled_tasks?"
+    assert problem(changed(config, key, "fast")).startswith(f"{key}=fast: choose a OutputRegularizer by its file")
 
 
 def test_a_word_that_yaml_takes_for_a_boolean_is_a_choice() -> None:
     for typed in ("true", "'true'"):
         assert check(composed("method=ewc", f"method.fisher_labels={typed}")).method.fisher_labels == "true"
-    message = complaint(composed("method=ewc", "method.fisher_labels=false"))
+    message = problem(composed("method=ewc", "method.fisher_labels=false"))
     assert message == "method.fisher_labels=false: input should be 'predicted', 'true', 'sampled' or 'expected'"
 
 
@@ -365,9 +365,9 @@ def test_parts_know_where_they_stand(method: str, part: str) -> None:
 
 
 def test_what_is_said_of_a_value_is_one_line_of_readable_length() -> None:
-    message = complaint(changed(composed(), "training.lr", "1\n2\x1b[0m"))
+    message = problem(changed(composed(), "training.lr", "1\n2\x1b[0m"))
     assert message == r"training.lr=1\n2\x1b[0m: input should be a valid number"
-    assert complaint(changed(composed(), "seed", "é" * 10**5)) == (
+    assert problem(changed(composed(), "seed", "é" * 10**5)) == (
         f"seed={'é' * 100}[...]{'é' * 50}: input should be a valid integer"
     )
 
@@ -437,7 +437,7 @@ def test_how_is_optimised_counts_in_the_id(word: str) -> None:
 
 
 def test_a_learning_rate_is_changed_in_one_way() -> None:
-    message = complaint(composed("lr_scheduler=cosine", "training.lr_decay=[[0.5,0.1]]"))
+    message = problem(composed("lr_scheduler=cosine", "training.lr_decay=[[0.5,0.1]]"))
     assert message.endswith("both change the learning rate; give training.lr_decay=[] or lr_scheduler=none")
 
 

@@ -81,9 +81,9 @@ def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
         ([1, 2], "no attribute 'items'"),
     ],
 )
-def test_anything_else_is_an_error_of_one_line(content: Any, complaint: str, tmp_path: Path) -> None:
+def test_anything_else_is_an_error_of_one_line(content: Any, problem: str, tmp_path: Path) -> None:
     (tmp_path / "batch").write_bytes(pickle.dumps(content, 2))
-    with pytest.raises(ValueError, match=complaint) as error:
+    with pytest.raises(ValueError, match=problem) as error:
         read_batch(tmp_path / "batch", "labels")
     assert "\n" not in str(error.value)
 

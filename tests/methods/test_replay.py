@@ -149,14 +149,14 @@ def test_a_run_continued_in_the_middle_of_a_task_goes_on_the_same(method: str) -
     in_between = copy.deepcopy(whole.state_dict())
     moving = {
         name: part.get_state() if isinstance(part, torch.Generator) else copy.deepcopy(part.state_dict())
-        for name, part in whole.moving_parts().items()
+        for name, part in whole.training_state().items()
     }
     steps(whole, 30, 40)
     other = learner(method, BENCHMARK, "cl3", seed=1)
     other.load_state_dict(at_start)
     other.begin_task(BENCHMARK.tasks)
     other.load_state_dict(in_between)
-    for name, part in other.moving_parts().items():
+    for name, part in other.training_state().items():
         if isinstance(part, torch.Generator):
             part.set_state(moving[name])
         else:

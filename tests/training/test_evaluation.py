@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Split, Task
 from hnet_cl.core.errors import UserError
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.evaluation import test as answers_of
 
@@ -18,7 +18,7 @@ class Oracle(Learner):
     """Answers with its input, and notes which task it was told."""
 
     def __init__(self, scenario: str) -> None:
-        super().__init__(None, Setup(head_map(scenario, (2, 2)), small_target, adam, 0, CPU, (1,)))
+        super().__init__(None, Context(head_map(scenario, (2, 2)), small_target, adam, 0, CPU, (1,)))
         self.told: list[int | None] = []
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -146,7 +146,7 @@ def test_outputs_that_a_task_does_not_have_are_no_error(method: str) -> None:
     *_, last = rows_of(made, benchmark.tasks, training(), [])
     assert last.inferred and all(accuracy is not None for accuracy in last.accuracies)
     answer = made.predict(benchmark.tasks[0].test.images)
-    assert answer.logits is not None and answer.logits.isinf().any() and not answer.undefined(made.heads).any()
+    assert answer.logits is not None and answer.logits.isinf().any() and not answer.invalid(made.heads).any()
     own = answer.logits.clone()
     own[0, 0] = -torch.inf
-    assert answer._replace(logits=own).undefined(made.heads).tolist() == [True] + [False] * 39
+    assert answer._replace(logits=own).invalid(made.heads).tolist() == [True] + [False] * 39

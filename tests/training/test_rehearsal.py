@@ -12,7 +12,7 @@ from builders import METHODS, TwoWeights, blobs, head_map, maker, rows_of, same_
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.training.rehearsal import rehearsed
 
@@ -165,7 +165,7 @@ def test_what_was_rehearsed_takes_no_memory_afterwards() -> None:
     benchmark, made = blobs(), []
     make, given = maker("hnet", benchmark)
 
-    def noted(setup: Setup) -> Learner:
+    def noted(setup: Context) -> Learner:
         one: Learner = make(setup)
         made.append(weakref.ref(one))
         return one

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.hypernet import copied, trainable
-from hnet_cl.methods.base import Learner, Prediction, Setup
+from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.methods.parts.distillation import masks, only
 from hnet_cl.scenario import ScenarioSettings
 
@@ -30,17 +30,17 @@ class Classifier(Learner):
     settings: Settings
     new_share = 1.0  # weight of the new data's loss
 
-    def __init__(self, settings: Settings, setup: Setup) -> None:
-        super().__init__(settings, setup)
+    def __init__(self, settings: Settings, context: Context) -> None:
+        super().__init__(settings, context)
         self.network = self.new_network()
         self.optimizer: torch.optim.Optimizer | None = None
 
     def new_network(self) -> nn.Module:
         """The network as it starts."""
-        return self.setup.new_target(self.heads.num_outputs)
+        return self.context.new_target(self.heads.num_outputs)
 
     @classmethod
-    def undefined(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
+    def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
         if scenario.must_infer:
             return "it does not infer the task through which separate heads are read; use scenario.heads=shared"
         return None
@@ -62,10 +62,10 @@ class Classifier(Learner):
         super().begin_task(tasks)
         seen = range(self.latest + 1)
         trained = [self.heads.trained(task, self.latest) for task in seen]
-        self.trained_outputs = masks(trained, self.heads.num_outputs, self.setup.device)
-        self._starts = torch.tensor([self.heads.own(task).start for task in seen], device=self.setup.device)
+        self.trained_outputs = masks(trained, self.heads.num_outputs, self.context.device)
+        self._starts = torch.tensor([self.heads.own(task).start for task in seen], device=self.context.device)
         if self.optimizer is None or self.settings.reset_optimizer:
-            self.optimizer = self.setup.make_optimizer(trainable(self.network).values())
+            self.optimizer = self.context.make_optimizer(trainable(self.network).values())
 
     @property
     def capturable(self) -> bool:
@@ -137,5 +137,5 @@ class Classifier(Learner):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
         if state["optimizer"] is not None:
-            self.optimizer = self.setup.make_optimizer(trainable(self.network).values())
+            self.optimizer = self.context.make_optimizer(trainable(self.network).values())
             self.optimizer.load_state_dict(state["optimizer"])

@@ -35,7 +35,7 @@ def diagonal_fisher(
     batches: Iterable[tuple[Tensor, Tensor]],
     outputs: slice,
     labels: Labels,
-    draws: torch.Generator,
+    rng: torch.Generator,
     way: Way | None = None,
 ) -> list[Tensor]:
     """Mean over examples of the squared gradient of -log p(y | x), one tensor per trainable parameter.
@@ -60,7 +60,7 @@ def diagonal_fisher(
         way = way or fastest(network, inputs[:2])[0]
         with torch.no_grad():
             p = network(inputs)[:, outputs].softmax(1)
-        for chosen, weight in _labels(p, true, labels, draws):
+        for chosen, weight in _labels(p, true, labels, rng):
             torch._foreach_add_(total, _squares(way, network, Examples(inputs, chosen, weight), loss))
         number += len(inputs)
     return [sums / number for sums in total]
@@ -110,7 +110,7 @@ def _weighted(outputs: slice) -> Loss:
     return loss
 
 
-def _labels(p: Tensor, true: Tensor, kind: Labels, draws: torch.Generator) -> list[tuple[Tensor, Tensor]]:
+def _labels(p: Tensor, true: Tensor, kind: Labels, rng: torch.Generator) -> list[tuple[Tensor, Tensor]]:
     """Pairs of labels (n,) and weights (n,) whose weighted squared gradients make up the Fisher information."""
     one = torch.ones_like(p[:, 0])
     if kind == "predicted":
@@ -118,7 +118,7 @@ def _labels(p: Tensor, true: Tensor, kind: Labels, draws: torch.Generator) -> li
     if kind == "true":
         return [(true, one)]
     if kind == "sampled":
-        drawn = torch.multinomial(p.cpu(), 1, generator=draws)[:, 0]
+        drawn = torch.multinomial(p.cpu(), 1, generator=rng)[:, 0]
         return [(drawn.to(p.device), one)]
     return [(torch.full_like(true, label), p[:, label]) for label in range(p.shape[1])]
 

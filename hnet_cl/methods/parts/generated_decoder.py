@@ -11,7 +11,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import TargetNetwork
-from hnet_cl.methods.base import Samples, Setup
+from hnet_cl.methods.base import Context, Samples
 from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.snapshot import Snapshot
@@ -38,27 +38,25 @@ class GeneratedDecoder(Generator):
     """
 
     def __init__(
-        self, settings: GeneratedDecoderSettings, setup: Setup, encoder: nn.Module, decoder: nn.Module
+        self, settings: GeneratedDecoderSettings, context: Context, encoder: nn.Module, decoder: nn.Module
     ) -> None:
-        super().__init__(settings, setup, encoder)
-        num_tasks = setup.heads.num_tasks
+        super().__init__(settings, context, encoder)
+        num_tasks = context.heads.num_tasks
         if 0 < settings.condition < num_tasks:
             raise UserError(
                 f"{settings.key('condition')}={settings.condition}: cannot tell {num_tasks} tasks apart; give at least "
                 "that number, or 0 for none"
             )
         self.decoder = TargetNetwork(decoder)
-        with seeded(setup.seed, Stream.DECODER_HYPERNETWORK_INIT):
-            self.hypernetwork = settings.make_hypernetwork(self.decoder.layout, num_tasks).to(setup.device)
+        with seeded(context.seed, Stream.DECODER_HYPERNETWORK_INIT):
+            self.hypernetwork = settings.make_hypernetwork(self.decoder.layout, num_tasks).to(context.device)
 
     def begin_task(self, task: Task) -> None:
         super().begin_task(task)
         self._frozen = Snapshot(self.hypernetwork)
-        self._encoder_optimizer = self.setup.make_optimizer(self.encoder.parameters())
-        sampling = self.setup.stream(Stream.REGULARIZED_DECODERS, task.id)
-        self.protected = ProtectedTraining(
-            self.hypernetwork, task.id, self.settings, self.setup.make_optimizer, sampling
-        )
+        self._encoder_optimizer = self.context.make_optimizer(self.encoder.parameters())
+        rng = self.context.stream(Stream.REGULARIZED_DECODERS, task.id)
+        self.protected = ProtectedTraining(self.hypernetwork, task.id, self.settings, self.context.make_optimizer, rng)
 
     @property
     def capturable(self) -> bool:
@@ -91,27 +89,27 @@ class GeneratedDecoder(Generator):
         return self.decoder(weights, torch.cat([z, code.expand(len(z), -1)], dim=1))
 
     @torch.no_grad()
-    def _draw(self, size: int, draws: torch.Generator) -> Samples:
+    def _draw(self, size: int, rng: torch.Generator) -> Samples:
         self.decoder.train(False)
         each = ceil(size / self.latest)
         drawn = []
         for task in range(self.latest):  # one decoder at a time: memory does not grow with their number
-            images = self.images(self._decode(self._frozen(task), self.normal(BLOCK * each, draws), task))
-            drawn.append(images.view(BLOCK, each, *self.setup.in_shape))
-        tasks = torch.arange(self.latest, device=self.setup.device).repeat_interleave(each)
+            images = self.images(self._decode(self._frozen(task), self.normal(BLOCK * each, rng), task))
+            drawn.append(images.view(BLOCK, each, *self.context.in_shape))
+        tasks = torch.arange(self.latest, device=self.context.device).repeat_interleave(each)
         return Samples(torch.cat(drawn, dim=1), tasks)
 
     @torch.no_grad()
     def samples(self, number: int) -> Samples:
-        draws = self.setup.stream(Stream.SAMPLES, self.latest)
+        rng = self.context.stream(Stream.SAMPLES, self.latest)
         self.decoder.train(False)
         tasks = range(self.latest + 1)
-        drawn = [self.images(self._decode(self.hypernetwork(t), self.normal(number, draws), t)) for t in tasks]
-        return Samples(torch.cat(drawn), torch.arange(len(tasks), device=self.setup.device).repeat_interleave(number))
+        drawn = [self.images(self._decode(self.hypernetwork(t), self.normal(number, rng), t)) for t in tasks]
+        return Samples(torch.cat(drawn), torch.arange(len(tasks), device=self.context.device).repeat_interleave(number))
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        of_decoder = {f"decoder {name}": part for name, part in self.protected.moving_parts().items()}
-        return super().moving_parts() | {"encoder": self._encoder_optimizer} | of_decoder
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        of_decoder = {f"decoder {name}": part for name, part in self.protected.training_state().items()}
+        return super().training_state() | {"encoder": self._encoder_optimizer} | of_decoder
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return [self._encoder_optimizer, *self.protected.optimizers]

@@ -22,7 +22,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream
-from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.base import Context, SampleClassifierSettings, Samples
 
 BLOCK = 25  # steps whose replay is drawn at a time, so that an old task's decoder is generated once for all of them
 CHECKED = 1000  # training examples whose range is looked at
@@ -49,11 +49,11 @@ class Generator(nn.Module, ABC):
         encoder: inputs (b, *in_shape) to means and log-variances of z, (b, 2 * latent).
     """
 
-    def __init__(self, settings: GeneratorSettings, setup: Setup, encoder: nn.Module) -> None:
+    def __init__(self, settings: GeneratorSettings, context: Context, encoder: nn.Module) -> None:
         super().__init__()
         self.settings: Any = settings
-        self.setup = setup
-        self.encoder = encoder.to(setup.device)
+        self.context = context
+        self.encoder = encoder.to(context.device)
         self.latest = -1
         self.replayed = 0  # steps of this task that have asked for replay
         self._block: tuple[int, int] | None = None
@@ -74,7 +74,7 @@ class Generator(nn.Module, ABC):
         self.latest = task.id
         self.replayed = 0
         self._block = None
-        self.noise = self.setup.stream(Stream.LATENT_NOISE, task.id)
+        self.noise = self.context.stream(Stream.LATENT_NOISE, task.id)
 
     @property
     def capturable(self) -> bool:
@@ -105,19 +105,19 @@ class Generator(nn.Module, ABC):
         block, place = divmod(self.replayed, BLOCK)
         if self._block != (block, size):
             self._block = block, size
-            self._drawn = self._draw(size, self.setup.stream(Stream.REPLAY, self.latest, block))
+            self._drawn = self._draw(size, self.context.stream(Stream.REPLAY, self.latest, block))
         self.replayed += 1
         return Samples(self._drawn.inputs[place], self._drawn.tasks)
 
     @abstractmethod
-    def _draw(self, size: int, draws: torch.Generator) -> Samples:
+    def _draw(self, size: int, rng: torch.Generator) -> Samples:
         """Samples of the old tasks: inputs (BLOCK, about `size`, *in_shape), and tasks (about `size`,) if known."""
 
     @abstractmethod
     def samples(self, number: int) -> Samples:
         """`number` samples for each task so far, from the generator as it is; the same ones at every call."""
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
         return {"latent noise": self.noise}
 
@@ -132,14 +132,14 @@ class Generator(nn.Module, ABC):
         pixels = inputs.flatten(1)
         return reconstruction(decode(z), pixels, self.settings.pixel_noise), kl(mean, log_variance) / pixels.shape[1]
 
-    def normal(self, number: int, draws: torch.Generator) -> Tensor:
+    def normal(self, number: int, rng: torch.Generator) -> Tensor:
         """Draws (number, latent) from N(0, I)."""
-        return torch.randn(number, self.settings.latent, generator=draws, device=draws.device)
+        return torch.randn(number, self.settings.latent, generator=rng, device=rng.device)
 
     def images(self, outputs: Tensor) -> Tensor:
         """Expected inputs (b, *in_shape) from the decoder's outputs (b, pixels)."""
         means = outputs.sigmoid() if self.settings.pixel_noise is None else outputs
-        return means.view(-1, *self.setup.in_shape)
+        return means.view(-1, *self.context.in_shape)
 
     def get_extra_state(self) -> dict[str, Any]:
         """State that is neither parameter nor buffer."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
-from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.base import Context, SampleClassifierSettings, Samples
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.scenario import ScenarioSettings
 
@@ -40,14 +40,14 @@ class TaskInference(nn.Module, ABC):
 
     Settings: ClassVar[type[base.Settings]] = base.Settings  # without keys, unless a rule has its own
 
-    def __init__(self, settings: Any, setup: Setup, networks: TaskNetworks) -> None:
+    def __init__(self, settings: Any, context: Context, networks: TaskNetworks) -> None:
         super().__init__()
         self.settings = settings
-        self.setup = setup
+        self.context = context
         self.networks = networks
 
     @classmethod
-    def undefined(cls, scenario: ScenarioSettings) -> str | None:
+    def unsupported(cls, scenario: ScenarioSettings) -> str | None:
         """Returns why the rule is not defined in a scenario and what to do instead; None if it is."""
         return None
 
@@ -97,10 +97,10 @@ class TaskInference(nn.Module, ABC):
         return None
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Returns all optimisers that `step` uses, as `Learner.optimizers`: those of `moving_parts`."""
-        return [part for part in self.moving_parts().values() if isinstance(part, torch.optim.Optimizer)]
+        """Returns all optimisers that `step` uses, as `Learner.optimizers`: those of `training_state`."""
+        return [part for part in self.training_state().values() if isinstance(part, torch.optim.Optimizer)]
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Returns optimisers and random streams that steps move on and that no state holds, by name."""
         return {}
 
@@ -109,7 +109,7 @@ class Given(TaskInference):
     """The task is told; without it there is no answer. It stands for any rule where there is nothing to infer."""
 
     @classmethod
-    def undefined(cls, scenario: ScenarioSettings) -> str | None:
+    def unsupported(cls, scenario: ScenarioSettings) -> str | None:
         if scenario.task_known:
             return None
         return "the task is not told at test time and the method does not infer it; use scenario=cl1 or hnet_ent"

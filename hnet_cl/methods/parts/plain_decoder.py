@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.seeding import Stream
-from hnet_cl.methods.base import Samples, Setup
+from hnet_cl.methods.base import Context, Samples
 from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.parts.snapshot import Snapshot
 
@@ -28,16 +28,18 @@ class PlainDecoder(Generator):
         decoder: z (b, latent) to logits or means of pixels (b, pixels).
     """
 
-    def __init__(self, settings: PlainDecoderSettings, setup: Setup, encoder: nn.Module, decoder: nn.Module) -> None:
-        super().__init__(settings, setup, encoder)
-        self.decoder = decoder.to(setup.device)
-        self.optimizer = setup.make_optimizer(self.parameters())
+    def __init__(
+        self, settings: PlainDecoderSettings, context: Context, encoder: nn.Module, decoder: nn.Module
+    ) -> None:
+        super().__init__(settings, context, encoder)
+        self.decoder = decoder.to(context.device)
+        self.optimizer = context.make_optimizer(self.parameters())
 
     def begin_task(self, task: Task) -> None:
         super().begin_task(task)
         self._frozen = Snapshot(self.decoder)
         if self.settings.reset_optimizer:
-            self.optimizer = self.setup.make_optimizer(self.parameters())
+            self.optimizer = self.context.make_optimizer(self.parameters())
 
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         self.optimizer.zero_grad()
@@ -56,14 +58,14 @@ class PlainDecoder(Generator):
         return [self.optimizer]
 
     @torch.no_grad()
-    def _draw(self, size: int, draws: torch.Generator) -> Samples:
-        images = self.images(self._frozen(self.normal(BLOCK * size, draws)))
-        return Samples(images.view(BLOCK, size, *self.setup.in_shape), None)
+    def _draw(self, size: int, rng: torch.Generator) -> Samples:
+        images = self.images(self._frozen(self.normal(BLOCK * size, rng)))
+        return Samples(images.view(BLOCK, size, *self.context.in_shape), None)
 
     @torch.no_grad()
     def samples(self, number: int) -> Samples:
-        draws = self.setup.stream(Stream.SAMPLES, self.latest)
-        return Samples(self.images(self.decoder.eval()(self.normal((self.latest + 1) * number, draws))), None)
+        rng = self.context.stream(Stream.SAMPLES, self.latest)
+        return Samples(self.images(self.decoder.eval()(self.normal((self.latest + 1) * number, rng))), None)
 
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {"optimizer": self.optimizer.state_dict()}

@@ -102,20 +102,20 @@ class ProtectedTraining(RegularizedTraining):
         task: int,
         settings: ProtectionSettings,
         make_optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer],
-        sampling: torch.Generator,
+        rng: torch.Generator,
         kept: Sequence[Sequence[Interval]] | None = None,
     ) -> None:
-        self.sampling = sampling
+        self.rng = rng
         super().__init__(
             hypernetwork,
             task,
             make_optimizer,
             settings.strength,
             lookahead=settings.lookahead,
-            regularizer=lambda of, tasks: settings.regularizer.make(of, tasks, kept, sampling),
+            regularizer=lambda of, tasks: settings.regularizer.make(of, tasks, kept, rng),
         )
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         """Returns what steps move on beside the hypernetwork's parameters, by name."""
         theta, embedding = self.optimizers
-        return {"theta optimizer": theta, "embedding optimizer": embedding, "regularized tasks": self.sampling}
+        return {"theta optimizer": theta, "embedding optimizer": embedding, "regularized tasks": self.rng}

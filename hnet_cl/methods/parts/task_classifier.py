@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.methods.base import SampleClassifierSettings, Samples, Setup
+from hnet_cl.methods.base import Context, SampleClassifierSettings, Samples
 from hnet_cl.methods.parts.inference import Inferred, TaskInference
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.methods.replay import Replay, ReplaySettings
@@ -23,15 +23,15 @@ class TaskClassifier(TaskInference):
 
     Settings = ReplaySettings
 
-    def __init__(self, settings: Any, setup: Setup, networks: TaskNetworks) -> None:
-        super().__init__(settings, setup, networks)
-        heads = separate_heads([1] * setup.heads.num_tasks)
-        self.classifier = Replay(settings, replace(setup, heads=heads))
+    def __init__(self, settings: Any, context: Context, networks: TaskNetworks) -> None:
+        super().__init__(settings, context, networks)
+        heads = separate_heads([1] * context.heads.num_tasks)
+        self.classifier = Replay(settings, replace(context, heads=heads))
 
     def infer(self, candidates: Candidates) -> Inferred:
         answer = self.classifier.predict(candidates.inputs)
         assert answer.confidence is not None
-        unknown = answer.undefined(self.classifier.heads)
+        unknown = answer.invalid(self.classifier.heads)
         return Inferred(answer.output, answer.confidence.masked_fill(unknown, torch.nan))
 
     def inspect(self, inputs: Tensor) -> list[str]:
@@ -63,5 +63,5 @@ class TaskClassifier(TaskInference):
     def optimizers(self) -> list[torch.optim.Optimizer]:
         return self.classifier.optimizers()
 
-    def moving_parts(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        return self.classifier.moving_parts()
+    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
+        return self.classifier.training_state()

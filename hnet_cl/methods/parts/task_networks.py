@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Hypernetwork, TargetNetwork, copied
-from hnet_cl.methods.base import Prediction, Setup
+from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import gather_heads
@@ -28,12 +28,12 @@ class TaskNetworks:
         buffers: of the target network, as running statistics, by name for each task that was begun.
     """
 
-    def __init__(self, target: TargetNetwork, hypernetwork: Hypernetwork, setup: Setup) -> None:
+    def __init__(self, target: TargetNetwork, hypernetwork: Hypernetwork, context: Context) -> None:
         self.target = target
         self.hypernetwork = hypernetwork
-        self.heads = setup.heads
+        self.heads = context.heads
         self.buffers: dict[int, dict[str, Tensor]] = {}
-        self._seed = setup.seed
+        self._seed = context.seed
         # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
         slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in target.module.modules())
         self._one_by_one = True if slow else None  # None until it is tried

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
-from hnet_cl.methods.base import Setup
+from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts import task_networks
 from hnet_cl.methods.parts.inference import Inferred, TaskInference, entropy, least_entropy
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
@@ -121,7 +121,7 @@ class Prototypes(TaskInference):
     class Settings(base.Settings):
         layer: str
 
-    def __init__(self, settings: Any, setup: Setup, networks: TaskNetworks) -> None:
+    def __init__(self, settings: Any, setup: Context, networks: TaskNetworks) -> None:
         super().__init__(settings, setup, networks)
         width = networks.target.layout.shapes[f"{settings.layer}.bias"][0]
         self.register_buffer("means", torch.zeros(setup.heads.num_tasks, width))
@@ -258,7 +258,7 @@ def test_the_task_classifiers_score_is_its_probability_and_nan_where_it_knows_no
     torch.testing.assert_close(answer.task_score, p.max(1).values)
     inputs[3] = torch.nan
     broken = method.predict(inputs)
-    assert broken.undefined(method.heads).nonzero().tolist() == [[3]]
+    assert broken.invalid(method.heads).nonzero().tolist() == [[3]]
 
 
 def test_a_task_that_nobody_tells_or_infers_has_no_answer() -> None:

@@ -45,5 +45,5 @@ def test_replay_initialises_all_that_it_does_not_generate(method: str) -> None:
     assert len(layers) == 2 * len(networks)
     assert not any(layer.bias.any() for layer in layers), "torch's own biases are not zero"
     assert all(layer.weight.abs().max() <= sqrt(6 / sum(layer.weight.shape)) for layer in layers)
-    judged = replay.setup.new_target(2)
+    judged = replay.context.new_target(2)
     assert judged.layers[0].bias.any(), "the classifier of real data is the same for all methods"

@@ -12,7 +12,7 @@ from hnet_cl.training.listener import Listener
 LONG = 1.0  # seconds of evaluation that are worth a checkpoint before it
 
 
-class Keeper(Listener):
+class CheckpointSaver(Listener):
     """Listens to training, and is its `Pause`.
 
     Signals are held while a task is learned, whose state is whole only between two steps, and answered at the next

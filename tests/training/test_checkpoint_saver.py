@@ -11,9 +11,9 @@ from builders import blobs, learner, rows_of, training
 
 from hnet_cl.core.errors import Interrupted
 from hnet_cl.core.signals import Interruption
-from hnet_cl.training import keeper as module
+from hnet_cl.training import saver as module
+from hnet_cl.training.checkpoint_saver import CheckpointSaver
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints
-from hnet_cl.training.keeper import Keeper
 
 ITERATIONS = 15
 
@@ -45,16 +45,16 @@ def kept_run(
     benchmark = blobs()
     made = learner("finetune", benchmark)
     with Interruption() as interruption:
-        keeper = Keeper(
+        saver = CheckpointSaver(
             store, made, interval, [ITERATIONS] * 3, interruption, lambda iteration: {"iteration": iteration}
         )
 
         def pause(iteration: int, state: Any) -> None:
             if (made.latest, iteration) == pause_at:
                 os.kill(os.getpid(), signum)
-            keeper.pause(iteration, state)
+            saver.pause(iteration, state)
 
-        for _ in rows_of(made, benchmark.tasks, training(iterations=ITERATIONS), [keeper, *others], pause=pause):
+        for _ in rows_of(made, benchmark.tasks, training(iterations=ITERATIONS), [saver, *others], pause=pause):
             pass
 
 
