@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "api": {"core", "config", "predict", "records", "report", "single_run"},
     "app": {"core", "config", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
+    "testing": {"core", "benchmarks.base", "methods.base", "config", "build", "training"},
     "__init__": {"api"},
 }
 NEEDED_BY_CORE = {  # beside the standard library

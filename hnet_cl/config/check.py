@@ -32,7 +32,7 @@ from hnet_cl.core.chosen import (
     with_target,
 )
 from hnet_cl.core.config_hash import is_below
-from hnet_cl.core.errors import UntrustedError, UserError
+from hnet_cl.core.errors import UnsupportedError, UntrustedError, UserError
 from hnet_cl.core.importing import import_named
 from hnet_cl.core.old_keys import new_key
 from hnet_cl.core.old_parts import chosen_by
@@ -225,7 +225,7 @@ def _check_together(method_class: type[Learner], checked: Any) -> None:
     """What each choice allows alone but not with the others."""
     scenario, method = checked.scenario.name, checked.method.name
     if reason := method_class.unsupported(checked.method, checked.scenario):
-        raise UserError(f"method={method} with scenario={scenario}: {reason}")
+        raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
     if checked.lr_scheduler is not None and checked.training.lr_decay:
         raise UserError(
             f"training.lr_decay={checked.training.lr_decay} with a lr_scheduler: both change the learning rate; give "

@@ -11,6 +11,10 @@ class OccupiedError(UserError):
     """The run folder is another run's or somebody else's, so nothing may be written there."""
 
 
+class UnsupportedError(UserError):
+    """A method that is not defined in the scenario it is asked for."""
+
+
 class UntrustedError(UserError):
     """A class that is not of hnet_cl would have to be imported, which runs its code, and nobody said to trust it."""
 
