@@ -1,1 +1,1 @@
-"""What a finished run has learned, put to use: `python -m hnet_cl.predict`."""
+"""Classification with the learner of a finished run: `python -m hnet_cl.predict`."""

@@ -1,4 +1,4 @@
-"""From options to CSV: inputs in, answers out in the same order, and never much more than a batch in memory."""
+"""Classification of files into a CSV table, in the order of the inputs, with little more than a batch in memory."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,11 +17,13 @@ from hnet_cl.predict.trained import Trained, load
 
 
 def classify(options: Options) -> int:
-    """Classifies all inputs; returns how many could not be used, after a line on standard error for each.
+    """Classifies all inputs and writes a CSV table; returns how many inputs could not be used.
+
+    Prints a line on standard error for each input that could not be used.
 
     Raises:
-        UserError: the run cannot be used, or not so.
-        OSError: the answers cannot be written; an earlier file is then as it was.
+        UserError: the run cannot be used, or not with these options.
+        OSError: the answers cannot be written; an existing file is then left unchanged.
     """
     trained = load(options.run, options.device, options.trusted)
     told = trained.told(options.task)
@@ -44,7 +46,14 @@ def classify(options: Options) -> int:
 
 
 def answer(trained: Trained, told: int | None, batch: Inputs, usable: "_Usable") -> dict[str, Sequence[str]]:
-    """The columns of the CSV for a batch, without the inputs that have no answer."""
+    """Classifies a batch; returns the columns of the CSV table by name, without the inputs that have no answer.
+
+    Args:
+        trained: the trained learner.
+        told: the given task, from 0; None if it is not given.
+        batch: the inputs.
+        usable: where inputs whose answer is NaN or infinite are reported.
+    """
     learner = trained.learner
     with torch.no_grad():
         prediction = learner.predict(batch.values.to(trained.device), told)
@@ -71,14 +80,14 @@ def _written(values: Tensor) -> list[str]:
 
 
 class _Usable:
-    """The inputs among what was read. Prints a line for each problem and counts them."""
+    """An iterable of the usable inputs among those read; prints a line for each problem and counts them."""
 
     def __init__(self, found: Iterable[Inputs | Problem]) -> None:
         self._found = found
         self.problems = 0
 
     def refuse(self, problem: Problem) -> None:
-        """Says what is wrong with an input."""
+        """Prints what is wrong with an input on standard error, and counts it."""
         self.problems += 1
         print(f"hnet_cl.predict: {problem.name}: {problem.reason}", file=sys.stderr)
 
@@ -91,7 +100,7 @@ class _Usable:
 
 
 def _batches(parts: Iterable[Inputs], size: int) -> Iterator[Inputs]:
-    """The same inputs, in parts of `size` as far as that does not cut one of `parts`, which are no larger."""
+    """Yields the same inputs in batches of up to `size`, without splitting any of `parts` (each at most `size`)."""
     names: list[str] = []
     values: list[Tensor] = []
     for part in parts:

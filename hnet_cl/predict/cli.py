@@ -1,4 +1,4 @@
-"""The command line. Imports nothing heavy before the words on it are understood."""
+"""The command line. Imports nothing heavy before the arguments are parsed."""
 
 import io
 import os
@@ -50,18 +50,22 @@ Examples
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs what the command line says; HELP tells the exit codes."""
+    """Classifies files as the command-line arguments say; None stands for those of the process.
+
+    Raises:
+        SystemExit: with code 1 if some inputs could not be used, 2 if nothing could be done (see `HELP`).
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names that the terminal has no letters for
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names with characters that the terminal lacks
     try:
         options = parse(arguments)
         from hnet_cl.predict.classify import classify  # torch takes seconds
 
-        if options.trusted:  # not earlier: torch looks for packages that it can do without
+        if options.trusted:  # not earlier: torch looks for optional packages
             sys.path.append(str(Path.cwd()))
 
         unusable = classify(options)
@@ -81,5 +85,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def complain(text: str) -> None:
-    """Prints one line on standard error, which does nothing to a terminal whatever file its words are from."""
+    """Prints one line on standard error, shortened and with nothing that a terminal would take as a command."""
     print(f"hnet_cl.predict: {printable(text[:LONGEST])}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""A plain network as a file for other programs."""
+"""Export of a plain network to a file for other programs."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from hnet_cl.core.errors import UserError
 
 
 class _Own(nn.Module):
-    """A network with some of its outputs alone."""
+    """A network restricted to some of its outputs."""
 
     def __init__(self, network: nn.Module, outputs: slice) -> None:
         super().__init__()
@@ -22,22 +22,22 @@ class _Own(nn.Module):
         self.outputs = outputs
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Inputs (b, *in_shape) to logits (b, n) of those outputs."""
+        """Computes the logits (b, n) of those outputs for inputs (b, *in_shape)."""
         logits: Tensor = self.network(inputs)
         return logits[:, self.outputs]
 
 
 def export(network: nn.Module, outputs: slice, path: Path, in_shape: tuple[int, ...]) -> None:
-    """Writes a network in the format of the path's ending; see `TrainedLearner.export`.
+    """Writes a network in the format that the path's suffix says; see `TrainedLearner.export`.
 
     Args:
-        network: in evaluation mode.
-        outputs: what an .onnx file gives of the network's outputs.
-        path: ends in one of `FORMATS`.
-        in_shape: of one input.
+        network: the network, in evaluation mode.
+        outputs: the network's outputs that an .onnx file computes.
+        path: the file to write; its suffix is one of `FORMATS`.
+        in_shape: shape of one input.
 
     Raises:
-        UserError: another ending, or the package for the format is not installed.
+        UserError: the suffix is another one, or the package for the format is not installed.
         OSError: the file cannot be written.
     """
     write = FORMATS.get(path.suffix.lower())
@@ -55,7 +55,7 @@ def _safetensors(network: nn.Module, part: Path, outputs: slice, example: Tensor
     _needed("safetensors", ".safetensors")
     from safetensors.torch import save_model
 
-    save_model(network, str(part))  # tensors that are shared inside are written once
+    save_model(network, str(part))  # writes shared tensors once
 
 
 def _onnx(network: nn.Module, part: Path, outputs: slice, example: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Files as network inputs, some at a time, in order. What cannot be used is told in their place."""
+"""Reading of files as network inputs, some at a time, in order. A `Problem` takes the place of an unusable input."""
 
 import io
 import os
@@ -24,31 +24,37 @@ TENSORS = (".pt", ".pth")
 ARRAYS = (".npy", *TENSORS)
 GREY_MODES = ("1", "L", "LA", "La")
 IMAGE_LIMIT = 64 << 20  # bytes of a PNG or JPEG file
-HEADER_LIMIT = 1 << 16  # bytes of a .npy file's header, which says its own length
+HEADER_LIMIT = 1 << 16  # bytes of a .npy file's header, whose length is read from the file
 LUMA = (19595, 38470, 7471)  # shares of red, green and blue in grey, of 65536 (ITU-R 601, rounded as Pillow does)
 
 
 class Inputs(NamedTuple):
-    """Network inputs float32 (n, *in_shape) and what to call them."""
+    """Network inputs `values` float32 (n, *in_shape), and a name for each."""
 
     names: list[str]
     values: Tensor
 
 
 class Problem(NamedTuple):
-    """What cannot be used, and why."""
+    """The name of a file or input that cannot be used, and the reason."""
 
     name: str
     reason: str
 
 
 class UnusableError(Exception):
-    """Why something cannot be used."""
+    """Raised for a file or input that cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
 class Form:
-    """What can be used: numbers (n, *in_shape), images of these `kinds`; `if_told`: those if the task were told."""
+    """The inputs that are accepted.
+
+    Attributes:
+        in_shape: shape of one network input; floating-point numbers (n, *in_shape) are accepted.
+        kinds: kinds of images that are accepted.
+        if_told: kinds of images that would be accepted if the task were given, for error messages.
+    """
 
     in_shape: tuple[int, ...]
     kinds: Sequence[ImageKind]
@@ -56,16 +62,16 @@ class Form:
 
     @property
     def expected(self) -> str:
-        """What can be used, for people."""
+        """Describes the accepted inputs, for error messages."""
         sizes = dict.fromkeys(f"images of {kind.height} x {kind.width} pixels" for kind in self.kinds)
         shape = ", ".join(["n", *map(str, self.in_shape)])
         return " or ".join([*sizes, f"floating-point numbers of shape ({shape}) in a .npy or .pt file"])
 
     def kind(self, height: int, width: int) -> ImageKind:
-        """The kind of images of that size.
+        """Returns the kind of images of a size in pixels.
 
         Raises:
-            UnusableError: there is none.
+            UnusableError: no accepted kind has this size.
         """
         for kind in self.kinds:
             if (kind.height, kind.width) == (height, width):
@@ -76,12 +82,24 @@ class Form:
         raise UnusableError(f"has {height} x {width} pixels (height x width), expected {self.expected}{hint}")
 
     def from_images(self, images: Tensor) -> Tensor:
-        """Inputs from images uint8 (n, channels, height, width) with one channel or three."""
+        """Converts images uint8 (n, 1 or 3 channels, height, width) to inputs float32 (n, *in_shape).
+
+        Raises:
+            UnusableError: no accepted kind of images has this size.
+        """
         kind = self.kind(*images.shape[2:])
         return kind.encode(_with_channels(images, kind.channels))
 
     def from_array(self, array: Tensor) -> Tensor:
-        """Inputs from images uint8, with channels at any place or without, or from floating-point numbers."""
+        """Converts an array to inputs float32 (n, *in_shape).
+
+        Args:
+            array: images uint8 (n, h, w), (n, h, w, 1 or 3) or (n, 1 or 3, h, w), or inputs as floating-point numbers
+                (n, *in_shape).
+
+        Raises:
+            UnusableError: it has another type or shape.
+        """
         if array.is_floating_point() and array.shape[1:] == self.in_shape:
             return array.float()
         if array.dtype == torch.uint8 and array.dim() == 3:
@@ -95,7 +113,10 @@ class Form:
 
 
 def read(path: Path, form: Form, size: int) -> Iterator[Inputs | Problem]:
-    """What a file, or the images in a folder, hold: at most `size` inputs at a time. Raises nothing of its own."""
+    """Yields the inputs in a file, or in the images of a folder, at most `size` at a time.
+
+    Yields a `Problem`, rather than raising an error, for each file or input that cannot be used.
+    """
     name = printable(str(path))
     try:
         if path.is_dir():
@@ -123,7 +144,11 @@ def _one_image(path: Path, form: Form) -> Inputs | Problem:
 
 
 def _decode(path: Path, form: Form) -> Tensor:
-    """An image file as uint8 (1, 1 or 3, height, width)."""
+    """Decodes an image file to uint8 (1, 1 or 3 channels, height, width).
+
+    Raises:
+        UnusableError: it cannot be read, is damaged or no PNG or JPEG image, or its size or pixels are not accepted.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -137,7 +162,7 @@ def _decode(path: Path, form: Form) -> Tensor:
         raise UnusableError(f"has too many pixels, expected {form.expected}") from None
     except Image.UnidentifiedImageError:
         raise UnusableError(f"is no PNG or JPEG image, expected {form.expected}") from None
-    except Exception as error:  # whatever a damaged file leads a decoder to
+    except Exception as error:  # decoders may raise anything for a damaged file
         if isinstance(error, OSError) and error.strerror:
             raise UnusableError(f"cannot be read ({error.strerror})") from error
         reason = first_line(error)
@@ -154,7 +179,7 @@ def _pixels(image: Image.Image) -> Tensor:
 
 
 def _with_channels(images: Tensor, channels: int) -> Tensor:
-    """Images uint8 (n, 1 or 3, h, w) with as many `channels`."""
+    """Converts images uint8 (n, 1 or 3, h, w) to 1 or 3 `channels`."""
     if images.shape[1] == channels:
         return images
     if channels == 3:
@@ -164,13 +189,18 @@ def _with_channels(images: Tensor, channels: int) -> Tensor:
 
 
 def _array(path: Path, form: Form) -> Tensor | np.ndarray:
-    """The array in a .npy file, or the tensor in a .pt file; it stays on the disk where the format allows that."""
-    open_regular(path).close()  # raises what has nothing to do with the content
+    """Reads the array in a .npy file, memory-mapped, or the tensor in a .pt file.
+
+    Raises:
+        UnusableError: the file is damaged, or holds anything but numbers, or no inputs.
+        OSError: the file cannot be read.
+    """
+    open_regular(path).close()  # raises errors that have nothing to do with the content
     try:
         found = load_tensor(path) if path.suffix.lower() in TENSORS else _memmap(path)
     except ContentError as error:
         raise UnusableError(f"{error}, expected {form.expected}") from error
-    except Exception as error:  # whatever a damaged or foreign file leads a reader to
+    except Exception as error:  # readers may raise anything for a damaged or foreign file
         raise UnusableError(f"is damaged, or holds something else than numbers, expected {form.expected}") from error
     if not found.ndim or 0 in found.shape:
         raise UnusableError(f"holds no inputs, expected {form.expected}")
@@ -188,7 +218,7 @@ def _memmap(path: Path) -> np.ndarray:
 
 
 def _as_tensor(array: Tensor | np.ndarray) -> Tensor:
-    """The same numbers; an array's in the order of bytes that this machine has."""
+    """Converts an array to a tensor, in this machine's byte order; returns a tensor unchanged."""
     if isinstance(array, Tensor):
         return array
     return torch.from_numpy(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("=")))

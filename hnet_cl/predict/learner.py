@@ -1,4 +1,4 @@
-"""A trained learner for programs: it answers, shows what it has learned, and gives each task's network away."""
+"""The Python interface to a trained learner: classification, task embeddings, and each task's network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,13 +19,13 @@ SHOWN_ROWS = 5  # of inputs that cannot be used
 
 
 class Answers(NamedTuple):
-    """What a learner says of n inputs, in arrays (n,).
+    """A learner's answers for n inputs, in arrays (n,).
 
     Attributes:
-        label: names of the classes; where tasks share an output, those of all of them with slashes between.
-        task: the task told or inferred, from 1, or else the one that the label belongs to; 0 where that is several.
-        confidence: softmax probability of the label among those that were possible; None where there is none.
-        task_score: how surely the task was inferred, as the rule scores it; None where it is not inferred.
+        label: names of the predicted classes; where tasks share an output, the names of all of them, separated by "/".
+        task: the given or inferred task, from 1, or else the one that the label belongs to; 0 if it belongs to several.
+        confidence: softmax probability of the label among the possible ones; None if the method gives none.
+        task_score: how certain the inferred task is, on the scale of the inference rule; None if it is not inferred.
     """
 
     label: np.ndarray
@@ -51,12 +51,12 @@ class TrainedLearner:
 
     @property
     def num_tasks(self) -> int:
-        """Number of tasks learned."""
+        """Returns the number of tasks learned."""
         return len(self.trained.classes)
 
     @property
     def classes(self) -> Sequence[Sequence[str]]:
-        """Names of the classes of each task."""
+        """Returns the names of the classes of each task."""
         return self.trained.classes
 
     @torch.no_grad()
@@ -66,10 +66,11 @@ class TrainedLearner:
         Args:
             inputs: an array or tensor: images uint8 (n, height, width), also with 1 or 3 channels after n or at the
                 end, or network inputs as floating-point numbers (n, *in_shape).
-            task: the task to answer for, from 1; needed where the scenario tells it, else it is inferred.
+            task: the task to answer for, from 1; required in scenarios where the task is known at test time.
 
         Raises:
-            UserError: the inputs have another shape or type, or hold NaN, or the task must or must not be given.
+            UserError: the inputs have another shape or type, they or the network's outputs are NaN or infinite, there
+                is no such task, or the task is missing or would make no difference.
         """
         trained = self.trained
         told = trained.told(task)
@@ -102,16 +103,16 @@ class TrainedLearner:
 
     @property
     def task_embeddings(self) -> Tensor:
-        """The hypernetwork's embeddings of the tasks (T, E).
+        """Returns a copy of the hypernetwork's task embeddings (T, E).
 
         Raises:
-            UserError: the method has no hypernetwork that generates the network which answers.
+            UserError: the method has no hypernetwork that generates the classifying network.
         """
         hypernetwork = self._hypernetwork()
         return hypernetwork.embeddings(range(self.num_tasks)).detach().clone()
 
     def generated(self, task: int) -> dict[str, Tensor]:
-        """Returns the weights that are generated for `task`, by the names that they have in the target network.
+        """Returns the weights generated for `task` (from 1), by their names in the target network.
 
         Raises:
             UserError: there is no such task, or the method generates no weights (see `network`).
@@ -120,9 +121,9 @@ class TrainedLearner:
         return {name: weight.detach() for name, weight in trainable(self.network(task)).items()}
 
     def network(self, task: int) -> nn.Module:
-        """Returns a copy of the plain network that answers for `task`, in evaluation mode.
+        """Returns a copy of the plain network that classifies for `task` (from 1), in float32 and evaluation mode.
 
-        Its outputs for the task are those of the slice `outputs(task)`: networks that serve all tasks have more.
+        The slice `outputs(task)` selects the task's own outputs; a network that serves all tasks has more.
 
         Raises:
             UserError: there is no such task, or the method has no single network for it.
@@ -130,21 +131,22 @@ class TrainedLearner:
         return self._network(task)[0]
 
     def outputs(self, task: int) -> slice:
-        """Returns which outputs of `network(task)` belong to the task's classes, in their order.
+        """Returns the slice of the outputs of `network(task)` that belong to the task's classes, in their order.
 
         Raises:
-            UserError: as `network`.
+            UserError: as in `network`.
         """
         return self._network(task)[1]
 
     def export(self, task: int, file: str | Path) -> Path:
-        """Writes the network of `task`, in the format that the file's ending says; returns the file.
+        """Writes the network of `task` (from 1) in the format that the file's suffix says; returns the file's path.
 
-        `.pt` and `.safetensors` hold its plain state dict, with the parameters of all of its outputs. `.onnx` is the
-        whole network for a batch of any size, with the task's own outputs alone.
+        `.pt` and `.safetensors` hold its plain state dict, with the parameters of all of its outputs. `.onnx` holds the
+        whole network for batches of any size, with only the task's own outputs.
 
         Raises:
-            UserError: another ending, no such task, or the package for the format is not installed.
+            UserError: the suffix is another one, there is no such task, the method has no single network for it, or the
+                package for the format is not installed.
             OSError: the file cannot be written.
         """
         path = Path(file).expanduser()

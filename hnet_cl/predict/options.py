@@ -1,4 +1,4 @@
-"""From words to options. Imports nothing heavy."""
+"""Parsing of the command-line options. Imports nothing heavy."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest
 
 KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust")
-COLUMNS = ("file", "label", "task", "confidence")  # of every table of answers; some have more
+COLUMNS = ("file", "label", "task", "confidence")  # in every table of answers; some have further ones
 EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the words say; `task` counts from 1, and without `batch_size` the run's own is taken."""
+    """The parsed options; `task` counts from 1, and None for `batch_size` stands for the run's `eval_batch_size`."""
 
     run: Path
     inputs: Sequence[Path]
@@ -29,10 +29,10 @@ class Options:
 
 
 def parse(words: Sequence[str]) -> Options:
-    """The options that key=value words give.
+    """Parses words of the form key=value.
 
     Raises:
-        UserError: a word, key or value is wrong, or one is missing.
+        UserError: a word, key or value is wrong, or a required key is missing.
     """
     given: dict[str, list[str]] = {}
     for word in words:
@@ -63,8 +63,8 @@ def parse(words: Sequence[str]) -> Options:
 
 
 def _paths(text: str) -> list[Path]:
-    """One path or several with commas between them; a path that exists may have commas itself."""
-    with contextlib.suppress(OSError):  # a list may be longer than any name of a file
+    """Splits a text into paths at its commas, unless the whole text is a path that exists."""
+    with contextlib.suppress(OSError):  # a list may be longer than a file name can be
         if Path(text).exists():
             return [Path(text)]
     return [Path(at_home(part)) for part in text.split(",") if part]
@@ -93,7 +93,7 @@ def _output(values: Mapping[str, str]) -> Path | None:
     if "output" not in values:
         return None
     path = Path(values["output"])
-    if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, or a device as /dev/null
+    if not path.parent.is_dir() or (path.exists() and not path.is_file()):  # a folder, or a device such as /dev/null
         raise UserError(f"output={path}: give the name of a file in a folder that exists")
     if path.exists() and not _are_answers(path):
         raise UserError(f"output={path}: is there already, and was not written by hnet_cl.predict; give another name")
@@ -101,7 +101,7 @@ def _output(values: Mapping[str, str]) -> Path | None:
 
 
 def _are_answers(path: Path) -> bool:
-    """Whether a file is empty, or a table of this program's that may be replaced."""
+    """Tells whether a file may be replaced: it is empty, or a table of answers that this program wrote."""
     with path.open("rb") as file:
         first = file.readline(200)
     return not first or first.startswith(",".join(COLUMNS).encode())

@@ -1,4 +1,4 @@
-"""A finished run that can be asked: its learner from its folder alone, without the data it learned from."""
+"""The trained learner of a finished run, loaded from its folder alone, without the training data."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,15 @@ AGAIN = "run its command again with fresh=true"
 
 @dataclass(frozen=True)
 class Trained:
-    """A learner after all its tasks; `in_shape` is that of one input, `classes` (T, C) are the classes' names."""
+    """A learner after all its tasks.
+
+    Attributes:
+        plan: the run's checked configuration, for the device in use.
+        learner: the restored learner.
+        device: where it is.
+        in_shape: shape of one input.
+        classes: names of the classes of each task.
+    """
 
     plan: Plan
     learner: Learner
@@ -34,17 +42,17 @@ class Trained:
     classes: Sequence[Sequence[str]]
 
     def image_kinds(self, task: int | None) -> Sequence[ImageKind]:
-        """Images that become inputs, for a told `task` or none."""
+        """Returns the kinds of images that can be used as inputs for `task`, from 0; None if it is not given."""
         if task is not None and self.plan.training.shuffle_tasks:
             task = shuffled_order(len(self.classes), self.plan.seed)[task]
-        dataset = build_dataset(self.plan, Path())  # nothing of it is read
+        dataset = build_dataset(self.plan, Path())  # its files are not read
         return self.plan.benchmark_class.image_kinds(self.plan.benchmark, dataset, task)
 
     def told(self, number: int | None) -> int | None:
-        """The task, from 0, that the learner is told, if the user gives `number`, from 1, or none.
+        """Converts the task `number` that the user gives, from 1, to the learner's task, from 0; None stays None.
 
         Raises:
-            UserError: there is no such task; it must be given; or it would not be looked at.
+            UserError: there is no such task, it is required but missing, or it would make no difference.
         """
         count, scenario = len(self.classes), self.plan.scenario.name
         if number is None:
@@ -61,9 +69,10 @@ class Trained:
         return number - 1
 
     def meaning(self, output: int, task: int | None) -> tuple[str, str]:
-        """The class that an output stands for, and the task from 1: the one told or inferred, or that of the output.
+        """Returns the name of the class that an output stands for, and the number of its task, from 1.
 
-        Where several tasks share the output, the class is that of all of them, with slashes between, and the task "".
+        `task` is the given or inferred task, from 0. If it is None and several tasks share the output, the names of
+        all of their classes are joined with slashes, and the task is "".
         """
         heads = self.learner.heads
         tasks = heads.tasks_of(output) if task is None else [task]
@@ -72,13 +81,19 @@ class Trained:
 
 
 def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
-    """The learner of a finished run, by its folder or its result.json, on the device `cpu` or `cuda`.
+    """Loads the learner of a finished run.
 
-    The folder may be a stranger's: no code runs but that of hnet_cl and of the packages `trusted` (see `check`).
+    The folder may come from a stranger: only code of hnet_cl and of the packages `trusted` runs (see `check`).
+
+    Args:
+        run: the run folder, or the result.json in it.
+        device: "cpu" or "cuda".
+        trusted: packages or modules whose classes the run may use besides those of hnet_cl.
 
     Raises:
-        UntrustedError: its classes lie elsewhere.
-        UserError: it is no run folder, or not of a finished run, or its files do not belong together or are damaged.
+        UntrustedError: it uses classes of other packages.
+        UserError: it is no run folder, the run is not finished, or its files are damaged or do not belong together.
+        OSError: its result.json cannot be read.
     """
     folder = run.parent if run.name == RESULT else run
     result = _result(folder)
@@ -107,7 +122,7 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
-    """The configuration on another device, with as many threads as there are here; nobody logs, so no logger counts."""
+    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers."""
     config = {key: value for key, value in config.items() if key != "logger"}
     own = config.get("device")
     settings = {**own, "type": device, "threads": None, "graph": False} if isinstance(own, Mapping) else own
@@ -115,7 +130,11 @@ def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> P
 
 
 def _result(folder: Path) -> RunResult:
-    """The result.json of a finished run, which says what the learner learned and on which inputs."""
+    """Reads the result.json of a finished run, which names its tasks, their classes and the shape of inputs.
+
+    Raises:
+        UserError: there is none, it is invalid or of an older version, or the run is not finished.
+    """
     old = f"as an older version wrote it; {AGAIN}"
     try:
         result = read_result(folder)

@@ -1,1 +1,1 @@
-"""What run folders say together: tables, plots and a page. Reads files only; needs neither torch nor Hydra."""
+"""Comparison of finished runs: tables, plots and an HTML page. Reads files only; needs neither torch nor Hydra."""

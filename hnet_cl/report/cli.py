@@ -29,9 +29,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
+    """Runs the report with command-line arguments; None stands for those of the process.
+
+    Raises:
+        SystemExit: with code 2, after one line on standard error, for a user error or an OSError.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that knows no ± still shows the numbers
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ± still shows the numbers
     try:
         _main(sys.argv[1:] if arguments is None else arguments)
         sys.stdout.flush()

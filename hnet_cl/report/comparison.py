@@ -1,4 +1,4 @@
-"""From folders to compared runs: what the command line writes and `hnet_cl.compare` returns."""
+"""Comparison of the runs below some folders, as the command line writes it and `hnet_cl.compare` returns it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ FORMATS: Mapping[str, Format] = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What is compared, and how it is shown; None stands for the usual.
+    """The choice of what to compare and how to show it; None stands for the default.
 
     Attributes:
-        rows: keys whose values make the rows.
-        columns: the same for columns; `metric`: metrics side by side.
-        metric: names of metrics.
-        where: conditions KEY=VALUE that runs meet.
-        ignore: keys in which runs that are averaged may differ.
+        rows: keys whose values make the rows; by default the method.
+        columns: keys whose values make the columns, by default the scenario; `metric` puts metrics side by side.
+        metric: names of metrics; by default ACC, or all metrics in a full report.
+        where: conditions KEY=VALUE that runs must meet.
+        ignore: keys in which runs that are averaged together may differ.
         ci: whether cells show confidence intervals.
     """
 
@@ -52,9 +52,9 @@ class Comparison:
     """Compared runs.
 
     Attributes:
-        tables: one for each metric of each benchmark and data set, or for several metrics side by side.
-        selection: all runs that were found, by what can be done with them.
-        remarks: what is not averaged, and why.
+        tables: one for each metric of each benchmark and data set, or one with several metrics side by side.
+        selection: all runs that were found, sorted by how they can be used.
+        remarks: which runs are not averaged, and why.
         ci: whether cells show confidence intervals.
     """
 
@@ -64,7 +64,7 @@ class Comparison:
     ci: bool
 
     def render(self, name: str) -> str:
-        """Returns all tables and remarks in one of `FORMATS`."""
+        """Returns all tables and remarks in the format `name`, a key of `FORMATS`."""
         return FORMATS[name](self.tables, self.ci, lines(self.remarks))
 
     def __str__(self) -> str:
@@ -73,7 +73,7 @@ class Comparison:
     __repr__ = __str__
 
     def markdown(self) -> str:
-        """Returns all tables and remarks in the Markdown of code hosts."""
+        """Returns all tables and remarks in GitHub-style Markdown."""
         return self.render("markdown")
 
     _repr_markdown_ = markdown  # what a notebook shows
@@ -84,7 +84,7 @@ class Comparison:
 
     @property
     def frame(self) -> "pd.DataFrame":
-        """Every cell in full precision, one in each row: what a CSV file of the report has."""
+        """Returns one row per cell, in full precision, as in the CSV file of a report."""
         import pandas as pd
 
         header, cells = tables.cells(self.tables)
@@ -92,10 +92,15 @@ class Comparison:
 
 
 def compare_runs(folders: Sequence[Path], choice: Choice, every_metric: bool = False) -> Comparison:
-    """Compares the finished runs below some folders; without a choice of metrics ACC alone, or `every_metric`.
+    """Compares the finished runs below some folders.
+
+    Args:
+        folders: where to look for runs, at any depth.
+        choice: what to compare.
+        every_metric: whether all metrics are compared, rather than ACC alone, if `choice` names none.
 
     Raises:
-        UserError: a folder is not there, no run is left, or no run has a key or metric.
+        UserError: a folder does not exist, no run is left, or no run has a given key or metric.
     """
     readable, unreadable = read_runs(folders)
     every = with_scratch(readable)

@@ -1,6 +1,6 @@
-"""What the runs of one table differ in beyond the compared keys: in their labels, or in remarks below the table.
+"""Differences between the runs of one table beyond the compared keys, shown in row labels or in remarks below it.
 
-Of each setting, the value that most rows share stands in a remark; the other rows name theirs.
+For each setting, a remark gives the value that most rows share; the labels of the other rows give theirs.
 """
 
 from collections import Counter
@@ -11,23 +11,24 @@ from hnet_cl.core.config_hash import is_below
 from hnet_cl.report.labels import RESULTS, Place, grouped, joined
 from hnet_cl.report.runs import Run, one_line
 
-MADE_WITH = ("device", "git_commit")  # with all versions: what settings do not say of how a run was made
-READABLE_SETTINGS = 3  # in a label; more of them go into a remark
-READABLE_VALUES = 3  # of how runs were made; more are counted
+MADE_WITH = ("device", "git_commit")  # besides all versions: how a run was made, beyond its settings
+READABLE_SETTINGS = 3  # per label; if there are more, they go into a remark
+READABLE_VALUES = 3  # listed per key that differs between runs; if there are more, only their number is given
 COMMIT_LENGTH = 10
 NULL = "null"
 
 
 @dataclass
 class Differences:
-    """What has been found to differ.
+    """The differences found between the places of a table.
 
     Attributes:
-        usual: settings of the rows that say nothing else, by whose they are ('' for all).
-        long: settings that are too many for a label, by what the label says instead.
+        usual: settings that hold unless a row's label says otherwise, by the subject that they belong to ('' for all).
+        long: settings that are too many for a label, by the text that the label shows instead.
         absent: places whose configuration lacks a key that others have, by key.
         unknown: places whose configuration cannot be read.
-        between_runs: of what labels do not tell, as settings that are ignored: keys with all their values.
+        between_runs: differences that labels do not show, such as ignored settings: keys with all their values, by the
+            heading of their remark.
         keys: all keys that differ.
     """
 
@@ -39,7 +40,7 @@ class Differences:
     keys: dict[str, None] = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
-        """All that labels do not say, in lines; to be asked for when labels are final."""
+        """Returns the differences that labels do not show, one per line; call it once the labels are final."""
         lines = [
             f"{joined(subject, 'unless a row says otherwise')}: {joined(*texts)}"
             for subject, texts in self.usual.items()
@@ -54,11 +55,11 @@ class Differences:
 
 
 def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str]) -> Differences:
-    """Adds to the labels of places what sets them apart from the others; returns what labels do not say.
+    """Adds to the label of each place what distinguishes it from the others; returns all differences found.
 
     Args:
-        places: all of a table, in the order of its rows.
-        compared: keys that make tables, rows or columns.
+        places: all places of a table, in the order of its rows; their labels are changed.
+        compared: keys that make the rows or columns.
         ignored: keys in which the runs of one place may differ.
     """
     found = Differences(unknown=[place for place in places if not place.settings])
@@ -76,10 +77,11 @@ def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str
 
 
 def _context(key: str, place: Place, compared: Sequence[str], ignored: Sequence[str]) -> tuple[str, object]:
-    """Within what a setting is compared: whose it is, and what else makes it another setting.
+    """Returns the context within which a setting is compared: its subject, and what else makes it a different setting.
 
-    Settings of a method are its own for each benchmark, those of a group that is compared belong to each choice, and
-    each class has its own.
+    Settings of a method are compared per method, and per benchmark too where benchmarks are compared. Settings of any
+    other compared group belong to one choice of the group. Each class (`_target_`) has settings of its own. `RESULTS`
+    are compared between places with the same benchmark settings.
     """
     group = key.partition(".")[0]
     if key in RESULTS:
@@ -95,7 +97,7 @@ def _context(key: str, place: Place, compared: Sequence[str], ignored: Sequence[
 def _compare(
     key: str, subject: str, alike: Sequence[Place], added: Mapping[int, dict[str, str]], found: Differences
 ) -> None:
-    """One key of the places within a context."""
+    """Compares the values of one key over the places `alike` of a context; fills `added` (by place) and `found`."""
     having = [place for place in alike if key in place.values]
     values = {place.values[key] for place in having}
     lacking = [place for place in alike if key not in place.values and not _is_told(key, place, alike)]
@@ -117,7 +119,7 @@ def _compare(
 
 
 def _is_told(key: str, place: Place, alike: Sequence[Place]) -> bool:
-    """Whether a label tells a setting: under its key, or under one above, as target=mlp_10 tells target.hidden."""
+    """Tells whether a place's label implies a setting: by its key or one above, as target=mlp_10 does target.hidden."""
     if key in place.told:
         return True
     above = [(one, text) for one, text in place.told.items() if is_below(key, [one])]
@@ -125,7 +127,10 @@ def _is_told(key: str, place: Place, alike: Sequence[Place]) -> bool:
 
 
 def _usual(key: str, places: Iterable[Place]) -> dict[tuple[str, ...], str]:
-    """The most frequent value in each column; of several, the one more frequent elsewhere, or that was not typed."""
+    """Returns the most frequent value in each column.
+
+    Ties go to the value that is most frequent over all columns, then to the one that was typed least often.
+    """
     everywhere = Counter(place.values[key] for place in places)
     typed = Counter(place.values[key] for place in places if any(is_below(key, [one]) for one in place.typed))
     columns = {}
@@ -144,7 +149,7 @@ def _add(place: Place, added: Mapping[str, str], found: Differences) -> None:
 
 
 def _tell_unknown(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str], found: Differences) -> None:
-    """What was typed stands in for settings that are unknown."""
+    """Labels the places whose settings are unknown by what was typed for them and by their `RESULTS`."""
     if not found.unknown:
         return
     everywhere = set.intersection(*(set(place.typed.items()) for place in places))
@@ -168,7 +173,7 @@ def _between_runs(places: Sequence[Place], compared: Sequence[str], ignored: Seq
 
 
 def _differing(runs: Sequence[Run], keys: Iterable[str]) -> dict[str, list[str]]:
-    """Keys that not all runs (of one method, for settings of methods) have the same value of, with the values."""
+    """Returns the keys that differ between runs, with their values; settings of a method are compared within it."""
     found: dict[str, list[str]] = {}
     for key in keys:
         of_method = is_below(key, ["method"])

@@ -10,12 +10,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Estimate:
-    """What n >= 1 repetitions say of an expectation.
+    """An estimate of an expectation from n >= 1 repetitions.
 
     Attributes:
         n: number of repetitions.
         mean: their mean.
-        sem: standard error of the mean, the sample standard deviation over sqrt(n); None for n = 1.
+        sem: standard error of the mean: the sample standard deviation divided by sqrt(n); None for n = 1.
     """
 
     n: int
@@ -24,16 +24,16 @@ class Estimate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """95 % confidence interval of the mean by Student's t, low and high; None for n = 1."""
+        """Returns the lower and upper end of the mean's 95 % confidence interval (Student's t); None for n = 1."""
         if self.sem is None:
             return None
-        from scipy.special import stdtrit  # takes longer to import than a table without intervals to make
+        from scipy.special import stdtrit  # importing it takes longer than making a table without intervals
 
         half = float(stdtrit(self.n - 1, (1 + CONFIDENCE) / 2)) * self.sem
         return self.mean - half, self.mean + half
 
 
 def estimate(values: Sequence[float]) -> Estimate:
-    """Computes the estimate from one value per repetition; at least one."""
+    """Computes the estimate from one value per repetition; there must be at least one."""
     n = len(values)
     return Estimate(n, fmean(values), stdev(values) / math.sqrt(n) if n > 1 else None)

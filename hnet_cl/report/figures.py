@@ -1,4 +1,4 @@
-"""Figures over many runs. They use matplotlib's Figure alone: no pyplot, no window, no global state.
+"""Figures over many runs. They use only matplotlib's Figure: no pyplot, no window, no global state.
 
 Colour is never the only cue: lines also differ in style and marker, bars in hatching.
 """
@@ -21,17 +21,17 @@ from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Row, Section, Values
 from hnet_cl.report.runs import Run
 
-INK = "#111111"  # text and axes, told from every other colour so that a dark page can replace it
+INK = "#111111"  # text and axes; unlike every other colour, so that a dark page can replace it
 # Okabe & Ito 2008, "Color Universal Design", without the yellow that fades on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)), (0, (1, 1)))
 MARKERS = "os^Dv*X"
-LINES_TOGETHER = len(COLOURS)  # in a panel; more of them make further panels
+LINES_TOGETHER = len(COLOURS)  # in a panel; if there are more, further panels are added
 MARKERS_UP_TO = 12  # per line
 HEATMAPS_ABREAST = 5
-NUMBERED_UP_TO = 6  # tasks; in more, numbers in cells are too small to read
+NUMBERED_UP_TO = 6  # tasks; with more, the numbers in cells would be too small to read
 PANEL_WIDTH, GAP = 3.1, 0.6  # inches
-SMALLEST_RANGE = 0.02  # of accuracies on an axis; in less, noise would look like a trend
+SMALLEST_RANGE = 0.02  # of accuracies on an axis; in a smaller one, noise would look like a trend
 LABEL_WIDTH = 34  # characters in a line
 BELOW = 0.55  # inches below the axes, where labels end
 CHARACTERS_PER_INCH = 16  # at most, of remarks
@@ -44,14 +44,14 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "hatch.linewidth": 0.6,
-    "text.parse_math": False,  # names are names, also with $ in them
+    "text.parse_math": False,  # a $ in a name does not start a formula
     "svg.hashsalt": "hnet_cl",  # the same figure gives the same file
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
 }
 
 
 def figures(section: Section) -> dict[str, Figure]:
-    """All figures of a section that its runs have the numbers for, by name."""
+    """Draws all figures of a section that its runs have the numbers for; returns them by name."""
     with rc_context(STYLE):
         made = {
             "accuracy": accuracy_figure(section),
@@ -66,7 +66,7 @@ def figures(section: Section) -> dict[str, Figure]:
 
 
 def _write_below(figure: Figure, remarks: Sequence[str]) -> None:
-    """Remarks below all panels, as wide as these, or as a label."""
+    """Writes remarks below all panels, wrapped to the width of the figure, but at least to that of a label."""
     width, height = figure.get_size_inches()
     characters = max(LABEL_WIDTH, int(width * CHARACTERS_PER_INCH))
     text = "\n".join(textwrap.fill(remark, characters, subsequent_indent="  ") for remark in remarks)
@@ -74,7 +74,7 @@ def _write_below(figure: Figure, remarks: Sequence[str]) -> None:
 
 
 def encoded(figure: Figure, kind: str) -> bytes:
-    """The figure as a png or svg file; an svg has no background and no metadata."""
+    """Encodes a figure as a file of kind "png" or "svg"; an SVG file has no background and no metadata."""
     file = io.BytesIO()
     with rc_context(STYLE):
         if kind == "svg":
@@ -86,7 +86,7 @@ def encoded(figure: Figure, kind: str) -> bytes:
 
 
 def accuracy_figure(section: Section) -> Figure:
-    """Average accuracy over the tasks so far after each task: mean over seeds, with a band of its standard error."""
+    """Draws the mean accuracy over the tasks so far after each task: mean over seeds, with a band of standard error."""
     chunks = [section.rows[i : i + LINES_TOGETHER] for i in range(0, len(section.rows), LINES_TOGETHER)]
     figure, grid = _panels(len(chunks), len(section.columns), PANEL_WIDTH, 2.4, above=0.8)
     for chunk, line_of_axes in zip(chunks, grid, strict=True):
@@ -141,7 +141,7 @@ def _finish_curves(axes: Axes, column: Values) -> None:
 
 
 def during_final_figure(section: Section) -> Figure:
-    """Accuracy right after learning and after the last task, side by side."""
+    """Draws the mean accuracy right after learning each task and that after the last task, side by side."""
     figure, grid = _bar_panels(section, 0.42)
     for column, axes in zip(section.columns, grid, strict=True):
         for name, offset, look in (
@@ -165,7 +165,7 @@ def _mark_majority(axes: Axes, runs: Sequence[Run]) -> None:
 
 
 def forgetting_figure(section: Section) -> Figure | None:
-    """Forgetting of each row; None if nothing was measured."""
+    """Draws the forgetting of each row, in percentage points; returns None if no run has it."""
     if not any("forgetting" in run.metrics for row in section.rows for runs in row.cells.values() for run in runs):
         return None
     figure, grid = _bar_panels(section, 0.28)
@@ -179,7 +179,7 @@ def forgetting_figure(section: Section) -> Figure | None:
 
 
 def _bar_panels(section: Section, height: float) -> tuple[Figure, Sequence[Axes]]:
-    """A panel for each column with a line for each row, `height` inches each, from top to bottom."""
+    """Makes a panel for each column, with a line `height` inches high for each row, from top to bottom."""
     figure, grid = _panels(1, len(section.columns), PANEL_WIDTH, 0.8 + height * len(section.rows))
     for column, axes in zip(section.columns, grid[0], strict=True):
         axes.set_title(", ".join(column), loc="left")
@@ -196,7 +196,7 @@ def _bar_panels(section: Section, height: float) -> tuple[Figure, Sequence[Axes]
 def _bars(
     axes: Axes, rows: Sequence[Row], column: Values, metric: str, look: dict[str, Any], offset: float = 0
 ) -> None:
-    """Horizontal bars, the first row on top, with standard errors."""
+    """Draws horizontal bars with standard errors, the first row at the top; `offset` shifts them up, in rows."""
     found = [(len(rows) - 1 - number, _estimate(row.cells.get(column, ()), metric)) for number, row in enumerate(rows)]
     bars = [(place + offset, point) for place, point in found if point is not None]
     if bars:
@@ -213,7 +213,7 @@ def _estimate(runs: Sequence[Run], metric: str) -> Estimate | None:
 
 
 def matrix_figure(section: Section) -> Figure:
-    """Accuracy matrices, the mean over seeds of each cell of the table."""
+    """Draws an accuracy matrix for each cell of the table: the mean over its seeds."""
     cells = [
         (_wrapped(", ".join([row.label, *column])), runs) for row in section.rows for column, runs in row.cells.items()
     ]
@@ -261,9 +261,9 @@ def _number_tasks(axes: Axes, tasks: int) -> None:
 def _panels(
     lines: int, abreast: int, width: float, height: float, above: float = GAP
 ) -> tuple[Figure, Sequence[Sequence[Axes]]]:
-    """A grid of axes of `width` by `height` inches each, with `above` inches for titles of several lines.
+    """Makes a grid of axes of `width` by `height` inches each, with `above` inches above each for its title.
 
-    Files are cut to what lies around the axes, so that labels of any length have room.
+    Saved files are cropped to the drawn content, so labels that reach beyond the figure are not cut off.
     """
     across, down = abreast * (width + GAP), lines * (height + above)
     figure = Figure(figsize=(across, down))

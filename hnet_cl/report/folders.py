@@ -8,13 +8,13 @@ from hnet_cl.records.run_folder import RESULT, SETUP
 
 
 def run_folders(roots: Iterable[Path], onerror: Callable[[OSError], None]) -> list[Path]:
-    """All run folders below some folders at any depth, also behind symbolic links, each once.
+    """Finds all run folders below some folders at any depth, also behind symbolic links; returns each once.
 
-    A link to a folder that it lies in itself is not followed. Hidden folders are left out.
+    A link to a folder that contains the link is not followed. Hidden folders are skipped.
 
     Args:
         roots: where to look.
-        onerror: told of each folder that cannot be listed.
+        onerror: called with the error for each folder that cannot be listed.
     """
     found: dict[str, Path] = {}
     for root in roots:
@@ -24,7 +24,7 @@ def run_folders(roots: Iterable[Path], onerror: Callable[[OSError], None]) -> li
 
 
 def _run_folders(root: Path, onerror: Callable[[OSError], None]) -> Iterator[tuple[Path, str]]:
-    """Run folders and their real paths."""
+    """Yields the run folders below `root`, each with its real path."""
     seen: set[str] = set()
     for place, folders, files in os.walk(root, onerror=onerror, followlinks=True):
         real = os.path.realpath(place)
@@ -39,7 +39,7 @@ def _run_folders(root: Path, onerror: Callable[[OSError], None]) -> Iterator[tup
 
 
 def _entered(place: str, real: str, folders: Sequence[str]) -> list[str]:
-    """Those of the folders inside of a place that are searched."""
+    """Returns the names of the subfolders of `place` that are searched, sorted."""
     shown = sorted(name for name in folders if not name.startswith("."))
     return [name for name in shown if not _leads_up(Path(place, name), real)]
 

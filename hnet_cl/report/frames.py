@@ -1,4 +1,4 @@
-"""Runs as a table of pandas."""
+"""Runs as a pandas DataFrame."""
 
 import logging
 from collections.abc import Sequence
@@ -14,10 +14,12 @@ _log = logging.getLogger(__name__)
 
 
 def frame_of_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Returns one row for each run below some folders; see `hnet_cl.records` for its columns.
+    """Returns a table with one row for each run below some folders; see `hnet_cl.records` for its columns.
+
+    Runs that cannot be read are left out, with a warning in the log.
 
     Raises:
-        UserError: a folder is not there, or none holds a run.
+        UserError: a folder does not exist, or none holds a run.
     """
     readable, unreadable = read_runs(folders)
     for found in unreadable:

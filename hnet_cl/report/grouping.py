@@ -1,4 +1,4 @@
-"""Runs in rows and columns, so that a cell never holds more than one configuration."""
+"""Grouping of runs into rows and columns, so that a cell never holds more than one configuration."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,15 +9,15 @@ from hnet_cl.report.labels import Place, grouped, joined, separate, tell_typed
 from hnet_cl.report.runs import Run
 from hnet_cl.report.selection import identity_of
 
-NOTHING = "-"  # a run that has nothing under a key
-SECTION_KEYS = ("benchmark", "data.name")  # never averaged over, never in one table unless asked for
+NOTHING = "-"  # stands for the value of a key that a run does not have
+SECTION_KEYS = ("benchmark", "data.name")  # never averaged over; in one table only as rows or columns
 
 Values = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What a table looks like.
+    """The layout of a table.
 
     Attributes:
         rows: keys whose values make the rows.
@@ -34,7 +34,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: the values of the row keys, what else tells its configurations apart, and runs by column."""
+    """One row: the values of the row keys, further settings that identify it, and its runs by column."""
 
     values: Values
     settings: str
@@ -42,7 +42,7 @@ class Row:
 
     @property
     def label(self) -> str:
-        """All of its name."""
+        """Returns the full label: values of the row keys, then settings."""
         return joined(*self.values, self.settings)
 
 
@@ -51,12 +51,12 @@ class Section:
     """One table: runs of one benchmark on the same data, unless these are rows or columns themselves.
 
     Attributes:
-        keys: what it is of.
-        values: their values.
-        columns: values of the column keys.
+        keys: those of `SECTION_KEYS` that are not compared: the same value for all its runs.
+        values: the values of `keys`.
+        columns: values of the column keys, from left to right.
         rows: from top to bottom.
-        remarks: in what its runs differ, as far as labels do not say.
-        differing: all keys in which they differ beside those of rows and columns.
+        remarks: differences between its runs that labels do not show.
+        differing: all keys in which its runs differ, besides those of rows and columns.
     """
 
     keys: Sequence[str]
@@ -68,14 +68,14 @@ class Section:
 
     @property
     def title(self) -> str:
-        """Benchmark, data and, where all runs have the same, number of tasks."""
+        """Returns the values of `keys` and, if it is the same for all runs, the number of tasks."""
         tasks = {run.result.num_tasks for row in self.rows for runs in row.cells.values() for run in runs}
         number = [f"{n} task{'s' if n > 1 else ''}" for n in tasks] if len(tasks) == 1 else []
         return ", ".join([*self.values, *number])
 
 
 def sections(runs: Sequence[Run], layout: Layout) -> list[Section]:
-    """All tables of some finished runs."""
+    """Groups finished runs into sections, in natural order."""
     keys = [key for key in SECTION_KEYS if key not in (*layout.rows, *layout.columns)]
     return [_section(keys, values, part, layout) for values, part in _sorted_groups(runs, keys)]
 
@@ -93,7 +93,10 @@ def _section(keys: Sequence[str], values: Values, runs: Sequence[Run], layout: L
 
 
 def _places(row: Values, family: Sequence[Run], compared: Sequence[str], layout: Layout) -> list[Place]:
-    """The configurations of the runs that share the values of the row keys, by column."""
+    """Returns one place for each configuration and column among runs that share the values of the row keys.
+
+    The labels of the places hold what was typed (see `tell_typed`).
+    """
     identity = identity_of(layout.ignored)
     places = [
         Place(row, column, sorted(runs, key=lambda run: run.result.seed), {})
@@ -105,7 +108,7 @@ def _places(row: Values, family: Sequence[Run], compared: Sequence[str], layout:
 
 
 def _rows(places: Sequence[Place]) -> list[Row]:
-    """Rows of the places that share the values of the row keys: one for each name."""
+    """Makes rows of places that share the values of the row keys: one row for each name."""
     names = grouped((place.name, place) for place in places)
     return [
         Row(places[0].row, name, {place.column: place.runs for place in names[name]})
@@ -114,13 +117,13 @@ def _rows(places: Sequence[Place]) -> list[Row]:
 
 
 def _sorted_groups(runs: Iterable[Run], keys: Sequence[str]) -> list[tuple[Values, list[Run]]]:
-    """Runs by their values of some keys, in natural order."""
+    """Groups runs by their values of some keys; returns the groups in natural order."""
     groups = grouped((tuple(run.value(key) or NOTHING for key in keys), run) for run in runs)
     return sorted(groups.items(), key=lambda group: _natural(group[0]))
 
 
 def _natural(values: Values) -> list[tuple[int, float, str]]:
-    """A sort key by which 9 comes before 10, numbers before words, and «nothing» last."""
+    """Returns a sort key that puts 9 before 10, numbers before words, and `NOTHING` last."""
     return [_natural_one(value) for value in values]
 
 

@@ -1,4 +1,4 @@
-"""Configurations in the cells of a table, and what labels say of them."""
+"""Configurations in the cells of a table, and their labels."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from hnet_cl.core.config_hash import is_below
 from hnet_cl.report.runs import Run, one_line, shown
 
 TOLD_APART = ("scenario", "method")
-NAMED = ("benchmark", "data.name", *TOLD_APART)  # by results, whatever was typed
-RESULTS = ("num_tasks", "data.checksum")  # of a result: what its settings may not tell
+NAMED = ("benchmark", "data.name", *TOLD_APART)  # taken from results, not from what was typed
+RESULTS = ("num_tasks", "data.checksum")  # facts of a result that its settings may not determine
 
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
@@ -24,7 +24,7 @@ class Place:
         row: values of the row keys.
         column: values of the column keys.
         runs: its runs, one per seed.
-        told: what its label says beside the values of the row, by key.
+        told: the texts that its label shows besides the values of the row, by key.
     """
 
     row: tuple[str, ...]
@@ -34,42 +34,43 @@ class Place:
 
     @property
     def name(self) -> str:
-        """What the label says beside the values of the row."""
+        """Returns the part of the label that follows the values of the row."""
         return joined(*self.told.values())
 
     @property
     def label(self) -> str:
-        """The whole label."""
+        """Returns the whole label."""
         return joined(*self.row, self.name)
 
     @cached_property
     def settings(self) -> Mapping[str, Any]:
-        """Its configuration; empty if that of no run can be read."""
+        """Returns the configuration, with dotted keys; empty if it cannot be read for any run."""
         return next((run.settings for run in self.runs if run.settings), {})
 
     @cached_property
     def values(self) -> Mapping[str, str]:
-        """Settings and what results say of tasks and data, as text."""
+        """Returns the settings and the `RESULTS` (number of tasks, checksum of the data), as text."""
         facts = {key: value for key in RESULTS if (value := self.runs[0].value(key)) is not None}
         return {key: shown(value) for key, value in self.settings.items()} | facts
 
     @cached_property
     def typed(self) -> Mapping[str, str]:
-        """Overrides that were typed for all of its runs, but for choices that their results name."""
+        """Returns the overrides that were typed for all of its runs, by key, without those in `NAMED`."""
         first, *others = (run.typed for run in self.runs)
         typed = {key: text for key, text in first.items() if all(text in typed.values() for typed in others)}
         return {key: text for key, text in typed.items() if key not in NAMED}
 
 
 def tell_typed(places: Sequence[Place], hidden: Sequence[str], ignored: Sequence[str]) -> None:
-    """Begins the labels of places that share the values of the row keys: what was typed, unless for all of them.
+    """Starts the labels of places that share the values of the row keys with what was typed, unless it was for all.
 
-    Where no cell has two of them they remain one row, as far as their settings are known and can be compared.
+    If no cell holds two of the places and the settings of all are known, labels name only the scenario and method, so
+    that the places can stay in one row; their settings are compared later (see `hnet_cl.report.differences.tell`).
 
     Args:
-        places: each without a label.
+        places: the places, each without a label; their labels are set.
         hidden: keys that the table shows elsewhere.
-        ignored: keys that tell nothing apart, nor do those below.
+        ignored: keys that, like all keys below them, do not distinguish configurations.
     """
     one_row = len({place.column for place in places}) == len(places) and all(place.settings for place in places)
     for place in places:
@@ -82,7 +83,7 @@ def tell_typed(places: Sequence[Place], hidden: Sequence[str], ignored: Sequence
 
 
 def separate(places: Iterable[Place]) -> None:
-    """Adds ids, or else folders, to labels that are the same in one cell."""
+    """Adds configuration ids, and if need be folders, to labels that are the same in one cell."""
     tells: dict[str, Callable[[Place], str]] = {
         "config": lambda place: f"config {place.runs[0].result.config_id}",
         "folder": lambda place: one_line(str(place.runs[0].folder)),
@@ -97,12 +98,12 @@ def separate(places: Iterable[Place]) -> None:
 
 
 def joined(*parts: str) -> str:
-    """The parts that are not empty, with commas."""
+    """Joins the parts that are not empty with commas."""
     return ", ".join(part for part in parts if part)
 
 
 def grouped(pairs: Iterable[tuple[Key, Item]]) -> dict[Key, list[Item]]:
-    """The items of each key, in their order."""
+    """Groups items by key; keys and items keep their order."""
     groups: dict[Key, list[Item]] = {}
     for key, item in pairs:
         groups.setdefault(key, []).append(item)

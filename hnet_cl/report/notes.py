@@ -1,4 +1,4 @@
-"""What is not averaged, counted and named."""
+"""Notes on the runs that are not averaged."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ Note = tuple[str, Sequence[tuple[str, str]]]
 
 
 def notes(selection: Selection) -> list[Note]:
-    """For each kind of run that is left out: how many there are, and each with its folder and what is known."""
+    """Returns a note for each kind of run that is left out: their number, then each folder with the reason or state."""
     kinds = {
         "incomplete": [(run.folder, _progress(run)) for run in selection.incomplete],
         "failed": [(run.folder, _progress(run)) for run in selection.failed],
@@ -27,12 +27,12 @@ def notes(selection: Selection) -> list[Note]:
 
 
 def counted(number: int, kind: str) -> str:
-    """E.g. 2 failed runs."""
+    """Returns a number of runs in words, such as "2 failed runs"."""
     return f"{number} {kind} run{'' if number == 1 else 's'}"
 
 
 def lines(notes: Sequence[Note]) -> list[str]:
-    """Notes as plain lines."""
+    """Returns notes as lines of plain text."""
     return [
         line for heading, found in notes for line in (f"{heading}:", *(f"  {folder}: {text}" for folder, text in found))
     ]

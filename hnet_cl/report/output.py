@@ -18,10 +18,15 @@ ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def write_report(folder: Path, compared: Comparison, command: str) -> Path:
-    """Writes tables in all formats, each figure as png and svg, and the page; returns the page's path.
+    """Writes tables in all formats, each figure as PNG and SVG, and the page; returns the page's path.
+
+    Args:
+        folder: where to write; made if needed.
+        compared: the runs to report.
+        command: the command that makes this report, shown on the page.
 
     Raises:
-        UserError: the folder holds files of these names that are no report's.
+        UserError: the folder holds files of these names that no report has written.
         OSError: the folder cannot be written.
     """
     _refuse_foreign(folder)
@@ -48,7 +53,7 @@ def _refuse_foreign(folder: Path) -> None:
 
 
 def _plots(section: Section, folder: Path, start: str) -> Mapping[str, bytes]:
-    """Writes the figures of a section under names that begin with `start`; returns the svg files."""
+    """Writes the figures of a section under names that begin with `start`; returns the SVG files by figure name."""
     drawn = {}
     for name, figure in figures(section).items():
         drawn[name] = encoded(figure, "svg")
@@ -58,5 +63,5 @@ def _plots(section: Section, folder: Path, start: str) -> Mapping[str, bytes]:
 
 
 def _slug(section: Section) -> str:
-    """The section's name as part of a file name."""
+    """Turns the section's name into a part of a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(section.values)).strip("-.") or "runs"

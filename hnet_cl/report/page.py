@@ -1,4 +1,4 @@
-"""One page with everything: tables, plots and every run. It needs no network and runs no script but its own."""
+"""The HTML page with all tables, plots and runs. It needs no network and runs no script but its own."""
 
 import base64
 import hashlib
@@ -26,19 +26,19 @@ CAPTIONS = {
     "forgetting": "Forgetting, with its standard error over seeds",
     "accuracy_matrix": "Accuracy matrices, mean over seeds",
 }
-SOUGHT = ("overrides", "config id", "error")  # the filter's words are looked for there and in a run's first line
+SOUGHT = ("overrides", "config id", "error")  # details that the page's filter searches, besides a run's first line
 LIGHT_AND_DARK = "<style>svg{color:#111}@media(prefers-color-scheme:dark){svg{color:#e4e7ea}}</style>"
-TITLE = "<title>Runs of hnet_cl</title>"  # by which a page of ours is known
+TITLE = "<title>Runs of hnet_cl</title>"  # identifies a page written by this program
 
 
 @dataclass(frozen=True)
 class Part:
-    """What the page shows of a section.
+    """The part of the page about one section.
 
     Attributes:
-        section: whose it is.
+        section: the section.
         tables: its tables.
-        plots: its figures as svg files, by name.
+        plots: its figures as SVG files, by name.
     """
 
     section: Section
@@ -47,19 +47,19 @@ class Part:
 
     @property
     def title(self) -> str:
-        """Its heading."""
+        """Returns the heading."""
         return self.section.title or "Comparison"
 
 
 def page(parts: Sequence[Part], selection: Selection, notes: Sequence[Note], interval: bool, command: str) -> str:
-    """The HTML.
+    """Renders the page as HTML.
 
     Args:
-        parts: what to show of the finished runs.
+        parts: tables and figures of the finished runs, by section.
         selection: all runs.
-        notes: what tables do not show.
+        notes: notes on the runs that tables do not show.
         interval: whether cells show confidence intervals.
-        command: how the page was made.
+        command: the command that made the page.
     """
     style, script, template = (
         (HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js", "page.html")
@@ -87,12 +87,12 @@ def page(parts: Sequence[Part], selection: Selection, notes: Sequence[Note], int
 
 
 def _breakable(label: str) -> Markup:
-    """A label whose dotted keys may be broken after dots."""
+    """Allows line breaks after the dots of dotted keys in a label."""
     return Markup(re.sub(r"\.(?=[a-z_])", ".<wbr>", escape(label)))
 
 
 def _picture(svg: bytes) -> str:
-    """A figure as an image of its own, in which no script can run; its ink is light on a dark page."""
+    """Encodes an SVG figure in base64, for an <img> in which no script can run; its ink is light on a dark page."""
     _, start, rest = svg.decode().partition("<svg")
     attributes, end, content = rest.partition(">")
     image = start + attributes + end + LIGHT_AND_DARK + content.replace(INK, "currentColor")
@@ -100,12 +100,12 @@ def _picture(svg: bytes) -> str:
 
 
 def _others(run: Run) -> str:
-    """What was typed for a run beside the choices that have a column."""
+    """Returns the overrides typed for a run, except for the choices that have a column."""
     return " ".join(typed for key, typed in run.typed.items() if key not in ("benchmark", "scenario", "method"))
 
 
 def _details(run: Run) -> Mapping[str, str | None]:
-    """All that it takes to have a run again."""
+    """Returns what is needed to reproduce a run, and what it cost, by name."""
     result = run.result
     return {
         "command": result.command,

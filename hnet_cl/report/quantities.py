@@ -1,4 +1,4 @@
-"""What can be compared: metrics, and everything else of a run that is a number."""
+"""The quantities that can be compared: metrics, and any other number of a run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -11,13 +11,13 @@ from hnet_cl.report.runs import Run
 def quantities(
     names: Sequence[str] | None, usual: Sequence[str], runs: Iterable[Run], cures: Mapping[str, str]
 ) -> list[Quantity]:
-    """The quantities of these names, or without names the `usual` metrics.
+    """Returns the quantities of the given names, or the `usual` metrics if `names` is None.
 
     Args:
-        names: of metrics, or of anything that is a number; None: the usual ones.
+        names: names of metrics or of other numbers of runs.
         usual: names of metrics.
-        runs: finished ones.
-        cures: for metrics that no run may have, what to do.
+        runs: the finished runs; if there are none, names are not checked.
+        cures: how to obtain a metric that no run may have, by its name.
 
     Raises:
         UserError: no run has a number of one of the names.

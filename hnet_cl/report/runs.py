@@ -24,9 +24,9 @@ class Run:
     """One readable run.
 
     Attributes:
-        folder: where it lies, as the user would type it.
-        result: its checked result.json.
-        scratch: the run from scratch that `transfer` compares with (see `hnet_cl.report.transfer`).
+        folder: its path, as the user would type it.
+        result: its validated result.json.
+        scratch: the result of the run from scratch that `transfer` compares with (see `hnet_cl.report.transfer`).
     """
 
     folder: Path
@@ -35,26 +35,29 @@ class Run:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Everything in its result.json, with dotted keys."""
+        """Returns everything in result.json, with dotted keys."""
         return flatten(self.result)
 
     @cached_property
     def typed(self) -> dict[str, str]:
-        """Overrides as typed, by key; only those that say what is computed."""
+        """Returns the overrides as typed, by key, without those that do not affect the computation."""
         pairs = (override.partition("=") for override in self.result.overrides)
         named = ((self._renamed(key), equals, value) for key, equals, value in pairs)
         keyed = {key.lstrip("+~"): one_line(f"{key}{equals}{value}") for key, equals, value in named}
         return {key: override for key, override in keyed.items() if not is_below(key, NOT_COMPUTED)}
 
     def _renamed(self, typed: str) -> str:
-        """A key as typed, by the name that it has in `settings`."""
+        """Replaces an old key, as typed, by its present name if only that is in `settings`."""
         key = typed.lstrip("+~")
         new = new_key(key)
         return typed.removesuffix(key) + new if new in self.settings and key not in self.settings else typed
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """The configuration with dotted keys, without what is not computed with; empty if it cannot be read."""
+        """Returns the configuration with dotted keys, without those that do not affect the computation.
+
+        It is empty if the configuration cannot be read.
+        """
         try:
             config = parse_yaml(read_regular(self.folder / SETUP / "config.yaml", YAML_LIMIT))
         except (OSError, ValueError):
@@ -65,9 +68,9 @@ class Run:
 
     @cached_property
     def metrics(self) -> dict[str, float]:
-        """All numbers of the run that can be averaged, by name; metrics are fractions.
+        """Returns all numbers of the run that can be averaged, by name; metrics are fractions.
 
-        Whatever follows from the accuracy matrix is computed anew, so that runs of all versions share the formulas.
+        Metrics that follow from the accuracy matrix are recomputed, so that runs of all versions share the formulas.
         """
         facts = {key: value for key, value in self.facts.items() if not key.startswith("metrics.")}
         numbers = facts | self.result.metrics
@@ -79,7 +82,10 @@ class Run:
         return {name: value for name, value in numbers.items() if _is_number(value)}
 
     def value(self, key: str) -> str | None:
-        """What the run has under a key of result.json, or else of its configuration, as text; None if nothing."""
+        """Returns the value of a dotted key as text, or None if the run does not have it.
+
+        The key is looked up in result.json, then in the configuration, then among the typed overrides.
+        """
         if key in self.facts:
             return shown(self.facts[key])
         if key in self.settings:
@@ -89,14 +95,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A run folder that says nothing, and why."""
+    """A folder that cannot be read as a run, and the reason."""
 
     folder: Path
     reason: str
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed in an override."""
+    """Formats a value as it is typed in an override."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, list):
@@ -105,15 +111,15 @@ def shown(value: Any) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text without line breaks and without what a terminal would take as a command."""
+    """Puts a text on one line and replaces characters that are not printable, such as terminal control codes."""
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in " ".join(text.split()))
 
 
 def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
-    """All runs below some folders, each once.
+    """Reads all runs below some folders, each once; returns those that can be read and those that cannot.
 
     Raises:
-        UserError: a folder is not there, or none holds a run.
+        UserError: a folder does not exist, or none holds a run.
     """
     for root in roots:
         if not root.is_dir():

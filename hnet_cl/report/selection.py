@@ -1,4 +1,4 @@
-"""Which runs are compared: filters, and runs that may not be averaged."""
+"""Selection of the runs that are compared: filters, and runs that may not be averaged."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ Identity = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Selection:
-    """Runs by what can be done with them.
+    """Runs sorted by how they can be used.
 
     Attributes:
-        finished: what is averaged, one run of each configuration and seed.
-        repeats: finished runs of a configuration and seed that is in `finished` already, with the folder of that one.
-        incomplete: running (or killed) or interrupted.
-        failed: ended by an error.
-        unreadable: folders that say nothing.
+        finished: the runs that are averaged, one for each configuration and seed.
+        repeats: further finished runs of the same configuration and seed, each with its counterpart in `finished`.
+        incomplete: runs that are running (or were killed) or interrupted.
+        failed: runs that ended with an error.
+        unreadable: folders that cannot be read as runs.
     """
 
     finished: Sequence[Run]
@@ -31,12 +31,12 @@ class Selection:
 
     @property
     def runs(self) -> list[Run]:
-        """All that can be read."""
+        """Returns all runs that can be read."""
         return [*self.finished, *(run for run, _ in self.repeats), *self.incomplete, *self.failed]
 
 
 def select(runs: Sequence[Run], unreadable: Sequence[Unreadable], ignored: Iterable[str]) -> Selection:
-    """Sorts runs by their status; `ignored` are keys that do not tell configurations apart (see `identity_of`)."""
+    """Sorts runs by their status; `ignored` are keys that do not distinguish configurations (see `identity_of`)."""
     identity = identity_of(ignored)
     finished: dict[Identity, Run] = {}
     repeats: list[tuple[Run, Run]] = []
@@ -50,10 +50,10 @@ def select(runs: Sequence[Run], unreadable: Sequence[Unreadable], ignored: Itera
 
 
 def identity_of(ignored: Iterable[str]) -> Callable[[Run], Identity]:
-    """Gives for a run what it shares with its repetitions under other seeds, and with no other run.
+    """Returns a function that maps a run to an identity shared with its repetitions under other seeds only.
 
-    That is the id of its configuration. With `ignored` keys (each also stands for all below it) it is the
-    configuration without them; a run whose configuration cannot be read keeps its id.
+    The identity consists of data, tasks, scenario, method and the id of the configuration. With `ignored` keys (each
+    stands for all keys below it, too) the configuration without them replaces the id, unless it cannot be read.
     """
     keys = tuple(ignored)
 
@@ -76,10 +76,10 @@ def identity_of(ignored: Iterable[str]) -> Callable[[Run], Identity]:
 
 
 def where(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
-    """The runs that meet all conditions, each `key=value` or `key=value,value`.
+    """Returns the runs that meet all conditions, each `key=value` or `key=value,value` (any of the values).
 
     Raises:
-        UserError: not of this form, no such key, or nothing is left.
+        UserError: a condition has another form or an unknown key, or no run is left.
     """
     kept = list(runs)
     for condition in conditions:
@@ -99,7 +99,7 @@ def require_key(key: str, runs: Sequence[Run], option: str) -> None:
     """Refuses a key that no run has.
 
     Raises:
-        UserError: with the nearest key that there is.
+        UserError: no run has it; the message suggests the most similar key.
     """
     if runs and all(run.value(key) is None for run in runs):
         names = {name for run in runs for name in (*run.facts, *run.settings, *run.typed)}
@@ -107,10 +107,10 @@ def require_key(key: str, runs: Sequence[Run], option: str) -> None:
 
 
 def require_settings(keys: Iterable[str], runs: Sequence[Run], option: str) -> None:
-    """Refuses a key that stands for nothing in the configuration of any run.
+    """Refuses keys that are neither a setting nor a group of settings of any run.
 
     Raises:
-        UserError: with the nearest key that there is.
+        UserError: no run's configuration has it; the message suggests the most similar key.
     """
     for key in keys:
         names = {name for run in runs for name in run.settings}

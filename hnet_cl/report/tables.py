@@ -15,7 +15,7 @@ NOTHING = "no finished run"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: values of the column keys, and what it shows."""
+    """One column: values of the column keys, and the quantity that it shows."""
 
     values: Values
     quantity: Quantity
@@ -26,10 +26,10 @@ class Table:
     """One quantity of one section, or several side by side.
 
     Attributes:
-        section: whose it is.
+        section: the section that it shows.
         layout: keys of rows and columns.
-        columns: what is shown in each column.
-        rows: each row that has any estimate, with one for each column; None where there is no run.
+        columns: the columns, from left to right.
+        rows: each row with at least one estimate, and its estimate for each column; None where no run has a value.
     """
 
     section: Section
@@ -39,14 +39,14 @@ class Table:
 
     @property
     def title(self) -> str:
-        """What the table shows, with the unit."""
+        """Returns the section's title and the quantities shown, with their units."""
         shown = list(dict.fromkeys(column.quantity for column in self.columns))
         names = shown[0].described if len(shown) == 1 else ", ".join(quantity.with_unit for quantity in shown)
         return f"{self.section.title}: {names}" if self.section.title else names
 
     @property
     def header(self) -> list[str]:
-        """Names of the row keys, then one name per column."""
+        """Returns the header: the names of the row keys, then one name per column."""
         several = len({column.quantity for column in self.columns}) > 1
         names = [
             ", ".join([*column.values, column.quantity.title] if several or not column.values else column.values)
@@ -56,7 +56,7 @@ class Table:
 
 
 def tables(sections: Sequence[Section], quantities: Sequence[Quantity], layout: Layout) -> list[Table]:
-    """The tables of each section: one for each quantity that any of its runs has, or all side by side."""
+    """Makes the tables of each section: one for each quantity that any of its runs has, or all side by side."""
     parts = [quantities] if layout.side_by_side else [[quantity] for quantity in quantities]
     made = (_table(section, part, layout) for section in sections for part in parts)
     return [table for table in made if table.rows]
@@ -79,17 +79,24 @@ def _cell(row: Row, column: Column) -> Estimate | None:
 
 
 def measured(row: Row, column: Column) -> list[Run]:
-    """The runs that a cell is the mean of."""
+    """Returns the runs whose mean a cell shows."""
     return [run for run in row.cells.get(column.values, ()) if column.quantity.name in run.metrics]
 
 
 def legend(interval: bool) -> str:
-    """What the numbers in a cell are."""
+    """Describes the numbers in a cell; `interval` as in `cell_text`."""
     return f"{'mean [95 % confidence interval]' if interval else 'mean ± standard error'} (number of seeds)"
 
 
 def cell_text(found: Estimate | None, quantity: Quantity, interval: bool, plus_minus: str = "±") -> str:
-    """A cell: mean, what it is uncertain by, and n."""
+    """Formats a cell: mean, uncertainty and n, such as "97.10 ± 0.12 (5)"; empty for None.
+
+    Args:
+        found: the estimate.
+        quantity: what was estimated; decides on unit and decimals.
+        interval: whether to show the confidence interval instead of the standard error.
+        plus_minus: the sign before the standard error.
+    """
     if found is None:
         return ""
     mean, uncertainty = quantity.shown(found.mean), ""
@@ -111,7 +118,7 @@ def _text_rows(table: Table, interval: bool) -> list[list[str]]:
 
 
 def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
-    """All tables and notes for a terminal; lines are as long as they have to be."""
+    """Formats all tables and notes as plain text for a terminal; lines are not wrapped."""
     parts = []
     for table in tables:
         rows = _text_rows(table, interval)
@@ -125,7 +132,7 @@ def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
 
 
 def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
-    """All tables and notes in the Markdown of code hosts."""
+    """Formats all tables and notes in GitHub-style Markdown."""
     parts = []
     for table in tables:
         header, *body = ([_markdown(cell) for cell in row] for row in _text_rows(table, interval))
@@ -158,12 +165,12 @@ LAST_KNOWN = "\N{LATIN SMALL LETTER LONG S}"  # beyond the Latin letters, pdflat
 
 
 def escape_latex(plain: str) -> str:
-    """The text so that LaTeX prints it as it is."""
+    """Escapes a text so that LaTeX prints it literally; characters that pdflatex does not know become "?"."""
     return "".join(LATEX.get(char, char if char <= LAST_KNOWN else "?") for char in plain)
 
 
 def latex(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
-    r"""All tables as `table` environments, notes as comments; the preamble needs \usepackage{booktabs}."""
+    r"""Formats all tables as `table` environments, notes as comments; the preamble needs \usepackage{booktabs}."""
     remarks = [r"needs \usepackage{booktabs}", *([] if tables else [NOTHING]), *notes]
     parts = ["\n".join(f"% {remark}" for remark in remarks)]
     for table in tables:
@@ -201,15 +208,18 @@ def _latex_cell(interval: bool, found: Estimate | None, column: Column) -> str:
 
 
 def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
-    """One line for each cell of all tables, with everything in full precision; metrics are fractions. No notes."""
+    """Formats all tables as CSV: one line per cell, in full precision; metrics are fractions.
+
+    `interval` and `notes` are not used: every line has both standard error and confidence interval.
+    """
     header, lines = cells(tables)
     return csv_text([header, *lines])
 
 
 def cells(tables: Sequence[Table]) -> tuple[list[str], list[list[object]]]:
-    """Returns all cells of all tables, one in each line, and the names of the columns.
+    """Returns the names of the columns, and one line for each cell of all tables.
 
-    All keys in which runs of one table differ have a column.
+    Every key in which runs of one table differ has a column.
     """
     keys = [*tables[0].section.keys, *tables[0].layout.rows, *tables[0].layout.columns] if tables else []
     differing = [*dict.fromkeys(key for table in tables for key in table.section.differing)]
@@ -231,5 +241,5 @@ def _lines(table: Table, differing: Sequence[str]) -> Iterator[list[object]]:
 
 
 def _values(key: str, runs: Sequence[Run]) -> str:
-    """What runs have under a key, each value once."""
+    """Joins the values of a key over runs, each value once."""
     return "; ".join(dict.fromkeys(value for run in runs if (value := run.value(key)) is not None))

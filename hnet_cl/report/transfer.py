@@ -1,4 +1,4 @@
-"""Which run from scratch `transfer` compares a run with, and the commands of those that are missing."""
+"""The runs from scratch that `transfer` compares runs with, and the commands for those that are missing."""
 
 import itertools
 import shlex
@@ -10,19 +10,20 @@ from hnet_cl.report.notes import Note
 from hnet_cl.report.runs import Run, one_line, shown
 
 SCRATCH = "scratch"
-ALIKE = (  # settings that both runs must share
+ALIKE = (  # settings in which both runs must agree
     *("benchmark", "target", "training", "optimizer", "lr_scheduler", "scenario", "device.precision"),
 )
 NOT_REPEATED = ("method", "preset", "seed", "seeds", "fresh", "debug", "checkpoint_every", "logger", "hydra")
-OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # of Hydra: whose value is needed
-COMMANDS = 5  # that are named at most
+OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # of Hydra, each with a value
+COMMANDS = 5  # shown at most
 
 
 def with_scratch(runs: Sequence[Run]) -> list[Run]:
-    """The same runs, each knowing the finished run from scratch with the same tasks, seed, training and precision.
+    """Returns the same runs, each with the finished run from scratch of the same tasks, seed, training and precision.
 
-    The data, by name and checksum, and all settings below `ALIKE` must be the same. Of several the first counts, or one
-    on the same device. A run whose configuration cannot be read has no counterpart and is none.
+    The data, by name and checksum, and all settings below `ALIKE` must be the same. Among several candidates, one with
+    the same device settings is preferred, then the first. A run whose configuration cannot be read has no counterpart
+    and cannot be one.
     """
     scratch: dict[object, list[Run]] = {}
     for run in runs:
@@ -40,7 +41,7 @@ def _beside(run: Run, candidates: Iterable[Run]) -> Run:
 
 
 def _tasks(run: Run) -> object:
-    """What both runs must share of their results."""
+    """Returns the facts of a result in which both runs must agree."""
     result = run.result
     data = (result.data.name, result.data.checksum)
     return (result.benchmark, *data, result.scenario, result.num_tasks, result.seed)
@@ -51,12 +52,20 @@ def _training(run: Run) -> Mapping[str, str]:
 
 
 def _below(run: Run, keys: Sequence[str]) -> dict[str, str]:
-    """Settings as text; null is as good as none, which an older version may have written."""
+    """Returns the settings below some keys as text.
+
+    Null settings are left out, since older versions did not write all of them.
+    """
     return {key: shown(value) for key, value in run.settings.items() if value is not None and is_below(key, keys)}
 
 
 def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
-    """What is to be said of finished runs that have no `transfer` and could, given all runs that there are."""
+    """Returns a note on the runs that could have `transfer` but do not, with the commands of the missing runs.
+
+    Args:
+        runs: the finished runs that are compared.
+        every: all runs that were found.
+    """
     without = [run for run in runs if _could_have_it(run)]
     unknown = [run for run in without if not run.settings]
     commands: dict[tuple[str, ...], dict[int, Run]] = {}
@@ -76,7 +85,7 @@ def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
 
 
 def _could_have_it(run: Run) -> bool:
-    defined = run.settings.get("scenario.task_known") is not False  # a network per task has to be told which
+    defined = run.settings.get("scenario.task_known") is not False  # with a network per task, the task must be known
     return defined and run.result.method != SCRATCH and run.scratch is None
 
 
@@ -91,10 +100,10 @@ def _command(words: Sequence[str], seeds: Sequence[int]) -> str:
 
 
 def _words(run: Run, runs: Sequence[Run]) -> list[str]:
-    """The command of a run's missing counterpart, without seed.
+    """Returns the command of a run's missing counterpart from scratch, without the seed.
 
-    It is what was typed for the run, method aside. Where that was typed from scratch too and something else was
-    trained, as a preset of the method had chosen otherwise, the settings that differ are added.
+    It repeats what was typed for the run, except for the method. If a run from scratch with the same overrides trained
+    with other settings, because a preset of the method had changed them, the settings that differ are added.
     """
     typed = [override for override in run.result.overrides if not _is_of_method(override)]
     others = [other for other in runs if other.result.method == SCRATCH and other.settings]
@@ -111,13 +120,13 @@ def _typed_alike(scratch: Run, typed: Sequence[str]) -> bool:
 
 
 def _is_of_method(override: str) -> bool:
-    """Whether an override belongs to the method or to the one run, and not to what is repeated from scratch."""
+    """Tells whether an override belongs to the method or to a single run, so that it is not repeated from scratch."""
     key = override.partition("=")[0].lstrip("+~").replace("/", ".").replace("@", ".")
     return is_below(key, NOT_REPEATED)
 
 
 def _options(command: str) -> list[str]:
-    """The options of a command line that say where configurations are."""
+    """Returns the options of a command line that say where configurations are, with their values."""
     try:
         words = shlex.split(command)
     except ValueError:
