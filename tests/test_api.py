@@ -258,6 +258,8 @@ class TestLoad:
             (lambda: hnet.network(0), "task=0: this run has learned tasks 1 to 2"),
             (lambda: hnet.predict(torch.randn(2, 3), task=1), r"inputs: holds float32 of shape \(2, 3\), expected"),
             (lambda: hnet.predict(torch.randn(0, 2), task=1), r"inputs: hold nothing"),
+            (lambda: hnet.predict(np.array(["a"]), task=1), r"inputs: .*; expected"),
+            (lambda: hnet.predict([[1.0], [1.0, 2.0]], task=1), r"inputs: .*; expected"),
             (
                 lambda: hnet.predict([[0.0, 0.0], [0.0, float("nan")]], task=1),
                 r"inputs\[1\]: holds numbers that are NaN",

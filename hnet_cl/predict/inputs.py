@@ -213,11 +213,11 @@ def _memmap(path: Path) -> np.ndarray:
     if start[6:7] > b"\1" and int.from_bytes(start[8:], "little") > HEADER_LIMIT:
         raise ValueError("a header that long")
     found = np.lib.format.open_memmap(path, mode="c")  # private to this process; no Python objects are read
-    _as_tensor(found[:0] if found.ndim else found)  # raises if torch has no such numbers
+    as_tensor(found[:0] if found.ndim else found)  # raises if torch has no such numbers
     return found
 
 
-def _as_tensor(array: Tensor | np.ndarray) -> Tensor:
+def as_tensor(array: Tensor | np.ndarray) -> Tensor:
     """Converts an array to a tensor, in this machine's byte order; returns a tensor unchanged."""
     if isinstance(array, Tensor):
         return array
@@ -226,7 +226,7 @@ def _as_tensor(array: Tensor | np.ndarray) -> Tensor:
 
 def _parts(name: str, array: Tensor | np.ndarray, form: Form, size: int) -> Iterator[Inputs | Problem]:
     for start in range(0, len(array), size):
-        values = form.from_array(_as_tensor(array[start : start + size]))
+        values = form.from_array(as_tensor(array[start : start + size]))
         names = [f"{name}[{start + i}]" for i in range(len(values))]
         finite = values.isfinite().flatten(1).all(1).tolist()
         if all(finite):

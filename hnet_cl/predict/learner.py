@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.hypernet import Hypernetwork, trainable
 from hnet_cl.predict.export import export
-from hnet_cl.predict.inputs import Form, UnusableError
+from hnet_cl.predict.inputs import Form, UnusableError, as_tensor
 from hnet_cl.predict.trained import Trained
 from hnet_cl.targets.bfloat16 import in_float32
 
@@ -76,7 +76,10 @@ class TrainedLearner:
         told = trained.told(task)
         form = Form(trained.in_shape, trained.image_kinds(told), trained.image_kinds(0) if told is None else ())
         size = trained.plan.training.eval_batch_size
-        given = torch.as_tensor(inputs)
+        try:
+            given = inputs if isinstance(inputs, Tensor) else as_tensor(np.asarray(inputs))
+        except (TypeError, ValueError) as error:  # texts, objects, rows of different lengths
+            raise UserError(f"inputs: {first_line(error)}; expected {form.expected}") from error
         if not given.dim() or not len(given):
             raise UserError(f"inputs: hold nothing (shape {tuple(given.shape)}), expected {form.expected}")
         try:

@@ -74,7 +74,7 @@ def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
             commands.setdefault(tuple(_words(run, every)), {}).setdefault(run.result.seed, run)
     lines = [(_command(words, [*seeds]), f"for {_folders([*seeds.values()])}") for words, seeds in commands.items()]
     if len(lines) > COMMANDS:
-        lines[COMMANDS:] = [("...", f"{len(lines) - COMMANDS} more commands")]
+        lines[COMMANDS:] = [("...", f"{len(lines) - COMMANDS} more")]
     if unknown:
         lines.append((_folders(unknown), "unknown settings, .hydra/config.yaml cannot be read"))
     if not lines:

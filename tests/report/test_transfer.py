@@ -146,7 +146,7 @@ def test_many_commands_are_counted(tmp_path: Path) -> None:
         for seed in (1, 2):
             write_run(tmp_path, config=str(number), seed=seed, overrides=[f"training.lr={number}"])
     found = said(tmp_path)
-    assert len(found) == COMMANDS + 2 and found[-1] == "  ...: 3 more commands"
+    assert len(found) == COMMANDS + 2 and found[-1] == "  ...: 3 more"
 
 
 @pytest.fixture
