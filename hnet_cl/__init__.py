@@ -1,7 +1,7 @@
 """Continual learning with hypernetworks: library and experiment runner.
 
-`run`, `load`, `results` and `compare` are the door for programs and notebooks (see `hnet_cl.api`); they are imported
-when they are first used, so that `import hnet_cl`, and `hnet_cl.hypernet` beside torch alone, need nothing else.
+`run`, `load`, `results` and `compare` are the interface for programs and notebooks (see `hnet_cl.api`). They are
+imported on first use, so that `import hnet_cl` needs no other package, and `hnet_cl.hypernet` none but torch.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,11 +1,11 @@
-"""`python -m hnet_cl`, and the console script. Signals are held, and output is safe, before anything else happens."""
+"""`python -m hnet_cl`, and the console script. Signals are held and output is made safe before anything else."""
 
 from hnet_cl.core import address_space, streams
 from hnet_cl.core import signals as interruption
 
 
 def main() -> None:
-    """Runs what the command line says; see `hnet_cl.app.main`."""
+    """Runs the command line; see `hnet_cl.app.main`."""
     streams.forgive()
     address_space.require("hnet_cl")
     with interruption.command("hnet_cl", " before training began"):

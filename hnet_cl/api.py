@@ -1,4 +1,4 @@
-"""Experiments from Python: run one, load what it learned, tabulate and compare many.
+"""Experiments from Python: run one, load its trained learner, tabulate and compare many.
 
 >>> from hnet_cl import run, load, results, compare
 >>> result = run("benchmark=toy", "method=hnet", seed=2)
@@ -6,7 +6,7 @@
 >>> results("outputs")[["method", "seed", "acc"]]
 >>> compare("outputs", metric="acc,bwt")
 
-Mistakes are `hnet_cl.core.errors.UserError`, whose text is what the command line says.
+Mistakes raise `hnet_cl.core.errors.UserError`, with the message that the command line prints.
 """
 
 import logging
@@ -36,19 +36,19 @@ def run(*overrides: str, config_dir: Folder | None = None, **keys: Any) -> "RunR
     """Runs one experiment, as `python -m hnet_cl` does, and prints its progress and results.
 
     The same call again returns the result of the finished run, and continues an interrupted one. Torch's number of
-    threads is afterwards what it was; numbers that are almost zero stay flushed to zero (`torch.set_flush_denormal`).
+    threads is restored afterwards; denormal numbers remain flushed to zero (`torch.set_flush_denormal`).
 
     Args:
         overrides: KEY=VALUE as on the command line, e.g. "benchmark=smnist".
         config_dir: a folder of yaml groups of your own, as for `--config-dir`.
-        keys: more of them with values of Python, e.g. seed=1 or **{"training.lr": 0.001}; these come last.
+        keys: more overrides, with Python values, e.g. seed=1 or **{"training.lr": 0.001}; these come last.
 
     Returns:
         The contents of result.json, with `.matrix`, the accuracy matrix (tasks done, T), and `.folder`.
 
     Raises:
-        UserError: anything you can mend, in one line for each mistake.
-        KeyboardInterrupt: Ctrl-C; what is done is saved before.
+        UserError: a mistake that you can mend; the message has one line for each.
+        KeyboardInterrupt: Ctrl-C; progress is saved first.
     """
     from hnet_cl.config.composing import as_override, compose_job
 
@@ -58,7 +58,7 @@ def run(*overrides: str, config_dir: Folder | None = None, **keys: Any) -> "RunR
     flags = [] if own is None else [f"--config-dir={own}"]
     try:
         return _run(job, shlex.join(["python", "-m", "hnet_cl", *flags, *words]))
-    except Interrupted as reason:  # only here are the program's own handlers in place again
+    except Interrupted as reason:  # the program's own handlers are in place again only here
         signal.raise_signal(reason.signum)
         raise
 
@@ -95,7 +95,7 @@ def _run(job: "Job", command: str) -> "RunResult":
 
 @contextmanager
 def _logged(folder: Path) -> Iterator[None]:
-    """Inside, warnings also go to the run's log."""
+    """Writes warnings also to the run's log while inside."""
     from hnet_cl.records.run_folder import LOG
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -114,12 +114,12 @@ def load(folder: Folder, *, device: str = "cpu", trust: str | Sequence[str] = ()
     """Loads the learner of a finished run from its folder alone.
 
     Args:
-        folder: a run folder, or the result.json in it. It may be a stranger's: nothing in it is executed.
-        device: cpu or cuda, whatever the run used.
-        trust: packages or modules beside hnet_cl whose classes it may use; importing them runs their code.
+        folder: a run folder, or the result.json in it. It may come from an untrusted source: nothing in it is executed.
+        device: cpu or cuda, no matter which of them the run used.
+        trust: packages or modules besides hnet_cl whose classes it may use; importing them runs their code.
 
     Raises:
-        UserError: it is no folder of a finished run, its files are damaged, or its classes are not to be trusted.
+        UserError: it is not the folder of a finished run, its files are damaged, or it needs classes not in `trust`.
     """
     from hnet_cl.predict.learner import TrainedLearner
     from hnet_cl.predict.trained import load as load_trained
@@ -135,7 +135,8 @@ def results(*folders: Folder) -> "pd.DataFrame":
 
     Its columns are `status`, `benchmark`, `scenario`, `method`, `seed`, `config_id` and `data`, all metrics that any
     run has (fractions), all settings under their dotted keys, and at the end `error`, `folder` and `matrix`, the
-    accuracy matrix (tasks done, T). Unfinished and failed runs are in it; what cannot be read is not, with a warning.
+    accuracy matrix (tasks done, T). Unfinished and failed runs are included; unreadable ones are left out, with a
+    warning.
 
     Raises:
         UserError: a folder is not there, or none holds a run.
@@ -158,7 +159,7 @@ def compare(
 
     Args:
         folders: where runs are, at any depth.
-        rows: keys whose values make the rows ("method" if not given); as a list, or with commas between.
+        rows: keys whose values make the rows ("method" if not given); a list, or separated by commas.
         columns: the same for columns ("scenario"); "metric" puts metrics side by side.
         metric: what is compared ("acc").
         where: only runs that meet these conditions, KEY=VALUE or KEY=VALUE,VALUE.

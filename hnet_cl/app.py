@@ -35,7 +35,13 @@ log = logging.getLogger("hnet_cl")
 
 
 def main() -> None:
-    """Runs what the command line says. Mistakes of the user end in one line each and exit code 2."""
+    """Runs the command line.
+
+    Raises:
+        SystemExit: 2 after a user error, printed as one line; 1 if jobs of a sweep failed; the signal's exit code if a
+            signal interrupted the run.
+        Interrupted: a signal came before there was anything to continue.
+    """
     if "--help" in sys.argv or "-h" in sys.argv:
         print(help_text(sys.argv[1:]))
         return
@@ -70,7 +76,7 @@ def _register_sweepers() -> None:
 
 
 def _continues(reason: Interrupted) -> NoReturn:
-    """Says how to go on; a signal that came before there was anything to go on from is left to the caller."""
+    """Prints how to continue the run and exits; raises the signal again if there is nothing to continue yet."""
     if not reason.begun:
         raise reason
     without = " without fresh=true" if is_set("fresh", sys.argv[1:]) else ""
@@ -79,7 +85,7 @@ def _continues(reason: Interrupted) -> NoReturn:
 
 
 def _stop(error: Exception) -> NoReturn:
-    """Prints the error as one line, with debug=true below its traceback, and ends with exit code 2."""
+    """Prints the error as one line, with debug=true below its traceback, and exits with code 2."""
     if is_set("debug", sys.argv[1:]):
         traceback.print_exception(error)
     print(f"hnet_cl: {explain(error, sys.argv[1:])}", file=sys.stderr)
@@ -90,7 +96,11 @@ class CheckFirst(Callback):
     """Checks a single run's configuration before Hydra makes its folder, so that mistakes leave nothing behind."""
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Hydra turns an Exception of a callback into a warning, so a mistake leaves through SystemExit."""
+        """Checks the configuration and the run folder.
+
+        Raises:
+            SystemExit: something is wrong. Hydra would turn an Exception from a callback into a warning.
+        """
         from hnet_cl.config.check import check
         from hnet_cl.records.run_folder import earlier_result
 
@@ -107,17 +117,17 @@ class CheckFirst(Callback):
 
 
 def _typed(hydra_config: DictConfig) -> list[str]:
-    """The overrides of a job as typed: with `${...}` in them unresolved."""
+    """Returns the overrides of a job as typed, with `${...}` unresolved."""
     typed: Any = OmegaConf.to_container(hydra_config.overrides.task, resolve=False)
     return list(typed)
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")
 def _run(config: DictConfig, shared: Any = None) -> Any:
-    """One job; what it returns, the metrics of result.json, is there for Hydra's sweepers.
+    """Runs one job and returns the metrics of result.json, for Hydra's sweepers.
 
-    With an `Interruption` that it has to share with other jobs it returns a generator, which yields every few steps
-    and returns the metrics.
+    With `shared`, an `Interruption` that it shares with other jobs, it returns a generator instead, which yields every
+    few training steps and returns the metrics.
     """
     from rich.console import Console
 

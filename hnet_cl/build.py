@@ -1,4 +1,4 @@
-"""From checked settings to the objects of a run."""
+"""Builds the objects of a run from its checked settings."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,9 +26,9 @@ THREADS = torch.get_num_threads()  # torch's own choice, before any job of a swe
 
 
 def build_device(settings: DeviceSettings) -> torch.device:
-    """The device, with torch's threads and arithmetic and the C library's memory set for training."""
-    # Set before the first parallel work: threads inherit it. What a network has learned well gives gradients so small
-    # that they, and Adam's averages of them, become denormal numbers, and a step on these takes up to twice as long.
+    """Returns the device, after setting torch's threads and arithmetic and the C library's memory for training."""
+    # Set before the first parallel work, since threads inherit it. Well-learned examples give gradients so small that
+    # they, and Adam's averages of them, become denormal numbers, with which a step takes up to twice as long.
     torch.set_flush_denormal(True)
     torch.set_num_threads(settings.threads or THREADS)
     keep_freed_memory()
@@ -36,12 +36,12 @@ def build_device(settings: DeviceSettings) -> torch.device:
 
 
 def build_dataset(plan: Plan, data_dir: Path) -> Dataset | None:
-    """The dataset that the plan makes its tasks of, before anything of it is read; None if it has data of its own."""
+    """Builds the dataset of which the plan's tasks are made, unread; None if the benchmark has data of its own."""
     return None if plan.dataset is None else plan.dataset.make(data_dir)
 
 
 def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchmark:
-    """The tasks, with their data on the device; in another order, and with validation data, where the plan says so.
+    """Builds the tasks, with their data on the device; shuffled, or tested on validation data, if the plan says so.
 
     Raises:
         UserError: data are missing or too large, or something is wrong with the tasks.
@@ -63,16 +63,22 @@ def build_benchmark(plan: Plan, data_dir: Path, device: torch.device) -> Benchma
 
 
 def build_learner(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Learner:
-    """Builds the learner, in the plan's scenario, of tasks with these numbers of classes and inputs of this shape.
+    """Builds the learner in the plan's scenario, for tasks with these numbers of classes and inputs of this shape.
+
+    Args:
+        plan: the checked configuration.
+        in_shape: shape of one input.
+        class_counts: (T,) number of classes of each task.
+        device: where it learns.
 
     Raises:
-        UserError: scenario, method or target network do not fit such tasks, or there is no memory for them.
+        UserError: scenario, method or target network do not fit such tasks, or there is too little memory for them.
     """
     return make_learner(plan, build_context(plan, in_shape, class_counts, device))
 
 
 def build_context(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device) -> Context:
-    """Builds what the learner is given, once there is room for it.
+    """Builds the context of a learner, after checking that the learner and a batch of inputs fit into memory.
 
     Raises:
         UserError: as `build_learner`.
@@ -85,7 +91,7 @@ def build_context(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
 
 
 def make_learner(plan: Plan, context: Context) -> Learner:
-    """Makes the plan's learner, another one at each call.
+    """Makes the plan's learner, a new one at each call.
 
     Raises:
         UserError: as `build_learner`.
@@ -94,9 +100,12 @@ def make_learner(plan: Plan, context: Context) -> Learner:
 
 
 def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
-    """Builds the learner without its memory, on torch's meta device, and asks whether it would fit.
+    """Builds the learner on torch's meta device, which takes no memory, and checks that it would fit into memory.
 
-    What cannot be built there, as networks that look at their weights, is not rehearsed.
+    A learner that cannot be built there, for example because a network reads its weights, is not checked.
+
+    Raises:
+        TooLargeError: it would take more than `limit` bytes.
     """
     try:
         with torch.device("meta"):
@@ -115,7 +124,7 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
 def _context(
     plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], device: torch.device, limit: int | None = None
 ) -> Context:
-    """What the learner is given; with a `limit`, no target network that takes more bytes."""
+    """Builds the context of a learner; with a `limit`, it refuses target networks that take more bytes."""
 
     def make_target(num_outputs: int) -> nn.Module:
         target = _target(plan, in_shape, num_outputs)
@@ -132,7 +141,7 @@ def _context(
 
 
 def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:
-    """The target network.
+    """Builds the target network.
 
     Raises:
         UserError: its constructor raises an error.

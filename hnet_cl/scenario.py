@@ -1,8 +1,9 @@
 """The three continual-learning scenarios as maps from tasks to outputs.
 
-CL1: task identity is known at test. CL2: it is not, and all tasks have the same classes. CL3: it is not, and every
-task has classes of its own (van de Ven & Tolias 2019; paper, section 3). No other file asks which scenario it is:
-methods and evaluation only use the slices below.
+CL1 (task-incremental): task identity is given at test time. CL2 (domain-incremental): it is not, and all tasks share
+their classes. CL3 (class-incremental): it is not, and every task has classes of its own (van de Ven & Tolias 2019; von
+Oswald et al., ICLR 2020, section 3). No other file asks which scenario it is: methods and evaluation only use the
+slices below.
 """
 
 from collections.abc import Sequence
@@ -17,10 +18,11 @@ from hnet_cl.core.settings import Settings
 
 
 class ScenarioSettings(Settings):
-    """What tells the scenarios apart.
+    """The settings in which the scenarios differ.
 
-    `task_known`: the task is told at test time. `heads`: one head for all tasks, or one for each. `classes`: all
-    tasks have the same classes, so that an answer is right under any task, or each has classes of its own.
+    `task_known`: whether task identity is given at test time. `heads`: one output head shared by all tasks, or one for
+    each. `classes`: all tasks share the same classes, so that a prediction may be read from any task's head, or each
+    task has classes of its own.
     """
 
     name: str
@@ -36,15 +38,15 @@ class ScenarioSettings(Settings):
 
     @property
     def must_infer(self) -> bool:
-        """Whether an answer can only be read through an inferred task: a head each for the same classes."""
+        """Tells whether prediction needs task inference: tasks share their classes, but each has a head of its own."""
         return not self.task_known and self.heads == "separate" and self.classes == "shared"
 
 
 class HeadMap:
-    """Which outputs exist, which are trained and which are read, for tasks with `class_counts` classes.
+    """The outputs for tasks with `class_counts` classes: which exist, which are trained and which are read.
 
     Raises:
-        UserError: shared classes for tasks with different numbers of them.
+        UserError: tasks with different numbers of classes cannot share their classes.
     """
 
     def __init__(self, settings: ScenarioSettings, class_counts: Sequence[int]) -> None:
@@ -66,56 +68,57 @@ class HeadMap:
 
     @property
     def num_tasks(self) -> int:
-        """Number of tasks."""
+        """Returns the number of tasks T."""
         return len(self._own)
 
     @property
     def num_outputs(self) -> int:
-        """Number of outputs of a network that serves all tasks."""
+        """Returns the number of outputs of a network for all tasks."""
         return self._own[-1].stop
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """Number of classes of each task."""
+        """Returns the number of classes of each task (T,)."""
         return tuple(own.stop - own.start for own in self._own)
 
     @property
     def widest(self) -> int:
-        """The largest number of classes of a task."""
+        """Returns the largest number of classes of a task."""
         return max(self.class_counts)
 
     def own(self, task: int) -> slice:
-        """The outputs of the task's own head."""
+        """Returns the outputs of the task's own head."""
         return self._own[task]
 
     def seen(self, task: int) -> slice:
-        """The outputs of tasks 0 to `task`."""
+        """Returns the outputs of tasks 0 to `task`."""
         return slice(0, self._own[task].stop)
 
     def trained(self, task: int, latest: int | None = None) -> slice:
-        """Outputs under the softmax of a shared network for an example of `task`, while it learns `latest`.
+        """Returns the outputs under the softmax of a shared network for an example of `task`, while it learns `latest`.
 
-        The own head if the task will be known (CL1) or the head is shared (CL2), else all heads so far (CL3). Without
-        `latest`, the task is the latest.
+        These are the task's own head if task identity is given at test time (CL1) or the head is shared (CL2), else all
+        heads so far (CL3). Without `latest`, `task` is the latest.
         """
         return self.own(task) if self.task_known else self.seen(task if latest is None else latest)
 
     def read(self, task: int | None, latest: int) -> slice:
-        """Outputs among which a shared network chooses: of the told `task`, else those trained up to `latest`."""
+        """Returns the outputs among which a shared network chooses: those of `task`; if None, `trained(latest)`."""
         return self.trained(latest) if task is None else self.own(task)
 
     def tasks_of(self, output: int) -> list[int]:
-        """Tasks to whose head an output belongs: one, or all that share it."""
+        """Returns the tasks whose head has this output: one, or all that share it."""
         return [task for task, own in enumerate(self._own) if own.start <= output < own.stop]
 
     def label(self, labels: Tensor, task: int) -> Tensor:
-        """Labels within the task (0..C-1) to output indices."""
+        """Converts labels within the task (0..C-1) to indices of outputs."""
         return labels + self._own[task].start
 
     def correct(self, outputs: Tensor, labels: Tensor, task: int) -> Tensor:
-        """Which chosen outputs (b,) are right for within-task labels (b,) of `task`.
+        """Tells which predicted outputs (b,) are right for within-task labels (b,) of `task`, as booleans (b,).
 
-        With shared classes the class counts, in whichever head it was read; else it must be the task's own output.
+        With shared classes, only the class matters, not the head from which it was read; with separate classes, the
+        output must be the task's own.
         """
         if self._same_classes:
             return outputs % (self._own[0].stop - self._own[0].start) == labels
@@ -123,15 +126,15 @@ class HeadMap:
 
 
 def separate_heads(class_counts: Sequence[int]) -> HeadMap:
-    """The map that tells every class of every task from all others, whatever the scenario of the run."""
+    """Builds the map with a separate output for every class of every task, independent of the run's scenario."""
     settings = ScenarioSettings(name="separate", task_known=False, heads="separate", classes="separate")
     return HeadMap(settings, class_counts)
 
 
 def gather_heads(logits: Tensor, heads: HeadMap, tasks: Sequence[int]) -> Tensor:
-    """From logits (T, b, outputs) of each task's network its own head (T, b, C); -inf beyond a task's classes.
+    """Takes each task's own head (T, b, C) from the logits (T, b, outputs) of its network; -inf beyond its classes.
 
-    C is the largest number of classes of all tasks, also of those not asked for.
+    `tasks` (T,) says which task each network belongs to. C is the largest number of classes of any task in `heads`.
     """
     own = logits.new_full((*logits.shape[:2], heads.widest), -torch.inf)
     for i, task in enumerate(tasks):

@@ -50,9 +50,9 @@ CooperativeRun = Generator[None, None, RunResult]
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run shares with others that take turns with it: `console`, signals, and `listeners` beside the usual ones.
+    """The surroundings of a run: `console` and `interruption`, shared with the runs that it takes turns with.
 
-    `label` tells its lines on the console from theirs.
+    `listeners` hear of the run besides the usual ones. `label` marks its lines on the console.
     """
 
     console: Console
@@ -63,10 +63,10 @@ class RunContext:
 
 @dataclass(frozen=True)
 class Request:
-    """How a run was asked for: `overrides` as typed, and `setup`, which gives the texts of its files in .hydra.
+    """How a run was requested: `overrides` as typed, and `setup`, which returns the texts of its files in .hydra.
 
-    `preset` and `target` are the files chosen; None where there is none. `command`: the command line that asks for the
-    same, where that is not this process's own.
+    `preset` and `target` are the chosen files; None if there is none. `command`: the command line for this run, by
+    default that of this process.
     """
 
     overrides: Sequence[str]
@@ -77,7 +77,7 @@ class Request:
 
 
 def exhaust(turns: Generator[None, None, Any]) -> Any:
-    """Takes all turns at once; returns what they return in the end."""
+    """Runs a generator to its end and returns its return value."""
     while True:
         try:
             next(turns)
@@ -87,26 +87,27 @@ def exhaust(turns: Generator[None, None, Any]) -> Any:
 
 @told_in_one_line
 def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request, context: RunContext) -> CooperativeRun:
-    """Trains what `config` (resolved) says, writes the run folder and prints the results and the folder.
+    """Trains what `config` (resolved) asks for, writes the run folder and prints the results and the folder.
 
     It yields every few training steps, so that several runs in one process can take turns, and returns the contents of
-    result.json. A finished run is only shown again; an interrupted one continues where its last checkpoint was made.
-    From the first step on, an error is recorded in result.json before it is raised.
+    result.json. A finished run is only shown again; an interrupted one continues from its last checkpoint. From the
+    first step on, an error is recorded in result.json before it is raised.
 
     Raises:
-        UserError: anything the user can mend.
+        UserError: a mistake that the user can mend.
+        Interrupted: a signal asked the run to end; during training, it is saved first.
     """
     plan = check(config)
 
     def finished() -> RunResult | None:
         done = finished_result(folder, config)
-        with context.interruption.interruptible():  # data may have to be fetched
+        with context.interruption.interruptible():  # data may have to be downloaded
             return None if done is None or _on_other_data(done, plan, config, folder) else done
 
     done = finished()
     if done is None:
         with alone(folder):
-            done = finished()  # by another process in the meantime
+            done = finished()  # perhaps by another process in the meantime
             if done is None:
                 done = yield from execute(plan, config, folder, request, context)
                 return _shown(done, folder, context.console)
@@ -122,16 +123,16 @@ def _shown(done: RunResult, folder: Path, console: Console) -> RunResult:
 
 
 def _on_other_data(done: RunResult, plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
-    """Whether a finished run is to be trained anew: on real data that can be had now, instead of their stand-in.
+    """Tells whether to train a finished run again, since the real data are available now instead of their stand-in.
 
     Raises:
-        UserError: its data have changed since.
+        UserError: it was trained on real data that have changed since.
     """
     if settled(done):
         return False
     try:
         now = build.build_benchmark(plan, Path(config["data_dir"]), torch.device("cpu")).data
-    except (UserError, OSError):  # they cannot be had any more
+    except (UserError, OSError):  # the data are no longer available
         return False
     before = done.data
     if now.stand_in or (now.name, now.checksum) == (before.name, before.checksum):
@@ -146,10 +147,12 @@ def _on_other_data(done: RunResult, plan: Plan, config: Mapping[str, Any], folde
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Inside, no other process works on the run folder. The lock ends with the process, however that ends.
+    """Locks the run folder for this process while inside, and removes files that a killed process left half-written.
+
+    The lock ends with the process, even if that is killed.
 
     Raises:
-        BusyError: another one does at the moment.
+        BusyError: another process has the lock.
     """
     with locked(folder / LOCKS[0]):
         for place in (folder, folder / FOLDER, folder / SETUP):
@@ -164,10 +167,14 @@ def execute(
     request: Request,
     context: RunContext,
 ) -> CooperativeRun:
-    """Builds, trains and records; returns the contents of result.json."""
+    """Builds the run, trains and records it; yields as `run_cooperatively` and returns the contents of result.json.
+
+    Raises:
+        UserError, Interrupted: as `run_cooperatively`.
+    """
     console, interruption = context.console, context.interruption
     device = build.build_device(plan.device)
-    with interruption.interruptible():  # it may have to be fetched
+    with interruption.interruptible():  # data may have to be downloaded
         benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
     learner = build_rehearsed(plan, benchmark, device)
     identity = config_id(config)
@@ -196,9 +203,9 @@ def execute(
     saver = CheckpointSaver(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
     with ended(log, recorder):
         log.begin_run()
-        heard = [log, saver]  # the keeper last: it keeps what the log has heard
+        heard = [log, saver]  # the saver last: it saves what the log has recorded
         for _ in train(learner, tasks, plan.training, heard, restored.start, saver.pause):
-            yield  # the log has heard of it
+            yield  # a row of the accuracy matrix is in the log already
         log.end_run("finished")
         checkpoints.keep_last()
         recorder.finish(state)
@@ -209,7 +216,11 @@ def execute(
 
 
 def restore(checkpoints: Checkpoints, learner: Learner, console: Console) -> Restored:
-    """Puts the learner back to its newest readable checkpoint; says which ones cannot be read."""
+    """Restores the learner from its newest readable checkpoint and prints which ones cannot be read.
+
+    Raises:
+        UserError: there are checkpoints, but none of them can be used.
+    """
     restored = checkpoints.restore(learner)
     for problem in restored.problems:
         console.print(f"{problem}; going on from an older one", style="yellow", highlight=False, soft_wrap=True)
@@ -217,20 +228,24 @@ def restore(checkpoints: Checkpoints, learner: Learner, console: Console) -> Res
 
 
 def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Benchmark) -> bool:
-    """Whether an earlier part of this run was on a stand-in for the data that can be had now."""
+    """Tells whether an earlier part of this run used a stand-in for data that are available now."""
     earlier = earlier_result(folder, config)
     return earlier is not None and on_stand_in(earlier) and not benchmark.data.stand_in
 
 
 def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
-    """The learner, when another one like it has shown that it can learn such tasks."""
+    """Builds the learner, once another one like it has shown that it can learn such tasks.
+
+    Raises:
+        UserError: it cannot, or does not fit into memory.
+    """
     setup = build.build_context(plan, benchmark.in_shape, benchmark.class_counts, device)
     return rehearsed(partial(build.make_learner, plan), setup, benchmark.tasks, plan.training.batch_size)
 
 
 @contextmanager
 def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
-    """Records how a run ended that did not finish."""
+    """Records that the run was interrupted or failed inside, and raises the error again."""
     try:
         yield
     except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
@@ -246,7 +261,7 @@ def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
 
 
 def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:
-    """What result.json says of a run from its start."""
+    """Returns the facts of a run that result.json holds from its start."""
     trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
     threads = f"{torch.get_num_threads()} threads"
     return RunFacts(

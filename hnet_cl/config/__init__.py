@@ -1,1 +1,1 @@
-"""From the words of the command line to a checked plan, and what is said where they are wrong."""
+"""From the command line to a checked plan, or to a one-line message for each mistake in it."""

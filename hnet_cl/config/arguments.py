@@ -14,14 +14,14 @@ from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest
 
 SWEEP = "--multirun"
-NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra with which it takes no sweep
-NAMES = ("benchmark.name", "scenario.name", "method.name", "dataset.name")  # keys that nobody sets
+NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra that exclude a sweep
+NAMES = ("benchmark.name", "scenario.name", "method.name", "dataset.name")  # set by the chosen files alone
 MOST_SEEDS = "10000"
 MOST_DIGITS = 400  # float("1" + 308 * "0") is about as large as a number can be
 
 
 def refuse_long_numbers(arguments: Sequence[str]) -> None:
-    """Refuses numbers that Python itself would not read.
+    """Refuses numbers of `MOST_DIGITS` digits or more, which no float can hold.
 
     Raises:
         UserError: an argument holds one.
@@ -33,17 +33,18 @@ def refuse_long_numbers(arguments: Sequence[str]) -> None:
 
 
 def flags_last(arguments: Sequence[str]) -> list[str]:
-    """The same arguments with all flags at the end, by their full names: Hydra's parser stops at one in the middle.
+    """Moves all flags to the end, under their full names: Hydra's parser stops at a flag in the middle.
 
     Raises:
         UserError: a flag is unknown, or its value is.
+        SystemExit: the parser has printed what --version asks for.
     """
     parser = get_args_parser()
     try:
         with contextlib.redirect_stderr(io.StringIO()) as said:
             given = vars(parser.parse_intermixed_args(arguments))
     except SystemExit as end:
-        if not end.code:  # it has done what --version asks for
+        if not end.code:  # no error: the parser has printed what --version asks for
             raise
         raise UserError(_flag_problem(said.getvalue().rpartition(" error: ")[2].strip())) from None
     names = {action.dest: action.option_strings[0] for action in parser._actions if action.option_strings}
@@ -54,7 +55,7 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
 
 
 def _flag_problem(said: str) -> str:
-    """What argparse says, in the form of all other lines."""
+    """Rewords a message of argparse in the form of all other error lines."""
     if found := re.match(r"unrecognized arguments: (\S+)", said):
         flag, equals, _ = found[1].partition("=")
         key = flag.lstrip("-")
@@ -66,18 +67,20 @@ def _flag_problem(said: str) -> str:
 
 
 def is_set(key: str, arguments: Sequence[str]) -> bool:
-    """Whether the last of the arguments that sets the key sets it to true."""
+    """Tells whether the last argument that sets the key sets it to true."""
     values = [found[1] for argument in arguments if (found := re.fullmatch(rf"\+*{re.escape(key)}=(.*)", argument))]
     return bool(values) and values[-1].lower() in ("true", "1", "yes", "on")
 
 
 def spread_seeds(arguments: Sequence[str]) -> list[str]:
-    """`seeds=N` as the sweep that it stands for: seeds 1 to N, or N from a given `seed=` on, in one process.
+    """Replaces `seeds=N` by a sweep over seeds 1 to N, or over N seeds from a given `seed=` on, in one process.
 
-    Flags stand last. Without `seeds` nothing changes; where there can be no sweep, as with --cfg, it is the first seed.
+    Expects the flags last, as `flags_last` leaves them. Without `seeds` nothing changes; where no sweep is possible, as
+    with --cfg, only the first seed is kept.
 
     Raises:
-        UserError: N is no positive number, `seed` no single one, or the seeds would be part of a search.
+        UserError: N is no positive number or too large, `seed` is no single number, or the seeds would be part of a
+            search.
     """
     given = {}
     for argument in arguments:
@@ -102,10 +105,10 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
 
 
 def refuse_names(overrides: Sequence[str]) -> None:
-    """Refuses an override that would call a run by another name than its choices have.
+    """Refuses an override that would give a run another name than its chosen files do.
 
     Raises:
-        UserError: there is one.
+        UserError: there is such an override.
     """
     for override in overrides:
         key = re.split("[@=]", override.lstrip("+~"))[0]
@@ -117,10 +120,10 @@ def refuse_names(overrides: Sequence[str]) -> None:
 
 
 def run_folder(value: object, key: str) -> Path:
-    """The folder that `key` says.
+    """Returns the folder that is the value of `key`.
 
     Raises:
-        UserError: it is empty, as where a variable of the shell is not set: that would be the working directory.
+        UserError: the value is empty, as when a shell variable is not set: it would mean the working directory.
     """
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{key}={'' if value is None else value}: is empty; give a folder, or leave it out")
@@ -128,13 +131,13 @@ def run_folder(value: object, key: str) -> Path:
 
 
 def _chosen(arguments: Sequence[str], group: str, otherwise: str = "") -> str:
-    """The argument that chooses something of a group, unless it is that."""
+    """Returns the first argument that chooses anything but `otherwise` from a group; an empty string if none does."""
     chosen = [argument for argument in arguments if argument.startswith(f"{group}=")]
     return next((argument for argument in chosen if argument != f"{group}={otherwise}"), "")
 
 
 def _replaced(arguments: Sequence[str], seeds: Sequence[str]) -> list[str]:
-    """The arguments with `seeds` in the place of `seeds=N`, and without `seed=`: flags stay where they are."""
+    """Puts `seeds` in the place of `seeds=N` and leaves out `seed=`; flags stay where they are."""
     parts: list[str] = []
     for argument in arguments:
         if re.match(r"\+{0,2}seeds=", argument):

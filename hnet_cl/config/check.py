@@ -1,4 +1,4 @@
-"""From a composed configuration to checked settings: every mistake at once, before anything is loaded."""
+"""Turns a composed configuration into checked settings, before any data are loaded; mistakes are reported together."""
 
 import inspect
 import os
@@ -46,13 +46,14 @@ from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.training.optimizers import SchedulerChoice, try_out
 from hnet_cl.training.trainer import TrainingSettings
 
-MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # more would wait for each other; thousands cannot be started
+MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))  # more only wait for each other; thousands cannot be started
 
 
 class DeviceSettings(Settings):
-    """`threads` of torch on the processor; None leaves the number to torch.
+    """The device and how it computes.
 
-    `precision`: what the target network computes with. `graph`: training steps are captured as CUDA graphs.
+    `threads`: of torch on the CPU; None leaves the number to torch. `precision`: number format in which the target
+    network computes. `graph`: whether training steps are captured as CUDA graphs.
     """
 
     type: Literal["cpu", "cuda"]
@@ -68,17 +69,17 @@ class DeviceSettings(Settings):
 
 
 KNOWN = ("hnet_cl", "torch.optim")  # packages that may always be imported
-# Keys of every benchmark that methods' settings refer to: `pixel_noise` of generators, `fisher_samples` of EWC.
+# Keys of every benchmark to which the settings of methods refer: `pixel_noise` of generators, `fisher_samples` of EWC.
 FOR_METHODS: Mapping[str, Any] = {"pixel_noise": (PositiveFloat | None, ...), "fisher_samples": (Count | None, ...)}
 BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked configuration: classes and their settings, nothing built yet.
+    """A checked configuration: classes and their settings; nothing is built yet.
 
-    `lr_scheduler` is its mapping, which depends on the steps of a task. `kept_per_weight`: numbers that the optimiser
-    keeps of each weight.
+    `lr_scheduler` is still a mapping, since a scheduler is built for the number of steps of a task. `kept_per_weight`:
+    how many numbers the optimiser keeps for each weight.
     """
 
     benchmark_class: type[Benchmark]
@@ -103,12 +104,13 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
 
     Args:
         config: the configuration.
-        trusted: packages or modules that may be imported besides hnet_cl, each with all below it; None for any, as
-            when the user typed the configuration himself.
+        trusted: packages or modules that may be imported besides hnet_cl, each with all below it; None
+            for any, as when the user has typed the configuration.
 
     Raises:
-        UntrustedError: it names classes that are not in `trusted`; nothing has been imported.
-        UserError: with one line for every mistake.
+        UntrustedError: the configuration names classes outside of hnet_cl, torch.optim and `trusted`; nothing has been
+            imported.
+        UserError: something is wrong; the message has one line for each mistake.
     """
     if lines := list(beyond_bounds(config)):
         raise UserError("\n".join(lines))
@@ -118,7 +120,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         _require_trust(paths, trusted)
     benchmark_class, method_class, target_class = (_find(group, paths) for group in BASES)
     for key, path in paths.items():
-        import_named(path, key)  # so that a part that cannot be imported is named by its key
+        import_named(path, key)  # so that an import error names the key
     model = _model(benchmark_class, method_class, target_class)
     try:
         checked: Any = model.model_validate(dict(config))
@@ -149,7 +151,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
 
 
 def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target_class: type[nn.Module]) -> Any:
-    """The settings of a whole run of these classes."""
+    """Builds the pydantic model of the settings of a whole run with these classes."""
     return create_model(
         "Config",
         __base__=Settings,
@@ -169,12 +171,16 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         optimizer=Chosen[torch.optim.Optimizer],
         lr_scheduler=SchedulerChoice,
         device=DeviceSettings,
-        logger=(dict[str, Chosen[Logger]], {}),  # runs of before there was a choice say nothing of it
+        logger=(dict[str, Chosen[Logger]], {}),  # older runs, from before loggers could be chosen, lack it
     )
 
 
 def _check_names(config: Mapping[str, Any]) -> None:
-    """Names become those of folders."""
+    """Refuses names that cannot be part of a folder's name.
+
+    Raises:
+        UserError: there is such a name.
+    """
     for group in ("benchmark", "scenario", "method", "dataset"):
         node = config.get(group)
         name = node.get("name", "") if isinstance(node, Mapping) else ""
@@ -185,7 +191,11 @@ def _check_names(config: Mapping[str, Any]) -> None:
 
 
 def _require_class_paths(config: Mapping[str, Any]) -> dict[str, str]:
-    """All that `_target_` says in a configuration, by key: paths of classes in modules that do nothing but define."""
+    """Returns the class path of every `_target_` in a configuration, by dotted key.
+
+    Raises:
+        UserError: one is no dotted path, or leads into a module `__main__`, which runs a program when imported.
+    """
     expected = {f"{group}.{TARGET}": base for group, base in BASES.items()}
     said = {**dict.fromkeys(expected), **dict(targets(config))}
     for key, path in said.items():
@@ -201,7 +211,10 @@ def _require_class_paths(config: Mapping[str, Any]) -> dict[str, str]:
 def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
     """Refuses classes that lie neither in this package, nor among torch's optimisers, nor in one of `trusted`.
 
-    Whatever begins with hnet_cl is looked for in the folder of the package that runs, not along Python's path.
+    Paths that begin with hnet_cl are looked up in the folder of the running package, not along Python's path.
+
+    Raises:
+        UntrustedError: there are such classes.
     """
     strange = {key: path for key, path in paths.items() if not is_below(path, (*KNOWN, *trusted))}
     if strange:
@@ -213,7 +226,11 @@ def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
 
 
 def _find(group: str, paths: Mapping[str, str]) -> Any:
-    """The class of a group, which must be derived from the group's base."""
+    """Imports the class of a group, which must be derived from the group's base.
+
+    Raises:
+        UserError: it cannot be imported, is abstract or is not derived from the base.
+    """
     key = f"{group}.{TARGET}"
     try:
         return subclass(paths[key], key, BASES[group])
@@ -222,7 +239,11 @@ def _find(group: str, paths: Mapping[str, str]) -> Any:
 
 
 def _check_together(method_class: type[Learner], checked: Any) -> None:
-    """What each choice allows alone but not with the others."""
+    """Refuses choices that are possible alone but not together.
+
+    Raises:
+        UserError: there are such choices.
+    """
     scenario, method = checked.scenario.name, checked.method.name
     if reason := method_class.unsupported(checked.method, checked.scenario):
         raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
@@ -236,7 +257,11 @@ def _check_together(method_class: type[Learner], checked: Any) -> None:
 
 
 def _arguments(target: type[nn.Module]) -> type[BaseModel]:
-    """Settings made of a module's constructor: its annotated arguments, less those the run itself gives."""
+    """Builds settings from the arguments of a target network's constructor, except for those that the run gives.
+
+    Raises:
+        UserError: the constructor does not take what the run gives, `in_shape` and `num_outputs`.
+    """
     given = ("in_shape", "num_outputs")
     if not set(given) <= parameters_of(target).keys():
         raise UserError(
@@ -247,7 +272,7 @@ def _arguments(target: type[nn.Module]) -> type[BaseModel]:
 
 
 def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
-    """One line for one of pydantic's errors: key, value, what is wrong, what is allowed."""
+    """Formats one of pydantic's errors as one line: key, value, what is wrong, what is allowed."""
     path = _path(error["loc"], config)
     key = ".".join(path)
     if error["type"] == "missing":
@@ -271,9 +296,10 @@ def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
 
 
 def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[str]:
-    """Keys from pydantic's location, which also names which kind of a part with several kinds it checked.
+    """Returns the keys in pydantic's location of an error, without the names of the alternatives that it tried.
 
-    The last one may be a key that is not there, unless the location is `of_part`, a part that is.
+    pydantic adds such a name where a part can be of several kinds. The last key may be absent from the configuration,
+    unless `of_part`: the location is that of an existing part.
     """
     path, node = [], config
     for part in location:
@@ -285,7 +311,7 @@ def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[s
 
 
 def _keys(model: type[BaseModel], path: Sequence[str], node: Any) -> list[str]:
-    """Names of the keys under `path` of nested settings; where there are several kinds of a part, those of all."""
+    """Returns the keys under `path` in nested settings; where a part can be of several kinds, those of all kinds."""
     models = [model]
     for name in path:
         node = node.get(name) if isinstance(node, Mapping) else None
@@ -295,7 +321,7 @@ def _keys(model: type[BaseModel], path: Sequence[str], node: Any) -> list[str]:
 
 
 def _kinds(annotation: Any, node: Any) -> list[type[BaseModel]]:
-    """The settings that a part can have; where its class is an open choice, those of the class that `node` names."""
+    """Returns the settings classes that a part can have; for an open choice, that of the class named in `node`."""
     if get_origin(annotation) is Chosen:
         path = node.get(TARGET) if isinstance(node, Mapping) else None
         return [settings_of(import_named(path, TARGET), *get_args(annotation))] if isinstance(path, str) else []

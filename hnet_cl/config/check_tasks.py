@@ -1,4 +1,4 @@
-"""Whether a benchmark and a dataset go together, before anything of it is read."""
+"""Checks that a benchmark and a dataset go together, before any data are read."""
 
 import re
 from pathlib import Path
@@ -11,14 +11,14 @@ from hnet_cl.datasets.base import Dataset
 
 
 def check_tasks(kind: type[Benchmark], checked: Any) -> None:
-    """Checks what benchmark and dataset allow alone but not with the other.
+    """Refuses a benchmark and a dataset that are possible alone but not together.
 
     Args:
         kind: the benchmark's class.
-        checked: the settings of a run, which have the benchmark's and the chosen dataset.
+        checked: the settings of a run, with those of the benchmark and of the chosen dataset.
 
     Raises:
-        UserError: a dataset is missing or of no use, or has no such tasks.
+        UserError: a dataset is missing, superfluous or of the wrong kind, or the benchmark cannot make its tasks of it.
     """
     name, chosen, base = checked.benchmark.name, checked.dataset, kind.made_of
     if base is None and chosen is not None:
@@ -35,11 +35,11 @@ def check_tasks(kind: type[Benchmark], checked: Any) -> None:
     source = None
     if chosen is not None:
         at = f"dataset={chosen.settings.name}"
-        source = attempt(at, "its constructor", chosen.make, Path())  # from the settings alone
+        source = attempt(at, "its constructor", chosen.make, Path())  # reads no files, so any folder will do
     if reason := attempt(f"benchmark={name}", "unsupported", kind.unsupported, checked.benchmark, source):
         raise UserError(re.sub(r"(?<![\w.=])(\w+)=", lambda key: _typed(key[1], checked), reason))
 
 
 def _typed(name: str, checked: Any) -> str:
-    """A key of the benchmark as typed, with its equals sign; whatever else stands before one as it is."""
+    """Returns a key of the benchmark as it is typed, with an equals sign; any other name as it is, with one too."""
     return f"{checked.benchmark.key(name) if name in type(checked.benchmark).model_fields else name}="

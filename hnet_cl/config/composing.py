@@ -25,14 +25,14 @@ from hnet_cl.core.plain_text import shown
 
 @dataclass(frozen=True)
 class Job:
-    """One run as it was asked for.
+    """One requested run.
 
     Attributes:
         settings: its resolved configuration.
-        folder: where it lies.
+        folder: its run folder.
         overrides: as given.
-        setup: the texts of the files in its folder `.hydra`, by name.
-        preset: the preset that is taken; None if there is none.
+        setup: the texts of the files in its folder `.hydra`, by file name.
+        preset: the name of its preset; None if there is none.
         target: the name of the target network.
     """
 
@@ -45,14 +45,14 @@ class Job:
 
 
 def compose_job(overrides: Sequence[str], config_dir: Path | None) -> Job:
-    """Composes the run that some overrides ask for; Hydra's global state is afterwards as it was.
+    """Composes the run that the overrides ask for; Hydra's global state is restored afterwards.
 
     Args:
         overrides: KEY=VALUE, as on the command line; no flags.
         config_dir: a folder of the user's own yaml groups, as for `--config-dir`.
 
     Raises:
-        UserError: whatever is wrong with them, a line for each mistake.
+        UserError: the overrides or the folder are wrong; the message has one line for each mistake.
     """
     flags = [] if config_dir is None else [f"--config-dir={config_dir}"]
     with _hydra_as_before():
@@ -91,7 +91,7 @@ def _refuse_flags_and_sweeps(overrides: Sequence[str]) -> None:
 
 @contextmanager
 def _hydra_as_before() -> Iterator[None]:
-    """Inside, Hydra is free to be initialised; afterwards its singletons are what they were."""
+    """Clears Hydra's global state, so that Hydra can be initialised inside, and restores its singletons afterwards."""
     hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
     GlobalHydra.instance().clear()
     try:
@@ -102,10 +102,10 @@ def _hydra_as_before() -> Iterator[None]:
 
 
 def as_override(key: str, value: Any) -> str:
-    """Returns `key=value` as it would be typed, for a value of Python.
+    """Returns `key=value` as it would be typed, for a Python value.
 
-    Text is read as on the command line: "[10,10]" is a list, and the name of a file a choice. A path is quoted
-    where it has to be.
+    A string is read as on the command line: "[10,10]" is a list, and the name of a file is a choice. A `Path` is quoted
+    if necessary.
     """
     return f"{key}={_typed(value)}"
 

@@ -1,16 +1,20 @@
-"""The shipped yaml files: where they lie and what they offer."""
+"""The shipped yaml files: where they are and which choices they offer."""
 
 from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-NESTED = {group: ["*.yaml", "*/*.yaml"] for group in ("preset", "recipe")}  # with a folder for each benchmark
+NESTED = {group: ["*.yaml", "*/*.yaml"] for group in ("preset", "recipe")}  # groups with a folder for each benchmark
 
 
 def conf_dir() -> Path:
-    """The folder of the yaml groups: inside the installed package, or beside it in a checkout.
+    """Returns the folder of the yaml groups: inside the installed package, or beside it in a checkout.
 
-    Hydra's own relative and `pkg://` search paths do not find it in all of checkout, editable install and wheel.
+    Neither of Hydra's own search paths (relative and `pkg://`) finds it in a checkout, an editable install and a wheel
+    alike.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete.
     """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "conf", package.parent / "conf"):
@@ -20,7 +24,7 @@ def conf_dir() -> Path:
 
 
 def choices(folder: Path, group: str) -> dict[str, str]:
-    """The choices of a group and the first comment line of each one's file."""
+    """Returns the choices of a group, each with the first comment line of its file (empty if there is none)."""
     paths = sorted(path for pattern in NESTED.get(group, ["*.yaml"]) for path in (folder / group).glob(pattern))
     return {path.relative_to(folder / group).with_suffix("").as_posix(): _first_comment(path) for path in paths}
 
@@ -33,7 +37,7 @@ def _first_comment(path: Path) -> str:
 
 
 def own_folders(arguments: Sequence[str]) -> list[Path]:
-    """The folders that --config-dir names among the command line's arguments."""
+    """Returns the folders that --config-dir names among the command line's arguments."""
     found = []
     for this, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         name, equals, value = this.partition("=")

@@ -8,7 +8,7 @@ GROUPS = (
     *("benchmark", "dataset", "scenario", "method", "method/task_inference", "target", "optimizer", "lr_scheduler"),
     *("schedule", "device", "logger", "experiment", "hydra/sweeper", "hydra/launcher"),
 )
-HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that Hydra itself has
+HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that come with Hydra
 
 START = """\
 hnet_cl: continual learning with hypernetworks
@@ -41,7 +41,7 @@ A finished run classifies your images: python -m hnet_cl.predict --help"""
 
 
 def help_text(arguments: Sequence[str]) -> str:
-    """The help, with the choices of the shipped configuration and of a `--config-dir` among the arguments."""
+    """Returns the help text, with the choices of the shipped configuration and of any `--config-dir` argument."""
     folders = [conf_dir(), *own_folders(arguments)]
     parts = [START]
     for group in GROUPS:

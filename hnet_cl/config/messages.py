@@ -1,4 +1,4 @@
-"""Hydra's errors in one line: the key, what is wrong with it, and what is allowed."""
+"""Turns Hydra's errors into one line each: the key, what is wrong with it, and what is allowed."""
 
 import re
 import traceback
@@ -21,11 +21,14 @@ from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import elsewhere, nearest_key, offered
 
-CONFIGURING = ("/hydra/", "/omegaconf/", "/antlr4/", "/yaml/", "/logging/")  # packages that know nothing of training
+CONFIGURING = ("/hydra/", "/omegaconf/", "/antlr4/", "/yaml/", "/logging/")  # packages that only read configurations
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether the user can mend it: also whatever else Hydra stumbles over, which does not foresee all nonsense."""
+    """Tells whether the user can mend the error.
+
+    Any error from inside Hydra and its parsers counts, since some wrong input makes these fail in unforeseen ways.
+    """
     if isinstance(error, UserError | OSError | HydraException | OmegaConfBaseException | YAMLError | RecursionError):
         return True
     frames = traceback.extract_tb(error.__traceback__)
@@ -34,7 +37,7 @@ def is_mistake(error: BaseException) -> bool:
 
 
 def explain(error: BaseException, arguments: Sequence[str]) -> str:
-    """What the user should read instead of a traceback; `arguments` are the command line's."""
+    """Returns the message that the user gets instead of a traceback; `arguments` are those of the command line."""
     text = str(error)
     if isinstance(error, UserError):
         return text
@@ -60,17 +63,17 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """All that it says, and what it was raised from, in one line."""
+    """Joins the messages of an error and of its cause into one line."""
     said = [str(one) for one in (error, error.__cause__) if one is not None]
     lines = [line.strip() for text in said for line in text.splitlines() if line.strip()]
     return " ".join(shown(line) for line in lines if not line.startswith("object_type="))
 
 
 def _surprise(error: BaseException, arguments: Sequence[str]) -> str:
-    """What Hydra stumbles over, mostly without a word of its own."""
+    """Describes an error that Hydra did not foresee, mostly one without a helpful message."""
     if isinstance(error, ValueError) and str(error):
         return _words(error) + _check(arguments, "hydra.")
-    said = "" if isinstance(error, AssertionError) else f": {error}"  # an assertion speaks to programmers
+    said = "" if isinstance(error, AssertionError) else f": {error}"  # the text of an assertion is for programmers
     reason = shown(f"{type(error).__name__}{said}")
     return f"the configuration cannot be used ({reason}){_check(arguments, 'hydra.') or _check(arguments, '')}"
 
@@ -81,7 +84,7 @@ def _check(arguments: Sequence[str], suspicious: str) -> str:
 
 
 def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
-    """A line on a key that is not there; it names the choice that lacks it, if one was typed."""
+    """Returns a line on an unknown key, with the choice that lacks it if one was typed; None if the key exists."""
     known = _known_keys(key, arguments)
     if key in known:
         return None
@@ -101,7 +104,7 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
 
 
 def _no_such_part(group: str, other: str | None, arguments: Sequence[str]) -> str:
-    """A line on a choice inside of another one that has none of the kind, or has it elsewhere."""
+    """Returns a line on a choice inside another one (`method/part=NAME`), which lacks this part or has it elsewhere."""
     whole = group.partition("/")[0]
     chosen = [argument for argument in arguments if argument.startswith(f"{whole}=")]
     advice = f"; did you mean {other.partition('@')[2] or other}=NAME?" if other else ""
@@ -109,7 +112,10 @@ def _no_such_part(group: str, other: str | None, arguments: Sequence[str]) -> st
 
 
 def _known_keys(unknown: str, arguments: Sequence[str]) -> list[str]:
-    """All keys of the configuration that the other arguments make, as far as these are right."""
+    """Returns all keys of the configuration composed of the other arguments, or of those that can be composed.
+
+    All of them are tried first, then only the choices of files, then none.
+    """
     typed = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     rest = [override for override in typed if not override.lstrip("+~").startswith(unknown)]
     choices = [override for override in rest if "." not in override.partition("=")[0]]

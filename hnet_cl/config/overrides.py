@@ -1,4 +1,4 @@
-"""The words KEY=VALUE before Hydra composes what they say: readable, of choices that exist, and fit for a sweep."""
+"""Checks KEY=VALUE overrides before Hydra composes them (syntax, existing choices) and makes them fit for a sweep."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,20 +14,21 @@ from hnet_cl.core.former_data import MOVED_KEYS
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import offered
 
-SEVERAL = ("logger",)  # groups of which several can be chosen, or none
-DISPENSABLE = ("preset", "recipe", "dataset", "experiment")  # groups without which a configuration is complete
+SEVERAL = ("logger",)  # groups that allow several choices, or none
+DISPENSABLE = ("preset", "recipe", "dataset", "experiment")  # groups that can be left out of a configuration
 FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:
-    """The arguments as Hydra gets them.
+    """Returns the arguments as Hydra gets them.
 
-    A leading ~ of a folder is the user's home. In a sweep over a group, a key below a group is a sweep of one: it is
-    left to the jobs, as the configuration of the sweep itself may have another choice. Keys that have moved are what
-    they are now, unless a benchmark of the user's own is chosen, whose keys they may be.
+    A leading ~ of a folder is expanded to the user's home. In a sweep over a group, a key below a group becomes a sweep
+    over its one value: so it is set only in the jobs, since the configuration of the sweep itself may have another
+    choice, without this key. Keys that have moved get their present names, unless a custom benchmark is chosen,
+    which may have keys of these names.
 
     Raises:
-        UserError: with one line for every word that cannot be read or chooses what does not exist.
+        UserError: arguments cannot be read or choose what does not exist; the message has one line for each.
     """
     groups = Groups(arguments)
     arguments = [as_choice(_at_home(argument)) for argument in arguments]
@@ -52,7 +53,7 @@ def prepared(arguments: Sequence[str]) -> list[str]:
 
 
 def parse(argument: str) -> Override:
-    """One override.
+    """Parses one override.
 
     Raises:
         UserError: it cannot be read.
@@ -70,29 +71,29 @@ def parse(argument: str) -> Override:
 
 
 class Groups:
-    """The groups of the shipped configuration and of the folders that the arguments add."""
+    """The config groups of the shipped yaml files and of the folders that the arguments add."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._folders = [conf_dir(), *own_folders(arguments)]
         self._elsewhere = any("hydra.searchpath=" in argument for argument in arguments)
 
     def has(self, key: str) -> bool:
-        """Whether the key is a group."""
+        """Tells whether the key is a config group."""
         return "/" in key or any((folder / key).is_dir() for folder in self._folders if key and "." not in key)
 
     def has_own(self, group: str, arguments: Sequence[str]) -> bool:
-        """Whether one of the arguments chooses of a group what is not shipped."""
+        """Tells whether one of the arguments chooses a file of the group that is not shipped."""
         chosen = [value for argument in arguments for key, _, value in [argument.partition("=")] if key == group]
         shipped = choices(conf_dir(), group)
         return any(name.strip() not in shipped for value in chosen for name in value.split(","))
 
     def swept(self, override: Override) -> bool:
-        """Whether it makes the jobs of a sweep differ in a choice."""
+        """Tells whether the override can make the jobs of a sweep differ in a choice."""
         group = self.has(override.key_or_group) and override.is_sweep_override()
         return group or override.key_or_group.startswith("hydra.sweeper.params")
 
     def problems(self, override: Override) -> Iterator[str]:
-        """What is wrong with a choice, in one line for each that does not exist."""
+        """Yields a line for each choice in the override that does not exist, is no name, or cannot be left out."""
         group, typed = override.key_or_group, shown(override.input_line)
         if not self.has(group) or override.package is not None:
             return
@@ -121,7 +122,7 @@ class Groups:
                 yield f"{group}={shown(name)}: no such choice{offered(name, names)}"
 
     def _may_exist(self, group: str, name: str, names: Sequence[str]) -> bool:
-        """Whether Hydra could find the choice: only that knows its own and those of other places."""
+        """Tells whether Hydra may find the choice; its own groups and other search paths are known to Hydra alone."""
         return name in names or self._elsewhere or group.startswith("hydra/") or not names
 
 

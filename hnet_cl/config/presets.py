@@ -1,7 +1,7 @@
-"""Which preset belongs to a method on a benchmark, and which recipe to a target network there.
+"""Finds the preset of a method on a benchmark, and the recipe of a target network on a benchmark.
 
-A yaml that is derived from another one (`defaults: [smnist, _self_]`) has its presets and recipes, unless there are
-some of its own; so through any depth.
+A yaml that is derived from another one (`defaults: [smnist, _self_]`) inherits its presets and recipes, unless it has
+its own; this works at any depth.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,15 +11,15 @@ from hydra.core.default_element import ConfigDefault
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
-NONE = "none"  # the file of a group that says nothing
+NONE = "none"  # the file of a group that sets nothing
 CLASS = "target._target_"
 
 
 def preset_for(benchmark: str, method: str) -> str:
     """Returns the closest preset, as `smnist/hnet`; `none` if there is none.
 
-    A preset of the method itself comes before one of what it is derived from; of these, one for the benchmark itself
-    comes before one for what that is derived from.
+    A preset of the method itself comes before one of a method that it is derived from; among these, one for the
+    benchmark itself comes before one for a benchmark that it is derived from.
     """
     return _closest("preset", ("benchmark", benchmark), ("method", method))
 
@@ -30,23 +30,23 @@ def recipe_for(benchmark: str, target: str) -> str:
 
 
 def for_target(sizes: DictConfig, value: Any, *, _root_: DictConfig) -> Any:
-    """Returns a value that was published for a target network; None where the target is another one.
+    """Returns a value that was published for a target network; None if the run has another target network.
 
     Args:
-        sizes: the settings of that network that say how large it is, `_target_` among them.
-        value: what is published for it.
+        sizes: the settings that fix the architecture of that network, including `_target_`.
+        value: the published value.
     """
     target = _root_.target
     return value if all(key in target and target[key] == sizes[key] for key in sizes) else None
 
 
 def unless(given: Any, otherwise: Any) -> Any:
-    """Returns `otherwise` where nothing is `given`, and None where something is."""
+    """Returns `otherwise` if `given` is None, else None."""
     return otherwise if given is None else None
 
 
 def preset_of(choices: Mapping[str, Any]) -> str | None:
-    """Returns the preset among the chosen files of all groups; None if that is `none`, or there is no such group."""
+    """Returns the preset among the chosen files of all groups; None if it is `none` or there is no such group."""
     chosen = choices.get("preset")
     return None if chosen == NONE else chosen
 
@@ -58,10 +58,10 @@ def target_of(choices: Mapping[str, Any], overrides: Sequence[str]) -> str | Non
 
 
 def existing(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the choices without files that do not exist and were optional."""
+    """Returns the choices without optional files that do not exist."""
     repository, found = _repository(), {}
     for key, name in choices.items():
-        group = key.partition("@")[0]  # what follows is where in the configuration it stands
+        group = key.partition("@")[0]  # what follows @ is its place in the configuration
         if name is None or repository.config_exists(f"{group}/{name}"):
             found[key] = name
     return found
@@ -78,7 +78,7 @@ def _closest(group: str, outer: tuple[str, str], inner: tuple[str, str]) -> str:
 
 
 def _lineage(repository: Any, group: str, name: str) -> Iterator[str]:
-    """The name of a yaml and of all that it is derived from, the closest first."""
+    """Yields the name of a yaml and those of all yamls that it is derived from, the closest first."""
     yield name
     loaded = repository.load_config(f"{group}/{name}")
     for entry in (loaded and loaded.defaults_list) or []:
@@ -87,7 +87,7 @@ def _lineage(repository: Any, group: str, name: str) -> Iterator[str]:
 
 
 def _repository() -> Any:
-    """The yaml files that Hydra is composing from."""
+    """Returns Hydra's access to the yaml files that it is composing from."""
     loader: Any = GlobalHydra.instance().config_loader()
     return loader.repository
 

@@ -1,4 +1,4 @@
-"""What the yaml files can ask for in ${...} beyond OmegaConf's own resolvers; importing this makes it known."""
+"""The resolvers for ${...} in the yaml files besides OmegaConf's own; importing this module registers them."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ from hnet_cl.core.old_keys import upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
-DATASET = "dataset"  # whose choice is part of the benchmark's name, unless it is the usual one
+DATASET = "dataset"  # its choice is part of the benchmark's name, unless it is the usual dataset
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The resolved configuration without Hydra's own part."""
+    """Returns the resolved configuration without Hydra's own part."""
     own = OmegaConf.create({key: config._get_node(key) for key in config if key != "hydra"})
     resolved: Any = OmegaConf.to_container(own, resolve=True)
     return resolved
 
 
 def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
-    """The resolved configuration of a run, with its benchmark, scenario and method called by the chosen files.
+    """Returns the resolved configuration of a run, with benchmark, scenario, method and dataset named by their files.
 
-    A file that is derived from another one inherits its keys, `name` among them, but is another choice. A benchmark on
-    another dataset than its usual one has both names: `split_fashion_mnist`.
+    A file that is derived from another one inherits its keys, including `name`, but is a different choice. A benchmark
+    on another dataset than its usual one gets both names: `split_fashion_mnist`.
 
     Args:
         config: as composed, with or without Hydra's part.
-        choices: the chosen file of each group, as `hydra.runtime.choices` has them.
+        choices: the chosen file of each group, as in `hydra.runtime.choices`.
     """
     settings = plain(config)
     for group in (*NAMED, DATASET):
@@ -48,12 +48,15 @@ def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_name(config: Mapping[str, Any]) -> str:
-    """What the folder of all runs of a benchmark, scenario and method is called."""
+    """Returns the name of the folder for all runs of a benchmark, scenario and method."""
     return "-".join(str(config[group]["name"]) for group in NAMED)
 
 
 def setup_files(config: Mapping[str, Any], hydra: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
-    """What Hydra keeps in a run folder, by file name, but with the configuration resolved and choices that exist."""
+    """Returns the texts of the files that Hydra keeps in a run folder, by file name.
+
+    Unlike Hydra's own, they have the configuration resolved and no choices that do not exist.
+    """
     own: Any = OmegaConf.to_container(hydra)
     own["hydra"]["runtime"]["choices"] = existing(own["hydra"]["runtime"]["choices"])
     return {
@@ -64,10 +67,11 @@ def setup_files(config: Mapping[str, Any], hydra: DictConfig, overrides: Sequenc
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """The resolved configuration in a run folder, which may be a stranger's, with the keys of this version.
+    """Reads the resolved configuration in a run folder, which may be untrusted, and converts it to this version's keys.
 
     Raises:
-        UserError: the file cannot be read, or holds something else, or interpolations, which could ask for anything.
+        UserError: the file cannot be read, is no configuration, or holds interpolations, whose resolvers could read
+            anything, such as environment variables.
     """
     try:
         content = read_regular(path, YAML_LIMIT)
@@ -88,7 +92,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:
-    """Of values by scenario name, the one of the chosen scenario.
+    """Returns the value for the chosen scenario from `values` by scenario name.
 
     Raises:
         UserError: there is none for it.
@@ -103,7 +107,7 @@ def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:
 
 
 def for_benchmark(values: DictConfig, *, _root_: DictConfig) -> Any:
-    """Of values by benchmark name, the one of the chosen benchmark.
+    """Returns the value for the chosen benchmark from `values` by benchmark name.
 
     Raises:
         UserError: there is none for it.

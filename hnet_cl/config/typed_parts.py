@@ -1,4 +1,4 @@
-"""Parts of a method that are typed as its keys: `method.regularizer=explicit`, at any depth, as a choice of Hydra's."""
+"""Parts of a method that are typed like its keys, as `method.regularizer=explicit`, at any depth, but are choices."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ GROUP = f"method/{NAME}"
 
 
 def as_choice(argument: str) -> str:
-    """Returns the argument as Hydra wants a choice inside of another one: with its group, and the place in it.
+    """Returns the argument as Hydra expects a choice inside another one: its group, and its place in the configuration.
 
     `method.regularizer=explicit` becomes `method/regularizer=explicit`, and `method.generator.regularizer=explicit`
     becomes `method/regularizer@method.generator.regularizer=explicit`.
@@ -23,7 +23,7 @@ def as_choice(argument: str) -> str:
 
 
 def moved(argument: str) -> Iterator[str]:
-    """Yields a line that says what to type instead of a key that is one of the regulariser now."""
+    """Yields a line that says what to type instead of a key that belongs to the regulariser now."""
     key, _, value = argument.lstrip("+").partition("=")
     parent, _, name = key.rpartition(".")
     if name == TASKS[0]:

@@ -1,1 +1,1 @@
-"""Target networks: plain modules that know no task and no hypernetwork."""
+"""Target networks: plain modules that know nothing of tasks and hypernetworks."""

@@ -1,4 +1,4 @@
-"""A small convolutional network, for data too few for a large one."""
+"""A small convolutional network, for datasets too small for a large one."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 class ConvNet(nn.Module):
-    """3 x 3 convolutions, each followed by ReLU and pooling that halves the image; a dense layer; the outputs.
+    """3 x 3 convolutions, each with ReLU and max pooling that halves the image; then a dense layer and the outputs.
 
     Args:
         in_shape: channels, height and width of an image.
         num_outputs: number of logits.
-        channels: of each convolution, from the image on; at most as many as the image can be halved.
+        channels: output channels of each convolution; at most as many convolutions as the image can be halved.
         dense: units of the dense layer.
         dropout: share of the last pooled values and of the dense layer's units that are dropped.
     """
@@ -38,5 +38,5 @@ class ConvNet(nn.Module):
         self.head = nn.Linear(dense, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (b, channels, height, width) to logits (b, num_outputs)."""
+        """Maps images (b, channels, height, width) to logits (b, num_outputs)."""
         return self.head(self.dense(self.features(x)))

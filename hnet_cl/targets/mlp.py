@@ -1,4 +1,4 @@
-"""The fully connected networks of the paper's MNIST experiments."""
+"""The fully connected networks of the MNIST experiments in von Oswald et al. (ICLR 2020)."""
 
 import itertools
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class MLP(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Inputs (b, *in_shape) to logits (b, num_outputs)."""
+        """Maps inputs (b, *in_shape) to logits (b, num_outputs)."""
         x = x.flatten(1)
         for layer in self.layers[:-1]:
             x = layer(x).relu_()

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 class ResNet(nn.Module):
     """A convolution, three groups of residual blocks, the mean over the image, the outputs: 6 n + 2 layers.
 
-    Every convolution is 3 x 3 with biases (as the paper's code has it) and batch normalisation. The second and the
-    third group start at half the resolution; there the shortcut takes every other pixel and fills up with channels
-    of zeros, so shortcuts have no weights.
+    Every convolution is 3 x 3, with biases (as in the code of von Oswald et al., ICLR 2020) and batch normalisation.
+    The second and third groups halve the resolution; there the shortcut takes every other pixel and pads with channels
+    of zeros, so that shortcuts have no weights.
 
     Args:
         in_shape: channels, height and width of an image.
@@ -41,7 +41,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(channels[-1], num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (b, channels, height, width) to logits (b, num_outputs)."""
+        """Maps images (b, channels, height, width) to logits (b, num_outputs)."""
         x = self.groups(self.norm(self.first(x)).relu())
         return self.head(x.mean((2, 3)))
 
@@ -59,7 +59,7 @@ class _Block(nn.Module):
         self._new_channels = after - before
 
     def forward(self, x: Tensor) -> Tensor:
-        """(b, before, h, w) to (b, after, h / stride, w / stride)."""
+        """Maps (b, before, h, w) to (b, after, h / stride, w / stride), sizes rounded up."""
         y = self.norm1(self.conv1(x)).relu()
         y = self.norm2(self.conv2(y))
         below = self._new_channels // 2

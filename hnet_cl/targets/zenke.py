@@ -1,4 +1,4 @@
-"""The convolutional network of Zenke, Poole & Ganguli (ICML 2017), as the paper uses it on split CIFAR."""
+"""The convolutional network of Zenke, Poole & Ganguli (ICML 2017), as in von Oswald et al. (2020) on split CIFAR."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -10,7 +10,7 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 
 
 class ZenkeNet(nn.Module):
-    """Two blocks of two 3 x 3 convolutions (32, then 64 channels) with pooling, a dense layer of 512, the outputs.
+    """Two blocks of two 3 x 3 convolutions (32, then 64 channels) and max pooling, a dense layer of 512, the outputs.
 
     In each block the first convolution keeps the image's size and the second does not pad.
 
@@ -31,7 +31,7 @@ class ZenkeNet(nn.Module):
         self.head = nn.Linear(512, num_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Images (b, channels, height, width) to logits (b, num_outputs)."""
+        """Maps images (b, channels, height, width) to logits (b, num_outputs)."""
         return self.head(self.dropout(self.dense(self.features(x)).relu()))
 
 
