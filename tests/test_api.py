@@ -93,7 +93,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("overrides", "line"),
         [
-            (["method.betta=1"], "method.betta: no such key; did you mean method.beta?"),
+            (["method.strenght=1"], "method.strenght: no such key; did you mean method.strength?"),
             (["method=hnett"], "method=hnett: no such choice; did you mean hnet?"),
             (["seed=1,2"], "seed=1,2: is several values; call run for each, or give a list, as KEY=[1,2]"),
             (["training.lr=-1"], "training.lr=-1"),
@@ -128,7 +128,7 @@ class TestTheProgramAround:
             config = HydraConfig.instance().cfg
             made("method=hnet", seed=3)
             with pytest.raises(UserError):
-                made("method.betta=1")
+                made("method.strenght=1")
             assert GlobalHydra.instance().hydra is theirs and HydraConfig.instance().cfg is config
             assert compose("config", ["seed=7"]).seed == 7
 
