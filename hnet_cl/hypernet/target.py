@@ -165,7 +165,7 @@ def _places(module: nn.Module) -> dict[str, str]:
     """
     first: dict[int, str] = {}
     places = {}
-    for prefix, part in module.named_modules():  # each once
+    for prefix, part in module.named_modules():  # each module once
         whole = {"recurse": False, "remove_duplicate": False}
         for name, tensor in (*part.named_parameters(**whole), *part.named_buffers(**whole)):
             place = f"{prefix}.{name}" if prefix else name
