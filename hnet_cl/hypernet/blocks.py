@@ -1,12 +1,12 @@
-"""The output regulariser estimated from a few generated blocks: for long sequences of large, finely chunked networks.
+"""The output regulariser estimated from a few generated blocks, for long task sequences and finely chunked networks.
 
 With T old tasks and K chunks, R = 1/T sum_tk || block_tk - block_tk* ||^2 has T K terms. Of n pairs (t, k) drawn
 uniformly, with replacement,
 
     R' = K/n * sum over the pairs || block_tk - block_tk* ||^2
 
-has R as its expectation, gradients included, at a cost that depends neither on T nor on K. What is kept is a copy of
-theta*, no generated weights; psi* is computed anew for the pairs of each step.
+is an unbiased estimate of R, and its gradient one of R's gradient, at a cost that depends neither on T nor on K. Only a
+copy of theta* is stored, no generated weights; psi* is recomputed for the pairs of each step.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,15 @@ from hnet_cl.hypernet.tiled_matmul import tiled_matmul_t
 
 
 class BlockRegularizer(LastLayerRegularizer):
-    """R' from pairs numbered t * K + k, t being the position in `tasks`.
+    """The estimate R' from pairs numbered t * K + k, where t is the position in `tasks`.
 
     Args:
-        sampled_blocks: n, how many pairs are drawn anew at each evaluation, where there are more; None for all, which
-            gives R itself.
+        hypernetwork, tasks, kept, generator: as for `OutputRegularizer`.
+        sampled_blocks: n, the number of pairs that are drawn afresh at each evaluation. None, or a number of at least
+            T K, takes every pair once, which gives R itself.
+
+    Raises:
+        ValueError: `sampled_blocks` is not positive, or as for `OutputRegularizer`.
     """
 
     capturable = True
@@ -46,7 +50,7 @@ class BlockRegularizer(LastLayerRegularizer):
         self._mark_columns()
 
     def _mark_columns(self) -> None:
-        """Finds which columns of a block count: a row of `masks` for each of the few ways in which blocks are cut."""
+        """Computes which columns of each block enter R: one row of `masks` for every distinct set of columns."""
         size, device = self.hypernetwork.block_size, self.embeddings.device
         rows: dict[tuple[Interval, ...], int] = {(): 0}
         mask_of = torch.zeros(len(self.kept), self.hypernetwork.num_chunks, dtype=torch.long)
@@ -83,13 +87,13 @@ class BlockRegularizer(LastLayerRegularizer):
         return drift.square().sum(), gradient_of_psi(tiled_matmul_t(drift, self.drift.stacked))
 
     def _pairs(self, features: Tensor, chosen: Tensor) -> Tensor:
-        """Computes z (n, 2H+2)."""
+        """Computes z = [psi; psi - psi*] (n, 2H+2) from psi = `features` (n, H+1) of the chosen pairs (n,)."""
         with torch.no_grad():
             before = self._features(self.before, chosen)
         return torch.cat([features, features - before], dim=1)
 
     def _masked(self, blocks: Tensor, chosen: Tensor) -> Tensor:
-        """Returns blocks (n, S) with zeros where a weight does not count."""
+        """Returns blocks (n, S) of the chosen pairs (n,), with zeros at the weights that do not enter R."""
         return blocks * self.masks[self.mask_of[chosen]]
 
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:

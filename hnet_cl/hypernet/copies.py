@@ -1,4 +1,4 @@
-"""Copies of modules, whatever these keep."""
+"""Deep copies of modules, also of those that store activations or other tensors with a history."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -10,10 +10,10 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def copied(module: Module, instead: Mapping[int, Any] | None = None) -> Module:
-    """A deep copy of a module, with other objects in place of those whose `id` is a key of `instead`.
+    """Returns a deep copy of a module, with the values of `instead` in place of the objects whose `id` is the key.
 
-    `copy.deepcopy` refuses tensors with a history, such as activations that a module keeps of its last forward pass;
-    the copy has their values alone.
+    `copy.deepcopy` refuses tensors with an autograd history, such as activations that a module stores in its forward
+    pass; the copy has only their values.
 
     Raises:
         TypeError: the module keeps something that cannot be copied, such as an open file.
@@ -26,7 +26,10 @@ def copied(module: Module, instead: Mapping[int, Any] | None = None) -> Module:
 
 
 def aliased(module: nn.Module) -> set[str]:
-    """Names of the parameters whose memory a module also reaches by tensors that are neither parameter nor buffer."""
+    """Returns the names of the parameters that share memory with another tensor that the module keeps.
+
+    Only tensors that are neither a parameter nor a buffer of the module count as other tensors.
+    """
     registered = {id(tensor) for tensor in (*module.parameters(), *module.buffers())}
     others = {_memory(tensor) for tensor in _tensors(module, set()) if id(tensor) not in registered}
     return {name for name, p in module.named_parameters() if p.numel() and _memory(p) in others}
@@ -37,7 +40,7 @@ def _memory(tensor: Tensor) -> int:
 
 
 def _tensors(value: Any, seen: set[int]) -> Iterator[Tensor]:
-    """All tensors in modules and containers, to any depth, each once."""
+    """Yields all tensors in modules and containers, at any depth, each once."""
     if id(value) in seen:
         return
     seen.add(id(value))

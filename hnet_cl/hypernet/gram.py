@@ -1,4 +1,4 @@
-"""The output regulariser without generating a single old weight: same value, same gradients, cost free of T.
+"""The output regulariser computed without generating the old tasks' weights, with the same value and gradients.
 
 With M (2H+2, S) and z_tk (2H+2,) as in `hnet_cl.hypernet.last_layer`, where block k of task t drifts by M^T z_tk, the
 sum of squares over all tasks and chunks is an inner product of two small matrices:
@@ -7,9 +7,9 @@ sum of squares over all tasks and chunks is an inner product of two small matric
 
 That is O(S H^2 + T K H^2) instead of O(T K S H) time, and O(S H + T K H) instead of O(T K S) memory.
 
-Not every column of M counts for every z: the last chunk has surplus columns, and masked output heads leave out
-more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block counts are summed once
-for all segments; the few others are added to the segments where they do.
+Not every column of M enters R for every z: the last chunk has surplus columns, and masked output heads leave out
+more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block enters R are summed once
+for all segments; the few others, called partial, are added to the segments where they do.
 """
 
 from collections.abc import Sequence
@@ -29,18 +29,22 @@ from hnet_cl.hypernet.tiled_matmul import tiled_matmul_t
 
 @dataclass(frozen=True)
 class Segment:
-    """Columns of the last layer for which the same (task, chunk) pairs count."""
+    """A range of columns of the last layer for which the same (task, chunk) pairs enter R."""
 
     columns: slice
-    partial: Tensor  # (P,) which of the partly counting pairs count here
+    partial: Tensor  # (P,) indices of the partial pairs that enter R here
     anchor_gram: Tensor  # (H+1, H+1), A* A*^T over `columns`
 
 
 class GramRegularizer(LastLayerRegularizer):
-    """R by Gram matrices. See the module's text; `ExplicitRegularizer` is the same thing spelled out.
+    """R from Gram matrices, as the module's docstring derives it; `ExplicitRegularizer` is the reference.
 
     Args:
-        sampled_tasks: for how many old tasks, drawn anew at each evaluation, R is the mean; None for all.
+        hypernetwork, tasks, kept, generator: as for `OutputRegularizer`.
+        sampled_tasks: R is the mean over this many old tasks, drawn afresh at each evaluation; None for all of them.
+
+    Raises:
+        ValueError: `sampled_tasks` is not positive, or as for `OutputRegularizer`.
     """
 
     def __init__(
@@ -54,14 +58,14 @@ class GramRegularizer(LastLayerRegularizer):
     ) -> None:
         super().__init__(hypernetwork, tasks, kept, generator)
         self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
-        self.capturable = sampled_tasks is None  # looking for drawn tasks waits for the device
+        self.capturable = sampled_tasks is None  # finding the drawn tasks' pairs synchronises with the device
         with torch.no_grad():
             self.anchor_features = hypernetwork.features(self.embeddings)  # psi* (T, K, H+1)
         self._sort_pairs()
-        self._all_places = self._find(self._all)  # once: looking for them waits for a GPU
+        self._all_places = self._find(self._all)  # only once, as finding them synchronises with a GPU
 
     def _sort_pairs(self) -> None:
-        """Finds the (task, chunk) pairs that count whole, those that count in part, and the segments."""
+        """Finds the (task, chunk) pairs that enter R whole, those that do so in part, and the segments."""
         size, device = self.hypernetwork.block_size, self.embeddings.device
         spans = spans_of_blocks(self.kept, size)
         partial = [pair for pair, parts in spans.items() if parts != [(0, size)]]
@@ -75,7 +79,7 @@ class GramRegularizer(LastLayerRegularizer):
         self.segments = self._cut([spans[pair] for pair in partial])
 
     def _cut(self, spans: Sequence[Sequence[Interval]]) -> list[Segment]:
-        """The segments, from the spans of columns in which each partly counting pair counts."""
+        """Returns the segments, given for each partial pair the spans of columns with which it enters R."""
         edges = {edge for parts in spans for span in parts for edge in span}
         borders = sorted({0, self.hypernetwork.block_size} | edges)
         place = {border: i for i, border in enumerate(borders)}
@@ -120,7 +124,13 @@ class GramRegularizer(LastLayerRegularizer):
         return sums.total, sums.grad_features
 
     def sums(self, features: Tensor, factor: Tensor, chosen: Tensor) -> "Sums":
-        """Sums squares at features (B, K, H+1) of the chosen tasks and M = `factor`, with what gradients need."""
+        """Computes the sum of squares and what its gradients need.
+
+        Args:
+            features: psi (B, K, H+1) of the chosen tasks.
+            factor: M (2H+2, S).
+            chosen: positions (B,) of the chosen tasks in `tasks`.
+        """
         half = features.shape[2]
         every = torch.cat([features, features - self.anchor_features[chosen]], dim=2)
         place, here = self._places(chosen)
@@ -145,13 +155,13 @@ class GramRegularizer(LastLayerRegularizer):
         return Sums(total, gradient_of_psi(grad_z), moments)
 
     def multiply(self, moments: Sequence[Tensor], factor: Tensor, scale: Tensor | float, gradient: Tensor) -> None:
-        """Adds scale * sum(z z^T) M, of which only the first half of the rows is wanted, to `gradient` (H+1, S)."""
+        """Adds the first H+1 rows of scale * sum(z z^T) M to `gradient` (H+1, S), with M = `factor` (2H+2, S)."""
         half = len(gradient)
         for segment, moment in zip(self.segments, moments, strict=True):
             gradient[:, segment.columns].addmm_(scale * moment[:half], factor[:, segment.columns])
 
     def _places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Finds, for partial pairs whose task is chosen, the task's position in `chosen`, and which pairs these are."""
+        """Returns the partial pairs whose task is chosen: their tasks' positions in `chosen`, and their indices."""
         return self._all_places if chosen is self._all else self._find(chosen)
 
     def _find(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,7 +173,7 @@ class GramRegularizer(LastLayerRegularizer):
 
 
 class Sums(NamedTuple):
-    """sum over pairs of ||M^T z||^2, half its gradient (B, K, H+1) with respect to psi, and sum(z z^T) by segment."""
+    """The sum over pairs of ||M^T z||^2, half its gradient (B, K, H+1) with respect to psi, sum(z z^T) per segment."""
 
     total: Tensor
     grad_features: Tensor
@@ -191,7 +201,7 @@ class _GramSum(torch.autograd.Function):
 
 
 def _gram(factor: Tensor, anchor_gram: Tensor) -> Tensor:
-    """Computes M M^T (2H+2, 2H+2); the block A* A*^T is known, so only the rows that changed are multiplied."""
+    """Computes M M^T (2H+2, 2H+2), multiplying only the changed rows, as the block A* A*^T is given."""
     half = len(anchor_gram)
     changed = tiled_matmul_t(factor[:half], factor)
     lower = torch.cat([changed[:, half:].T, anchor_gram], dim=1)

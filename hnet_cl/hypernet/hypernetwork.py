@@ -26,12 +26,12 @@ Theta = Mapping[str, Tensor]
 class Hypernetwork(nn.Module):
     """Generates the N weights of a target network from a task embedding (paper, sections 2 and 4).
 
-    Chunked, the N weights are cut into K = ceil(N / chunk_size) blocks of S = chunk_size numbers. One small
-    network maps [e_t ; c_k] (task embedding, learned chunk embedding) to features phi_tk (H,) and its last,
-    affine, layer (`head`) maps these to block k; the surplus of the last block is dropped. Not chunked, there is one
-    block (K = 1, S = N) and no chunk embedding.
+    With chunking, the N weights are cut into K = ceil(N / chunk_size) blocks of S = chunk_size numbers. One small
+    network maps [e_t ; c_k] (task embedding, learned chunk embedding) to features phi_tk (H,), and its last, affine
+    layer (`head`) maps these to block k; the surplus of the last block is dropped. Without chunking there is one block
+    (K = 1, S = N) and no chunk embedding.
 
-    theta is everything that tasks share: all parameters but the task embeddings.
+    theta denotes all parameters that the tasks share: all but the task embeddings.
 
     Args:
         layout: names and shapes of the target network's parameters.
@@ -42,8 +42,11 @@ class Hypernetwork(nn.Module):
         chunk_size: S, or None for no chunking.
         chunk_embedding: size of a chunk embedding; not used without chunking.
 
-    Initialisation (official code): Xavier-uniform matrices (without chunking, one for each target parameter),
-    zero biases, embeddings from N(0, 1).
+    Initialisation (official code): Xavier-uniform matrices (without chunking, the last layer has one for each target
+    parameter), zero biases, embeddings from N(0, 1).
+
+    Raises:
+        ValueError: `chunk_size` is not positive.
     """
 
     def __init__(
@@ -70,14 +73,14 @@ class Hypernetwork(nn.Module):
         self.chunk_embeddings = nn.Parameter(torch.empty(self.num_chunks, code))
         sizes = [task_embedding + code, *hidden]
         self.trunk = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
-        # (H+1, S): the last layer's weights, transposed, and its biases as the last row. In this order every
-        # product with it runs along memory, and one pass serves both.
+        # (H+1, S): the last layer's weights, transposed, and its biases as the last row. With this layout every
+        # product with it reads contiguous memory, and one product covers weights and biases.
         self.head = nn.Parameter(torch.empty(sizes[-1] + 1, self.block_size))
         self.reset_parameters()
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draws all parameters anew from torch's global generator."""
+        """Draws all parameters afresh from torch's global generator."""
         for parameter in self.trunk.parameters():
             if parameter.dim() == 1:
                 nn.init.zeros_(parameter)
@@ -92,18 +95,18 @@ class Hypernetwork(nn.Module):
 
     @property
     def theta(self) -> dict[str, nn.Parameter]:
-        """The parameters that all tasks share, by name."""
+        """Returns the parameters that all tasks share, by name."""
         return {name: p for name, p in self.named_parameters() if not name.startswith("task_embeddings.")}
 
     def embeddings(self, tasks: Sequence[int]) -> Tensor:
-        """Task embeddings of several tasks, (B, E)."""
+        """Returns the task embeddings (B, E) of several tasks."""
         return torch.stack([self.task_embeddings[task] for task in tasks])
 
     def features(self, embeddings: Tensor, theta: Theta | None = None) -> Tensor:
-        """psi = [phi; 1] (B, K, H+1): what the last layer sees, for task embeddings (B, E) and every chunk.
+        """Computes the last layer's input psi = [phi; 1] (B, K, H+1) for task embeddings (B, E) and every chunk.
 
-        The first layer is applied to tasks and to chunks apart and the two are added, so its cost is that of
-        B + K rows, not B * K.
+        The first layer is applied to task and chunk embeddings separately and the results are added, so it costs
+        B + K rows instead of B * K.
         """
         theta = self.theta if theta is None else theta
         chunks = theta["chunk_embeddings"]
@@ -116,7 +119,7 @@ class Hypernetwork(nn.Module):
         return self._from_first_layer(of_tasks[:, None] + F.linear(chunks, weight[:, size:]), theta)
 
     def features_of_pairs(self, embeddings: Tensor, chunks: Tensor, theta: Theta | None = None) -> Tensor:
-        """psi (n, H+1) for n pairs of a task embedding (n, E) and the number of a chunk (n,)."""
+        """Computes psi (n, H+1) for n pairs of a task embedding (n, E) and a chunk index (n,)."""
         theta = self.theta if theta is None else theta
         codes = torch.cat([embeddings, theta["chunk_embeddings"][chunks]], dim=1)
         if not len(self.trunk):
@@ -124,27 +127,27 @@ class Hypernetwork(nn.Module):
         return self._from_first_layer(F.linear(codes, theta["trunk.0.weight"], theta["trunk.0.bias"]), theta)
 
     def _from_first_layer(self, phi: Tensor, theta: Theta) -> Tensor:
-        """psi (..., H+1) from what the first hidden layer has (..., H0) before its activation."""
+        """Computes psi (..., H+1) from the first hidden layer's pre-activations (..., H0)."""
         for i in range(1, len(self.trunk)):
             phi = F.linear(self.activation(phi), theta[f"trunk.{i}.weight"], theta[f"trunk.{i}.bias"])
         return F.pad(self.activation(phi), (0, 1), value=1)
 
     def generate(self, features: Tensor, theta: Theta | None = None) -> Tensor:
-        """Weights (B, N) from features (B, K, H+1): the affine last layer, block after block."""
+        """Generates weights (B, N) from features psi (B, K, H+1) by the affine last layer, one block per chunk."""
         theta = self.theta if theta is None else theta
         weights: Tensor = _Blocks.apply(features, theta["head"], self.layout.total)
         return weights
 
     def forward(self, task: int) -> Tensor:
-        """The weights (N,) of task `task`."""
+        """Generates the weights (N,) of task `task`."""
         return self.generate(self.features(self.embeddings([task]))).view(-1)
 
 
 class _Blocks(torch.autograd.Function):
-    """features @ head, laid end to end and cut to N weights.
+    """The product features @ head, its blocks concatenated and truncated to N weights.
 
-    Autograd would pad the gradient with zeros for the surplus of the last block and copy it, which takes longer
-    than all of the products; here the last block is treated apart instead.
+    Autograd would copy the gradient in order to pad the last block's surplus with zeros, which takes longer than all
+    of the products; here the last block is treated separately instead.
     """
 
     @staticmethod
@@ -160,7 +163,7 @@ class _Blocks(torch.autograd.Function):
         size = head.shape[1]
         whole = grad.shape[1] // size
         blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, S)
-        rest = grad[:, whole * size :]  # (B, columns of the last block that count)
+        rest = grad[:, whole * size :]  # (B, used columns of the last block)
         grad_head = tiled_matmul(features[:, :whole].flatten(0, 1).T, blocks)
         grad_features = torch.empty_like(features)
         grad_features[:, :whole] = tiled_matmul_t(blocks, head).view_as(features[:, :whole])

@@ -1,12 +1,14 @@
-"""What regularisers share that write the drift of generated blocks by that of the hypernetwork's last layer.
+"""The base class of regularisers that express the drift of generated blocks by the drift of the last layer.
 
-A block is what one chunk embedding makes for one task. The last layer is linear in psi = [phi; 1]: block k of task t is
-A^T psi_tk, with A (H+1, S) its weights and biases. With * for the values at the time of construction,
+A block consists of the weights generated from one chunk embedding for one task. The last layer is linear in
+psi = [phi; 1]: block k of task t is A^T psi_tk, with A (H+1, S) its weights and biases. With * for the values at the
+time of construction,
 
     block - block* = (A - A*)^T psi + A*^T (psi - psi*) = M^T z      M = [A - A*; A*]  (2H+2, S)
                                                                      z = [psi; psi - psi*]  (2H+2,)
 
-This is exact in float32 because only small differences are multiplied: in A^T psi - A*^T psi* digits would cancel.
+This form is accurate in float32 because it multiplies the small differences themselves; A^T psi - A*^T psi* would lose
+digits to cancellation.
 """
 
 from abc import abstractmethod
@@ -22,7 +24,10 @@ from hnet_cl.hypernet.target import Interval
 
 
 class LastLayerRegularizer(OutputRegularizer):
-    """R from M and z, of which M is the last layer's `drift`, stacked."""
+    """R computed from M and z, where M is the stacked `drift` of the last layer.
+
+    R is a scaled sum over terms (old tasks, or pairs of a task and a chunk), of which a subclass may draw a few.
+    """
 
     def __init__(
         self,
@@ -33,32 +38,33 @@ class LastLayerRegularizer(OutputRegularizer):
     ) -> None:
         super().__init__(hypernetwork, tasks, kept, generator)
         self.drift = Drift(hypernetwork.head)
-        self._all = torch.arange(self.number, device=self.embeddings.device)  # what is chosen where nothing is drawn
+        self._all = torch.arange(self.number, device=self.embeddings.device)  # the terms used where none are drawn
 
     @property
     @abstractmethod
     def number(self) -> int:
-        """How many terms of the sum there are to choose from."""
+        """Returns the number of terms from which `draw` chooses."""
 
     @abstractmethod
     def draw(self) -> Tensor | None:
-        """Draws the terms (int64) that R is estimated from; None for all of them."""
+        """Draws the indices (n,), int64, of the terms from which R is estimated; returns None for all of them."""
 
     @abstractmethod
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
-        """Computes psi (..., H+1) of what is chosen."""
+        """Computes psi (..., H+1) of the chosen terms."""
 
     @abstractmethod
     def _scale(self, chosen: Tensor) -> float:
-        """Returns what the sum of squares over the chosen is multiplied by to give R."""
+        """Returns the factor that turns the sum of squares over the chosen terms into R."""
 
     @abstractmethod
     def _add_head_gradient(
         self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Computes the sum of squares at `features` (..., H+1) and `drift`, and half its gradient to `features`.
+        """Computes the sum of squares at `features` (..., H+1) and `drift`, and half its gradient.
 
-        Half its gradient with respect to the last layer, times `weight`, is added to `gradient` (H+1, S).
+        Returns the sum and half its gradient with respect to `features`. Half its gradient with respect to the last
+        layer, times `weight`, is added to `gradient` (H+1, S) in place.
         """
 
     @property
@@ -84,18 +90,26 @@ class LastLayerRegularizer(OutputRegularizer):
         return self._all if drawn is None else drawn
 
     def stacked(self, head: Tensor) -> Tensor:
-        """Computes M (2H+2, S) anew, differentiable with respect to the last layer (H+1, S)."""
+        """Computes M (2H+2, S) from the last layer `head` (H+1, S), differentiably; `drift` is left as it is."""
         return torch.cat([head - self.drift.origin, self.drift.origin])
 
 
 def gradient_of_psi(grad_z: Tensor) -> Tensor:
-    """Returns the gradient to psi (..., H+1) from that to z (..., 2H+2), in which psi stands twice."""
+    """Returns the gradient with respect to psi (..., H+1), given that with respect to z = [psi; psi - psi*]."""
     of_psi, of_drift = grad_z.chunk(2, dim=-1)
     return of_psi + of_drift
 
 
 def spans_of_blocks(kept: Sequence[Sequence[Interval]], size: int) -> dict[tuple[int, int], list[Interval]]:
-    """Returns the columns that count, for every (task, chunk) with any, from the weights that count for each task."""
+    """Converts each task's intervals of the flat weight vector to columns of blocks.
+
+    Args:
+        kept: for each task, the sorted, disjoint intervals that enter R.
+        size: S, the number of weights in a block.
+
+    Returns:
+        The spans of columns that enter R, for each pair (position in `kept`, chunk) with at least one.
+    """
     spans: dict[tuple[int, int], list[Interval]] = {}
     for task, intervals in enumerate(kept):
         for start, stop in intervals:

@@ -1,4 +1,4 @@
-"""The candidate step of an optimiser: where it would go, without going there."""
+"""The lookahead step of an optimiser: the parameters after its next step, computed without making it."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-# Their steps do not depend on where they start, without weight decay.
+# Without weight decay, the steps of these optimisers depend only on gradients and state, not on the parameters' values.
 START_FREE = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.SGD)
 
 
 class Drift:
-    """How far a parameter (R, ...) has moved from where it is now.
+    """The change of a parameter (R, ...) since the time of construction.
 
     Attributes:
-        difference: the parameter's value minus its `origin` (R, ...); zero until somebody writes it.
+        difference: the parameter's value minus its `origin` (R, ...); zero until it is written.
         origin: its value at the time of construction (R, ...).
-        stacked: both in one piece of memory, [difference; origin] (2R, ...).
+        stacked: [difference; origin] (2R, ...), a tensor of which the two are views.
     """
 
     def __init__(self, parameter: Tensor) -> None:
@@ -27,21 +27,21 @@ class Drift:
 
     @torch.no_grad()
     def measure(self, value: Tensor) -> None:
-        """Writes the difference of a value (R, ...)."""
+        """Sets `difference` to that between `value` (R, ...) and `origin`."""
         torch.sub(value, self.origin, out=self.difference)
 
 
 class Lookahead:
-    """Computes theta + dTheta, the point an optimiser's next step would reach with the gradients as they are.
+    """Computes theta + dTheta, the point that an optimiser's next step would reach with the present gradients.
 
-    The paper's regulariser (Eq. 2) is evaluated there. The step is made by a twin of the optimiser on copies of
-    its parameters and state, so any optimiser works whose `step` needs no closure, and the original's parameters
-    and state stay untouched. dTheta is a constant: no gradient flows through it.
+    The regulariser of von Oswald et al. (ICLR 2020, Eq. 2) is evaluated there. The step is made by a twin of the
+    optimiser on copies of its parameters and state, so any optimiser works whose `step` needs no closure, and the
+    original's parameters and state are not changed. dTheta is a constant: no gradient flows through it.
 
     Args:
-        optimizer: whose step it is.
-        drifts: parameters of which not the value but the drift is wanted. Where a step does not depend on where it
-            starts, the twin makes it on the difference itself, which saves a copy.
+        optimizer: the optimiser whose next step is computed.
+        drifts: parameters of which the drift is wanted instead of the value. Where steps do not depend on the
+            parameters' values, the twin steps on the difference itself, which saves a copy.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, drifts: Mapping[nn.Parameter, Drift] | None = None) -> None:
@@ -62,9 +62,9 @@ class Lookahead:
 
     @torch.no_grad()
     def candidate(self) -> dict[nn.Parameter, Tensor]:
-        """Computes theta + dTheta: leaf tensors with the values that the parameters would have.
+        """Computes theta + dTheta: leaf tensors with the values that the parameters would have after the step.
 
-        Those with a drift are left out: their drift is written. All are valid until the next call.
+        Parameters with a drift are left out; their drift is written instead. All are valid until the next call.
         """
         for group, twin_group in zip(self._optimizer.param_groups, self._twin.param_groups, strict=True):
             twin_group.update({key: value for key, value in group.items() if key != "params"})
@@ -89,7 +89,7 @@ class Lookahead:
         return {parameter: twin for parameter, twin in self._twins.items() if parameter not in self._drifts}
 
     def _copy_state(self, parameter: Tensor, twin: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields pairs of state tensors, of which the second is to become a copy of the first; copies all else."""
+        """Yields pairs (source, target) of state tensors for the caller to copy; copies all other state itself."""
         state, copied = self._optimizer.state.get(parameter), self._twin.state[twin]
         if not state:
             del self._twin.state[twin]  # the optimiser has not stepped yet: the twin starts from nothing too

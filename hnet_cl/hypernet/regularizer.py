@@ -1,10 +1,10 @@
-"""The output regulariser: an old task is remembered as long as its generated weights stay where they were.
+"""The output regulariser, which penalises changes of the weights that are generated for old tasks.
 
     R(theta) = 1/n * sum over n old tasks t of || h(e_t, theta) - h(e_t, theta*) ||^2
 
-with theta* the hypernetwork as it was when the regulariser was made (von Oswald et al., ICLR 2020, Eq. 2; the
-norm is the plain sum of squares over generated weights). `ExplicitRegularizer` is the reference; `GramRegularizer`
-computes the same number, `BlockRegularizer` estimates it.
+with theta* the hypernetwork's parameters when the regulariser was constructed (von Oswald et al., ICLR 2020, Eq. 2; the
+squared norm is the plain sum of squares over generated weights). `ExplicitRegularizer` is the reference;
+`GramRegularizer` computes the same value faster, and `BlockRegularizer` estimates it.
 """
 
 from abc import ABC, abstractmethod
@@ -19,15 +19,15 @@ from hnet_cl.hypernet.target import Interval
 
 
 class OutputRegularizer(ABC):
-    """R as a function of theta, for the tasks and the theta* at the time of construction.
+    """R as a function of theta, for the old tasks and the theta* at the time of construction.
 
-    A regulariser of one's own needs `__call__` alone; autograd does the rest.
+    A custom regulariser only has to implement `__call__`; autograd does the rest.
 
     Args:
         hypernetwork: gives theta* (its present parameters) and the old tasks' embeddings, which are copied.
         tasks: the old tasks.
-        kept: for each of `tasks`, the intervals of the flat weight vector that count; None for all of them.
-        generator: for a regulariser that looks at something drawn; None for torch's global generator.
+        kept: for each of `tasks`, the intervals of the flat weight vector that enter R; None for all weights.
+        generator: source of randomness for a regulariser that samples; None for torch's global generator.
 
     Attributes:
         hypernetwork: as given.
@@ -38,7 +38,7 @@ class OutputRegularizer(ABC):
             CUDA graph.
 
     Raises:
-        ValueError: no old task, or `kept` does not give every one of them some weights that there are.
+        ValueError: there is no old task, or `kept` does not give each of them at least one weight, all within 0..N.
     """
 
     capturable: bool = False
@@ -65,19 +65,20 @@ class OutputRegularizer(ABC):
         """Computes R(theta), a scalar that is differentiable with respect to every entry of `theta`."""
 
     def weights(self, theta: Theta, number: int) -> Tensor:
-        """Generates h(e_t, theta) (N,), for the old task t at position `number` of `tasks`."""
+        """Generates h(e_t, theta) (N,) for the old task t at position `number` of `tasks`."""
         features = self.hypernetwork.features(self.embeddings[number : number + 1], theta)
         return self.hypernetwork.generate(features, theta)[0]
 
     @property
     def drifts(self) -> Mapping[str, Drift]:
-        """Returns the drifts, by parameter, that `add_gradients` goes by where `theta` leaves the parameter out."""
+        """Returns by name the drifts that `add_gradients` uses for parameters that are missing from its `theta`."""
         return {}
 
     def add_gradients(self, theta: Theta, gradients: Theta, weight: float) -> Tensor:
         """Adds weight * dR/dtheta to `gradients`, by name and in place; returns R, detached.
 
-        What calling and `backward` do. A subclass may know a way without the memory traffic of gradients of their own.
+        The result is that of calling the regulariser and `backward`. A subclass may override it with a computation that
+        needs no separate gradient tensors.
         """
         value = self(theta)
         found = torch.autograd.grad(value, list(theta.values()), allow_unused=True)
@@ -87,10 +88,14 @@ class OutputRegularizer(ABC):
 
 
 class ExplicitRegularizer(OutputRegularizer):
-    """The sum as it is written: generates every old task's weights, one task at a time, in O(T N). The reference.
+    """The reference, which generates the weights of every old task, one task at a time, in O(T N) memory.
 
     Args:
-        sampled_tasks: for how many old tasks, drawn anew at each evaluation, R is the mean; None for all.
+        hypernetwork, tasks, kept, generator: as for `OutputRegularizer`.
+        sampled_tasks: R is the mean over this many old tasks, drawn afresh at each evaluation; None for all of them.
+
+    Raises:
+        ValueError: `sampled_tasks` is not positive, or as for `OutputRegularizer`.
     """
 
     def __init__(
@@ -120,7 +125,7 @@ class ExplicitRegularizer(OutputRegularizer):
 
 
 def draw_tasks(embeddings: Tensor, number: int | None, generator: torch.Generator | None) -> Tensor | None:
-    """Draws distinct positions (number,) in embeddings (T, E), uniformly; None if `number` is None or at least T."""
+    """Draws distinct row indices (number,) of embeddings (T, E); returns None if `number` is None or at least T."""
     tasks = len(embeddings)
     if number is None or number >= tasks:
         return None
@@ -129,7 +134,7 @@ def draw_tasks(embeddings: Tensor, number: int | None, generator: torch.Generato
 
 
 def positive(name: str, number: int | None) -> int | None:
-    """Returns the number.
+    """Returns the number of the setting `name` after checking it.
 
     Raises:
         ValueError: it is neither positive nor None.
@@ -140,7 +145,7 @@ def positive(name: str, number: int | None) -> int | None:
 
 
 def merge_intervals(intervals: Sequence[Interval]) -> list[Interval]:
-    """Returns sorted, disjoint intervals with the same union; empty ones vanish."""
+    """Returns sorted, disjoint, non-empty intervals with the same union."""
     merged: list[Interval] = []
     for start, stop in sorted(intervals):
         if start >= stop:

@@ -1,4 +1,4 @@
-"""How large the chunks of a hypernetwork are so that it is no larger than it may be."""
+"""The chunk size with which a hypernetwork reaches a given compression ratio."""
 
 import itertools
 from collections.abc import Sequence
@@ -26,15 +26,17 @@ def chunk_size_for(
 ) -> int:
     """Returns the size of the fewest chunks for which a hypernetwork has at most `compression * total` parameters.
 
-    In K chunks of C = ceil(total / K) weights, with H the width of the last hidden layer (or the size of both
-    embeddings), it has (H + 1) C + K chunk_embedding parameters and some that do not depend on K. Where that is never
-    few enough, the chunks are those with which it is smallest.
+    With K chunks of C = ceil(total / K) weights, and H the width of the last hidden layer (without one, the size of
+    both embeddings together), the hypernetwork has (H + 1) C + K chunk_embedding parameters and others whose number
+    does not depend on K. If no K satisfies the bound, the K that minimises (H + 1) total / K + K chunk_embedding is
+    taken.
 
     Args:
-        compression: parameters of the hypernetwork over generated weights (paper, section 4: compression ratio).
+        compression: ratio of the hypernetwork's parameters to generated weights (von Oswald et al., ICLR 2020,
+            section 4: compression ratio).
         total: number N of generated weights.
-        num_tasks: number of task embeddings, which count too.
-        task_embedding, chunk_embedding, hidden: as those of `Hypernetwork`.
+        num_tasks: number of task embeddings, which count as parameters too.
+        task_embedding, chunk_embedding, hidden: as for `Hypernetwork`.
     """
 
     def parameters(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Target networks: any `nn.Module`, run with weights that somebody else made."""
+"""Target networks: any `nn.Module`, run with weights that are passed in, such as generated ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ Interval = tuple[int, int]
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
-    """A module's parameters that can be learned, by name: those with `requires_grad` and not without elements.
+    """Returns the trainable parameters of a module by name: those that have `requires_grad` and are not empty.
 
-    One that is shared inside the module is there once, under its first name.
+    A parameter that is shared inside the module is listed once, under its first name.
     """
     return {name: p for name, p in module.named_parameters() if p.requires_grad and p.numel()}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each trainable parameter of a module stands in one flat vector of N numbers, in the module's own order."""
+    """The positions of a module's trainable parameters in one flat vector of N numbers, in the module's own order."""
 
     shapes: Mapping[str, torch.Size]
 
     @classmethod
     def of(cls, module: nn.Module) -> "Layout":
-        """The layout of what is `trainable` in `module`.
+        """Builds the layout of the `trainable` parameters of `module`.
 
         Raises:
-            ValueError: nothing is, so there is nothing to generate.
+            ValueError: it has none, so there is nothing to generate.
         """
         shapes = {name: parameter.shape for name, parameter in trainable(module).items()}
         if not shapes:
@@ -42,25 +42,29 @@ class Layout:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Number of scalars of each parameter, in order."""
+        """Returns the number of scalars in each parameter, in order."""
         return tuple(prod(shape) for shape in self.shapes.values())
 
     @property
     def total(self) -> int:
-        """N, the number of scalars of all parameters."""
+        """Returns N, the number of scalars in all parameters together."""
         return sum(self.sizes)
 
     def split(self, flat: Tensor) -> dict[str, Tensor]:
-        """Cuts weights (N,) into views with the parameters' names and shapes."""
+        """Splits weights (N,) into views with the parameters' names and shapes."""
         pieces = flat.split(self.sizes)
         return {name: piece.view(shape) for piece, (name, shape) in zip(pieces, self.shapes.items(), strict=True)}
 
     def flatten(self, named: Mapping[str, Tensor]) -> Tensor:
-        """The inverse of `split`: named parameters to one vector (N,)."""
+        """Concatenates named parameters to one vector (N,), the inverse of `split`."""
         return torch.cat([named[name].reshape(-1) for name in self.shapes])
 
     def interval(self, name: str) -> Interval:
-        """First and one-past-last position of a parameter in the flat vector."""
+        """Returns the half-open interval (start, stop) of a parameter in the flat vector.
+
+        Raises:
+            KeyError: there is no parameter of that name.
+        """
         start = 0
         for other, size in zip(self.shapes, self.sizes, strict=True):
             if other == name:
@@ -69,10 +73,11 @@ class Layout:
         raise KeyError(f"{name!r} is no parameter; there are {', '.join(self.shapes)}")
 
     def without_other_rows(self, names: tuple[str, ...], rows: slice) -> list[Interval]:
-        """All positions except those rows of the parameters `names` that lie outside `rows`.
+        """Returns intervals of all positions except those rows of the parameters `names` that lie outside `rows`.
 
-        For an output layer ("head.weight", "head.bias") and the outputs of one task this is what the task's
-        predictions depend on, and so what its regulariser has to keep (output-head masking of the official code).
+        For the parameters of an output layer ("head.weight", "head.bias") and the outputs of one task, these are the
+        weights that the task's predictions depend on, and so those that the regulariser has to preserve (output-head
+        masking of the official code).
         """
         kept, start = [], 0
         for name, size in zip(self.shapes, self.sizes, strict=True):
@@ -88,10 +93,14 @@ class Layout:
 class TargetNetwork(nn.Module):
     """A module as a pure function of weights (N,) and inputs.
 
-    The module is copied and its trainable parameters are dropped: only names and shapes are used. All others
-    (`requires_grad=False`) stay what they are, as buffers of this one, so they belong to its state. The module's
-    buffers (such as BatchNorm's running statistics) are handed in by the caller, who decides what belongs to which
-    task; a call in training mode updates them in place, as the module would.
+    The module is copied and the values of its trainable parameters are dropped: only names and shapes are used. All
+    other parameters (`requires_grad=False`) keep their values and become buffers of the target network, so they belong
+    to its state. The module's own buffers (such as BatchNorm's running statistics) are passed in by the caller, so that
+    each task can have its own; a call in training mode updates them in place, as the module would.
+
+    Raises:
+        ValueError: the module has no trainable parameters.
+        TypeError: the module cannot be copied.
     """
 
     _module: nn.Module
@@ -106,24 +115,24 @@ class TargetNetwork(nn.Module):
                 self.register_buffer(self._frozen[name], parameter.detach().clone())
         self._places = _places(module)
         hollow = {id(p): nn.Parameter(torch.empty_like(p, device="meta"), False) for p in module.parameters()}
-        object.__setattr__(self, "_module", copied(module, hollow))  # no part of this one's state
+        object.__setattr__(self, "_module", copied(module, hollow))  # not a submodule, so not in `state_dict`
 
     @property
     def module(self) -> nn.Module:
-        """The module itself, to look at its layers or to hook them; its trainable parameters hold no values."""
+        """Returns the copied module, to inspect its layers or to add hooks; its parameters hold no values."""
         return self._module
 
     def fresh_buffers(self) -> dict[str, Tensor]:
-        """A copy of the buffers the module came with."""
+        """Returns copies, by name, of the buffers with which the module was passed in."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
     def named_state(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns all parameters and buffers of the module by name: given weights, what is not trained, and buffers."""
+        """Returns all parameters and buffers of the module by name: `weights`, untrained parameters and `buffers`."""
         frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
         return {**weights, **frozen, **buffers}
 
     def train(self, mode: bool = True) -> Self:
-        """Training (True) or evaluation mode of the module, for dropout and BatchNorm."""
+        """Switches the module to training (True) or evaluation mode, for dropout and BatchNorm; returns itself."""
         super().train(mode)
         self._module.train(mode)
         return self
@@ -131,7 +140,13 @@ class TargetNetwork(nn.Module):
     def forward(
         self, weights: Tensor | Mapping[str, Tensor], inputs: Tensor, buffers: Mapping[str, Tensor] | None = None
     ) -> Any:
-        """The module's output for `inputs` with `weights`: (N,), or by name as `Layout.split` has them."""
+        """Computes the module's output.
+
+        Args:
+            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them.
+            inputs: what the module takes.
+            buffers: the module's buffers by name, updated in place in training mode; None for `fresh_buffers`.
+        """
         named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         buffers = self.fresh_buffers() if buffers is None else buffers
         state = self.named_state(named, buffers)
@@ -143,14 +158,14 @@ class TargetNetwork(nn.Module):
 
 
 def _places(module: nn.Module) -> dict[str, str]:
-    """Every place in a module where a parameter or buffer stands, with the first name of what stands there.
+    """Maps the path of every parameter and buffer in a module to the first path of the same tensor.
 
-    A shared tensor has several places, one in each module that holds it. A shared module is one place under several
-    names; given each of them, `functional_call` would not put back what was there.
+    A shared tensor has several paths, one in each module that holds it. A shared module is listed under its first
+    name only: given all of its names, `functional_call` would not restore its original tensors.
     """
     first: dict[int, str] = {}
     places = {}
-    for prefix, part in module.named_modules():  # each once
+    for prefix, part in module.named_modules():  # each module once
         whole = {"recurse": False, "remove_duplicate": False}
         for name, tensor in (*part.named_parameters(**whole), *part.named_buffers(**whole)):
             place = f"{prefix}.{name}" if prefix else name
@@ -160,7 +175,7 @@ def _places(module: nn.Module) -> dict[str, str]:
 
 @torch.no_grad()
 def _keep(buffers: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
-    """Copies into `buffers` what a module has put in their place instead of changing them."""
+    """Copies into `buffers` the tensors by which a module has replaced them instead of changing them in place."""
     for name, buffer in buffers.items():
         new = after[name]
         if new is not buffer and new.shape == buffer.shape:

@@ -1,4 +1,4 @@
-"""Matrix products with a few very long rows, cut into tiles that stay in a processor's cache."""
+"""Products of matrices with few but very long rows, cut into tiles that fit in a CPU's cache."""
 
 import torch
 from torch import Tensor
@@ -8,10 +8,10 @@ WIDTH = 8192
 
 
 def tiled_matmul(left: Tensor, right: Tensor) -> Tensor:
-    """Computes left @ right for rows along memory: (a, b), (b, S) -> (a, S).
+    """Computes left @ right for row-major matrices: (a, b), (b, S) -> (a, S).
 
-    Libraries for CPUs go through all of a long `right` once for every few rows of the result; cut along S, a piece of
-    it stays in the cache meanwhile.
+    Libraries for CPUs read all of a long `right` once for every few rows of the result; when it is cut along S, each
+    piece stays in the cache meanwhile.
     """
     length = right.shape[1]
     if length < 2 * WIDTH or right.device.type != "cpu":
@@ -24,10 +24,10 @@ def tiled_matmul(left: Tensor, right: Tensor) -> Tensor:
 
 
 def tiled_matmul_t(left: Tensor, right: Tensor) -> Tensor:
-    """Computes left @ right.T for rows along memory: (a, S), (b, S) -> (a, b).
+    """Computes left @ right.T for row-major matrices: (a, S), (b, S) -> (a, b).
 
-    Libraries for CPUs share such a product out by rows and columns of the result, of which there are few; cut along S
-    it takes half the time. GPUs cut it by themselves.
+    Libraries for CPUs parallelise such a product over the rows and columns of the result, of which there are few; cut
+    along S it takes half the time. Libraries for GPUs cut it themselves.
     """
     length = left.shape[1]
     pieces = length // PIECE

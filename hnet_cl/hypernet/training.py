@@ -1,4 +1,4 @@
-"""The training of a hypernetwork on one task after another, each held where it was by the output regulariser."""
+"""Training of a hypernetwork on a sequence of tasks, with the output regulariser protecting the old ones."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -12,24 +12,24 @@ from hnet_cl.hypernet.regularizer import OutputRegularizer
 
 
 class RegularizedTraining:
-    """The training of one task: optimisers of theta and of the new embedding, and the regulariser of the old tasks.
+    """Training on one task: optimisers of theta and of the new embedding, and the regulariser of the old tasks.
 
-    A step minimises loss + strength * R(theta + dTheta), with dTheta the optimiser's own next step for the loss alone,
-    a constant (paper, Eq. 2). Old embeddings are in no optimiser, and the regulariser does not touch the new one.
-    Nothing here is state beside the `optimizers` and the regulariser's `generator`: the rest follows from the
-    hypernetwork as it is at construction.
+    A step minimises loss + strength * R(theta + dTheta), where dTheta is the step that the optimiser would make for the
+    loss alone, taken as a constant (von Oswald et al., ICLR 2020, Eq. 2). Old task embeddings are not trained, and the
+    regulariser does not depend on the new one. The only state is that of the `optimizers` and of the regulariser's
+    `generator`; everything else follows from the hypernetwork at the time of construction.
 
     Args:
-        hypernetwork: what is trained.
+        hypernetwork: the hypernetwork to train.
         task: the new task; all before it are old.
-        optimizer: builds an optimiser of given parameters, as `lambda parameters: Adam(parameters, lr=1e-3)`.
-        strength: what R is weighed with (beta in the paper); 0 for no regulariser.
-        lookahead: whether R is evaluated at theta + dTheta, or at theta.
+        optimizer: builds an optimiser of given parameters, such as `lambda parameters: Adam(parameters, lr=1e-3)`.
+        strength: weight of R (beta in the paper); 0 for no regulariser.
+        lookahead: whether R is evaluated at theta + dTheta or, if false, at theta.
         regularizer: builds the regulariser from the hypernetwork and the old tasks.
 
     Attributes:
-        optimizers: of theta, and of the task's embedding.
-        regularizer: that of the old tasks, or None where there are none.
+        optimizers: the optimiser of theta and that of the new task's embedding.
+        regularizer: the regulariser of the old tasks; None if there are none or `strength` is 0.
     """
 
     def __init__(
@@ -53,25 +53,25 @@ class RegularizedTraining:
 
     @property
     def capturable(self) -> bool:
-        """Whether all steps do the same operations on the device alone, as a CUDA graph needs it."""
+        """Tells whether every step runs the same operations, all on the device, so that a CUDA graph can hold it."""
         return self.regularizer is None or self.regularizer.capturable
 
     def __call__(self, loss: Tensor) -> dict[str, Tensor]:
-        """Makes a step for the task's loss, a scalar with a history; returns what `step` does."""
+        """Makes a step for the task's loss, a differentiable scalar; returns what `step` returns."""
         self.zero_grad()
         loss.backward()
         return self.step()
 
     def zero_grad(self) -> None:
-        """Forgets the gradients of the last step."""
+        """Clears the gradients of the last step."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 
     def step(self) -> dict[str, Tensor]:
-        """Makes a step with the gradients of the task's loss, which are there already, and those of the regulariser.
+        """Adds the regulariser's gradients to those of the task's loss, which must be there already, and makes a step.
 
         Returns:
-            R as {"regularizer": scalar}, detached; {} where there is no regulariser.
+            {"regularizer": R}, a detached scalar; {} if there is no regulariser.
         """
         losses = {} if self.regularizer is None else {"regularizer": self._regularize(self.regularizer)}
         for optimizer in self.optimizers:
@@ -79,7 +79,7 @@ class RegularizedTraining:
         return losses
 
     def _regularize(self, regularizer: OutputRegularizer) -> Tensor:
-        """Adds strength * dR/dtheta, taken at the candidate step, to the gradients; returns R there."""
+        """Adds strength * dR/dtheta, taken at theta + dTheta with lookahead, to the gradients; returns R there."""
         theta: Theta = self._theta
         if self._lookahead:
             candidate, drifts = self._lookahead.candidate(), regularizer.drifts

@@ -1,1 +1,1 @@
-"""Learners: one file per continual-learning method. They know no trainer and no configuration framework."""
+"""Learners, one file per continual-learning method, independent of the trainer and of the configuration framework."""

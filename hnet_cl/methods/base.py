@@ -1,4 +1,4 @@
-"""What a learner is: it meets tasks one after another and answers for all it has met."""
+"""The interface of learners, which are trained on a sequence of tasks and predict for all tasks learned so far."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
@@ -22,11 +22,18 @@ from hnet_cl.scenario import HeadMap, ScenarioSettings
 
 @dataclass(frozen=True)
 class Context:
-    """What every learner is given beside its own settings; `in_shape` is that of one input.
+    """The inputs that every learner gets beside its own settings.
 
-    `make_target(num_outputs)` builds the target network, `make_optimizer(parameters)` an optimiser, and
-    `make_scheduler(optimizer, steps)` what changes its learning rate over a task of so many steps; None for nothing.
-    `graph`: steps that can be captured as a CUDA graph are.
+    Attributes:
+        heads: the outputs of each task.
+        make_target: builds a target network with a given number of outputs.
+        make_optimizer: builds an optimiser of given parameters.
+        seed: seed of all random streams.
+        device: device of networks and data.
+        in_shape: shape of one input.
+        make_scheduler: builds the learning-rate scheduler of an optimiser for a task of a given number of steps; None
+            for a constant learning rate.
+        graph: whether steps are captured as a CUDA graph where they can be.
     """
 
     heads: HeadMap
@@ -39,13 +46,14 @@ class Context:
     graph: bool = False
 
     def stream(self, *names: str | int) -> torch.Generator:
-        """Returns the random stream `names` on the device, for what steps draw."""
+        """Returns the random stream called `names`, on the device, for random numbers that steps draw."""
         return seeding.stream(self.seed, *names, device=self.device)
 
     def new_target(self, num_outputs: int, task: int | None = None) -> nn.Module:
-        """Builds a target network on the device for all tasks, or with other initial weights for a `task` of its own.
+        """Builds a target network on the device: one for all tasks, or one for a single `task` if that is given.
 
-        What is not trained has the same values for every task, those of the network for all tasks.
+        Each task's network has its own initial weights, but parameters that are not trained have the same values in
+        all of them: those of the network for all tasks.
 
         Raises:
             UserError: it has no parameters that can be trained.
@@ -63,7 +71,8 @@ class Context:
 class Prediction(NamedTuple):
     """Per input: the chosen output (b,) and, where the task is inferred, that task (b,) and the rule's score (b,).
 
-    `logits` (b, n) are those of the outputs that could be chosen, -inf for none; None where a method has no such thing.
+    `logits` (b, n) are those of the outputs that could be chosen, with -inf where a row has fewer than n of them; None
+    if the method has no logits.
     """
 
     output: Tensor
@@ -73,20 +82,20 @@ class Prediction(NamedTuple):
 
     @property
     def confidence(self) -> Tensor | None:
-        """The softmax probability (b,) of the chosen output among those that could be chosen.
+        """Computes the softmax probability (b,) of the chosen output among those that could be chosen.
 
-        Computed only here, so that evaluation, which does not ask for it, pays nothing.
+        It is computed on access, so that evaluation, which does not use it, does not pay for it. None without logits.
         """
         return None if self.logits is None else self.logits.softmax(1).amax(1)
 
     def only(self, chosen: Tensor) -> "Prediction":
-        """The answers that the mask `chosen` (b,) selects."""
+        """Returns the predictions that the mask `chosen` (b,) selects."""
         return Prediction(*(None if part is None else part[chosen] for part in self))  # type: ignore[arg-type]
 
     def invalid(self, heads: HeadMap) -> Tensor:
-        """Which answers (b,) mean nothing, as they rest on numbers that are NaN or infinite.
+        """Marks (b,) the predictions that are meaningless because a logit or a score is NaN or infinite.
 
-        Where the task was inferred, logits of -inf beyond its classes are no numbers of its network.
+        If the task was inferred, logits beyond its number of classes are padding (-inf) and are ignored.
         """
         invalid = torch.zeros_like(self.output, dtype=torch.bool)
         if self.task_score is not None:
@@ -97,19 +106,22 @@ class Prediction(NamedTuple):
                 classes = torch.tensor(heads.class_counts, device=logits.device)[self.task]
                 absent = torch.arange(logits.shape[1], device=logits.device) >= classes.unsqueeze(1)
                 logits = logits.masked_fill(absent, 0)
-            invalid |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than a look at each number
+            invalid |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than isfinite() on each number
         return invalid
 
 
 class Samples(NamedTuple):
-    """What a generator has drawn: inputs (n, *in_shape), and the tasks (n,) they were drawn for where it knows."""
+    """Samples from a generator: inputs (n, *in_shape), and the tasks (n,) they were drawn for, or None if unknown."""
 
     inputs: Tensor
     tasks: Tensor | None
 
 
 class SampleClassifierSettings(base.Settings):
-    """Training, after each task, of the classifier of real data that evaluates samples: steps, Adam's learning rate."""
+    """Training, after each task, of the classifier of real data that evaluates samples.
+
+    `iterations`: number of steps. `lr`: learning rate of Adam.
+    """
 
     iterations: base.Count
     lr: PositiveFloat
@@ -118,10 +130,11 @@ class SampleClassifierSettings(base.Settings):
 class Learner(nn.Module, ABC):
     """A continual-learning method.
 
-    What a learner has learned lives in its parameters, buffers and extra state, so that `state_dict` holds it all
-    after any task. `begin_task` must follow from that state and the seed alone: what it makes (optimisers,
-    penalties, random streams) is made again when a run continues. A run that continues in the middle of a task
-    first loads the state from before it, then calls `begin_task`, then loads the later state and `training_state`.
+    All that a learner has learned is in its parameters, buffers and extra state, so that `state_dict` is complete
+    after every task. `begin_task` must depend only on that state, the tasks and the seed: the objects that it makes
+    (optimisers, penalties, random streams) are made again when a run continues. A run that continues in the middle of
+    a task first loads the state from before the task, then calls `begin_task`, then loads the later state and
+    `training_state`.
     """
 
     Settings: ClassVar[type[base.Settings]]
@@ -135,122 +148,132 @@ class Learner(nn.Module, ABC):
 
     @classmethod
     def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
-        """Why the method is not defined in a scenario and what to do instead; None if it is."""
+        """Explains why the method is not defined in a scenario and what to do instead; returns None if it is."""
         return None
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        """Tries on a few inputs (b, *in_shape), before any task, what this method alone does with its networks.
+        """Tries on a few inputs (b, *in_shape), before any task, the operations that only this method needs.
 
-        That they can be trained and tested as they are is known. Nothing that is state changes. Called inside a random
-        stream of its own. Returns a line for whatever can only be done in another way than usual.
+        That the networks can be trained and evaluated as such has been checked before. State must not change. Called
+        with a separate random stream. Returns a line for the user about each operation that needs a slower fallback.
 
         Raises:
-            UserError: the method cannot do with the networks what it has to.
+            UserError: the method cannot work with the networks.
         """
         return []
 
     def training_data(self, tasks: Sequence[Task]) -> TrainingData:
-        """Returns what the newest of `tasks` so far is learned from; batches of it are what steps are given.
+        """Returns the data from which the newest of `tasks` so far is learned; each step gets a batch of them.
 
-        Data of earlier tasks are for upper bounds alone.
+        Only upper bounds may use data of earlier tasks.
         """
         return tasks[-1].train
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
-        """Called before the first step of a task with the tasks so far, of which the last one is new.
+        """Prepares for training on the last of `tasks`, the tasks so far; called before the task's first step.
 
-        Nothing of `tasks` is state.
+        `tasks` must not become part of the state.
         """
         self.tasks = tasks
         self.latest = tasks[-1].id
 
     @property
     def capturable(self) -> bool:
-        """Whether all steps of a task do the same with tensors of the same shapes on the device alone.
+        """Tells whether all steps of a task run the same operations on tensors of the same shapes, all on the device.
 
-        On a GPU such a step is captured once and replayed: Python is not run again, and what differs from step to step
-        must be in tensors that `prepare` writes to in place, or drawn from generators of `training_state`.
+        On a GPU such a step is captured once as a CUDA graph and replayed without running its Python code again.
+        Therefore anything that changes from step to step must be in tensors that `prepare` writes to in place, or be
+        drawn from generators of `training_state`.
         """
         return False
 
     def prepare(self, size: int) -> None:
-        """Called before each step on `size` examples, and never captured: what else a step needs of its own."""
+        """Prepares data that the next step, on `size` examples, needs beside its batch; never captured in a graph."""
 
     @abstractmethod
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Makes one optimiser step on inputs (b, *in_shape) and labels (b,) within the task; returns detached losses.
+        """Makes one optimiser step on inputs (b, *in_shape) and within-task labels (b,); returns detached losses.
 
-        If its `training_data` say which tasks (b,) examples are from, these are a third argument.
+        If `training_data` record which task each example is from, these tasks (b,) are passed as a third argument.
         """
 
     def end_task(self) -> None:
-        """Called after the last step of a task."""
+        """Finishes the present task; called after its last step."""
 
     def samples(self, number: int) -> Samples | None:
-        """Returns `number` samples for each task so far, the same at each call; None without a generator."""
+        """Draws `number` samples for each task so far, the same ones at each call; returns None without a generator."""
         return None
 
     @property
     def sample_classifier(self) -> SampleClassifierSettings | None:
-        """Training of the classifier of real data that evaluates `samples`; None without a generator."""
+        """Returns how the classifier of real data that evaluates `samples` is trained; None without a generator."""
         return None
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
+        """Returns by name the optimisers and random streams that steps change and that are not in `state_dict`."""
         return {}
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Returns all optimisers that steps of this task use; those that are no moving parts a subclass adds."""
+        """Returns all optimisers that steps of this task use.
+
+        By default those of `training_state`; a subclass whose `state_dict` holds an optimiser adds it here.
+        """
         return [part for part in self.training_state().values() if isinstance(part, torch.optim.Optimizer)]
 
     @abstractmethod
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
-        """Answers for inputs (b, *in_shape); `task` is told where the scenario tells it."""
+        """Predicts outputs for inputs (b, *in_shape); `task` is given only where the task is known at test time."""
 
     def task_network(self, task: int) -> tuple[nn.Module, slice] | None:
-        """Returns a copy of the plain network that answers for `task`, and which of its outputs are the task's own.
+        """Returns a copy of the plain network that predicts for `task`, and the slice of the task's own outputs.
 
-        None where no single network answers, or the method does not say which.
+        None if no single network does, or the method does not define this.
         """
         return None
 
     def trained(self) -> Iterable[nn.Parameter]:
-        """The parameters that are trained at a time, and so need a gradient and an optimiser's state."""
+        """Returns the parameters that are trained at the same time, and so need gradients and optimiser state."""
         return self.parameters()
 
     @property
     def asks_task(self) -> bool:
-        """Whether `predict` makes anything of the task it is told."""
+        """Tells whether `predict` uses the task that it is given."""
         return True
 
     @property
     @abstractmethod
     def target_size(self) -> int:
-        """Number of trainable weights of the network that answers."""
+        """Returns the number of trainable weights of the network that predicts."""
 
     @property
     def generated_size(self) -> int | None:
-        """Number of weights that a hypernetwork generates; None where there is none."""
+        """Returns the number of weights that a hypernetwork generates; None without a hypernetwork."""
         return None
 
     def choices(self) -> list[str]:
-        """A line for whatever was chosen for the user by what is learned, with the key to choose it himself."""
+        """Returns a line for each setting whose value was derived from the networks, such as a chunk size."""
         return []
 
     def cross_entropy(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
-        """Mean cross-entropy of within-task labels (b,) under the softmax over `outputs` of logits (b, n)."""
+        """Computes the mean cross-entropy of logits (b, n) for within-task labels (b,) of the newest task.
+
+        The softmax is over `outputs`, which must contain the task's own.
+        """
         return F.cross_entropy(logits[:, outputs], self.heads.label(labels, self.latest) - outputs.start)
 
     @property
     def layout(self) -> list[tuple[str, list[int]]]:
-        """Names and shapes, in order, of everything that the learner's state is cut into; kept beside each state."""
+        """Lists names and shapes, in order, of all parts of the learner's state; saved with each state.
+
+        The number of outputs and the class counts of the tasks come first.
+        """
         counts = [(f"classes of task {task}", [count]) for task, count in enumerate(self.heads.class_counts, start=1)]
         return [("outputs", [self.heads.num_outputs]), *counts, *layout(self)]
 
     def get_extra_state(self) -> dict[str, Any]:
-        """State that is neither parameter nor buffer."""
+        """Returns the state that is neither parameter nor buffer."""
         return {"latest": self.latest}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """The inverse of `get_extra_state`."""
+        """Restores the state that `get_extra_state` returned."""
         self.latest = state["latest"]

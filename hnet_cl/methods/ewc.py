@@ -1,8 +1,8 @@
 """Elastic weight consolidation, online or with one Fisher information per task.
 
-Kirkpatrick et al., PNAS 2017; online: Schwarz et al., Progress & compress, ICML 2018, Eq. 8. Libraries disagree on
-nearly every factor, so each is a setting; the yaml's values are those of van de Ven & Tolias' three-scenarios code of
-2019, whose numbers the hypernetwork paper quotes.
+Kirkpatrick et al., PNAS 2017; online: Schwarz et al., Progress & compress, ICML 2018, Eq. 8. Implementations disagree
+on nearly every factor, so each is a setting; the values in the yaml are those of the three-scenarios code of van de Ven
+& Tolias (2019), whose results the hypernetwork paper quotes.
 """
 
 from typing import Annotated
@@ -18,14 +18,14 @@ from hnet_cl.methods.parts.fisher import Labels, Way, diagonal_fisher, fastest
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
-BATCH = 500  # examples of the Fisher information at a time; changes no result
+BATCH = 500  # examples per batch for the Fisher information; does not affect the result
 
 
 class EWC(Classifier):
-    """Penalty: strength * (1/2 if half) * (gamma if gamma_in_penalty) * sum_i F_i (w_i - w*_i)^2.
+    """A classifier with the penalty strength * (1/2 if half) * (gamma if gamma_in_penalty) * sum_i F_i (w_i - w*_i)^2.
 
     Online, F <- F_new + gamma * F after each task and w* is the latest solution. Offline, every old task has its own
-    F and w*, their penalties add up, and gamma is not used.
+    F and w*, their penalties are summed, and gamma is not used.
     """
 
     class Settings(Classifier.Settings):
@@ -43,7 +43,7 @@ class EWC(Classifier):
         super().__init__(settings, context)
         number = 1 if settings.online else max(self.heads.num_tasks - 1, 1)
         self.penalties = nn.ModuleList(QuadraticPenalty(self.weights) for _ in range(number))
-        self._way: Way | None = None  # of the Fisher information; None until it is tried
+        self._way: Way | None = None  # to compute the Fisher information; None until `inspect` has chosen it
 
     def inspect(self, inputs: Tensor) -> list[str]:
         self._way, reason = fastest(self.network, inputs)
@@ -55,7 +55,7 @@ class EWC(Classifier):
         ]
 
     def _active(self, learned: int) -> list[QuadraticPenalty]:
-        """The penalties that hold what `learned` tasks left behind."""
+        """Returns the penalties that protect the first `learned` tasks (online: the one penalty for all of them)."""
         return [p for p in self.penalties[:learned] if isinstance(p, QuadraticPenalty)]
 
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
@@ -72,7 +72,7 @@ class EWC(Classifier):
 
     def end_task(self) -> None:
         if self.latest == self.heads.num_tasks - 1:
-            return  # no task is left that it would protect from
+            return  # no further task could cause forgetting
         penalty = self._active(self.latest + 1)[-1]
         kept = self.settings.gamma if self.settings.online else 0.0
         for importance, fisher in zip(penalty.importance, self.fisher(), strict=True):
@@ -80,7 +80,10 @@ class EWC(Classifier):
         penalty.anchor_at(self.weights)
 
     def fisher(self) -> list[Tensor]:
-        """The Fisher information of the task just learned, under the outputs it was trained with."""
+        """Computes the diagonal Fisher information of the task just learned, one tensor for each of `weights`.
+
+        The softmax is over the outputs that the task was trained with.
+        """
         data = self.tasks[-1].train
         outputs = self.heads.trained(self.latest)
         rng = stream(self.context.seed, Stream.FISHER, self.latest)

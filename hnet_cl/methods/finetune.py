@@ -1,7 +1,7 @@
-"""Fine-tuning: one network learns task after task and nothing protects the old ones. The lower bound."""
+"""Fine-tuning: one network is trained on one task after another without protection of the old ones. The lower bound."""
 
 from hnet_cl.methods.parts.classifier import Classifier
 
 
 class Finetune(Classifier):
-    """A plain classifier, in every scenario."""
+    """A plain classifier, trained on the new task only."""

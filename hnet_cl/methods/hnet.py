@@ -1,4 +1,4 @@
-"""HNET: a hypernetwork generates each task's weights and a regulariser keeps the old ones where they are.
+"""HNET: a hypernetwork generates each task's weights, and a regulariser preserves those of old tasks.
 
 von Oswald, Henning, Sacramento and Grewe, Continual learning with hypernetworks, ICLR 2020, sections 2 and 4.
 """
@@ -25,10 +25,17 @@ from hnet_cl.targets.bfloat16 import in_float32
 
 
 class HNet(Learner):
-    """The task selects the embedding; it is told at test time, or inferred by a rule (HNET+ENT, HNET+TIR)."""
+    """A target network whose weights are generated from the embedding of the task.
+
+    At test time the task is given, or inferred by a rule (HNET+ENT, HNET+TIR).
+    """
 
     class Settings(ProtectionSettings):
-        """`mask_heads`: the regulariser leaves out other tasks' rows of the output layer."""
+        """Settings of the method.
+
+        `mask_heads`: for each old task, the regulariser leaves out other tasks' rows of the output layer.
+        `new_embedding`: a new task's embedding starts with its random initial values, or those of the previous task.
+        """
 
         name: str
         mask_heads: bool
@@ -79,7 +86,13 @@ class HNet(Learner):
         return self.task_inference.inspect(inputs)
 
     def _require_generated(self, gradient: Tensor) -> None:
-        """What a module reaches by another way than its name is not what was generated, and gets no gradient."""
+        """Checks that the target network uses the generated weights wherever it uses a parameter.
+
+        A module that accesses a parameter's memory through another tensor would use the original values there.
+
+        Raises:
+            UserError: a parameter has such an alias, and no gradient reaches its generated values.
+        """
         for name, part in self.target.layout.split(gradient).items():
             if name in self._aliased and not part.any():
                 raise UserError(
@@ -89,7 +102,11 @@ class HNet(Learner):
 
     @torch.no_grad()
     def _require_masks(self, target: TargetNetwork, inputs: Tensor) -> None:
-        """Other tasks' rows of the output layer must not change a task's own logits."""
+        """Checks that a task's own logits do not depend on other tasks' rows of the output layer.
+
+        Raises:
+            UserError: they do, so that masking the heads would leave weights unprotected.
+        """
         own, other = self.hypernetwork(0), self.hypernetwork(0).neg()
         for start, stop in self._kept(0):
             other[start:stop] = own[start:stop]
@@ -154,7 +171,7 @@ class HNet(Learner):
         return [*self.protected.optimizers, *self.task_inference.optimizers()]
 
     def _kept(self, task: int) -> list[Interval]:
-        """Weights that the predictions of `task` depend on: all but the other tasks' rows of the output layer."""
+        """Returns the intervals of weights that predictions for `task` use: all but other tasks' rows of the head."""
         return self.target.layout.without_other_rows(self.output_layer, self.heads.own(task))
 
     @torch.no_grad()
@@ -166,7 +183,7 @@ class HNet(Learner):
         return Prediction(self.heads.label(logits.argmax(1), task), logits=logits)
 
     def _infer(self, inputs: Tensor) -> Prediction:
-        """Answers with the network of the task that is inferred for each input, of all tasks learned so far."""
+        """Predicts for each input with the network of the task that is inferred for it among those learned so far."""
         candidates = Candidates(self.networks, inputs, self.latest + 1)
         inferred = self.task_inference.eval().infer(candidates)
         require_inferred(self.task_inference, inferred, candidates)
@@ -193,10 +210,10 @@ class HNet(Learner):
 
 
 def output_layer(module: nn.Module, num_outputs: int) -> tuple[str, ...]:
-    """Names of the parameters of the last linear layer.
+    """Returns the names of the parameters of the last linear layer.
 
     Raises:
-        UserError: there is no linear layer with one row for each output, so its rows cannot be told apart.
+        UserError: there is no linear layer, or the last one does not have one row for each output.
     """
     for prefix, layer in reversed(list(module.named_modules())):
         if isinstance(layer, nn.Linear):

@@ -1,4 +1,4 @@
-"""Joint training: the network keeps learning from the data of all tasks so far. The upper bound."""
+"""Joint training: one network is trained on the data of all tasks so far. The upper bound."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from hnet_cl.methods.parts.classifier import Classifier
 
 
 class Joint(Classifier):
-    """Learns from the training data of all tasks so far, each example under the outputs of its own task.
+    """A classifier of the training data of all tasks so far, each example under the outputs of its own task.
 
-    A task takes as many steps as with any other method, so `training.epochs` are sweeps over as many examples as the
+    A task takes as many steps as with any other method: an epoch of `training.epochs` covers as many examples as the
     newest task has.
     """
 

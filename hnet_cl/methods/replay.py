@@ -1,4 +1,4 @@
-"""Generative replay: a plain classifier that also learns from samples of what came before.
+"""Generative replay: a plain classifier that is also trained on generated samples of old tasks.
 
 HNET+R (von Oswald et al., ICLR 2020) and deep generative replay (Shin et al., NIPS 2017; with distillation van de Ven
 & Tolias 2019) are this class with different generators and settings.
@@ -29,11 +29,14 @@ from hnet_cl.targets.mlp import MLP
 
 
 class ReplaySettings(base.Settings):
-    """`new_weight`: weight of the new data's loss, the replay's being the rest; None: one over the tasks so far.
+    """Settings of generative replay.
 
-    `targets`: `soft` distils from the network as it was before the task, at `temperature`; what that says of the new
-    heads is `new_heads`. `hard` takes its choice, in the head of the task that a sample was drawn for if that is known.
-    `init`: of the classifier's and the autoencoder's own weights.
+    `new_weight`: weight w of the new data's loss, where replay has 1 - w; None for 1 / (number of tasks so far).
+    `targets`: `soft` distils from the teacher, the network before the present task, at `temperature`, where `new_heads`
+    sets the teacher's output for heads that it was not trained with. `hard` takes the teacher's predicted class, within
+    the head of the task that a sample was drawn for if that is known.
+    `reset_optimizer`: a new optimiser of the classifier for each task.
+    `init`: initialisation of the classifier and of the autoencoder's weights that are not generated.
     """
 
     init: Init
@@ -46,13 +49,14 @@ class ReplaySettings(base.Settings):
 
 
 class Replay(Classifier):
-    """Classifier and generator learn in the same steps; what is replayed is from before the present task.
+    """A classifier and a generator that are trained in the same steps.
 
-    So a task's replay is what it would be if the generator learned the task after the classifier (official code).
+    Replay comes from the generator as it was before the present task, so it is the same as in the official code, which
+    trains the two one after the other.
     """
 
     class Settings(ReplaySettings, Classifier.Settings):
-        """A name beside the rest."""
+        """The replay settings and a name."""
 
     settings: ReplaySettings  # type: ignore[assignment]  # the name is not read
 
@@ -77,10 +81,10 @@ class Replay(Classifier):
         outputs = [heads.trained(task, before) for task in old], [heads.own(task) for task in old]
         self._had, self._own = (masks(o, heads.num_outputs, self.context.device) for o in outputs)
         had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
-        self._told = own == 1  # a sample's task leaves nothing to choose
-        # A single output was never trained, so its logit says nothing (official code, for task inference).
+        self._told = own == 1  # heads of one output: a sample's task determines its class
+        # A softmax over one output trains nothing, so its logit is meaningless (official code, for task inference).
         self._new_heads: NewHeads = "zero_probability" if had == 1 else self.settings.new_heads
-        if self.latest:  # the old heads, each once: (2, heads, 1, outputs)
+        if self.latest:  # (trained now, trained before) of the old tasks, without duplicates: (2, heads, 1, outputs)
             self._different = torch.stack([self.trained_outputs[:-1], self._had]).unique(dim=1).unsqueeze(2)
 
     @property
@@ -95,7 +99,7 @@ class Replay(Classifier):
         return self.generator.choices()
 
     def prepare(self, size: int) -> None:
-        """Draws the replay of the next step; without this call the step itself does."""
+        """Draws the replay of the next step, on about `size` samples; if it is not called, the step draws it."""
         self._prepared = True
         if not self.latest:
             return
@@ -119,9 +123,9 @@ class Replay(Classifier):
         return {"replay": loss.detach()}
 
     def replay_loss(self, inputs: Tensor, tasks: Tensor | None) -> Tensor:
-        """Loss on samples (n, *in_shape) of old `tasks` (n,), each under the outputs of its task.
+        """Computes the mean loss on samples (n, *in_shape) of old `tasks` (n,), each under the outputs of its task.
 
-        If the tasks are not known, samples are for all old heads: the mean over them.
+        If the tasks are None, every sample counts for all old heads, and the loss is the mean over them.
         """
         if tasks is None:
             wanted, had = self._different  # each (heads, 1, outputs)
@@ -156,7 +160,7 @@ class Replay(Classifier):
 def make_generator(
     settings: GeneratedDecoderSettings | PlainDecoderSettings, context: Context, init: Init
 ) -> Generator:
-    """A generator made of fully connected networks."""
+    """Builds a generator with fully connected encoder and decoder, with `init` where weights are not generated."""
     pixels = prod(context.in_shape)
     with seeded(context.seed, Stream.ENCODER_INIT):
         encoder = initialised(MLP(context.in_shape, 2 * settings.latent, settings.encoder), init)

@@ -1,4 +1,4 @@
-"""From scratch: a fresh network for each task. Nothing is forgotten and nothing transferred: the reference."""
+"""Training from scratch: a new network for each task, the reference without forgetting and without transfer."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,10 +13,10 @@ from hnet_cl.scenario import ScenarioSettings
 
 
 class Scratch(Learner):
-    """One network with its own initialisation per task. To choose among them the task must be known."""
+    """One network with its own initialisation per task. The task must be known at test time to select the network."""
 
     class Settings(base.Settings):
-        """Nothing to choose but the name."""
+        """The name, as there is nothing to choose."""
 
         name: str
 

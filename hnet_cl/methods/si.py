@@ -14,11 +14,11 @@ from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
 
 class SI(Classifier):
-    """Penalty: strength * sum_i Omega_i (w_i - w*_i)^2.
+    """A classifier with the penalty strength * sum_i Omega_i (w_i - w*_i)^2.
 
-    While a task is learned, omega_i grows by -g_i * (change of w_i) at each step, with g the gradient of the whole
-    loss (`total`) or of the task's alone (`task`). At its end Omega_i grows by omega_i / (D_i^2 + damping), with D the
-    weights' change over the task, and w* moves to the present weights.
+    At each step of a task, omega_i grows by -g_i * (change of w_i), with g the gradient of the whole loss
+    (`path_gradient=total`) or of the task's loss alone (`task`). At the end of the task Omega_i grows by
+    omega_i / (D_i^2 + damping), with D the change of the weights over the task, and w* is set to the present weights.
     """
 
     class Settings(Classifier.Settings):
@@ -36,7 +36,7 @@ class SI(Classifier):
 
     @property
     def omega(self) -> list[Tensor]:
-        """The path integral of the task being learned, one tensor for each weight tensor."""
+        """Returns the path integral omega of the present task, one tensor for each weight tensor."""
         return [self.get_buffer(f"omega_{i}") for i in range(len(self.weights))]
 
     def begin_task(self, tasks: Sequence[Task]) -> None:

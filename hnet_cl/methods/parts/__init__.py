@@ -1,1 +1,1 @@
-"""What learners are put together from."""
+"""Building blocks of learners."""

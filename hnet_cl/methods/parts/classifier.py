@@ -1,4 +1,4 @@
-"""What fine-tuning, EWC, SI, replay and joint training have in common: one plain network for all tasks."""
+"""The base class of fine-tuning, EWC, SI, replay and joint training: one plain network for all tasks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +15,13 @@ from hnet_cl.scenario import ScenarioSettings
 
 
 class Classifier(Learner):
-    """One network learns task after task; subclasses say what protects the old ones.
+    """One network that is trained on one task after another; subclasses add the protection of old tasks.
 
-    In CL3 its softmax spans the heads of all tasks so far, and it answers with any of their outputs.
+    In CL3 (class-incremental learning) its softmax is over the heads of all tasks so far, and it predicts any of their
+    outputs.
 
-    Subclasses change as little as they need: `training_data`, the `loss` on a batch, how old tasks `protect` themselves
-    in the gradient, and what is kept at `end_task`.
+    Subclasses override what they need: `training_data`, the `loss` on a batch, `protect`, which changes the gradients
+    for the sake of old tasks, and `end_task`, which stores what the method needs later.
     """
 
     class Settings(base.Settings):
@@ -36,7 +37,7 @@ class Classifier(Learner):
         self.optimizer: torch.optim.Optimizer | None = None
 
     def new_network(self) -> nn.Module:
-        """The network as it starts."""
+        """Builds the network with its initial weights."""
         return self.context.new_target(self.heads.num_outputs)
 
     @classmethod
@@ -55,7 +56,7 @@ class Classifier(Learner):
 
     @property
     def weights(self) -> list[Tensor]:
-        """The network's trainable parameters."""
+        """Returns the network's trainable parameters."""
         return [*trainable(self.network).values()]
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
@@ -79,10 +80,11 @@ class Classifier(Learner):
         return losses
 
     def backward(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> tuple[Tensor, list[Tensor]]:
-        """Computes the gradient of `new_share` times the loss on a batch, as `step` is given it.
+        """Computes the gradient of `new_share` times the loss on a batch, with the arguments of `step`.
 
-        Returns the detached loss, and the gradients that the optimiser will see, one for each of `weights`: zero where
-        one took no part.
+        Returns:
+            The detached loss (without `new_share`), and the gradients that the optimiser will use, one for each of
+            `weights`; zero for a weight that was not used.
         """
         assert self.optimizer is not None
         self.optimizer.zero_grad()
@@ -99,7 +101,7 @@ class Classifier(Learner):
     def loss(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> Tensor:
         """Computes the mean cross-entropy of examples under the outputs of their task: `tasks` (b,), or the newest.
 
-        It is logged; `new_share` times it is minimised beside the protection of old tasks.
+        This is the loss that is logged; `new_share` times it is minimised, besides the protection of old tasks.
         """
         logits = self.network(inputs)
         if tasks is None:
@@ -107,12 +109,12 @@ class Classifier(Learner):
         return nn.functional.cross_entropy(only(logits, self.trained_outputs[tasks]), labels + self._starts[tasks])
 
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
-        """Changes the gradients, in place or by another backward pass, as old tasks ask for; returns losses to log.
+        """Changes the gradients to protect old tasks, in place or by another backward pass; returns losses to log.
 
         Args:
-            inputs: the step's, (b, *in_shape).
-            labels: (b,) within the newest task.
-            gradients: of the loss on them, one for each of `weights`.
+            inputs: inputs of the step (b, *in_shape).
+            labels: their within-task labels (b,).
+            gradients: gradients of `new_share` times the loss on them, one for each of `weights`.
         """
         return {}
 

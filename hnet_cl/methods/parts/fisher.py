@@ -19,15 +19,15 @@ Labels = Literal["predicted", "true", "sampled", "expected"]
 
 
 class Examples(NamedTuple):
-    """Inputs (n, *in_shape) with labels (n,) and what their losses are weighted by (n,)."""
+    """Inputs (n, *in_shape) with their labels (n,) and the weights (n,) of their squared gradients."""
 
     inputs: Tensor
     labels: Tensor
     weights: Tensor
 
 
-Loss = Callable[[Tensor, Examples], Tensor]  # sum over examples, of logits (n, outputs)
-Way = Callable[[nn.Module, Examples, Loss], list[Tensor]]  # to the sum of squared gradients over examples
+Loss = Callable[[Tensor, Examples], Tensor]  # of logits (n, outputs), summed over examples
+Way = Callable[[nn.Module, Examples, Loss], list[Tensor]]  # computes the sum of squared gradients over examples
 
 
 def diagonal_fisher(
@@ -38,21 +38,21 @@ def diagonal_fisher(
     rng: torch.Generator,
     way: Way | None = None,
 ) -> list[Tensor]:
-    """Mean over examples of the squared gradient of -log p(y | x), one tensor per trainable parameter.
+    """Computes the mean over examples of the squared gradient of -log p(y | x), one tensor per trainable parameter.
 
     p is the softmax over `outputs`, in evaluation mode. y is the network's most probable label (`predicted`), the
-    data's (`true`: the empirical Fisher), one drawn from p (`sampled`), or the mean over all labels weighted by p is
-    taken (`expected`: the exact diagonal).
+    data's label (`true`: the empirical Fisher) or one drawn from p (`sampled`); `expected` takes the mean over all
+    labels, weighted by p (the exact diagonal).
 
     Args:
         network: maps inputs (n, *in_shape) to logits (n, outputs).
         batches: inputs (n, *in_shape) and their true labels (n,), as indices within `outputs`.
         outputs: the outputs under the softmax.
-        labels: which y.
-        draws: randomness of `sampled`.
-        way: how gradients of single examples are taken; None for the `fastest` one.
+        labels: which label y to take.
+        rng: random stream of `sampled`.
+        way: how gradients of single examples are computed; None for the `fastest` way.
     """
-    network = in_float32(network).eval()  # squares; and torch.func's batch normalisation cannot mix types
+    network = in_float32(network).eval()  # squares need its range, and torch.func's batch norm cannot mix types
     total = [torch.zeros_like(parameter) for parameter in trainable(network).values()]
     number = 0
     loss = _weighted(outputs)
@@ -67,9 +67,10 @@ def diagonal_fisher(
 
 
 def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
-    """The fastest way that gives for `inputs` (n, *in_shape) what single examples give one by one.
+    """Finds the fastest way whose result for `inputs` (n, *in_shape) agrees with that of `one_by_one`.
 
-    And if that is none but one by one, why `torch.func.vmap` does not.
+    Returns:
+        The way, and, if it is `one_by_one`, the reason why `torch.func.vmap` cannot be used; None otherwise.
     """
     network = copied(in_float32(network)).eval()
     with torch.no_grad(), seeded(0, Stream.OTHER_WEIGHTS):
@@ -78,8 +79,8 @@ def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
     one = torch.ones(len(inputs), device=inputs.device)
     given = network, Examples(inputs, one.long() - 1, one), _weighted(slice(None))
     expected = one_by_one(*given)
-    # A network that looks at values may do with an example what others in its batch ask for: vmap would say so.
-    # `at_once` is no question where linear layers do, as torch.func.grad takes a second to be imported.
+    # A network whose control flow depends on values may treat an example according to others in its batch; vmap
+    # detects that. `at_once` is tried only if `of_linear_layers` fails, as importing torch.func.grad takes a second.
     if obstacle(partial(of_linear_layers, *given), lambda: expected) is None and _looks_at_no_values(network, inputs):
         return of_linear_layers, None
     reason = obstacle(partial(at_once, *given), lambda: expected)
@@ -98,7 +99,7 @@ def _looks_at_no_values(network: nn.Module, inputs: Tensor) -> bool:
 def _squares(way: Way, network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
     try:
         return way(network, examples, loss)
-    except _OtherLayersError:  # of another number of examples a network may make parts
+    except _OtherLayersError:  # a network may call its layers differently for another number of examples
         return one_by_one(network, examples, loss)
 
 
@@ -111,7 +112,7 @@ def _weighted(outputs: slice) -> Loss:
 
 
 def _labels(p: Tensor, true: Tensor, kind: Labels, rng: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-    """Pairs of labels (n,) and weights (n,) whose weighted squared gradients make up the Fisher information."""
+    """Returns pairs of labels (n,) and weights (n,) whose weighted squared gradients sum to the Fisher information."""
     one = torch.ones_like(p[:, 0])
     if kind == "predicted":
         return [(p.argmax(1), one)]
@@ -124,14 +125,18 @@ def _labels(p: Tensor, true: Tensor, kind: Labels, rng: torch.Generator) -> list
 
 
 class _OtherLayersError(Exception):
-    """The network does not consist of linear layers as `of_linear_layers` needs them."""
+    """Raised by `of_linear_layers` for a network that does not meet its conditions."""
 
 
 def of_linear_layers(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
-    """For networks all of whose parameters belong to linear layers with one vector per example.
+    """Computes the sum of squared gradients for networks whose parameters all belong to linear layers.
 
-    Example n's gradient is the outer product g_n a_n^T, and the sum of squares is the matrix product of squares: the
-    cost of one backward pass.
+    Each layer must be used exactly once, on one vector per example. The gradient of example n is then the outer product
+    g_n a_n^T, and the sum of squares over examples is a product of two matrices of squares, which together cost about
+    one backward pass.
+
+    Raises:
+        _OtherLayersError: the network is not of this kind.
     """
     learned = trainable(network).values()
     layers = [module for module in network.modules() if type(module) is nn.Linear and trainable(module)]
@@ -143,7 +148,7 @@ def of_linear_layers(network: nn.Module, examples: Examples, loss: Loss) -> list
     def keep(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> Tensor:
         assert isinstance(layer, nn.Linear)
         seen.append((layer, given[0].detach().clone(), output))
-        return output.clone()  # for an activation that works in place
+        return output.clone()  # the next layer may be an in-place activation
 
     hooks = [layer.register_forward_hook(keep) for layer in layers]
     try:
@@ -164,7 +169,7 @@ def of_linear_layers(network: nn.Module, examples: Examples, loss: Loss) -> list
 
 
 def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
-    """For any network whose operations `torch.func.vmap` knows."""
+    """Computes the sum of squared gradients for any network whose operations `torch.func.vmap` supports."""
     target = TargetNetwork(network).train(False)
     parameters = {name: parameter.detach() for name, parameter in trainable(network).items()}
     buffers = dict(network.named_buffers())
@@ -174,7 +179,7 @@ def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
         return loss(target(parameters, x[None], buffers), Examples(x[None], y[None], weight[None]))
 
     totals = [torch.zeros_like(parameter) for parameter in parameters.values()]
-    # a few examples at a time: their gradients are as many copies of the network
+    # a few examples at a time, as each example's gradient is as large as the network
     for some in zip(*(part.split(16) for part in examples), strict=True):
         with quiet():
             gradients = vmap(grad(one), in_dims=(None, 0))(parameters, Examples(*some))
@@ -184,8 +189,8 @@ def at_once(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
 
 
 def one_by_one(network: nn.Module, examples: Examples, loss: Loss) -> list[Tensor]:
-    """For any network, one example after another."""
-    network = copied(network)  # with gradients of its own
+    """Computes the sum of squared gradients for any network, one example after another."""
+    network = copied(network)  # the original's gradients must not change
     parameters = list(trainable(network).values())
     totals = [torch.zeros_like(parameter) for parameter in parameters]
     recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())

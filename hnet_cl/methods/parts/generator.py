@@ -1,12 +1,12 @@
-"""Generators: variational autoencoders that replay what earlier tasks looked like. A part of methods.
+"""Generators: variational autoencoders that generate samples of old tasks for replay. A part of methods.
 
-Kingma & Welling, Auto-encoding variational Bayes, ICLR 2014. Two ways not to forget: a decoder that a hypernetwork
-generates for each task and its regulariser protects (von Oswald et al., ICLR 2020), and a plain one that learns from
-its own former samples (Shin et al., Continual learning with deep generative replay, NIPS 2017).
+Kingma & Welling, Auto-encoding variational Bayes, ICLR 2014. Forgetting is prevented in one of two ways: a hypernetwork
+generates a decoder for each task, which its regulariser protects (von Oswald et al., ICLR 2020), or a plain decoder is
+also trained on its own earlier samples (Shin et al., Continual learning with deep generative replay, NIPS 2017).
 
-What is stored for replay does not grow with the number of tasks, save for the generated decoder's embedding of each:
-the generator itself, its copy from before the present task, and the replay of `BLOCK` steps, which are about as many
-samples as new examples (as many of each old task, rounded up).
+Memory for replay does not grow with the number of tasks, except for a task embedding each with a generated decoder. It
+holds the generator, its copy from before the present task, and the replay of `BLOCK` steps, where a step replays about
+as many samples as it has new examples (with a generated decoder, equally many of each old task, rounded up).
 """
 
 from abc import ABC, abstractmethod
@@ -24,15 +24,17 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.base import Context, SampleClassifierSettings, Samples
 
-BLOCK = 25  # steps whose replay is drawn at a time, so that an old task's decoder is generated once for all of them
-CHECKED = 1000  # training examples whose range is looked at
+BLOCK = 25  # steps whose replay is drawn together, so that an old task's decoder is generated only once for them
+CHECKED = 1000  # number of training examples whose range of values is checked
 
 
 class GeneratorSettings(base.Settings):
-    """`encoder` and `decoder` are sizes of hidden layers; `latent` is the dimension of z.
+    """Settings of a generator.
 
+    `encoder` and `decoder` are sizes of hidden layers; `latent` is the dimension of z.
     `pixel_noise`: standard deviation of Gaussian inputs around the decoder's output; None for Bernoulli inputs, which
     lie in 0..1.
+    `judge`: training of the classifier that evaluates samples.
     """
 
     encoder: list[base.Size]
@@ -43,10 +45,12 @@ class GeneratorSettings(base.Settings):
 
 
 class Generator(nn.Module, ABC):
-    """An autoencoder that learns tasks one after another and can be asked what the old ones looked like.
+    """A variational autoencoder that is trained on one task after another and generates samples of old tasks.
 
     Args:
-        encoder: inputs (b, *in_shape) to means and log-variances of z, (b, 2 * latent).
+        settings: the generator's settings.
+        context: the context of the learner.
+        encoder: maps inputs (b, *in_shape) to means and log-variances of z, (b, 2 * latent).
     """
 
     def __init__(self, settings: GeneratorSettings, context: Context, encoder: nn.Module) -> None:
@@ -55,14 +59,14 @@ class Generator(nn.Module, ABC):
         self.context = context
         self.encoder = encoder.to(context.device)
         self.latest = -1
-        self.replayed = 0  # steps of this task that have asked for replay
+        self.replayed = 0  # calls of `replay` in this task
         self._block: tuple[int, int] | None = None
 
     def begin_task(self, task: Task) -> None:
-        """From now on replay comes from the generator as it is now.
+        """Prepares for training on a task: replay will come from the generator as it is now.
 
         Raises:
-            UserError: the inputs cannot be pixels of the kind that the settings say.
+            UserError: `pixel_noise` is None, and some of the task's inputs are outside 0..1.
         """
         if self.settings.pixel_noise is None:
             low, high = torch.aminmax(task.train.batch(slice(0, CHECKED))[0])
@@ -78,29 +82,33 @@ class Generator(nn.Module, ABC):
 
     @property
     def capturable(self) -> bool:
-        """As `Learner.capturable`."""
+        """Tells whether `step` can be part of a CUDA graph, as in `Learner.capturable`."""
         return True
 
     @property
     def generated_size(self) -> int | None:
-        """As `Learner.generated_size`."""
+        """Returns the number of weights that a hypernetwork generates; None without a hypernetwork."""
         return None
 
     def choices(self) -> list[str]:
-        """As `Learner.choices`."""
+        """Returns a line for each setting whose value was derived from networks, as in `Learner.choices`."""
         return []
 
     @abstractmethod
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
-        """One optimiser step on new inputs (b, *in_shape), whose loss weighs `share`, and replayed ones.
+        """Makes one optimiser step and returns detached losses.
 
-        A generator that is protected in another way leaves the replay aside. Returns detached losses.
+        Args:
+            inputs: new inputs (b, *in_shape).
+            replayed: samples of old tasks, or None in the first task. A generator that is protected in another way
+                ignores them.
+            share: weight of the new inputs' loss, where that of the replayed samples has 1 - share.
         """
 
     def replay(self, size: int) -> Samples:
-        """About `size` samples of the tasks before this one, other ones at each call.
+        """Draws about `size` samples of the tasks before the present one, different ones at each call.
 
-        They depend on the number of calls since the task's start alone, not on what else was drawn.
+        They depend only on the number of calls since the start of the task, not on other random numbers.
         """
         block, place = divmod(self.replayed, BLOCK)
         if self._block != (block, size):
@@ -111,22 +119,30 @@ class Generator(nn.Module, ABC):
 
     @abstractmethod
     def _draw(self, size: int, rng: torch.Generator) -> Samples:
-        """Samples of the old tasks: inputs (BLOCK, about `size`, *in_shape), and tasks (about `size`,) if known."""
+        """Draws samples of old tasks: inputs (BLOCK, about `size`, *in_shape), and tasks (about `size`,) if known."""
 
     @abstractmethod
     def samples(self, number: int) -> Samples:
-        """`number` samples for each task so far, from the generator as it is; the same ones at every call."""
+        """Draws `number` samples for each task so far from the present generator, with the same noise at each call."""
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        """Optimisers and random streams that steps move on and that `state_dict` does not hold, by name."""
+        """Returns by name the optimisers and random streams that steps change and that are not in `state_dict`."""
         return {"latent noise": self.noise}
 
     @abstractmethod
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """All optimisers that steps of this task use."""
+        """Returns all optimisers that steps of this task use."""
 
     def autoencode(self, inputs: Tensor, decode: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """Per input, reconstruction loss (b,) and divergence of the posterior from the prior (b,), both per pixel."""
+        """Computes the two terms of the negative evidence lower bound for inputs (b, *in_shape), divided by pixels.
+
+        Args:
+            inputs: the inputs (b, *in_shape).
+            decode: maps z (b, latent) to the decoder's outputs (b, pixels).
+
+        Returns:
+            The reconstruction loss (b,) and the KL divergence of the posterior from the prior (b,), both per pixel.
+        """
         mean, log_variance = self.encoder(inputs).chunk(2, dim=1)
         z = mean + (0.5 * log_variance).exp() * self.normal(len(inputs), self.noise)
         pixels = inputs.flatten(1)
@@ -137,23 +153,23 @@ class Generator(nn.Module, ABC):
         return torch.randn(number, self.settings.latent, generator=rng, device=rng.device)
 
     def images(self, outputs: Tensor) -> Tensor:
-        """Expected inputs (b, *in_shape) from the decoder's outputs (b, pixels)."""
+        """Computes the expected inputs (b, *in_shape) from the decoder's outputs (b, pixels)."""
         means = outputs.sigmoid() if self.settings.pixel_noise is None else outputs
         return means.view(-1, *self.context.in_shape)
 
     def get_extra_state(self) -> dict[str, Any]:
-        """State that is neither parameter nor buffer."""
+        """Returns the state that is neither parameter nor buffer."""
         return {"latest": self.latest, "replayed": self.replayed}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """The inverse of `get_extra_state`."""
+        """Restores the state that `get_extra_state` returned."""
         self.latest, self.replayed = state["latest"], state["replayed"]
 
 
 def reconstruction(outputs: Tensor, pixels: Tensor, noise: float | None) -> Tensor:
-    """Mean over pixels (b, P) of -log p(pixel | output), a loss (b,), constants left out.
+    """Computes the mean over pixels (b, P) of -log p(pixel | output), a loss (b,), up to constants.
 
-    Binary cross-entropy of logits, or the squared error over 2 noise^2.
+    This is the binary cross-entropy of logits if `noise` is None, else the squared error divided by 2 noise^2.
     """
     if noise is None:
         return F.binary_cross_entropy_with_logits(outputs, pixels, reduction="none").mean(1)
@@ -161,5 +177,5 @@ def reconstruction(outputs: Tensor, pixels: Tensor, noise: float | None) -> Tens
 
 
 def kl(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, I)) of diagonal Gaussians (b, Z), summed over Z: (b,)."""
+    """Computes KL(N(mean, variance) || N(0, I)) (b,) of diagonal Gaussians (b, Z), summed over Z."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)

@@ -1,4 +1,7 @@
-"""Task inference: which task an input belongs to, where nobody says so. A part of methods, open to other rules."""
+"""Task inference: rules that infer which task an input belongs to when it is not given. A part of methods.
+
+Users can add rules of their own as subclasses of `TaskInference`.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +22,7 @@ from hnet_cl.scenario import ScenarioSettings
 class Inferred(NamedTuple):
     """For each of b inputs the inferred task, int64 (b,), and the rule's score (b,) of that choice.
 
-    What a score means is for the rule to say. NaN or infinite: nobody knows, and the answer means nothing.
+    Each rule defines the meaning of its score. A NaN or infinite score marks the prediction as invalid.
     """
 
     task: Tensor
@@ -27,15 +30,15 @@ class Inferred(NamedTuple):
 
 
 class TaskInference(nn.Module, ABC):
-    """A rule that infers the task of inputs, chosen by `method/task_inference`; made only where the task is not told.
+    """A rule that infers the task of inputs, chosen by `method/task_inference`; built only if the task is not given.
 
-    All that survives is in parameters, buffers and extra state, as with a `Learner`, whose part it is and whose
-    methods of the same names call those here.
+    It is part of a `Learner`, whose methods call those of the same names here. As there, all lasting state is in
+    parameters, buffers and extra state.
 
     Args:
-        settings: of the class's own `Settings`.
-        setup: what the learner is given.
-        networks: those of the tasks. They belong to the learner and are shared with it: not to be trained or changed.
+        settings: an instance of the class's own `Settings`.
+        context: the context of the learner.
+        networks: the tasks' networks. They belong to the learner; a rule must neither train nor change them.
     """
 
     Settings: ClassVar[type[base.Settings]] = base.Settings  # without keys, unless a rule has its own
@@ -48,65 +51,71 @@ class TaskInference(nn.Module, ABC):
 
     @classmethod
     def unsupported(cls, scenario: ScenarioSettings) -> str | None:
-        """Returns why the rule is not defined in a scenario and what to do instead; None if it is."""
+        """Explains why the rule is not defined in a scenario and what to do instead; returns None if it is."""
         return None
 
     @abstractmethod
     def infer(self, candidates: Candidates) -> Inferred:
         """Chooses one of `candidates.tasks` for each of `candidates.inputs`.
 
-        Called in evaluation mode and without gradients; `torch.enable_grad()` gives them to a rule that needs them.
+        Called in evaluation mode and without gradients; a rule that needs gradients can use `torch.enable_grad()`.
         """
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        """Tries, before any task, what the rule will do, as `Learner.inspect`: here all networks at once.
+        """Tries the rule's operations before any task, as in `Learner.inspect`; by default, evaluating all networks.
 
-        A rule that does not ask all of them has something else to try, or nothing.
+        A rule that does not evaluate all networks should override this.
         """
         return self.networks.inspect(inputs)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
-        """Called before the first step of a task with the tasks so far, of which the last one is new."""
+        """Prepares for training on the last of `tasks`, the tasks so far; called before the task's first step."""
 
     @property
     def capturable(self) -> bool:
-        """Whether `step` can be part of a CUDA graph, as `Learner.capturable`; one that does nothing can."""
+        """Tells whether `step` can be part of a CUDA graph, as in `Learner.capturable`.
+
+        By default it can only if the rule does not override `step`, which then does nothing.
+        """
         return type(self).step is TaskInference.step
 
     def prepare(self, size: int) -> None:
-        """Called before each step on `size` examples, as `Learner.prepare`."""
+        """Prepares data that the next step, on `size` examples, needs beside its batch, as in `Learner.prepare`."""
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """Learns from a batch of the new task, after the learner's own step; returns detached losses."""
+        """Trains on a batch of the new task after the learner's own step; returns detached losses.
+
+        `inputs` are (b, *in_shape), `labels` (b,) within the task.
+        """
         return {}
 
     def end_task(self) -> None:
-        """Called after the last step of a task."""
+        """Finishes the present task; called after its last step."""
 
     def choices(self) -> list[str]:
-        """Returns a line for each size that was chosen for the rule and not given, as `Learner.choices`."""
+        """Returns a line for each setting whose value was derived from networks, as in `Learner.choices`."""
         return []
 
     def samples(self, number: int) -> Samples | None:
-        """Returns samples of the rule's generator, as `Learner.samples`; None without a generator."""
+        """Draws samples from the rule's generator, as in `Learner.samples`; returns None without a generator."""
         return None
 
     @property
     def sample_classifier(self) -> SampleClassifierSettings | None:
-        """Training of the classifier that evaluates `samples`; None without a generator."""
+        """Returns how the classifier that evaluates `samples` is trained; None without a generator."""
         return None
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        """Returns all optimisers that `step` uses, as `Learner.optimizers`: those of `training_state`."""
+        """Returns all optimisers that `step` uses, as in `Learner.optimizers`; by default those of `training_state`."""
         return [part for part in self.training_state().values() if isinstance(part, torch.optim.Optimizer)]
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        """Returns optimisers and random streams that steps move on and that no state holds, by name."""
+        """Returns by name the optimisers and random streams that steps change and that are not in `state_dict`."""
         return {}
 
 
 class Given(TaskInference):
-    """The task is told; without it there is no answer. It stands for any rule where there is nothing to infer."""
+    """The placeholder for a rule in scenarios where the task is given at test time; it cannot infer tasks."""
 
     @classmethod
     def unsupported(cls, scenario: ScenarioSettings) -> str | None:
@@ -122,9 +131,10 @@ class Given(TaskInference):
 
 
 class Entropy(TaskInference):
-    """The task whose network is surest of its answer (paper, HNET+ENT; `temperature` 1 in the official code).
+    """Chooses the task whose network predicts with the lowest entropy (von Oswald et al., ICLR 2020, HNET+ENT).
 
-    The score is that network's entropy in nats: the smaller, the surer, and 0 at least.
+    `temperature` is 1 in the official code. The score is that network's entropy in nats, at least 0; the smaller, the
+    more certain.
     """
 
     class Settings(base.Settings):
@@ -137,16 +147,18 @@ class Entropy(TaskInference):
 def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """Computes the Shannon entropy in nats of the softmax of logits (..., C) / temperature, of shape (...).
 
-    From log-probabilities, so that saturated logits give 0 and not NaN; logits of -inf count as absent classes.
+    It is computed from log-probabilities, so that saturated logits give 0 instead of NaN; logits of -inf stand for
+    absent classes.
     """
     log_p = (logits / temperature).log_softmax(-1)
     return -(log_p.exp() * log_p.clamp(min=-1e30)).sum(-1)
 
 
 def least_entropy(logits: Tensor, temperature: float) -> Inferred:
-    """Finds for logits (T, b, C) of every candidate task's network the surest task (b,) and its entropy (b,).
+    """Finds the task (b,) of lowest entropy (b,), given logits (T, b, C) of all candidate tasks' networks.
 
-    The first of equals wins. Where a network answers with NaN nobody knows, and the entropy is NaN.
+    Among equals the first task is chosen. If any network's logits are NaN, the entropy is NaN, which marks the
+    prediction as invalid.
     """
     values = entropy(logits, temperature)
     least = values.min(0)
@@ -154,10 +166,10 @@ def least_entropy(logits: Tensor, temperature: float) -> Inferred:
 
 
 def require_inferred(rule: TaskInference, found: Any, candidates: Candidates) -> None:
-    """Looks at what a rule has inferred.
+    """Checks the result `found` of a rule's `infer`.
 
     Raises:
-        UserError: it is not a candidate task and a score for each input.
+        UserError: it is not `Inferred` with a candidate task and a score for each input.
     """
     number, count = len(candidates.inputs), len(candidates.tasks)
     if isinstance(found, Inferred) and found.task.dtype == torch.int64:

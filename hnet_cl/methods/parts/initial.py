@@ -10,16 +10,16 @@ Init = Literal["torch", "xavier"]
 
 
 def initialised(network: nn.Module, init: Init) -> nn.Module:
-    """The network with the weights it came with, or with Xavier-uniform ones and biases of zero.
+    """Returns the network itself, with its weights unchanged (`torch`) or redrawn (`xavier`).
 
-    The latter (Glorot & Bengio, AISTATS 2010) are drawn from torch's global generator. Layers other
-    than linear ones and two-dimensional convolutions stay as they are, and so do parameters that are not trained.
+    `xavier` draws Xavier-uniform weights (Glorot & Bengio, AISTATS 2010) from torch's global generator and sets biases
+    to zero. It changes only trainable parameters of linear layers and two-dimensional convolutions.
     """
     if init == "xavier":
         for layer in network.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 own = trainable(layer)
-                if "weight" in own:  # it is not, where weight normalisation makes it of others
+                if "weight" in own:  # weight normalisation computes it from other parameters
                     nn.init.xavier_uniform_(own["weight"])
                 if "bias" in own:
                     nn.init.zeros_(own["bias"])

@@ -1,4 +1,4 @@
-"""What a learner's numbers mean: the names and shapes that its state, and generated weights, are cut into."""
+"""The names and shapes of the parts of a learner's state and of its generated weights."""
 
 from collections.abc import Iterator
 
@@ -8,9 +8,10 @@ from hnet_cl.hypernet import TargetNetwork
 
 
 def layout(learner: nn.Module) -> list[tuple[str, list[int]]]:
-    """Names and shapes, in order, of all that is generated and of all that `state_dict` holds.
+    """Lists the names and shapes, in order, of all generated weights and buffers and all tensors in `state_dict`.
 
-    Flat vectors and lists go by place alone: with another order of the same sizes every number would be another's.
+    Flat vectors and lists are indexed by position only, so with the same sizes in another order they would load without
+    an error and be wrong; comparing layouts detects this.
     """
     state = [(name, value.shape) for name, value in learner.state_dict().items() if isinstance(value, Tensor)]
     return [(name, list(shape)) for name, shape in (*_generated(learner), *state)]

@@ -1,4 +1,4 @@
-"""What has to hold for a user's own network before it is trained. A part of methods."""
+"""Checks of a user's own network before it is trained. A part of methods."""
 
 import torch
 from torch import nn
@@ -10,16 +10,17 @@ from hnet_cl.targets.bfloat16 import in_float32
 
 
 def called(network: nn.Module) -> str:
-    """What a network is called in messages: the key that chose it, with its class."""
+    """Returns the name of a network in messages: the key that chooses it, with its class."""
     kind = type(in_float32(network))
     return f"target._target_={kind.__module__}.{kind.__qualname__}"
 
 
 def require_trainable(network: nn.Module, device: torch.device) -> None:
-    """Looks at the parameters of a network as it is made for a device.
+    """Checks that a network, before it is moved to `device`, can be trained there.
 
     Raises:
-        UserError: none can be trained, or not with what is there.
+        UserError: it has no trainable parameter; one is not float32; or a parameter or buffer has no shape yet (lazy
+            layers) or no values (meta device).
     """
     name = called(network)
     tensors = [*network.named_parameters(), *network.named_buffers()]
@@ -41,7 +42,7 @@ def require_trainable(network: nn.Module, device: torch.device) -> None:
 
 @torch.no_grad()
 def copy_frozen(source: nn.Module, network: nn.Module) -> None:
-    """Gives a network the values of another one's parameters that are not trained, where their shapes are the same."""
+    """Copies parameters that are not trained from `source` to `network`, if their shapes are the same."""
     values = dict(source.named_parameters())
     learnable = trainable(network)
     for name, parameter in network.named_parameters():

@@ -1,4 +1,4 @@
-"""The quadratic penalty that EWC and SI share: weights that mattered are drawn to where they were."""
+"""The quadratic penalty of EWC and SI, which pulls weights that are important for old tasks to their old values."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,10 @@ from hnet_cl.core.errors import UserError
 
 
 class QuadraticPenalty(nn.Module):
-    """c * sum_i importance_i * (w_i - anchor_i)^2 over all weights of a network.
+    """The penalty c * sum_i importance_i * (w_i - anchor_i)^2 over all weights of a network.
 
-    `importance` and `anchor` are buffers with the weights' shapes, so they are part of every checkpoint.
+    `importance` (at first zero) and `anchor` (at first the given weights) are buffers with the weights' shapes, so they
+    are part of every checkpoint.
     """
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
@@ -23,12 +24,12 @@ class QuadraticPenalty(nn.Module):
 
     @property
     def importance(self) -> list[Tensor]:
-        """One tensor for each weight tensor."""
+        """Returns the importance of the weights, one tensor for each weight tensor."""
         return [self.get_buffer(f"importance_{i}") for i in range(self._number)]
 
     @property
     def anchor(self) -> list[Tensor]:
-        """One tensor for each weight tensor."""
+        """Returns the values to which weights are pulled, one tensor for each weight tensor."""
         return [self.get_buffer(f"anchor_{i}") for i in range(self._number)]
 
     @torch.no_grad()
@@ -44,7 +45,7 @@ class QuadraticPenalty(nn.Module):
         """Moves the anchor to `weights`.
 
         Raises:
-            UserError: the importance is NaN or infinite: the penalty would make every weight so.
+            UserError: the importance is NaN or infinite, so the penalty would make weights NaN.
         """
         if not all(importance.isfinite().all() for importance in self.importance):
             raise UserError(

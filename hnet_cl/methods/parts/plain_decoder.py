@@ -1,4 +1,4 @@
-"""A generator that does not forget because it also learns from its own former samples."""
+"""A generator that is protected from forgetting by replay of its own samples."""
 
 from typing import Any, Literal
 
@@ -13,19 +13,20 @@ from hnet_cl.methods.parts.snapshot import Snapshot
 
 
 class PlainDecoderSettings(GeneratorSettings):
-    """`reset_optimizer`: a new optimiser for each task."""
+    """Settings of `PlainDecoder`. `reset_optimizer`: a new optimiser for each task."""
 
     kind: Literal["plain"]
     reset_optimizer: bool
 
 
 class PlainDecoder(Generator):
-    """One decoder for all tasks, trained on the new task and on samples of itself from before it.
+    """One decoder for all tasks, trained on the new task and on samples that it generated before that task.
 
-    Its samples are of all tasks alike; nothing says of which.
+    Its samples are a mixture of all tasks so far; which task a sample is from is not known.
 
     Args:
-        decoder: z (b, latent) to logits or means of pixels (b, pixels).
+        settings, context, encoder: as for `Generator`.
+        decoder: maps z (b, latent) to logits or means of pixels (b, pixels).
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class PlainDecoder(Generator):
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:
         self.optimizer.zero_grad()
         self.train()
-        seen = inputs if replayed is None else torch.cat([inputs, replayed.inputs])  # one pass for both
+        seen = inputs if replayed is None else torch.cat([inputs, replayed.inputs])  # one forward pass
         rec, divergence = self.autoencode(seen, self.decoder)
         each, new, old = rec + divergence, slice(len(inputs)), slice(len(inputs), None)
         loss = each[new].mean()

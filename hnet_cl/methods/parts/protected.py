@@ -1,4 +1,4 @@
-"""A hypernetwork that learns one task after another and is held where it was on the old ones. A part of methods."""
+"""Settings and training of a hypernetwork whose output regulariser protects old tasks. A part of methods."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -22,8 +22,8 @@ from hnet_cl.hypernet import (
 class HypernetSettings(base.Settings):
     """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`.
 
-    `compression`, trainable over generated weights, chooses the chunk size for the network that is generated. With
-    neither it nor `chunk_size`, the weights are generated in one piece.
+    `compression`, the ratio of trainable to generated weights, determines the chunk size. If neither it nor
+    `chunk_size` is given, the weights are generated without chunking.
     """
 
     task_embedding: base.Size
@@ -43,7 +43,7 @@ class HypernetSettings(base.Settings):
         return self
 
     def make(self, layout: Layout, num_tasks: int) -> Hypernetwork:
-        """A hypernetwork for these weights, drawn from torch's global generator."""
+        """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         sizes: dict[str, Any] = self.model_dump(exclude={"chunk_size", "compression", "activation"})
         chunk_size = self.chunk_size
         if self.compression is not None:
@@ -51,7 +51,7 @@ class HypernetSettings(base.Settings):
         return Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
 
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
-        """A line on what was chosen in making the hypernetwork and not given."""
+        """Returns a line with the chunk size that `compression` determined, or no line if the user chose it."""
         if self.compression is None:
             return []
         ratio = sum(p.numel() for p in hypernetwork.parameters()) / hypernetwork.layout.total
@@ -63,7 +63,10 @@ class HypernetSettings(base.Settings):
 
 
 class ProtectionSettings(base.Settings):
-    """`strength` (beta in the paper) weighs the regulariser, which `lookahead` has evaluated at the candidate step."""
+    """Settings of a hypernetwork and its regulariser; see `hnet_cl.hypernet.RegularizedTraining`.
+
+    `strength` (beta in the paper) is the weight of the regulariser; `lookahead` evaluates it after the next step.
+    """
 
     hypernet: HypernetSettings
     strength: NonNegativeFloat
@@ -73,27 +76,31 @@ class ProtectionSettings(base.Settings):
     @field_validator("regularizer")
     @classmethod
     def _something_is_drawn(cls, regularizer: Chosen[OutputRegularizer]) -> Chosen[OutputRegularizer]:
-        """A regulariser's own keys `sampled_...` say how much is drawn for a step; it is built only hours later."""
+        """Checks the regulariser's keys `sampled_...` here, as it is built only when the second task begins.
+
+        Raises:
+            ValueError: one of them is a number below 1.
+        """
         for name, number in regularizer.settings:
             if name.startswith("sampled_") and number is not None and number < 1:
                 raise ValueError(f"{name}={number}: give a positive number, or null for all")
         return regularizer
 
     def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
-        """A hypernetwork for these weights, drawn from torch's global generator."""
+        """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         return self.hypernet.make(layout, num_tasks)
 
 
 class ProtectedTraining(RegularizedTraining):
-    """The training of one task as the settings of a method have it.
+    """`RegularizedTraining` of one task, configured by the settings of a method.
 
     Args:
-        hypernetwork: what is trained.
+        hypernetwork: the hypernetwork to train.
         task: the new task; all before it are old.
-        settings: how it is protected.
+        settings: settings of the regulariser.
         make_optimizer: builds an optimiser of given parameters.
-        sampling: draws what the regulariser looks at.
-        kept: for each old task, the intervals of its weights that count; None for all of them.
+        rng: random stream of a regulariser that samples.
+        kept: for each old task, the intervals of its weights that the regulariser covers; None for all weights.
     """
 
     def __init__(
@@ -116,6 +123,6 @@ class ProtectedTraining(RegularizedTraining):
         )
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        """Returns what steps move on beside the hypernetwork's parameters, by name."""
+        """Returns by name the optimisers and the random stream that steps change."""
         theta, embedding = self.optimizers
         return {"theta optimizer": theta, "embedding optimizer": embedding, "regularized tasks": self.rng}

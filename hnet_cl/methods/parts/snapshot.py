@@ -1,4 +1,4 @@
-"""What a module was at some moment."""
+"""Frozen copies of modules."""
 
 from typing import Any
 
@@ -9,9 +9,13 @@ from hnet_cl.hypernet import copied
 
 
 class Snapshot:
-    """A copy of a module as it is now, in evaluation mode and without gradients.
+    """A frozen copy of a module at the time of construction, in evaluation mode and without gradients.
 
-    It is no module itself, so it is in no state: who keeps one in `begin_task` makes it again when a run continues.
+    It is not an `nn.Module`, so it is not in any `state_dict`; one made in `begin_task` is made again when a run
+    continues.
+
+    Raises:
+        TypeError: the module cannot be copied.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -19,5 +23,5 @@ class Snapshot:
 
     @torch.no_grad()
     def __call__(self, *arguments: Any) -> Any:
-        """What the module would have returned."""
+        """Calls the copy and returns its output, without gradients."""
         return self._module(*arguments)

@@ -1,4 +1,7 @@
-"""Task inference by a classifier of tasks, which learns with generative replay as any other (paper, HNET+TIR)."""
+"""Task inference by a classifier that predicts the task and is trained with generative replay.
+
+von Oswald et al., Continual learning with hypernetworks, ICLR 2020, HNET+TIR.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +19,9 @@ from hnet_cl.scenario import separate_heads
 
 
 class TaskClassifier(TaskInference):
-    """A learner for which every task is a class of its own, so that its answer to an input is the input's task.
+    """A rule that trains a learner for which every task is one class, so that it predicts the task of an input.
 
-    The score is the softmax probability of that task among those so far: the larger, the surer, and 1 at most.
+    The score is the softmax probability, at most 1, of that task among those so far; the larger, the more certain.
     """
 
     Settings = ReplaySettings

@@ -1,4 +1,4 @@
-"""The networks of all tasks: a target network, whose weights for each a hypernetwork generates. A part of methods."""
+"""The networks of all tasks: a target network with the weights that a hypernetwork generates. A part of methods."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -15,17 +15,17 @@ from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import gather_heads
 
-GROUP_NUMBERS = 50_000_000  # float32 numbers, 200 MB; for how many tasks are evaluated at a time
+GROUP_NUMBERS = 50_000_000  # float32 numbers (200 MB) that the tasks evaluated together may take
 
 
 class TaskNetworks:
-    """What a learner with a hypernetwork answers with; its state belongs to the learner.
+    """The networks with which a learner with a hypernetwork predicts; their state belongs to the learner.
 
     Attributes:
         target: a pure function of weights (N,), inputs (b, *in_shape) and buffers.
         hypernetwork: generates the weights of each task.
-        heads: which outputs belong to which task.
-        buffers: of the target network, as running statistics, by name for each task that was begun.
+        heads: the outputs of each task.
+        buffers: the target network's buffers by name, such as running statistics, for each task begun so far.
     """
 
     def __init__(self, target: TargetNetwork, hypernetwork: Hypernetwork, context: Context) -> None:
@@ -34,9 +34,9 @@ class TaskNetworks:
         self.heads = context.heads
         self.buffers: dict[int, dict[str, Tensor]] = {}
         self._seed = context.seed
-        # vmap: convolutions with groups take three times as long, no batch norm in bfloat16
+        # With vmap, convolutions become grouped ones, which take three times as long; batch norm fails in bfloat16.
         slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in target.module.modules())
-        self._one_by_one = True if slow else None  # None until it is tried
+        self._one_by_one = True if slow else None  # None until `_try_at_once` decides
 
     def logits(self, inputs: Tensor, task: int) -> Tensor:
         """Computes all outputs (b, n) of a task's network for inputs (b, *in_shape)."""
@@ -44,11 +44,17 @@ class TaskNetworks:
         return logits
 
     def logits_of(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
-        """Computes logits (T, b, C) of each task's own head from its own network; -inf beyond a task's classes."""
+        """Computes logits (T, b, C) of each task's own head from its own network; -inf beyond a task's classes.
+
+        C is the largest number of classes of a task.
+        """
         return torch.cat([self._of_group(inputs, group) for group in self._groups(tasks, len(inputs))])
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        """Tries whether several tasks' networks can be asked at once; says if they cannot, where that is news."""
+        """Tries whether several tasks' networks can be evaluated at once; returns a line for the user if they cannot.
+
+        Returns no line if this is known already.
+        """
         if self._one_by_one is not None or (reason := self._try_at_once(inputs)) is None:
             return []
         return [
@@ -57,16 +63,16 @@ class TaskNetworks:
         ]
 
     def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
-        """Tasks that are evaluated together: as many as `GROUP_NUMBERS` weights and logits allow.
+        """Splits tasks into groups that are evaluated together, whose weights and logits fit in `GROUP_NUMBERS`.
 
-        Hidden activations are not counted: with convolutions, eval_batch_size has to be chosen with them in mind.
+        Hidden activations are not counted; with large ones, choose a smaller eval_batch_size.
         """
         size = max(1, GROUP_NUMBERS // (self.target.layout.total + batch * self.heads.num_outputs))
         return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
     def _of_group(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
         buffers = [self.buffers[task] for task in tasks]
-        if self._one_by_one is None:  # nobody has inspected the network
+        if self._one_by_one is None:  # `inspect` has not been called
             self._try_at_once(inputs[:2])
         ask = one_by_one if self._one_by_one else at_once
         return gather_heads(ask(self.target, self._weights(tasks), inputs, buffers), self.heads, tasks)
@@ -76,7 +82,7 @@ class TaskNetworks:
 
     @torch.no_grad()
     def _try_at_once(self, inputs: Tensor) -> str | None:
-        """Decides whether several tasks' networks are asked at once; returns why not."""
+        """Decides whether several tasks' networks are evaluated at once; returns the reason if they are not."""
         target = copied(self.target).train(False)
         weights = self._weights(range(min(2, self.heads.num_tasks)))
         given: Any = target, weights, inputs, [self.target.fresh_buffers() for _ in weights]
@@ -87,12 +93,12 @@ class TaskNetworks:
 
 
 class Candidates:
-    """The networks of all tasks learned so far, of which one has to answer each of some inputs.
+    """A batch of inputs and the networks of all tasks learned so far, one of which has to predict for each input.
 
     Attributes:
-        networks: those of the tasks.
-        inputs: of shape (b, *in_shape).
-        tasks: those learned so far, 0 to T-1.
+        networks: the tasks' networks.
+        inputs: the inputs (b, *in_shape).
+        tasks: the tasks learned so far, 0 to T-1.
     """
 
     def __init__(self, networks: TaskNetworks, inputs: Tensor, number: int) -> None:
@@ -102,14 +108,14 @@ class Candidates:
 
     @cached_property
     def logits(self) -> Tensor:
-        """Logits (T, b, C) of each task's own head from its own network; -inf beyond a task's classes.
+        """Computes logits (T, b, C) of each task's own head from its own network; -inf beyond a task's classes.
 
-        C is the largest number of classes of a task. All networks are generated and asked at the first look.
+        C is the largest number of classes of a task. All networks are generated and evaluated at the first access.
         """
         return self.networks.logits_of(self.inputs, self.tasks)
 
     def answer(self, tasks: Tensor, scores: Tensor) -> Prediction:
-        """Answers each input with the network of the task (b,) inferred for it; `scores` (b,) are handed on."""
+        """Predicts for each input with the network of the task (b,) inferred for it; `scores` (b,) are passed on."""
         if "logits" not in vars(self):
             return self._ask(tasks, scores)
         chosen = self.logits[tasks, torch.arange(len(tasks), device=tasks.device)]
@@ -117,7 +123,7 @@ class Candidates:
         return Prediction(chosen.argmax(1) + starts[tasks], tasks, scores, chosen)
 
     def _ask(self, tasks: Tensor, scores: Tensor) -> Prediction:
-        """The same, where not all networks have been asked: each is asked about its inputs alone."""
+        """Does the same as `answer` if `logits` are not computed: evaluates each network on its own inputs only."""
         heads = self.networks.heads
         output = torch.empty_like(tasks)
         chosen = self.inputs.new_full((len(tasks), heads.widest), -torch.inf)

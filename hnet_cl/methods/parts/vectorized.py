@@ -1,7 +1,7 @@
-"""Many examples or tasks at once by `torch.func.vmap`, where it knows all operations of a network; else one by one.
+"""Evaluation of several examples or tasks at once by `torch.func.vmap` if it supports the network, else one by one.
 
-Which of the two is tried before anything is trained, as vmap does not know every operation: recurrent layers, `.item()`
-and everything else that looks at values, assignments by masks. A part of methods.
+This is tried before anything is trained, as vmap does not support recurrent layers, `.item()` and other operations
+that depend on values, or assignments by masks. A part of methods.
 """
 
 import warnings
@@ -15,21 +15,22 @@ from torch.func import vmap
 from hnet_cl.core.errors import first_line
 from hnet_cl.hypernet import TargetNetwork
 
-CLOSE = 0.05  # of the largest number; arithmetic of low precision reaches a hundredth, mistakes are larger
+CLOSE = 0.05  # relative to the largest number; errors of low-precision arithmetic reach 0.01, mistakes are larger
 
 
 def obstacle(fast: Callable[[], Sequence[Tensor]], plain: Callable[[], Sequence[Tensor]]) -> str | None:
-    """Why the `fast` way to some tensors cannot stand for the `plain` one; None if it can, as it gives the same.
+    """Explains why the `fast` computation cannot replace the `plain` one; returns None if their results agree.
 
     Raises:
-        Exception: what the plain way raises.
+        OutOfMemoryError: `fast` runs out of memory.
+        Exception: any error that `plain` raises.
     """
     expected = plain()
     try:
         found = fast()
     except torch.OutOfMemoryError:
         raise
-    except Exception as error:  # vmap raises errors of many kinds, and a network does what it likes with its inputs
+    except Exception as error:  # vmap raises errors of many types, and a user's network can raise any error
         return first_line(error).partition(". ")[0].rstrip(".")
     return None if all(map(_close, found, expected)) else "it gives other results"
 
@@ -43,14 +44,14 @@ def _close(found: Tensor, expected: Tensor) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Inside, vmap does not say of which operations it makes a loop: nobody here can help it."""
+    """Silences vmap's warnings about operations that it runs as a slow loop, while inside."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
         yield
 
 
 def at_once(network: TargetNetwork, weights: Tensor, inputs: Tensor, buffers: Sequence[Mapping[str, Tensor]]) -> Tensor:
-    """Logits (T, b, n) for inputs (b, *in_shape) of a network with weights (T, N) and buffers (T,) of several tasks."""
+    """Computes logits (T, b, n) of inputs (b, *in_shape) with the weights (T, N) and buffers (T of them) of T tasks."""
     stacked = {name: torch.stack([own[name] for own in buffers]) for name in buffers[0]}
     with quiet():
         logits: Tensor = vmap(network, in_dims=(0, None, 0), randomness="error")(weights, inputs, stacked)
@@ -60,5 +61,5 @@ def at_once(network: TargetNetwork, weights: Tensor, inputs: Tensor, buffers: Se
 def one_by_one(
     network: TargetNetwork, weights: Tensor, inputs: Tensor, buffers: Sequence[Mapping[str, Tensor]]
 ) -> Tensor:
-    """The same, one task after another."""
+    """Computes the same as `at_once`, one task after another."""
     return torch.stack([network(w, inputs, own) for w, own in zip(weights, buffers, strict=True)])
