@@ -63,6 +63,8 @@ class Hypernetwork(nn.Module):
         super().__init__()
         if chunk_size is not None and chunk_size < 1:
             raise ValueError(f"chunk_size={chunk_size}: give a positive number, or None for no chunking")
+        if activation not in ACTIVATIONS:
+            raise ValueError(f"activation={activation}: give one of {', '.join(ACTIVATIONS)}")
         self.layout = layout
         self._chunked = chunk_size is not None
         self.activation = ACTIVATIONS[activation]
