@@ -97,10 +97,10 @@ class PermutedPixels(Protocol):
 
     @classmethod
     def image_kinds(cls, settings: Any, dataset: Dataset, task: int | None) -> Sequence[ImageKind]:
-        """Returns original images, which are then permuted as in `task`, if it is given; and images already permuted.
+        """Returns two kinds: original images, to be permuted as in `task`, and images that are already permuted.
 
-        Without padding both kinds have the same size: images then count as original ones if the task is given, else
-        as permuted ones.
+        Without a task there is only the latter. Without padding both kinds have the same size: images then count as
+        original ones if the task is given, else as permuted ones.
         """
         if dataset.image_shape is None:
             return []
