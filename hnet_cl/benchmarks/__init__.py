@@ -1,1 +1,1 @@
-"""Benchmarks: sequences of tasks made from data. They know no method and no scenario."""
+"""Benchmarks: sequences of tasks made from data, independent of methods and scenarios."""

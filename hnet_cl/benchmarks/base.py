@@ -1,4 +1,4 @@
-"""What a benchmark is: a fixed sequence of classification tasks."""
+"""The interface of benchmarks: a benchmark is a fixed sequence of classification tasks."""
 
 import typing
 from abc import ABC, abstractmethod
@@ -18,12 +18,14 @@ from hnet_cl.datasets.identity import DataIdentity
 
 @dataclass(frozen=True)
 class Split:
-    """Images and labels of one half (train or test) of a task, kept as tensors on the device.
+    """The training, validation or test examples of a task, as tensors on the device.
 
-    `images` (m, ...) may be shared between tasks; `prepare` turns a batch of them (b, ...) into network
-    inputs (b, *in_shape) of type float32. `labels` (n,) are int64 in 0..C-1 *within* the task. `rows` (n,) are the
-    images that belong to the split, in the labels' order; None for all of them. `augment`, where there is one, varies
-    a batch of images that is learned from.
+    Attributes:
+        images: (m, ...), may be shared between tasks.
+        labels: (n,) int64 in 0..C-1 *within* the task.
+        prepare: turns a batch of images (b, ...) into float32 network inputs (b, *in_shape).
+        rows: (n,) int64 indices into `images` of the split's examples, in the order of `labels`; None for all images.
+        augment: augments a batch of training images, with random numbers from the generator; None for no augmentation.
     """
 
     images: Tensor
@@ -36,33 +38,33 @@ class Split:
         return len(self.labels)
 
     def batch(self, index: Tensor | slice, rng: Generator | None = None) -> tuple[Tensor, Tensor]:
-        """Inputs (b, *in_shape) and labels (b,) of the examples at `index`; with `rng`, augmented by them."""
+        """Returns inputs (b, *in_shape) and labels (b,) of the examples at `index`, augmented if `rng` is given."""
         images = self.images[index if self.rows is None else self.rows[index]]
         if self.augment and rng is not None:
             images = self.augment(images, rng)
         return self.prepare(images), self.labels[index]
 
     def part(self, index: Tensor) -> "Split":
-        """The examples at `index` as a split of their own, which shares the images."""
+        """Returns a split of the examples at `index`, which shares the images."""
         rows = index if self.rows is None else self.rows[index]
         return replace(self, labels=self.labels[index], rows=rows)
 
 
 class TrainingData(typing.Protocol):
-    """Examples that a learner learns from."""
+    """Examples that a learner is trained on."""
 
     def __len__(self) -> int:
         """Returns the number of examples."""
 
     def batch(self, index: Tensor, rng: Generator | None = None) -> tuple[Tensor, ...]:
-        """Returns what one step is given of the examples at `index` (b,): inputs, labels, and perhaps their tasks."""
+        """Returns what a step needs of the examples at `index` (b,): inputs, labels, and optionally task ids."""
 
 
 class TasksTogether:
-    """The training examples of several tasks, one after another, each with its task.
+    """The concatenated training examples of several tasks, each with its task id.
 
     Args:
-        tasks: ids count from 0.
+        tasks: the tasks, with ids 0, 1, ... in order.
     """
 
     def __init__(self, tasks: Sequence["Task"]) -> None:
@@ -73,9 +75,9 @@ class TasksTogether:
         return int(self._ends[-1])
 
     def batch(self, index: Tensor, rng: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns inputs (b, *in_shape), labels (b,) within the tasks and the tasks (b,) of the examples at `index`.
+        """Returns inputs (b, *in_shape), labels (b,) within the tasks and task ids (b,) of the examples at `index`.
 
-        They come in the order of their tasks; with `rng`, augmented by them.
+        They are sorted by task, and augmented if `rng` is given.
         """
         place = index.cpu()
         owner = torch.searchsorted(self._ends, place, right=True)
@@ -91,11 +93,18 @@ class TasksTogether:
 
 @dataclass(frozen=True)
 class Task:
-    """One task of a sequence: `id` counts from 0; `name` and `class_names` (C,) are for people.
+    """One task of a sequence.
 
-    Classes without names are called by their labels. `picture` turns network inputs (b, *in_shape) into images
-    (b, C, H, W) in 0..1 for people to see; None where inputs are no images. `validation` are examples that the
-    benchmark itself puts aside for choosing settings.
+    Attributes:
+        id: number of the task, from 0.
+        name: for display.
+        train: training examples.
+        test: test examples.
+        num_classes: number of classes C.
+        validation: examples that the benchmark itself sets aside for choosing hyperparameters; None if it does not.
+        picture: turns network inputs (b, *in_shape) into images (b, C, H, W) in 0..1 for display; None if inputs are
+            not images.
+        class_names: (C,) for display; None to name classes by their labels.
     """
 
     id: int
@@ -109,14 +118,15 @@ class Task:
 
     @property
     def classes(self) -> list[str]:
-        """(C,) what to call the classes."""
+        """Returns the names (C,) of the classes."""
         return list(self.class_names or map(str, range(self.num_classes)))
 
     @property
     def majority(self) -> float:
-        """Test accuracy (a fraction) of always answering the label that is most frequent in the data to learn from.
+        """Computes the test accuracy (a fraction) of always predicting the most frequent label of the training data.
 
-        The test labels have no say in it: with few of them, the most frequent one is an answer nobody could know.
+        Validation data count as training data. Test labels are not used to choose the label, as a predictor does not
+        know which of them is the most frequent.
         """
         known = [self.train.labels] if self.validation is None else [self.train.labels, self.validation.labels]
         label = torch.cat(known).bincount(minlength=self.num_classes).argmax()
@@ -124,11 +134,11 @@ class Task:
 
 
 def independent_examples(tasks: Sequence[Task]) -> list[float]:
-    """How many independent test examples the mean accuracy over the first 1, 2, ... tasks rests on, (T,).
+    """Computes the effective number (T,) of independent test examples behind the mean accuracy over 1, ..., T tasks.
 
-    The mean of k accuracies on n_1, ..., n_k examples varies as one on k^2 / (1/n_1 + ... + 1/n_k) does: all of them
-    if the tasks are of one size. Tasks that are tested on the same images (permuted pixels) may fail on the same ones,
-    and count as one.
+    The mean of k accuracies on n_1, ..., n_k examples has the variance of one accuracy on k^2 / (1/n_1 + ... + 1/n_k)
+    examples, which is the total number if all tasks have the same size. Tasks that are tested on the same images
+    (permuted pixels) may fail on the same ones, and count as one.
     """
     numbers: list[float] = []
     tested: list[Split] = []
@@ -154,14 +164,14 @@ def _same_examples(one: Split, other: Split) -> bool:
 
 
 def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
-    """The tasks with a random `share` of each one's training data in place of its test data, and less to train on.
+    """Returns the tasks with a random `share` of their training data as test data, and the rest as training data.
 
-    For choosing hyperparameters without a look at test data. A task with validation data of its own is tested on
-    those, and `share` does not matter. Which examples are held out is a stream of `seed`, the
-    same for all tasks: where they share images, none is trained on in one task and held out in another.
+    This allows hyperparameters to be chosen without test data. A task with its own validation data is tested on
+    these, regardless of `share`. The held-out examples are drawn from the same random stream of `seed` for all tasks:
+    if tasks share images, none is trained on in one task and held out in another.
 
     Raises:
-        UserError: nothing would be left to train on or to test on.
+        UserError: no examples would be left to train on or to test on.
     """
     held = []
     for task in tasks:
@@ -181,22 +191,26 @@ def hold_out(tasks: Sequence[Task], share: float, seed: int) -> list[Task]:
 
 
 def shuffled(tasks: Sequence[Task], seed: int) -> list[Task]:
-    """The tasks in an order drawn from `seed`, numbered anew."""
+    """Returns the tasks in an order drawn from `seed`, renumbered from 0."""
     return [replace(tasks[old], id=new) for new, old in enumerate(shuffled_order(len(tasks), seed))]
 
 
 def shuffled_order(number: int, seed: int) -> list[int]:
-    """For each of `number` tasks as they are learned, its place in the benchmark."""
+    """Returns the index in the benchmark of each of `number` tasks, in the order in which they are learned."""
     order: list[int] = torch.randperm(number, generator=stream(seed, Stream.TASK_ORDER)).tolist()
     return order
 
 
 @dataclass(frozen=True)
 class ImageKind:
-    """A kind of images that become network inputs.
+    """A kind of images that a trained network can classify.
 
-    `encode` turns them, uint8 (b, `channels`, `height`, `width`) on the CPU with one channel (grey) or three (RGB),
-    into inputs float32 (b, *in_shape). `of_task`: how it does so depends on the task.
+    Attributes:
+        channels: one (grey) or three (RGB).
+        height: in pixels.
+        width: in pixels.
+        encode: turns uint8 images (b, channels, height, width) on the CPU into float32 inputs (b, *in_shape).
+        of_task: whether `encode` depends on the task.
     """
 
     channels: int
@@ -209,12 +223,12 @@ class ImageKind:
 class Benchmark(ABC):
     """A sequence of tasks. Subclasses set `tasks`, `data` and `in_shape` in their constructor.
 
-    One that makes its tasks of a dataset is a `Protocol`; all others have data of their own, as `toy`.
+    A benchmark that makes its tasks from a dataset is a `Protocol`; the others, such as `toy`, have their own data.
 
     Args of every constructor:
         settings: an instance of the subclass's own `Settings`.
-        dataset: an instance of `made_of`, nothing of which has been read; None if that is None.
-        device: where the tasks' tensors live.
+        dataset: an instance of `made_of` whose data are not loaded yet; None if `made_of` is None.
+        device: the device of the tasks' tensors.
     """
 
     Settings: ClassVar[type[Settings]]
@@ -228,46 +242,46 @@ class Benchmark(ABC):
 
     @classmethod
     def memory(cls, settings: Any, dataset: Any) -> int:
-        """Bytes that the data take at least, as far as the settings alone tell; asked before any is taken."""
+        """Returns a lower bound on the bytes that the data take, from the settings alone; called before loading."""
         return 0
 
     @classmethod
     def unsupported(cls, settings: Any, dataset: Any) -> str | None:
-        """Returns why there are no such tasks, as far as the settings alone tell, with what to do; None if there are.
+        """Returns why such tasks cannot be made, and what to do, as far as the settings alone show; None if they can.
 
-        Names of keys with their values, as `num_tasks=3`, are shown as typed.
+        Keys in the message are written with their values, e.g. `num_tasks=3`, so that they can be shown as typed.
         """
         return None
 
     @classmethod
     def image_kinds(cls, settings: Any, dataset: Any, task: int | None) -> Sequence[ImageKind]:
-        """Images of which a trained network can be asked; of several of a size the first counts.
+        """Returns the kinds of images that a trained network can classify; of several with one size the first counts.
 
-        They become the same inputs as the benchmark's own, from the settings alone. `task` is None where it is not
-        told. Without this method, only ready network inputs can be classified.
+        Encoding must give the same inputs as for the benchmark's own images, and depend on the settings alone. `task`
+        is None if the task is not given. Without this method, only finished network inputs can be classified.
         """
         return ()
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """Number of classes of each task."""
+        """Returns the number of classes of each task."""
         return tuple(task.num_classes for task in self.tasks)
 
 
 class Protocol(Benchmark):
-    """A benchmark that makes its tasks of a dataset: of any, or of those derived from another `made_of`."""
+    """A benchmark that makes its tasks from a dataset: any, or only instances of a narrower class `made_of`."""
 
     made_of: ClassVar[type[Dataset] | None] = Dataset
 
     @classmethod
     def memory(cls, settings: Any, dataset: Any) -> int:
-        """Those of the dataset: the tasks share them."""
+        """Returns the bytes of the dataset, which the tasks share."""
         size: int = dataset.memory()
         return size
 
 
 def select(part: Part, own: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Returns the rows (n,) of the examples of the classes `own`, in their order, and labels (n,): `own[c]` gets c."""
+    """Returns the rows (n,) of the examples of the classes `own`, ascending, and labels (n,): class `own[c]` gets c."""
     position = torch.full((int(part.labels.max()) + 1 + max(own),), -1)
     position[list(own)] = torch.arange(len(own))
     labels = position[part.labels]

@@ -1,4 +1,4 @@
-"""F-CelebA: is the person smiling? Ten tasks of a hundred faces each."""
+"""F-CelebA: is the person smiling? Ten tasks of about a hundred faces each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +22,10 @@ NAMES = {"lists": "f-celeba", "iid": "celeba-iid", "identity": "celeba-identity"
 class FCelebA(Protocol):
     """`num_tasks` two-class tasks of CelebA.
 
-    Benchmark of Ke, Liu & Huang, "Continual learning of a mixed sequence of similar and dissimilar tasks", NeurIPS
-    2020: users of LEAF's lists, whose images are a random sample of CelebA. `partition` is `lists` for these, or `iid`
-    or `identity` to draw `train_per_task` + `test_per_task` images for every task from `seed`, with no person in two
-    tasks if by identity. `validation_per_task` of the training images are not learned from.
+    The benchmark of Ke, Liu & Huang, "Continual learning of a mixed sequence of similar and dissimilar tasks", NeurIPS
+    2020: each task is a user of LEAF's lists, whose images are a random sample of CelebA. `partition` is `lists` for
+    these, or `iid` or `identity` to draw `train_per_task` + `test_per_task` images for every task from `seed`; with
+    `identity`, no person is in two tasks. `validation_per_task` of the training images are set aside for validation.
 
     Raises:
         UserError: files are missing or damaged, or hold too few images.
@@ -64,7 +64,7 @@ class FCelebA(Protocol):
         return drawn(folder, settings.partition == "identity", sizes, settings.num_tasks, settings.seed)
 
     def _assignment(self, shares: Sequence[Share]) -> Tensor:
-        """Which images are whose, with which label, to learn from and to test with: (4, number)."""
+        """Returns task, row of the image, label, and 0 for training or 1 for test, of every example: (4, number)."""
         rows = [
             (task, self._row[name], label, part)
             for task, share in enumerate(shares)
@@ -93,7 +93,7 @@ class FCelebA(Protocol):
 
     @classmethod
     def image_kinds(cls, settings: Any, dataset: CelebA, task: int | None) -> Sequence[ImageKind]:
-        """Faces, already of the size that is learned from."""
+        """Returns the only kind: faces of the size used for training."""
         return [ImageKind(*dataset.image_shape, dataset.encoder(torch.device("cpu")))]
 
     def _split(self, pairs: Sequence[Labelled]) -> Split:

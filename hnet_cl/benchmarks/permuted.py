@@ -1,4 +1,4 @@
-"""The same classes in every task, with the pixels of the examples in an order of its own."""
+"""Permuted pixels: the same classes in every task, each with its own permutation of the pixels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,16 +22,19 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, eq=False)
 class PermutePixels:
-    """Images (b, C, H, W) or vectors (b, d) to inputs of that shape: pixel i of each channel is pixel `order[i]`."""
+    """A map from images (b, C, H, W) or vectors (b, d) to inputs of that shape, whose pixel i is pixel `order[i]`.
+
+    All channels of an image have the same permutation.
+    """
 
     order: Tensor
     encoder: Encoder
 
     def __call__(self, images: Tensor) -> Tensor:
-        return _moved(self.encoder(images), self.order)  # the encoder first: to move bytes takes longer
+        return _moved(self.encoder(images), self.order)  # the encoder first: moving bytes is slower than moving floats
 
     def undo(self, inputs: Tensor) -> Tensor:
-        """Inputs as images in 0..1, with their pixels where they were."""
+        """Returns inputs as images in 0..1, with their pixels back in the original order."""
         return self.encoder.undo(_moved(inputs, self.order.argsort()))
 
 
@@ -40,14 +43,14 @@ def _moved(inputs: Tensor, order: Tensor) -> Tensor:
 
 
 class PermutedPixels(Protocol):
-    """`num_tasks` tasks of all classes; images get `padding` zero pixels on each side first.
+    """`num_tasks` tasks, each with all classes; images are first padded by `padding` zero pixels on each side.
 
     Permuted MNIST of von Oswald et al., "Continual learning with hypernetworks", ICLR 2020: zero padding of 2
-    before the permutation of all 32 x 32 positions, first task not permuted. A task's permutation depends
-    on `seed` and the task's number only, so a longer sequence starts with the shorter one.
+    before the permutation of all 32 x 32 positions, with the first task not permuted. A task's permutation depends
+    only on `seed` and the task's number, so a longer sequence starts with the tasks of a shorter one.
 
     Raises:
-        UserError: the data cannot be had, or are no images and `padding` is not 0.
+        UserError: the data cannot be loaded, or are not images although `padding` is not 0.
     """
 
     class Settings(base.Settings):
@@ -86,7 +89,7 @@ class PermutedPixels(Protocol):
 
     @classmethod
     def memory(cls, settings: Any, dataset: Dataset) -> int:
-        """Padded examples, and the order of pixels for each task."""
+        """Returns the bytes of the padded examples and of each task's permutation."""
         if dataset.image_shape is None:
             return dataset.memory()
         pixels, padded = dataset.image_shape[1:], _padded_size(dataset.image_shape[1:], settings)
@@ -94,10 +97,10 @@ class PermutedPixels(Protocol):
 
     @classmethod
     def image_kinds(cls, settings: Any, dataset: Dataset, task: int | None) -> Sequence[ImageKind]:
-        """Images whose pixels are put into the task's order if it is told; and images that are permuted already.
+        """Returns two kinds: original images, to be permuted as in `task`, and images that are already permuted.
 
-        Without padding both are of one size: they are taken for images as they are if the task is told, else for
-        permuted ones.
+        Without a task there is only the latter. Without padding both kinds have the same size: images then count as
+        original ones if the task is given, else as permuted ones.
         """
         if dataset.image_shape is None:
             return []
@@ -125,7 +128,7 @@ def _is_permuted(task: int, settings: Any) -> bool:
 
 
 def _order(task: int, settings: Any, shape: Sequence[int]) -> Tensor:
-    """The place in an example of this shape that each of its pixels comes from."""
+    """Returns the permutation (pixels,) of a task: entry i is the original position of pixel i."""
     pixels = prod(shape[-2:])
     if not _is_permuted(task, settings):
         return torch.arange(pixels)

@@ -1,4 +1,4 @@
-"""Other classes of a dataset in every task."""
+"""Split classes: every task has different classes of a dataset."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,13 +19,13 @@ CPU = torch.device("cpu")
 class SplitClasses(Protocol):
     """Tasks of `classes_per_task` classes each, dealt out one after another; labels 0..C-1 in each task.
 
-    The classes come in ascending order, or with `shuffle_classes` in one drawn from `seed`. `num_tasks` None takes as
-    many tasks as there are classes for; classes that are too few for another task are left out. No task mixes
+    Classes are in ascending order, or with `shuffle_classes` in an order drawn from `seed`. With `num_tasks` None there
+    are as many tasks as the classes allow; remaining classes, too few for a task, are left out. No task mixes
     `Data.class_groups`. The protocol of Zenke, Poole & Ganguli, ICML 2017; split MNIST and split CIFAR of von Oswald et
     al., "Continual learning with hypernetworks", ICLR 2020.
 
     Raises:
-        UserError: the data cannot be had, or have too few classes.
+        UserError: the data cannot be loaded, or have too few classes.
     """
 
     class Settings(base.Settings):
@@ -60,7 +60,7 @@ class SplitClasses(Protocol):
 
     @classmethod
     def unsupported(cls, settings: Any, dataset: Dataset) -> str | None:
-        """There are no more classes than the dataset can have."""
+        """Returns the message if the tasks need more classes than the dataset can have; None otherwise."""
         tasks, known = settings.num_tasks or 1, dataset.num_classes
         if known is None or tasks * settings.classes_per_task <= known:
             return None
@@ -71,12 +71,16 @@ class SplitClasses(Protocol):
 
     @classmethod
     def image_kinds(cls, settings: Any, dataset: Dataset, task: int | None) -> Sequence[ImageKind]:
-        """Images of the dataset."""
+        """Returns images of the dataset as the only kind; nothing if their shape is not known."""
         return [] if dataset.image_shape is None else [ImageKind(*dataset.image_shape, dataset.encoder(CPU))]
 
 
 def _dealt(data: Data, settings: SplitClasses.Settings) -> list[list[int]]:
-    """The classes of each task."""
+    """Returns the classes of each task.
+
+    Raises:
+        UserError: there are too few classes.
+    """
     rng = stream(settings.seed, Stream.DIGITS)
     size, tasks = settings.classes_per_task, []
     for group in data.class_groups:

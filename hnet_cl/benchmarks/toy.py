@@ -1,4 +1,4 @@
-"""Toy benchmark: points in the plane, no data files, a task learned in a second."""
+"""A toy benchmark of points in the plane: needs no data files, and a task is learned in a second."""
 
 from typing import Any
 
@@ -20,13 +20,13 @@ class GaussianBlobs(Benchmark):
 
     A blob is isotropic with standard deviation `spread`; its centre lies in [-1, 1] x [-1, 1]. The layout
     of a task is drawn from `seed` and the task's number, so different tasks label the same plane
-    differently and forgetting shows.
+    differently, which makes forgetting visible.
     """
 
     class Settings(base.Settings):
         name: str
         num_tasks: base.TaskCount
-        num_classes: int = Field(ge=2, le=1000)  # 64 layouts with all their distances are compared
+        num_classes: int = Field(ge=2, le=1000)  # limits memory: all pairwise distances in 64 layouts are computed
         train_per_class: base.Size
         test_per_class: base.Size
         spread: float = Field(gt=0, allow_inf_nan=False)
@@ -49,7 +49,7 @@ class GaussianBlobs(Benchmark):
 
     @classmethod
     def memory(cls, settings: Any, dataset: None) -> int:
-        """Of all points with their labels."""
+        """Returns the bytes that all points and labels take."""
         per_class = settings.train_per_class + settings.test_per_class
         return int(settings.num_tasks * settings.num_classes * per_class) * BYTES
 

@@ -1,1 +1,1 @@
-"""Data files to arrays: fetching, checksums, caching. Knows no task."""
+"""Datasets: fetching, verifying, decoding and caching of data files. Nothing here depends on tasks."""

@@ -1,4 +1,4 @@
-"""The files of CIFAR: pickles read without running what is in them, and sprites."""
+"""Readers of CIFAR files: pickles, read without executing anything in them, and sprite images."""
 
 import io
 import json
@@ -20,19 +20,21 @@ LIMIT = 1 << 30  # bytes; the largest file has 155 MB
 
 
 def read_batch(path: Path, label_key: str) -> Part:
-    """Images and labels of one pickled batch (as torchvision keeps them), under `label_key`.
+    """Reads images uint8 (n, 3, 32, 32) and labels int64 (n,) of one pickled batch in torchvision's format.
+
+    The labels are stored under the key `label_key`.
 
     Raises:
-        ValueError: the file holds anything else; in one line.
-        OSError: it cannot be read.
+        ValueError: the file holds anything else; the message is one line.
+        OSError: the file cannot be read.
     """
     raw = read_regular(path, LIMIT)
     try:
         content = _SafeUnpickler(io.BytesIO(raw), encoding="bytes").load()
         named = {key.decode() if isinstance(key, bytes) else key: value for key, value in content.items()}
         shape, labels = named["data"].shape, list(named[label_key])
-        pixels = np.frombuffer(bytearray(named["data"].bytes), np.uint8)  # a copy, because torch wants to write
-    except Exception as error:  # whatever a damaged or forged pickle leads to
+        pixels = np.frombuffer(bytearray(named["data"].bytes), np.uint8)  # a copy, because torch wants writable memory
+    except Exception as error:  # a damaged or forged pickle can raise anything
         raise ValueError(f"it is no batch of CIFAR ({type(error).__name__}: {error})") from error
     if shape != (len(labels), ROW) or pixels.size != len(labels) * ROW:
         raise ValueError(f"it holds {len(labels)} labels, and images of shape {shape} in {pixels.size} bytes")
@@ -42,10 +44,12 @@ def read_batch(path: Path, label_key: str) -> Part:
 
 
 def read_sprites(pictures: Sequence[Path], labels: Path) -> Part:
-    """Images that lie as rows of pictures (1024 pixels wide, one row an image), and a JSON list of their labels.
+    """Reads images uint8 (n, 3, 32, 32) from PNG sprites and their labels int64 (n,) from a JSON list.
+
+    Each row of a sprite (1024 pixels wide) is one image.
 
     Raises:
-        ValueError: a file holds anything else; the message names it, in one line.
+        ValueError: a file cannot be read or holds anything else; the message names it, in one line.
     """
     parts = []
     for path in (*pictures, labels):
@@ -65,9 +69,9 @@ def read_sprites(pictures: Sequence[Path], labels: Path) -> Part:
 
 
 class _SafeUnpickler(pickle.Unpickler):
-    """Admits nothing but arrays of bytes: the names that an array's pickle needs stand for the classes below.
+    """An unpickler that admits only arrays of bytes: the names that such a pickle needs map to the classes below.
 
-    Anything else that a pickle asks for, and so anything it could run, is an error.
+    Any other name that a pickle asks for is an error, so it cannot execute code.
     """
 
     def find_class(self, module: str, name: str) -> Any:
@@ -78,7 +82,7 @@ class _SafeUnpickler(pickle.Unpickler):
 
 
 class _Array:
-    """What is left of a pickled array: its shape and its bytes."""
+    """A stand-in for a pickled array that keeps only its shape and its bytes."""
 
     def __init__(self, *_: Any) -> None:
         self.shape: tuple[int, ...] = ()
@@ -91,17 +95,20 @@ class _Array:
 
 
 class _Dtype:
-    """What is left of a pickled type: its name."""
+    """A stand-in for a pickled dtype that keeps only its name."""
 
     def __init__(self, name: Any, *_: Any) -> None:
         self.name = name
 
     def __setstate__(self, state: Any) -> None:
-        """Byte order and the like mean nothing for bytes."""
+        """Ignores the state: byte order and the like have no meaning for single bytes."""
 
 
 class _FromBuffer:
-    """An array in the form of pickle protocol 5. No function, whose attributes a pickle could set."""
+    """Builds an array from its form in pickle protocol 5.
+
+    It is an instance with empty slots and not a function, because a pickle could set attributes of a function.
+    """
 
     __slots__ = ()
 
@@ -112,7 +119,7 @@ class _FromBuffer:
 
 
 class _Encode:
-    """Bytes in the form that Python 3 gives them in pickle protocol 2."""
+    """Decodes bytes from the form that Python 3 gives them in pickle protocol 2."""
 
     __slots__ = ()
 

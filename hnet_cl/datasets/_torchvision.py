@@ -1,4 +1,4 @@
-"""The one place that imports torchvision."""
+"""The only place that imports torchvision."""
 
 import warnings
 from types import ModuleType
@@ -10,7 +10,7 @@ def import_torchvision() -> ModuleType:
     """Returns torchvision with working `datasets`, `transforms` and `models`; the import takes seconds."""
     heal_torchvision()
     with warnings.catch_warnings():
-        # versions before 0.20 warn that compiled image functions are missing, which are not used here
+        # versions before 0.20 warn that compiled image functions are missing; these are not used here
         warnings.filterwarnings("ignore", "Failed to load image Python extension")
         import torchvision
 

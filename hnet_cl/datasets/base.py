@@ -1,4 +1,4 @@
-"""What a dataset is: arrays with labels, and how they become inputs of a network. It knows no task."""
+"""The interface of datasets: labelled examples, and how they become network inputs. Independent of tasks."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.datasets.images import Encoder, Scale
 
-NAMED_IN_FULL = 3  # classes; of more, the first and the last
+NAMED_IN_FULL = 3  # classes; if there are more, only the first and the last are named
 
 
 class Part(NamedTuple):
     """Training or test examples: `images` (n, ...), of type uint8 or float32, and `labels` int64 (n,).
 
-    Images are (n, C, H, W); uint8 means 0..255, float32 means 0..1. Whatever has other dimensions is no image: vectors
-    are (n, d).
+    Images are (n, C, H, W), with values 0..255 for uint8 and 0..1 for float32. Examples with another number of
+    dimensions, such as vectors (n, d), are not images.
     """
 
     images: Tensor
@@ -34,11 +34,11 @@ class Data:
     """All examples of a dataset, on the CPU.
 
     Attributes:
-        train: examples to learn from.
-        test: examples of the same shape to test with.
-        class_names: (C,) what to call the labels 0..C-1, each another name.
-        identity: which data they are.
-        groups: classes by where they come from, if a task should not mix these; None if it may mix all.
+        train: training examples.
+        test: test examples of the same shape.
+        class_names: (C,) distinct names of the labels 0..C-1.
+        identity: name, source and checksum of the data.
+        groups: groups of classes that a task should not mix, e.g. by origin; None if a task may mix all classes.
     """
 
     train: Part
@@ -49,29 +49,29 @@ class Data:
 
     @property
     def in_shape(self) -> tuple[int, ...]:
-        """The shape of one example."""
+        """Returns the shape of one example."""
         return tuple(self.train.images.shape[1:])
 
     @property
     def are_images(self) -> bool:
-        """Whether an example has channels, height and width."""
+        """Tells whether examples are images, with channels, height and width."""
         return len(self.in_shape) == 3
 
     @property
     def class_groups(self) -> list[list[int]]:
-        """The classes that have examples of both kinds, in ascending order, by group."""
+        """Returns the classes of each group that have both training and test examples, in the group's order."""
         both = set(self.train.labels.tolist()) & set(self.test.labels.tolist())
         groups = [range(len(self.class_names))] if self.groups is None else self.groups
         return [[label for label in group if label in both] for group in groups]
 
 
 class Dataset(ABC):
-    """Where examples come from. A subclass gives `Settings` of its own, and `load`.
+    """The base class of datasets. A subclass defines its own `Settings`, and `load`.
 
     Args:
         settings: an instance of the subclass's own `Settings`.
-        data_dir: where data files lie or are put. The constructor reads none of them: what is asked without `load`
-            must follow from the settings alone.
+        data_dir: the folder for data files. The constructor reads none of them: everything but `load` must depend on
+            the settings alone.
     """
 
     class Settings(base.Settings):
@@ -83,55 +83,57 @@ class Dataset(ABC):
 
     @abstractmethod
     def load(self) -> Data:
-        """Reads the examples; fetches them if need be.
+        """Reads the examples, after fetching them if necessary.
 
         Raises:
-            UserError: files are missing, damaged, or not to be had.
+            UserError: files are damaged, or missing and cannot be fetched.
         """
 
     def encoder(self, device: torch.device) -> Encoder:
-        """Returns what turns examples on the device into inputs float32 of the same shape."""
+        """Returns the encoder that turns examples on the device into float32 network inputs of the same shape."""
         return Scale()
 
     @property
     def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
-        """What varies a batch of examples that is learned from; None for nothing."""
+        """Returns the augmentation of a batch of training examples; None for no augmentation."""
         return None
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:
-        """(C, H, W) of all images, with one channel (grey) or three (RGB); None if they are none, or only files tell.
+        """Returns the shape (C, H, W) of all images, with one channel (grey) or three (RGB).
 
-        A trained network can be asked about image files of this shape.
+        None if examples are not images, or if the shape is known only from the files. A trained network can classify
+        image files of this shape.
         """
         return None
 
     @property
     def num_classes(self) -> int | None:
-        """How many classes there are at most; None if only files tell."""
+        """Returns the largest possible number of classes; None if it is known only from the files."""
         return None
 
     @property
     def num_examples(self) -> int:
-        """How many examples there are at least, as far as the settings alone tell."""
+        """Returns a lower bound on the number of examples that follows from the settings alone."""
         return 0
 
     def memory(self) -> int:
-        """Returns how many bytes the examples take at least, as far as the settings alone tell."""
+        """Returns a lower bound on the bytes of memory that the examples take, from the settings alone."""
         return self.num_examples * prod(self.image_shape or (1,))
 
     def called(self, classes: Sequence[str]) -> str:
-        """Returns what to call a task of these classes, given by their names."""
+        """Returns a name for a task with classes of these names."""
         if len(classes) > NAMED_IN_FULL:
             return f"{classes[0]} to {classes[-1]}"
         return ", ".join(classes)
 
 
 def examples(dataset: Dataset) -> Data:
-    """Loads a dataset and looks at what it gives.
+    """Loads a dataset and checks what its `load` returns.
 
     Raises:
-        UserError: the data cannot be had, or are not what `Data` says; the line names the dataset.
+        UserError: the data cannot be loaded, or do not conform to `Data`; for the latter the message names the
+            dataset.
     """
     data = dataset.load()
     where = f"dataset={dataset.settings.name}"

@@ -1,4 +1,4 @@
-"""Points in the plane, drawn: no data files, learned in a second."""
+"""Random points in the plane: needs no data files, and is learned in a second."""
 
 import torch
 from pydantic import Field
@@ -11,24 +11,24 @@ from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 
 _CANDIDATES = 64
-BYTES = 2 * 4 + 8  # of a point: two coordinates and a label
+BYTES = 2 * 4 + 8  # per point: two float32 coordinates and an int64 label
 
 
 class GaussianBlobs(Dataset):
-    """Two coordinates; `num_classes` Gaussian blobs, each a class of its own.
+    """Points (2,) from `num_classes` Gaussian blobs, each of which is a class.
 
     A blob is isotropic with standard deviation `spread`; its centre lies in [-1, 1] x [-1, 1].
     """
 
     class Settings(Dataset.Settings):
-        num_classes: int = Field(ge=2, le=1000)  # 64 layouts with all their distances are compared
+        num_classes: int = Field(ge=2, le=1000)  # limits memory: all pairwise distances in 64 layouts are computed
         train_per_class: base.Size
         test_per_class: base.Size
         spread: float = Field(gt=0, allow_inf_nan=False)
         seed: int
 
     def load(self) -> Data:
-        """Draws the points, from `seed`."""
+        """Draws the points from `seed`."""
         settings = self.settings
         train, test = draw_layout(
             stream(settings.seed, Stream.BLOBS),
@@ -41,24 +41,24 @@ class GaussianBlobs(Dataset):
 
     @property
     def num_classes(self) -> int:
-        """As many as blobs."""
+        """Returns the number of blobs."""
         return int(self.settings.num_classes)
 
     def memory(self) -> int:
-        """Of all points with their labels."""
+        """Returns the bytes that all points and labels take."""
         per_class = self.settings.train_per_class + self.settings.test_per_class
         return self.num_classes * int(per_class) * BYTES
 
 
 def draw_layout(rng: Generator, count: int, per_class: tuple[int, int], spread: float) -> tuple[Part, Part]:
-    """Draws `count` blobs: `per_class` points of each to learn from, and as many as it says to test with."""
+    """Draws `count` blobs with `per_class` = (training, test) points each; returns both parts, with points (n, 2)."""
     centres = _centres(count, rng)
     train, test = (_points(centres, number, spread, rng) for number in per_class)
     return train, test
 
 
 def _centres(count: int, rng: Generator) -> Tensor:
-    """Centres (count, 2): of several random layouts the one whose two closest centres are farthest apart."""
+    """Draws centres (count, 2): of several random layouts, the one whose two closest centres are farthest apart."""
     layouts = torch.rand(_CANDIDATES, count, 2, generator=rng) * 2 - 1
     distances = torch.cdist(layouts, layouts).masked_fill(torch.eye(count, dtype=torch.bool), float("inf"))
     return layouts[distances.amin(dim=(1, 2)).argmax()]

@@ -1,4 +1,4 @@
-"""Decoded data, kept so that the next run need not decode them again."""
+"""A cache of decoded data, so that the next run need not decode them again."""
 
 import logging
 from collections.abc import Callable
@@ -18,10 +18,10 @@ _log = logging.getLogger(__name__)
 
 
 def cached(data_dir: Path, name: str, key: str, make: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    """What `make` returns, from `data_dir`/hnet_cl_cache/`name`-`key`.pt if it was kept there.
+    """Returns the tensors in the file `data_dir`/hnet_cl_cache/`name`-`key`.pt; calls `make` for them if it is missing.
 
-    `key` is a checksum of everything that `make` depends on. A file that is damaged counts as missing. Where nothing
-    can be written, a warning says so and nothing is kept.
+    What `make` returns is stored in the file. `key` is a checksum of everything that `make` depends on. A damaged file
+    counts as missing, with a warning. If the file cannot be written, a warning says so and nothing is stored.
     """
     path = data_dir / FOLDER / f"{name}-{key}.pt"
     try:

@@ -1,7 +1,7 @@
-"""CelebA: which images make up a task, from published lists or drawn, and the images themselves.
+"""CelebA: the images, and their assignment to tasks, from published lists or at random.
 
-All of it lies in one folder, as torchvision has it: `img_align_celeba/*.jpg`, `list_attr_celeba.txt` and
-`identity_CelebA.txt`; lists in LEAF's format lie beside them.
+All files are in one folder, with torchvision's layout: `img_align_celeba/*.jpg`, `list_attr_celeba.txt`,
+`list_eval_partition.txt` and `identity_CelebA.txt`; lists in LEAF's format are in the same folder.
 """
 
 import hashlib
@@ -32,18 +32,18 @@ IMAGES = "img_align_celeba"
 ATTRIBUTES = "list_attr_celeba.txt"
 IDENTITIES = "identity_CelebA.txt"
 LABEL = "Smiling"
-TEXT_LIMIT, IMAGE_LIMIT = 1 << 28, 1 << 26  # bytes; CelebA's own largest have 27 MB and 0.1 MB
+TEXT_LIMIT, IMAGE_LIMIT = 1 << 28, 1 << 26  # bytes; the largest files of CelebA have 27 MB and 0.1 MB
 
 PARTITION = "list_eval_partition.txt"
-TRAIN, TEST = "0", "2"  # in PARTITION; 1 are validation images
+TRAIN, TEST = "0", "2"  # in PARTITION, where 1 marks validation images
 CLASSES = ["not smiling", "smiling"]
-MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # CAT code
+MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # as in the code of CAT
 
-Labelled = tuple[str, int]  # an image's file name and whether it smiles
+Labelled = tuple[str, int]  # an image's file name, and 1 for smiling or 0
 
 
 class CelebA(Dataset):
-    """Faces, made `size` x `size`, that smile or not: Liu, Luo, Wang & Tang, ICCV 2015."""
+    """Faces, resized to `size` x `size`, labelled as smiling or not: Liu, Luo, Wang & Tang, ICCV 2015."""
 
     class Settings(Dataset.Settings):
         size: Annotated[int, Field(ge=8, le=178)]
@@ -70,31 +70,31 @@ class CelebA(Dataset):
 
     @property
     def folder(self) -> Path:
-        """Where all of it lies."""
+        """Returns the folder that holds all files of CelebA."""
         return self.data_dir / "celeba"
 
     def images(self, names: Sequence[str]) -> Tensor:
-        """As `load_images`."""
+        """Loads the images `names` with `load_images`."""
         return load_images(self.folder, self.data_dir, names, self.settings.size)
 
     def encoder(self, device: torch.device) -> Normalize:
-        """Scales pixels to [0, 1] and normalises them."""
+        """Returns an encoder that scales pixels to [0, 1] and normalises them."""
         return Normalize.of(MEAN, STD, device)
 
     @property
     def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
-        """As the settings say."""
+        """Returns the augmentation that the settings choose."""
         return AUGMENTATIONS[self.settings.augment]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Faces that are of that size already."""
+        """Returns (3, size, size): the shape of the resized images."""
         return 3, self.settings.size, self.settings.size
 
 
 @dataclass(frozen=True)
 class Share:
-    """The images of one task: file names with labels, smiling 1 or not 0."""
+    """The images of one task: file names with labels, 1 for smiling and 0 for not smiling."""
 
     name: str
     train: Sequence[Labelled]
@@ -102,10 +102,12 @@ class Share:
 
 
 def listed(folder: Path, train_list: str, test_list: str, number: int) -> list[Share]:
-    """The first `number` users, in the order of their names as text, of two lists in LEAF's format (JSON).
+    """Reads the images of the first `number` users that are in both of two lists in LEAF's format (JSON).
+
+    Users are ordered by their names as text.
 
     Raises:
-        UserError: a list is missing, damaged or too short, or an image is in both.
+        UserError: a list is missing, damaged or too short, or an image is in both lists.
     """
     train, test = (_read_leaf(folder / name) for name in (train_list, test_list))
     users = sorted(train.keys() & test.keys())[:number]
@@ -141,15 +143,15 @@ def _pairs(entry: Any) -> list[Labelled]:
 
 
 def _is_file_name(name: str) -> bool:
-    """Whether it names a file in a folder, and none elsewhere."""
+    """Tells whether `name` is a bare file name, which cannot refer to a file in another folder."""
     return Path(name).name == name and name.isprintable() and name != ".."
 
 
 def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, seed: int) -> list[Share]:
-    """`number` tasks of `sizes` (training, test) images drawn from all of CelebA, none in two tasks.
+    """Draws `number` tasks of `sizes` (training, test) images from all of CelebA; no image is in two tasks.
 
-    By identity, no person is in two tasks: persons, in random order, fill one task after another (nobody has more than
-    35 images, so a task of a hundred holds several). Else images are drawn as they come.
+    With `by_identity`, no person is in two tasks either: persons, in random order, fill one task after another (a
+    person has at most 35 images, so a task of a hundred holds several). Otherwise images are drawn uniformly.
 
     Raises:
         UserError: CelebA's text files are missing or damaged, or hold too few images.
@@ -176,7 +178,11 @@ def drawn(folder: Path, by_identity: bool, sizes: tuple[int, int], number: int, 
 
 
 def _by_person(names: Sequence[str], person: dict[str, str], need: int, rng: torch.Generator) -> list[list[str]]:
-    """Pools of `need` images each; all images of a person in the same one, or left out."""
+    """Draws pools of `need` images each; the images of one person are all in the same pool, or left out.
+
+    Raises:
+        UserError: `person` lacks an image.
+    """
     images: dict[str, list[str]] = {}
     for name in names:
         if name not in person:
@@ -194,7 +200,13 @@ def _by_person(names: Sequence[str], person: dict[str, str], need: int, rng: tor
 
 
 def _smiling(path: Path) -> dict[str, int]:
-    """Labels by file name, in the file's order: its number of images, the attributes' names, a row for each image."""
+    """Reads labels (1 for smiling) by file name, in the order of CelebA's file of attributes.
+
+    The file holds the number of images, the names of the attributes, then a row for each image.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     count, header, *rows = _lines(path)
     names = " ".join(header).split()
     if LABEL not in names or count != [str(len(rows))] or any(len(row) != len(names) + 1 for row in rows):
@@ -206,7 +218,11 @@ def _smiling(path: Path) -> dict[str, int]:
 
 
 def _pairs_of(path: Path) -> dict[str, str]:
-    """The number that a file gives each image."""
+    """Reads a file whose rows are an image's name and a number; returns the numbers, as text, by name.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
     rows = _lines(path)
     if any(len(row) != 2 for row in rows):
         raise UserError(f"{path} is damaged: every row must be a file name and a number; get it anew")
@@ -227,12 +243,12 @@ def _lines(path: Path) -> list[list[str]]:
 
 
 def load_images(folder: Path, data_dir: Path, names: Sequence[str], size: int) -> Tensor:
-    """Images `names` as uint8 (n, 3, size, size), made smaller as a whole (no crop), by bilinear interpolation.
+    """Loads the images `names` as uint8 (n, 3, size, size), resized without cropping, by bilinear interpolation.
 
-    The decoded images are kept in `data_dir` under the checksum of the names and the contents of all files.
+    The decoded images are cached in `data_dir` under a checksum of the names and contents of all files and `size`.
 
     Raises:
-        UserError: an image is missing, damaged or cut short; it is named.
+        UserError: an image is missing, damaged or cut short; the message names it.
     """
     digest = hashlib.sha256(f"{size}".encode())
     contents = []
@@ -258,7 +274,7 @@ def _found_elsewhere(path: Path) -> str:
 
 
 def _where_images_are(folder: Path, name: str) -> str | None:
-    """What to do if the images are there, but not as they should be."""
+    """Returns what to do about images that are in another place; None if they are not found."""
     if (deeper := folder / IMAGES / IMAGES).is_dir():
         return f"its images are one folder too deep, in {deeper}: move that to {folder / IMAGES}"
     if found := elsewhere({name, f"{IMAGES}.zip"}, folder.parent, folder / IMAGES / name):

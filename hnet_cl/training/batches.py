@@ -1,4 +1,4 @@
-"""The order in which examples are seen."""
+"""The order of training examples."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -10,12 +10,14 @@ from hnet_cl.core.errors import UserError
 
 
 class BatchStream:
-    """Shuffled indices without end: reshuffled after each sweep; a batch may span two sweeps (official code).
+    """An endless stream of shuffled indices, reshuffled after each sweep over the data.
+
+    A batch may span two sweeps, as in the official code of von Oswald et al., ICLR 2020.
 
     Args:
         size: number of examples.
         batch_size: indices per batch; more than `size` is allowed.
-        generator: the stream's own randomness.
+        generator: the random generator of the shuffling.
 
     Raises:
         UserError: there are no examples.
@@ -30,7 +32,7 @@ class BatchStream:
         self._waiting = torch.empty(0, dtype=torch.long)
 
     def next(self) -> Tensor:
-        """Indices (batch_size,) of the next batch, on the CPU."""
+        """Returns the indices (batch_size,) of the next batch, on the CPU."""
         missing = self._batch_size - len(self._waiting)
         sweeps = [torch.randperm(self._size, generator=self._generator) for _ in range(ceil(missing / self._size))]
         self._waiting = torch.cat([self._waiting, *sweeps])
@@ -38,10 +40,10 @@ class BatchStream:
         return batch
 
     def state(self) -> dict[str, Tensor]:
-        """Where the stream stands."""
+        """Returns the state of the stream, for `restore`."""
         return {"generator": self._generator.get_state(), "waiting": self._waiting.clone()}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on from a `state()` of a stream with the same sizes."""
+        """Restores a `state()` of a stream with the same `size` and `batch_size`."""
         self._generator.set_state(state["generator"])
         self._waiting = state["waiting"]

@@ -1,4 +1,4 @@
-"""What keeps a run: checkpoints at intervals and at task ends, and an orderly end when a signal asks for it."""
+"""Saving of a run: checkpoints at intervals and at task ends, and an orderly end when a signal asks for it."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -9,23 +9,24 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpointing import Checkpoints
 from hnet_cl.training.listener import Listener
 
-LONG = 1.0  # seconds of evaluation that are worth a checkpoint before it
+LONG = 1.0  # seconds; evaluation that takes at least so long is worth a checkpoint before it
 
 
 class CheckpointSaver(Listener):
-    """Listens to training, and is its `Pause`.
+    """A listener of the training loop that writes checkpoints; its method `pause` is the loop's `Pause`.
 
-    Signals are held while a task is learned, whose state is whole only between two steps, and answered at the next
-    pause. The end of a task's training is saved, as evaluation may take long and can be interrupted anywhere; not where
-    the last evaluation took no `LONG` time, but then signals wait for its end too.
+    While a task is learned, its state is consistent only between two steps, so signals are held and answered at the
+    next pause. The state is also saved at the end of a task's training, because evaluation may take long and can be
+    interrupted anywhere. If the last evaluation took less than `LONG`, it is not saved there, and signals are held
+    until evaluation ends.
 
     Args:
-        checkpoints: where states go.
-        learner: the one that is trained.
+        checkpoints: the checkpoints of the run.
+        learner: the learner that is trained.
         interval: seconds between two checkpoints in the middle of a task.
         iterations: (T,) iterations of each task.
-        interruption: the signals, entered already.
-        progress: tells the run's own progress, given the iterations done of the task.
+        interruption: the handler of signals, already entered.
+        progress: returns the run's own progress, given the number of iterations of the task that are done.
     """
 
     def __init__(
@@ -45,36 +46,36 @@ class CheckpointSaver(Listener):
         self._progress = progress
         self._task = 0
         self._saved = self._ended = time.monotonic()
-        self._short = False  # whether the last evaluation was
+        self._short = False  # whether the last evaluation took less than LONG
 
     def begin_task(self, task: int, iteration: int) -> None:
-        """From here on signals wait for a pause."""
+        """Holds signals from now on until the next pause."""
         self._task = task
         self._saved = time.monotonic()
         self._interruption.begun = True
         self._interruption.hold()
 
     def end_task(self, task: int) -> None:
-        """The task's training is over; signals no longer wait if what follows may take long."""
+        """Releases signals at the end of the task's training, unless the coming evaluation is expected to be short."""
         self._ended = time.monotonic()
         if not self._short:
             self._interruption.release()
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Saves the learner. The other logs must have heard of the row before, so that they have it in `progress`."""
+        """Saves the learner. The other listeners must get the row before this one, so that `progress` contains it."""
         self._interruption.hold()
         self._short = time.monotonic() - self._ended < LONG
         self._checkpoints.after_task(task + 1, self._learner, self._progress(0))
 
     def pause(self, iteration: int, state: Callable[[], Mapping[str, Any]]) -> None:
-        """Saves if it is time to, and ends the run if a signal waits.
+        """Saves a checkpoint if one is due, and ends the run, after saving it, if a signal is pending.
 
         Raises:
             Interrupted: the run is saved and must end.
             OSError: a checkpoint cannot be written.
         """
         due = time.monotonic() - self._saved >= self._interval
-        asked = self._interruption.pending  # read once: what is asked for later is answered at the next pause
+        asked = self._interruption.pending  # read once: a signal that arrives later is answered at the next pause
         over = iteration == self._iterations[self._task]
         if due or asked or (over and not self._short):
             self._checkpoints.in_task(self._task, iteration, state(), self._progress(iteration))

@@ -1,9 +1,9 @@
-"""Checkpoints of a run: files whose names tell where in the run they belong and what they must contain.
+"""Checkpoints of a run: files whose names contain their place in the run and a digest of their content.
 
-`after-3-tasks.<digest>.pt` holds the learner between two tasks; `in-task-4-iteration-1200.<digest>.pt` the fourth
-task in progress, which continues only together with the former: what a task derives from its start is derived again.
-The digest is the SHA-256 of the file, so that a file cut short or changed is known from its name alone. They are
-ordinary files of `torch.save`, read with `weights_only=True`.
+`after-3-tasks.<digest>.pt` holds the learner between two tasks; `in-task-4-iteration-1200.<digest>.pt` holds the fourth
+task in progress. Continuing the latter also needs the former, because whatever a task derives from the state at its
+start is derived again. The digest is the beginning of the file's SHA-256, so that a truncated or changed file does not
+match its name. The files are written by `torch.save` and read with `weights_only=True`.
 """
 
 import hashlib
@@ -26,19 +26,25 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.training.trainer import Start
 
 FOLDER = "checkpoint"
-KEPT = 2  # files of each kind: the newest, and an older one in case that it cannot be read
+KEPT = 2  # files of each kind: the newest, and an older one in case the newest cannot be read
 REMEDY = "give fresh=true to start this run anew"
 DIGITS = 16  # of the digest
-RENAMED = ("task_classifier", "task_inference.classifier")  # a module, once and now
+RENAMED = ("task_classifier", "task_inference.classifier")  # the former and the present name of a module
 
 
 class _UnusableError(Exception):
-    """Why a checkpoint cannot be used."""
+    """An error whose message says why a checkpoint cannot be used."""
 
 
 @dataclass(frozen=True, order=True)
 class _File:
-    """A checkpoint by its name. The order is that of the run."""
+    """The name of a checkpoint; instances are ordered by their place in the run.
+
+    Attributes:
+        tasks: number of tasks that are completed.
+        iteration: iterations done of the next task; 0 between tasks.
+        digest: of the content.
+    """
 
     tasks: int
     iteration: int
@@ -53,7 +59,7 @@ class _File:
 
     @classmethod
     def parse(cls, name: str) -> Self | None:
-        """The file of that name; None if the name is of another kind."""
+        """Parses a file name; returns None if it is not the name of a checkpoint."""
         if found := re.fullmatch(r"after-(\d+)-tasks\.(\w+)\.pt", name):
             return cls(int(found[1]), 0, found[2])
         if found := re.fullmatch(r"in-task-(\d+)-iteration-(\d+)\.(\w+)\.pt", name):
@@ -63,7 +69,13 @@ class _File:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a run goes on from: where training sets in, the run's own progress, and what was wrong with newer files."""
+    """What a run continues from.
+
+    Attributes:
+        start: where training starts.
+        progress: the run's own progress, as it was saved.
+        problems: a line for each newer file that cannot be used.
+    """
 
     start: Start
     progress: Mapping[str, Any]
@@ -71,12 +83,12 @@ class Restored:
 
 
 def owner(config_id: str, data: Mapping[str, str]) -> str:
-    """Configuration and data, by their `name` and `checksum`, that the states of a run belong to."""
+    """Returns a text that identifies the configuration and the data (`name` and `checksum`) of a run's checkpoints."""
     return f"{config_id} on {data['name']} {data['checksum']}"
 
 
 def _check_layout(kept: Any, present: Any) -> None:
-    """Refuses a state that was cut into other names and shapes, or in another order, than it would be now."""
+    """Raises an `_UnusableError` if a state's names and shapes, or their order, differ from those `present` now."""
     for old, new in zip_longest(map(tuple, kept), present):
         if old != new:
             was, now = ("nothing" if part is None else f"{part[0]} {tuple(part[1])}" for part in (old, new))
@@ -86,7 +98,7 @@ def _check_layout(kept: Any, present: Any) -> None:
 
 
 def _rename(state: dict[str, Any], learner: Learner) -> None:
-    """Gives a learner's state that an earlier version wrote the names that its modules have now."""
+    """Renames modules in a state that an earlier version wrote to their present names, in place."""
     present = {*learner.state_dict(), *(name for name, _ in learner.layout)}
 
     def name(old: str) -> str:
@@ -105,26 +117,26 @@ class Checkpoints:
     """The checkpoints of one run.
 
     Args:
-        run_folder: they lie in a folder `checkpoint` there, made when needed.
-        owner: what the states belong to, as the function `owner` says it.
+        run_folder: the folder of the run; checkpoints are in its subfolder `checkpoint`, made when needed.
+        owner: the configuration and data that the states belong to, as returned by the function `owner`.
     """
 
     def __init__(self, run_folder: Path, owner: str) -> None:
         self.folder = run_folder / FOLDER
         self._owner = owner
-        self._base = ""  # digest of the learner's state before the present task; none for the first task
+        self._base = ""  # digest of the checkpoint before the present task; empty for the first task
 
     def after_task(self, tasks: int, learner: Learner, progress: Mapping[str, Any]) -> None:
         """Writes the learner after its first `tasks` tasks, with the run's progress.
 
         Raises:
-            OSError: the disk is full, say; earlier checkpoints are as they were.
+            OSError: the file cannot be written, e.g. the disk is full; earlier checkpoints are unchanged.
         """
         state = {"learner": learner.state_dict(), "layout": learner.layout, "progress": progress}
         self._base = self._write(tasks, 0, state)
 
     def in_task(self, tasks: int, iteration: int, state: Mapping[str, Any], progress: Mapping[str, Any]) -> None:
-        """Writes the `state` of the task after the first `tasks` ones, `iteration` iterations of it being done.
+        """Writes the `state` of the task in progress, after `tasks` completed tasks and `iteration` iterations of it.
 
         Raises:
             OSError: as in `after_task`.
@@ -132,7 +144,10 @@ class Checkpoints:
         self._write(tasks, iteration, {"base": self._base, "task": state, "progress": progress})
 
     def restore(self, learner: Learner) -> Restored:
-        """Puts the learner back to where the newest readable checkpoint was made; without any it stays as it is.
+        """Restores the learner from the newest usable checkpoint; without checkpoints it stays as it is.
+
+        From a checkpoint in the middle of a task the learner gets the state before that task; the state of the task
+        itself is in `Restored.start`.
 
         Raises:
             UserError: there are checkpoints, but none of them can be used.
@@ -152,22 +167,22 @@ class Checkpoints:
         return Restored(Start(), {}, problems)
 
     def clear(self) -> None:
-        """Removes all of them, and nothing else that lies there."""
+        """Removes all checkpoints, and no other file in the folder."""
         for file in self._files():
             (self.folder / file.name).unlink()
 
     def keep_last(self) -> None:
-        """Removes all but the newest one: the run is finished."""
+        """Removes all but the newest checkpoint, once the run is finished."""
         for file in self._files()[1:]:
             (self.folder / file.name).unlink()
 
     def _files(self) -> list[_File]:
-        """What lies in the folder, newest first."""
+        """Returns the checkpoints in the folder, newest first."""
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return sorted((file for name in names if (file := _File.parse(name))), reverse=True)
 
     def _write(self, tasks: int, iteration: int, state: Mapping[str, Any]) -> str:
-        content = io.BytesIO()  # first into memory: torch.save hides why it could not write a file
+        content = io.BytesIO()  # first into memory, because torch.save hides why it could not write a file
         torch.save({"owner": self._owner, "place": [tasks, iteration], **state}, content)
         digest = hashlib.sha256(content.getbuffer()).hexdigest()[:DIGITS]
         written = _File(tasks, iteration, digest)
@@ -178,7 +193,7 @@ class Checkpoints:
         return digest
 
     def _outdated(self, newest: _File) -> list[_File]:
-        """What nobody would go back to: all after `newest`, and before it all but a few of each kind."""
+        """Returns the checkpoints that are no longer needed: all after `newest`, and all but a few before it."""
         files = [file for file in self._files() if file.digest != newest.digest]
         before = [file for file in files if file < newest]
         between = [file for file in before if not file.iteration]
@@ -198,7 +213,7 @@ class Checkpoints:
         for part in (before, state.get("task")):
             if isinstance(part, dict) and "learner" in part:
                 _rename(part, learner)
-            if isinstance(part, dict) and "layout" in part:  # older versions have not kept it
+            if isinstance(part, dict) and "layout" in part:  # older versions did not save it
                 _check_layout(part["layout"], learner.layout)
         if "learner" in before:
             learner.load_state_dict(before["learner"])

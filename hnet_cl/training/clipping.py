@@ -1,4 +1,4 @@
-"""Gradients of bounded norm (Pascanu, Mikolov & Bengio, ICML 2013)."""
+"""Gradient clipping by norm (Pascanu, Mikolov & Bengio, ICML 2013)."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from torch.optim import Optimizer
 
 
 def clipping(kind: type[Optimizer], norm: float) -> type[Optimizer]:
-    """Returns the optimiser whose steps see the gradients of all its parameters scaled down to an L2 norm of `norm`.
+    """Returns a subclass of the optimiser `kind` whose steps clip the L2 norm of all gradients together to `norm`.
 
-    The gradients themselves stay as they are. So the candidate step of a lookahead, which a twin of the same class
-    makes with the task's gradients, is the step with these clipped, and the step that is made is the one with the sum
-    of the task's and the regulariser's gradients clipped.
+    The gradients are restored after the step. So a lookahead's candidate step, made by a twin of the same class with
+    the gradients of the task's loss, clips these, and the actual step clips the sum of the gradients of the task's
+    loss and of the regulariser.
     """
     parent: Any = kind
 

@@ -1,4 +1,4 @@
-"""How training steps are made: operation by operation, or as one CUDA graph that is captured and then replayed."""
+"""Training steps: operation by operation, or as one CUDA graph that is captured once and then replayed."""
 
 import torch
 from torch import Generator, Tensor
@@ -7,19 +7,19 @@ from hnet_cl.benchmarks.base import Split, TrainingData
 from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Learner
 
-AHEAD = 256  # steps that may be handed over to the GPU before it has made them
-# Steps with the same options of the optimisers before a graph is captured: these, cuBLAS and cuDNN set themselves up in
-# their first ones, and while a scheduler changes the learning rate at every step, no graph could be used twice.
+AHEAD = 256  # steps that may be queued on the GPU at a time
+# Steps with unchanged optimiser options before a graph is captured: optimisers, cuBLAS and cuDNN initialise themselves
+# in the first ones, and while a scheduler changes the learning rate at every step, no graph could be used twice.
 WARM_UP = 3
 
 
 class Steps:
-    """Operation by operation. Steps are made, and what they did is looked at, inside `with steps:`.
+    """Training steps, operation by operation. Steps are made, and their results are read, inside `with steps:`.
 
     Args:
-        learner: whose steps they are, after `begin_task`.
-        data: what it learns from.
-        draws: of augmentation.
+        learner: the learner, after its `begin_task`.
+        data: the training data.
+        rng: the random generator of augmentation.
     """
 
     def __init__(self, learner: Learner, data: TrainingData, rng: Generator) -> None:
@@ -28,30 +28,31 @@ class Steps:
         self.rng = rng
 
     def __call__(self, index: Tensor) -> dict[str, Tensor]:
-        """One step on the examples `index` (b,), a tensor on the CPU; returns its losses, valid until the next one."""
+        """Makes one step on the examples `index` (b,), on the CPU; returns its losses, valid until the next step."""
         batch = self.data.batch(index.to(self.learner.context.device), self.rng)
         self.learner.prepare(len(index))
         return self.learner.step(*batch)
 
     def renew(self) -> None:
-        """From here on optimisers have other options, such as another learning rate."""
+        """Prepares for changed options of the optimisers, such as another learning rate."""
 
     def __enter__(self) -> None:
-        """From here on steps may be made."""
+        """Begins a series of steps."""
 
     def __exit__(self, *_: object) -> None:
-        """What steps did may still be under way."""
+        """Ends the series; a GPU may still be working on its steps."""
 
     def join(self) -> None:
-        """What comes after sees all that the steps have done."""
+        """Makes all later operations wait until the steps are complete."""
 
 
 class CapturedSteps(Steps):
-    """As one CUDA graph: choice of the batch, forward and backward pass, lookahead, regulariser, optimisers.
+    """Training steps as one CUDA graph, from the choice of the batch to the optimisers.
 
-    The GPU then waits for nobody between the hundred small operations of a step. Steps run on a stream of their own,
-    so that those of several learners in turn run at the same time. Steps that draw from torch's global generator, as
-    dropout does, are not captured: graphs of several learners would share its state and overwrite each other's.
+    The graph includes the forward and backward pass, lookahead and regulariser. The GPU then does not wait for the CPU
+    between the hundred small operations of a step. Steps run on a CUDA stream of their own, so that steps of several
+    learners that take turns overlap on the GPU. Steps that draw from torch's global generator, as dropout does, are not
+    captured: graphs of several learners would share and overwrite its state.
     """
 
     def __init__(self, learner: Learner, split: Split, rng: Generator) -> None:
@@ -60,12 +61,13 @@ class CapturedSteps(Steps):
         self._stream = torch.cuda.Stream()
         self._stream.wait_stream(torch.cuda.current_stream())
         self._steps = 0
-        self._alike = 0  # steps with the same options of the optimisers
+        self._alike = 0  # steps since the options of the optimisers last changed
         self._draws_globally = False
         self._graph: torch.cuda.CUDAGraph | None = None
-        self._waiting: Tensor | None = None  # (AHEAD, b) indices of the next steps, where the GPU fetches them itself
-        self._index: Tensor | None = None  # where the graph looks for its examples
-        self._batch: tuple[Tensor, Tensor] | None = None  # and for augmented ones, whose draws are the processor's
+        self._waiting: Tensor | None = None  # (AHEAD, b) pinned indices of the latest steps, for the GPU to copy
+        self._index: Tensor | None = None  # (b,) on the GPU: the indices that the graph reads
+        # augmented examples that it reads instead: augmentation draws on the CPU, so it cannot be captured
+        self._batch: tuple[Tensor, Tensor] | None = None
         self._losses: dict[str, Tensor] = {}
 
     def __call__(self, index: Tensor) -> dict[str, Tensor]:
@@ -86,7 +88,7 @@ class CapturedSteps(Steps):
         return self._losses
 
     def renew(self) -> None:
-        self._graph = None  # the old options are part of it
+        self._graph = None  # the graph contains the old options
         self._alike = 0
 
     def __enter__(self) -> None:
@@ -105,7 +107,7 @@ class CapturedSteps(Steps):
             self._index = index.to(self.learner.context.device)
         place = self._steps % AHEAD
         if place == 0:
-            self._stream.synchronize()  # nobody may still read what is written over now
+            self._stream.synchronize()  # the GPU must have copied the indices that are overwritten now
         self._waiting[place] = index
         self._index.copy_(self._waiting[place], non_blocking=True)
         if self.split.augment:
@@ -120,7 +122,11 @@ class CapturedSteps(Steps):
         return self.learner.step(*(self._batch or self.split.batch(self._index)))
 
     def _capture(self) -> torch.cuda.CUDAGraph:
-        """Records a step without making it."""
+        """Captures a step as a graph without making it.
+
+        Raises:
+            UserError: the step cannot be captured.
+        """
         graph = torch.cuda.CUDAGraph()
         for part in self.learner.training_state().values():
             if isinstance(part, Generator) and part.device.type == "cuda":
@@ -132,7 +138,7 @@ class CapturedSteps(Steps):
             raise
         except RuntimeError as error:
             cause: BaseException = error
-            while cause.__context__ is not None:  # torch complains of the broken capture, not of what broke it
+            while cause.__context__ is not None:  # torch reports the broken capture, not its cause
                 cause = cause.__context__
             reason = str(cause).strip().splitlines()[0]
             raise UserError(
@@ -143,7 +149,7 @@ class CapturedSteps(Steps):
 
 
 def make_steps(learner: Learner, data: TrainingData, rng: Generator) -> Steps:
-    """Captured ones where the run wants them and the learner can; only the choice from one split can be captured."""
+    """Returns captured steps if the run and the learner allow it and the data are a single split, else plain steps."""
     if learner.context.graph and learner.capturable and isinstance(data, Split):
         return CapturedSteps(learner, data, rng)
     return Steps(learner, data, rng)

@@ -11,10 +11,12 @@ from hnet_cl.methods.base import Learner
 
 
 class Row(NamedTuple):
-    """What is known of all T tasks after learning some: test accuracies (T,), None for tasks still to come.
+    """One row of the accuracy matrix.
 
-    `inferred` (T, T) counts test examples of each task by the task that was inferred for them; None where the learner
-    does not infer tasks.
+    Attributes:
+        accuracies: (T,) test accuracies as fractions; None for tasks that are not learned yet.
+        inferred: (T, T) numbers of test examples by true task and inferred task; None if the learner does not infer
+            tasks.
     """
 
     accuracies: list[float | None]
@@ -22,10 +24,10 @@ class Row(NamedTuple):
 
 
 def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: int) -> Row:
-    """Tests tasks 0 to `latest`; no method can answer for later ones yet.
+    """Tests the learner on tasks 0 to `latest`, the ones it has learned.
 
     Raises:
-        UserError: answers rest on numbers that are NaN or infinite.
+        UserError: predictions rest on numbers that are NaN or infinite.
     """
     accuracies: list[float | None] = [None] * len(tasks)
     inferred = torch.zeros(len(tasks), len(tasks), dtype=torch.long)
@@ -35,13 +37,13 @@ def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: i
 
 
 def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Tensor]:
-    """Share of the task's test examples that are answered rightly, and counts (T,) of the tasks inferred for them.
+    """Computes the test accuracy (a fraction) on a task, and the numbers (T,) of its examples by inferred task.
 
-    The learner is told the task only where the scenario does. What is right is a question for the head map: in CL3
-    the right class under the wrong task is an error.
+    The learner is given the task id only if the scenario provides it. The head map decides which predictions are
+    correct: in CL3 (class-incremental learning) the right class under the wrong task is an error.
 
     Raises:
-        UserError: as `evaluate`; such answers would be right by chance, and count as accuracy.
+        UserError: predictions rest on numbers that are NaN or infinite, which would be correct only by chance.
     """
     heads = learner.heads
     told = task.id if heads.task_known else None

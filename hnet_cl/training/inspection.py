@@ -1,4 +1,4 @@
-"""Looks at all tasks of a benchmark before anything is trained: what is wrong with them is said at once."""
+"""Checks of all tasks of a benchmark before training, so that errors in them are reported at once."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -14,26 +14,26 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.datasets.identity import DataIdentity
 
-LOOKED_AT = 100_000_000  # numbers of prepared inputs, evenly spread over all examples; takes about half a second
-AT_A_TIME = 250_000  # numbers; a processor's cache holds them
-EXAMPLES = slice(0, 2)  # of every split, as evaluation asks for them
+LOOKED_AT = 100_000_000  # numbers in the inputs that are checked, evenly spread over all examples; about half a second
+AT_A_TIME = 250_000  # numbers; as many as fit into a CPU's cache
+EXAMPLES = slice(0, 2)  # of every split; a slice, as in evaluation
 PARTS = {"train": "training data", "test": "test data", "validation": "validation data"}
 
 
 def inspect_tasks(benchmark: Benchmark, name: str, device: torch.device) -> None:
-    """Checks that the benchmark called `name` keeps to what `Benchmark`, `Task` and `Split` say, on the device.
+    """Checks that the benchmark called `name` conforms to `Benchmark`, `Task` and `Split`, with tensors on the device.
 
-    Looks at all labels and raw inputs, at two prepared inputs of every split, and at as many others as half a second
-    allows. Labels of other integer types become int64; nothing else is changed.
+    Checks all labels and raw inputs, two network inputs of every split, and as many other network inputs as half a
+    second allows. Labels of other integer types are converted to int64; nothing else is changed.
 
     Raises:
-        UserError: the line names the task, what was found and what is expected.
+        UserError: the message names the task, what was found and what is expected.
     """
     where = f"benchmark={name}"
     _check_whole(benchmark, where)
     in_shape = tuple(benchmark.in_shape)
     seen = _Finite()
-    with seeded(0, Stream.INSPECTION):  # what `prepare` and its like draw without asking
+    with seeded(0, Stream.INSPECTION):  # for user code such as `prepare` that draws from global generators
         tasks = [_checked(task, number, where, device) for number, task in enumerate(benchmark.tasks)]
         splits = [(at, split) for task in tasks for at, split in _splits(task, where)]
         for at, split in splits:
@@ -56,7 +56,7 @@ def _splits(task: Task, where: str) -> Iterator[tuple[str, Split]]:
 
 
 def _check_whole(benchmark: Any, where: str) -> None:
-    """What is not about a single task."""
+    """Checks the attributes of the benchmark itself."""
     tasks: Any = getattr(benchmark, "tasks", None)
     in_shape: Any = getattr(benchmark, "in_shape", None)
     kind = type(benchmark).__name__
@@ -69,7 +69,7 @@ def _check_whole(benchmark: Any, where: str) -> None:
 
 
 def _checked(task: Task, number: int, where: str, device: torch.device) -> Task:
-    """The task with labels int64, everything but its inputs being checked."""
+    """Checks a task, except for its inputs, and returns it with int64 labels."""
     at = f"{where}: task {number + 1}"
     expect(isinstance(task, Task), at, f"it is {kind_of(task)}", "a Task")
     ids = "ids that count from 0 in the order of the tasks"
@@ -104,7 +104,7 @@ def _check_class_names(task: Task, at: str) -> None:
 
 
 def _check_split(split: Any, at: str, device: torch.device) -> None:
-    """Sizes of images, rows and labels, and where they are."""
+    """Checks types, sizes and devices of images, rows and labels."""
     expect(isinstance(split, Split), at, f"it is {kind_of(split)}", "a Split")
     parts = {"images": split.images, "labels": split.labels}
     parts |= {} if split.rows is None else {"rows": split.rows}
@@ -134,7 +134,7 @@ def _check_split(split: Any, at: str, device: torch.device) -> None:
 
 
 def _with_labels(split: Split, at: str, classes: int) -> Split:
-    """The split with labels int64 in 0..`classes` - 1."""
+    """Returns the split with int64 labels, after checking that they are integers in 0..`classes` - 1."""
     labels = split.labels
     expected = f"int64 of shape ({len(labels)},) in 0..{classes - 1}"
     if labels.dim() == 2 and labels.shape[1] == 1:
@@ -158,7 +158,7 @@ def _with_labels(split: Split, at: str, classes: int) -> Split:
 
 
 def _check_inputs(split: Split, at: str, in_shape: tuple[int, ...]) -> None:
-    """Two examples as the network will get them, to be tested and, where there is augmentation, to be learned."""
+    """Checks the network inputs of two examples, without augmentation and, if there is any, with it."""
     before = split.images[EXAMPLES].clone()
     inputs = attempt(at, "prepare", split.batch, EXAMPLES)[0]
     _check_form(inputs, at, "prepare gives", min(2, len(split)), in_shape)
@@ -187,13 +187,13 @@ def _check_form(inputs: Any, at: str, what: str, number: int, in_shape: tuple[in
 
 
 class _Finite:
-    """Whether raw inputs are finite; images that are shared between splits are looked at once."""
+    """A check that raw inputs are finite; images shared between splits are checked only once."""
 
     def __init__(self) -> None:
         self._wrong: dict[int, Tensor] = {}
 
     def check(self, split: Split, at: str) -> None:
-        """Raises a UserError if an image of the split has numbers that are NaN or infinite."""
+        """Raises a UserError if an image of the split contains NaN or infinity."""
         images = split.images
         if not images.is_floating_point():
             return
@@ -205,14 +205,14 @@ class _Finite:
 
 
 def _not_finite(numbers: Tensor) -> Tensor:
-    """Which entries (n,) of `numbers` (n, ...) hold NaN or infinity."""
-    if bool(numbers.sum().isfinite()):  # takes a tenth of the time that looking at each number does
+    """Returns a mask (n,) of the entries of `numbers` (n, ...) that contain NaN or infinity."""
+    if bool(numbers.sum().isfinite()):  # takes a tenth of the time of a check of each number
         return torch.zeros(len(numbers), dtype=torch.bool, device=numbers.device)
     return ~numbers.reshape(len(numbers), -1).isfinite().all(1)
 
 
 def _none_wrong(wrong: Tensor, index: Tensor, at: str, what: str) -> None:
-    """Raises a UserError if any of the examples `index` (n,) is `wrong` (n,)."""
+    """Raises a UserError if the mask `wrong` (n,) marks any of the examples `index` (n,)."""
     if number := int(wrong.sum()):
         first = int(index[wrong.cpu().nonzero()[0, 0]])
         found = f"{number} {what} of {len(wrong)} hold NaN or infinity, the first is number {first} from 0"
@@ -220,7 +220,7 @@ def _none_wrong(wrong: Tensor, index: Tensor, at: str, what: str) -> None:
 
 
 def _check_prepared(splits: Sequence[tuple[str, Split]], size: int) -> None:
-    """Looks at prepared inputs, of `size` numbers each; at all of them where these are no more than `LOOKED_AT`."""
+    """Checks that network inputs, of `size` numbers each, are finite; only some if they exceed `LOOKED_AT` numbers."""
     distinct = {(id(split.images), id(split.rows), id(split.prepare)): (at, split) for at, split in splits}
     total = sum(len(split) for _, split in distinct.values()) * size
     step = max(1, ceil(total / LOOKED_AT))

@@ -1,4 +1,4 @@
-"""What the training loop tells."""
+"""The events of the training loop."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -8,19 +8,22 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Hears of a run while it is trained; overrides what it listens to. Iterations count within a task, from 1."""
+    """A receiver of events of the training loop; subclasses override the methods for the events they need.
+
+    Tasks count from 0, iterations from 1 within each task.
+    """
 
     def begin_task(self, task: int, iteration: int) -> None:
-        """Hears that task `task` starts, `iteration` iterations of it being done already."""
+        """Handles the start of task `task`, of which `iteration` iterations are already done."""
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """Hears the losses of one step, every `log_every` iterations and after the last."""
+        """Receives the losses of one step, every `log_every` iterations and at the last one."""
 
     def end_task(self, task: int) -> None:
-        """Hears that training of the task has ended and its evaluation begins."""
+        """Handles the end of the task's training, before its evaluation."""
 
     def samples(self, task: int, pictures: "np.ndarray | None", recognised: Sequence[float], real: float) -> None:
-        """Hears, before the row, what a learner's generator makes of tasks 0 to `task`, as `SampleReport`."""
+        """Receives the quality of generated samples for tasks 0 to `task`, as in `SampleQuality`, before the row."""
 
     def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Hears row `task` of the accuracy matrix, as fractions, and counts of inferred tasks; `evaluation.Row`."""
+        """Receives row `task` of the accuracy matrix, as fractions, and counts of inferred tasks, as in `Row`."""

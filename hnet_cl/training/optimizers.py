@@ -1,4 +1,4 @@
-"""The optimiser and the learning rate's scheduler that a configuration chooses, built as a run needs them."""
+"""Factories of the optimiser and the learning-rate scheduler that a configuration chooses."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
@@ -15,16 +15,16 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.training.clipping import clipping
 from hnet_cl.training.trainer import TrainingSettings
 
-ADAMS = (Adam, AdamW)  # whose decay rates are training.betas
-FUSED = (Adam, AdamW, SGD)  # one pass over memory instead of ten, which is half of a step's time on a CPU
-STEPS = "steps_per_task"  # in a scheduler's yaml: as many as the task at hand takes
-SOME = 100  # steps of a task, where it is not known yet
+ADAMS = (Adam, AdamW)  # their decay rates are training.betas
+FUSED = (Adam, AdamW, SGD)  # one pass over memory instead of ten, which halves the time of a step on a CPU
+STEPS = "steps_per_task"  # in a scheduler's yaml: stands for the number of steps of the current task
+SOME = 100  # number of steps where that of a task is not known yet
 
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
 
 
 def _with_steps(node: Any, steps: int) -> Any:
-    """Returns a scheduler's mapping with a number in place of the word for it."""
+    """Returns a scheduler's mapping with the number `steps` in place of the word `STEPS`."""
     if not isinstance(node, Mapping):
         return node
     return {name: steps if value == STEPS else value for name, value in node.items()}
@@ -35,9 +35,9 @@ _SCHEDULER: TypeAdapter[Chosen[LRScheduler]] = TypeAdapter(Chosen[LRScheduler])
 
 
 def optimizer_factory(chosen: Chosen[Optimizer], training: TrainingSettings, device: torch.device) -> MakeOptimizer:
-    """Returns what builds the chosen optimiser of given parameters, with the settings of the training.
+    """Returns a function that builds the chosen optimiser for given parameters, with the settings of the training.
 
-    The factory raises a UserError where the optimiser does not take its arguments or the parameters.
+    The function raises a UserError if the optimiser rejects its arguments or the parameters.
     """
     options = _options(chosen, training, device)
     norm = training.gradient_clip_norm
@@ -53,7 +53,7 @@ def optimizer_factory(chosen: Chosen[Optimizer], training: TrainingSettings, dev
 
 
 def _options(chosen: Chosen[Optimizer], training: TrainingSettings, device: torch.device) -> dict[str, Any]:
-    """Arguments of the optimiser: those of its yaml, of the training, and what is fastest on the device."""
+    """Returns the optimiser's arguments: from its yaml, from the training, and those that are fastest on the device."""
     takes = parameters_of(chosen.kind)
     typed = {name: getattr(chosen.settings, name) for name in chosen.settings.model_fields_set}
     options: dict[str, Any] = {"lr": training.lr}
@@ -75,12 +75,15 @@ def _has_betas(kind: type[Optimizer]) -> bool:
 
 
 def can_be_captured(chosen: Chosen[Optimizer]) -> bool:
-    """Tells whether all that a step of the optimiser does is done on the device, so that a CUDA graph may repeat it."""
+    """Tells whether a step of the optimiser runs entirely on the device, so that a CUDA graph can repeat it."""
     return chosen.kind is SGD or "capturable" in parameters_of(chosen.kind)
 
 
 def scheduler_factory(node: Mapping[str, Any] | None) -> Callable[[Optimizer, int], LRScheduler] | None:
-    """Returns what builds the scheduler of a checked mapping, for an optimiser and the steps of a task."""
+    """Returns a function that builds the scheduler of a checked mapping, for an optimiser and a task's number of steps.
+
+    None if there is no scheduler. The function raises a UserError if the scheduler rejects its arguments.
+    """
     if node is None:
         return None
 
@@ -93,10 +96,10 @@ def scheduler_factory(node: Mapping[str, Any] | None) -> Callable[[Optimizer, in
 
 
 def try_out(chosen: Chosen[Optimizer], node: Mapping[str, Any] | None, training: TrainingSettings) -> int:
-    """Makes a step with the optimiser and its scheduler; returns how many numbers the former keeps of each weight.
+    """Makes a step with the optimiser and its scheduler; returns how many numbers per weight the optimiser stores.
 
     Raises:
-        UserError: one of them lacks what a run needs, or does not work.
+        UserError: one of them fails, or the optimiser's constructor is not as a run needs it.
     """
     _require_arguments(chosen)
     parameter = nn.Parameter(torch.ones(2, 2))

@@ -1,4 +1,4 @@
-"""Learns two examples of the first tasks with a learner that is thrown away, so that nothing fails hours later."""
+"""A rehearsal of a run with two examples of the first tasks and a throw-away learner, to find errors at the start."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -18,27 +18,27 @@ from hnet_cl.methods.parts.network import called
 
 _log = logging.getLogger(__name__)
 
-TASKS = 2  # tasks that are learned: with the second one what protects the first sets in
+TASKS = 2  # tasks that are learned: from the second one on, the method also protects earlier tasks
 EXAMPLES = 2
 
 
 def rehearsed(
     make_learner: Callable[[Context], Learner], context: Context, tasks: Sequence[Task], batch_size: int
 ) -> Learner:
-    """Makes the learner of a run, once another one like it has shown that it can learn such tasks.
+    """Builds the learner of a run, after a rehearsal in which an identical learner learns a few examples.
 
-    Examples of the tasks pass through each kind of network, and then through all that the method does with them. What
-    is made for that is thrown away, and what is drawn is put back: nothing that is computed later changes. With a
-    learning rate of 0, weights stay what they were at the start.
+    Examples of the tasks pass through each kind of network, and then through all methods of the learner. The learner
+    of the rehearsal is thrown away and random generators are restored, so that no later result changes. Its learning
+    rate is 0, so that its weights stay at their initial values.
 
     Args:
-        make_learner: makes another learner at each call.
-        setup: what the learner of the run is given.
-        tasks: of the run.
-        batch_size: of training, of which two examples stand for all.
+        make_learner: builds a new learner at each call.
+        context: the context of the run's learner.
+        tasks: the tasks of the run.
+        batch_size: the batch size of training; the rehearsal uses at most two examples.
 
     Raises:
-        UserError: the line names the class, the shape of the inputs, what came and what is expected.
+        UserError: the message names the class, the shape of the inputs, what was found and what is expected.
     """
     size = min(batch_size, EXAMPLES)
     _rehearse(make_learner, context, [_small(task) for task in tasks[:TASKS]], size)
@@ -48,12 +48,12 @@ def rehearsed(
 
 
 def inspect(learner: Learner, inputs: Tensor) -> None:
-    """Lets a learner that has learned nothing yet try inputs (b, *in_shape); says what it can only do more slowly.
+    """Calls an untrained learner's `inspect` with inputs (b, *in_shape), and logs what it returns as warnings.
 
-    Neither what the learner knows nor any random stream is changed.
+    Neither the learner's state nor any random stream is changed.
 
     Raises:
-        UserError: the method cannot do with its networks what it has to.
+        UserError: the method cannot work with its networks.
     """
     with seeded(learner.context.seed, Stream.INSPECTION):
         for note in learner.inspect(inputs):
@@ -61,7 +61,7 @@ def inspect(learner: Learner, inputs: Tensor) -> None:
 
 
 def _rehearse(make_learner: Callable[[Context], Learner], context: Context, tasks: Sequence[Task], size: int) -> None:
-    names: dict[int, str] = {}  # of the networks that the method asks for, by their number of outputs
+    names: dict[int, str] = {}  # names of the networks that the method builds, by number of outputs
 
     def make_target(num_outputs: int) -> nn.Module:
         network = context.make_target(num_outputs)
@@ -69,7 +69,7 @@ def _rehearse(make_learner: Callable[[Context], Learner], context: Context, task
         return network
 
     trained, tested = _examples(tasks[0].train, size), _examples(tasks[0].test, len(tasks[0].test))
-    used: list[torch.optim.Optimizer] = []  # once for each of their steps
+    used: list[torch.optim.Optimizer] = []  # one entry for each step
 
     def make_optimizer(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         optimizer = context.make_optimizer(parameters)
@@ -86,21 +86,21 @@ def _rehearse(make_learner: Callable[[Context], Learner], context: Context, task
 
 
 def check_network(network: nn.Module, name: str, trained: Tensor, tested: Tensor, num_outputs: int) -> None:
-    """Does with a network what training and evaluation will do with it, and leaves the results aside.
+    """Checks that a network works in training and in evaluation.
 
     Args:
-        network: its mode is set, and its gradients.
-        name: what it is `called`.
-        trained: examples (b, *in_shape) to learn from.
-        tested: examples to be tested on; also tried with fewer at a time, as the last batch of a test may be.
+        network: the network; its mode and its gradients are changed.
+        name: its name in messages, from `called`.
+        trained: training inputs (b, *in_shape).
+        tested: test inputs (b, *in_shape); also tried in smaller batches, as the last batch of a test may be smaller.
         num_outputs: the number of logits.
 
     Raises:
-        UserError: it cannot be done, or what comes out are no such logits.
+        UserError: a forward or backward pass fails, or the outputs are not finite logits (b, num_outputs).
     """
     before = trainable(network)
     network.train()
-    for _ in range(2):  # the first step may leave something that the second one stumbles over
+    for _ in range(2):  # the first step may leave a state that breaks the second one
         logits = _logits(network, "training", num_outputs, trained, name)
         if logits.requires_grad:
             attempt(name, f"the backward pass for inputs of shape {tuple(trained.shape)}", logits.sum().backward)
@@ -118,10 +118,10 @@ def check_network(network: nn.Module, name: str, trained: Tensor, tested: Tensor
 
 
 def _require_same(name: str, before: Iterable[str], after: Iterable[str]) -> None:
-    """Compares the names of a network's parameters before and after it was used.
+    """Compares the names of a network's trainable parameters before and after it was used.
 
     Raises:
-        UserError: they have changed, and what is made of them before training does not fit any more.
+        UserError: they have changed, so whatever is built from them before training no longer fits.
     """
     changed = sorted(set(before) ^ set(after))
     if changed:
@@ -148,18 +148,18 @@ def _logits(network: nn.Module, mode: str, num_outputs: int, inputs: Tensor, nam
 
 
 def _examples(split: Split, number: int) -> Tensor:
-    """Inputs (`number`, *in_shape) of the first examples, which come again where there are fewer."""
+    """Returns inputs (`number`, *in_shape) of the first examples, repeated if there are fewer."""
     index = torch.arange(number, device=split.labels.device) % len(split)
     return split.batch(index)[0]
 
 
 def path_of(kind: type) -> str:
-    """The dotted path of a class."""
+    """Returns the dotted path of a class."""
     return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _small(task: Task) -> Task:
-    """The task with two examples for each purpose, or one where there are no more."""
+    """Returns the task with at most two training and two test examples."""
     parts = {"train": task.train, "test": task.test}
     few = {
         name: split.part(torch.arange(min(len(split), EXAMPLES), device=split.labels.device))
@@ -171,12 +171,17 @@ def _small(task: Task) -> Task:
 def check_learner(
     learner: Learner, tasks: Sequence[Task], size: int, at: str, used: list[torch.optim.Optimizer]
 ) -> None:
-    """Lets the learner learn `size` examples of each task and answer for the test examples, as in a run.
+    """Trains the learner on `size` examples of each task and tests it on the test examples, as in a run.
 
-    `used` gets every optimiser that makes a step.
+    Args:
+        learner: the learner; its weights stay the same, as the learning rate is set to 0.
+        tasks: the tasks to learn, with few examples.
+        size: the batch size.
+        at: where an error has occurred, for messages.
+        used: a list that gets an entry for every step of an optimiser, here cleared after each task.
 
     Raises:
-        UserError: a method of the learner fails, or what it returns is not what `Learner` says.
+        UserError: a method of the learner fails, or returns something that does not conform to `Learner`.
     """
     rng = stream(0, Stream.REHEARSAL)
     for number, task in enumerate(tasks):
@@ -210,7 +215,13 @@ def _check_losses(losses: Any, at: str, what: str) -> None:
 
 
 def _check_answers(learner: Learner, task: Task, at: str) -> None:
-    """Asks for the task's test examples, together and one alone, with and without telling the task where both work."""
+    """Checks predictions for the task's test examples, in batches of all sizes.
+
+    They are made with and without the task id if both work.
+
+    Raises:
+        UserError: `predict` fails, or does not return finite predictions of the right form.
+    """
     heads = learner.heads
     inputs, _ = task.test.batch(slice(None))
     told = [task.id] if heads.task_known else [None, task.id] if learner.asks_task else [None]

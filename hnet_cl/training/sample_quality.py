@@ -1,4 +1,4 @@
-"""How good a generator's samples are: a classifier of real data says which task each is from, if it is sure."""
+"""Quality of a generator's samples: a classifier trained on real data assigns each to a task, if it is sure."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,18 +15,20 @@ from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Context, Learner, SampleClassifierSettings, Samples
 
 NUMBER = 100  # samples per task that are evaluated
-SURE = 0.5  # a class is recognised that is more probable than all others together
+SURE = 0.5  # a class counts as recognised if it is more probable than all others together
 BATCH = 128  # examples per step of the classifier's training
-SHOWN = 16  # samples per task for people to see
-REAL = 500  # real test examples per task that are classified alike
+SHOWN = 16  # samples per task for display
+REAL = 500  # real test examples per task that are also classified
 
 
 class SampleQuality(NamedTuple):
-    """What a learner's generator makes of the T tasks so far.
+    """The quality of the samples of a learner's generator for the T tasks so far.
 
-    `pictures` (T, n, C, H, W), on the CPU, shows samples of each task in 0..1 and NaN where there are fewer; None
-    where inputs are no images. `recognised` (T,) is the share of them that a classifier of real data recognises, and
-    `real` the share of real test images that it does.
+    Attributes:
+        pictures: (T, n, C, H, W) samples of each task in 0..1, on the CPU, filled up with NaN; None if inputs are not
+            images.
+        recognised: (T,) share of all evaluated samples of each task that a classifier of real data recognises.
+        real: share of real test examples that it recognises, as a mean over tasks.
     """
 
     pictures: Tensor | None
@@ -35,17 +37,17 @@ class SampleQuality(NamedTuple):
 
 
 class Recognition(NamedTuple):
-    """Per input: the most probable class's task (b,), and whether its probability is above `SURE` (b,)."""
+    """The task (b,) of the most probable class of each input, and whether its probability is above `SURE` (b,)."""
 
     tasks: Tensor
     sure: Tensor
 
 
 def sample_quality(learner: Learner, tasks: Sequence[Task]) -> SampleQuality | None:
-    """Evaluates samples of a learner's generator for the tasks so far; None if it has none.
+    """Evaluates samples of a learner's generator for the tasks so far; returns None without a generator.
 
     Raises:
-        UserError: samples, or the classifier's answers, are NaN or infinite.
+        UserError: the samples or the classifier's outputs are NaN or infinite.
     """
     settings, samples = learner.sample_classifier, learner.samples(NUMBER)
     if settings is None or samples is None:
@@ -56,13 +58,13 @@ def sample_quality(learner: Learner, tasks: Sequence[Task]) -> SampleQuality | N
 class SampleClassifier:
     """A target network trained from scratch on the real training data of the tasks so far.
 
-    It tells every class of every task from all others, whatever the scenario, so it says both which task an input is
-    from and whether it looks like one of that task's classes. It has random streams of its own and leaves no state.
+    In every scenario it distinguishes all classes of all tasks, so it predicts both the task that an input is from and
+    whether the input looks like one of that task's classes. It has its own random streams and no state in checkpoints.
 
     Args:
-        settings: its training.
-        setup: the learner's.
-        tasks: so far.
+        settings: settings of its training.
+        context: the learner's context.
+        tasks: the tasks so far.
     """
 
     def __init__(self, settings: SampleClassifierSettings, context: Context, tasks: Sequence[Task]) -> None:
@@ -72,7 +74,7 @@ class SampleClassifier:
         self._first_class = counts.cumsum(0) - counts
         own = replace(context, seed=derive_seed(context.seed, Stream.SAMPLE_CLASSIFIER, len(tasks)))
         self.network = own.new_target(len(self._task_of_class))
-        with seeded(own.seed, Stream.STEPS):  # what modules draw without asking, as dropout does
+        with seeded(own.seed, Stream.STEPS):  # for modules that draw from global generators, as dropout does
             self._train(tasks, own)
 
     def _train(self, tasks: Sequence[Task], context: Context) -> None:
@@ -92,7 +94,7 @@ class SampleClassifier:
         """Classifies inputs (b, *in_shape).
 
         Raises:
-            UserError: the answer rests on numbers that are NaN or infinite.
+            UserError: the logits are NaN or infinite.
         """
         logits = self.network.eval()(inputs)
         if not logits.isfinite().all():
@@ -109,9 +111,12 @@ class SampleClassifier:
 def quality_of(samples: Samples, tasks: Sequence[Task], classifier: SampleClassifier) -> SampleQuality:
     """Evaluates samples for the tasks so far with a classifier of real data.
 
-    A sample counts as recognised if the classifier is sure and takes it for the task it was drawn for. Where samples
-    are drawn for no task they count for the one it takes them for, and the share is of an equal part of all samples: 1
-    if every task gets its part, more if others get less.
+    A sample counts as recognised if the classifier is sure and assigns it to the task it was drawn for. If samples are
+    not drawn for a task, they count for the task that the classifier assigns. Shares are relative to an equal part of
+    all samples, so in that case they are 1 if every task gets its part, and more for some if others get less.
+
+    Raises:
+        UserError: the samples or the classifier's outputs are NaN or infinite.
     """
     found = classifier(samples.inputs)
     owner = found.tasks if samples.tasks is None else samples.tasks
@@ -125,7 +130,10 @@ def quality_of(samples: Samples, tasks: Sequence[Task], classifier: SampleClassi
 
 
 def _pictures(inputs: Tensor, owner: Tensor, tasks: Sequence[Task]) -> Tensor | None:
-    """Pictures (T, SHOWN, C, H, W) of the first samples of each task, NaN where there are fewer; None if none are."""
+    """Returns pictures (T, SHOWN, C, H, W) of the first samples of each task, filled up with NaN.
+
+    None if the inputs of a task are not images.
+    """
     rows = []
     for task in tasks:
         if task.picture is None:

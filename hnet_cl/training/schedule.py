@@ -10,21 +10,22 @@ from torch.optim.lr_scheduler import LambdaLR
 from hnet_cl.core.checks import attempt
 from hnet_cl.methods.base import Learner
 
-SCHEDULED = ("lr", "momentum", "betas")  # options of optimisers that torch's schedulers change
+SCHEDULED = ("lr", "momentum", "betas")  # options of optimisers that torch's schedulers may change
 
 
 class Schedule:
-    """What the optimisers' options are at each step of a task, first of all the learning rate.
+    """The options of the optimisers at each step of a task, above all the learning rate.
 
-    A scheduler of torch's works on a stand-in for all optimisers of a learner, which get that one's options (in all
-    their parameter groups). It starts anew with every task. Nothing of it is state: where a task goes on in its
-    middle, the scheduler makes its steps once more.
+    A torch scheduler works on a stand-in optimiser, whose options are copied to all parameter groups of all optimisers
+    of the learner. It starts from scratch with every task. Nothing of it is saved: when a run continues in the middle
+    of a task, the scheduler repeats its steps.
 
     Args:
-        learner: whose optimisers they are, after `begin_task` and, where a task goes on, with its state restored.
-        steps: that the task takes.
-        decay: the factor of the learning rate at an iteration of so many steps; None for a constant one. It counts
-            where the learner's setup has no scheduler.
+        learner: the learner, after `begin_task` and, if a run continues in the middle of a task, with its state
+            restored.
+        steps: number of steps of the task.
+        decay: returns the factor of the learning rate, given the iteration (from 1) and `steps`; None for a constant
+            learning rate. Used only if the learner's context has no scheduler.
     """
 
     def __init__(self, learner: Learner, steps: int, decay: Callable[[int, int], float] | None) -> None:
@@ -39,13 +40,13 @@ class Schedule:
             self._scheduler = context.make_scheduler(self._stand_in, steps)
         elif decay is not None:
             self._scheduler = LambdaLR(self._stand_in, lambda done: decay(done + 1, steps))
-        self._stand_in.step()  # schedulers warn where none has been made
+        self._stand_in.step()  # schedulers warn if the optimiser has not made a step
 
     def reach(self, iteration: int) -> bool:
-        """Gives the optimisers what they have to have at an iteration (from 1); returns whether that is new to them.
+        """Sets the options of the optimisers for an iteration (from 1); returns whether they have changed.
 
         Raises:
-            UserError: the scheduler fails, as one that is made for fewer steps does.
+            UserError: the scheduler fails, e.g. because it is made for fewer steps.
         """
         if not self._scheduled:
             return False

@@ -1,4 +1,4 @@
-"""The state of a task in the middle of being learned: everything that a step moves."""
+"""The state of training in the middle of a task: everything that a step changes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,16 @@ from hnet_cl.training.batches import BatchStream
 
 
 class TaskInProgress:
-    """What a run must remember between two steps of a task, beside the state with which the task began.
+    """The state of training between two steps of a task, in addition to the learner's state at the start of the task.
 
-    `restore` expects the learner as `begin_task` leaves it: what that derives from the task's start (the frozen
-    hypernetwork in a regulariser, say) stays, all else is put back. torch's global generators belong to it; both
-    methods are for use inside the `OwnRandomness` of the steps.
+    `restore` expects the learner as `begin_task` leaves it: what `begin_task` derives from the state at the start (such
+    as the frozen hypernetwork in a regulariser) stays, everything else is restored. The state includes torch's global
+    generators, so both methods must be called inside the `OwnRandomness` of the steps.
+
+    Args:
+        learner: the learner, after its `begin_task`.
+        batches: the order of the task's examples.
+        rng: the random generator of augmentation.
     """
 
     def __init__(self, learner: Learner, batches: BatchStream, rng: Generator) -> None:
@@ -25,7 +30,10 @@ class TaskInProgress:
         self._draws = rng  # of augmentation
 
     def state(self) -> dict[str, Any]:
-        """A nested mapping of tensors and numbers. Tensors are the live ones, so write it before the next step."""
+        """Returns a nested mapping of tensors and numbers.
+
+        The learner's tensors are not copied, so the mapping must be written before the next step changes them.
+        """
         return {
             "learner": self._learner.state_dict(),
             "layout": self._learner.layout,
@@ -40,10 +48,10 @@ class TaskInProgress:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Goes back to a `state()` of the same task.
+        """Restores a `state()` of the same task.
 
         Raises:
-            UserError: steps moved on other things then than they do now.
+            UserError: the learner's `training_state` had other parts then than now.
         """
         parts = self._learner.training_state()
         if parts.keys() != state["moving"].keys():

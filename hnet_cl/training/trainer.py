@@ -23,20 +23,25 @@ from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.schedule import Schedule
 from hnet_cl.training.task_state import TaskInProgress
 
-STEPS_BETWEEN_YIELDS = 10  # steps after which another run in the same process may have its turn
+STEPS_BETWEEN_YIELDS = 10  # steps between two points where another run in the same process may take its turn
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainingSettings(Settings):
-    """Each task is learned for `iterations` steps or for `epochs` sweeps over its own data.
+    """The settings of training: each task is learned for `iterations` steps or for `epochs` sweeps over its own data.
 
-    A learner that learns from other data makes as many steps, so that all methods have the same training.
+    A learner that learns from other data, such as those of earlier tasks too, makes the same number of steps, so that
+    all methods are trained equally long.
 
-    `lr` is every optimiser's, `betas` are Adam's. `lr_decay` are pairs of a share of a task's steps and the factor of
-    `lr` from there on. `gradient_clip_norm`: what the gradients of each optimiser are scaled down to.
-    `shuffle_tasks` draws the order of the tasks from the run's seed. `validation` is the share of each task's training
-    data that takes the place of its test data; 0 for a real test. `log_every` counts iterations.
+    Attributes:
+        lr: learning rate of every optimiser.
+        lr_decay: pairs of a share of a task's steps and the factor of `lr` from there on.
+        betas: decay rates of Adam and AdamW.
+        gradient_clip_norm: L2 norm that the gradients of each optimiser are clipped to; None for no clipping.
+        shuffle_tasks: whether the order of the tasks is drawn from the run's seed.
+        validation: share of each task's training data that replaces its test data; 0 to use the test data.
+        log_every: iterations between two logged losses.
     """
 
     iterations: Count | None
@@ -68,7 +73,7 @@ class TrainingSettings(Settings):
         return self
 
     def steps(self, task: Task) -> int:
-        """Iterations that learn the task."""
+        """Returns the number of iterations for the task."""
         if self.iterations is not None:
             return self.iterations
         assert self.epochs is not None
@@ -88,9 +93,12 @@ Pause = Callable[[int, Callable[[], Mapping[str, Any]]], None]
 
 @dataclass(frozen=True)
 class Start:
-    """Where training sets in: number of tasks learned already, and in the middle of the next one where it stood.
+    """The point where training starts or continues.
 
-    `iteration` iterations of that task are done, and `state` is what a `Pause` was offered then.
+    Attributes:
+        task: number of tasks that are already learned.
+        iteration: iterations of the next task that are done.
+        state: the state that a `Pause` was offered at that iteration; None at the start of a task.
     """
 
     task: int = 0
@@ -99,7 +107,7 @@ class Start:
 
 
 def go_on(iteration: int, state: Callable[[], Mapping[str, Any]]) -> None:
-    """A pause that does nothing."""
+    """Does nothing: the default `Pause`."""
 
 
 def train(
@@ -112,16 +120,19 @@ def train(
 ) -> Iterator[Row | None]:
     """Learns the tasks one after another and yields a row of the accuracy matrix after each.
 
-    In between it yields None every `STEPS_BETWEEN_YIELDS` steps: several runs in one process can take turns.
-    The order of batches is a random stream of its own: with the same seed, all methods see the same batches wherever
-    they learn from the same data.
-    `pause` is called after each step with the iterations done of the task and a function that tells its state.
+    In between it yields None every `STEPS_BETWEEN_YIELDS` steps, so that several runs in one process can take turns.
+    The order of batches has its own random stream: with the same seed, all methods that learn from the same data see
+    the same batches. `pause` is called after each step with the number of iterations done of the task and a function
+    that returns the state of training.
+
+    Raises:
+        UserError: training diverges, or the state in `start` does not fit the learner.
     """
     start = start or Start()
     for latest in range(start.task, len(tasks)):
         here = start if latest == start.task else Start()
         yield from learn(learner, tasks[: latest + 1], settings, logs, here, pause)
-        with seeded(learner.context.seed, Stream.EVALUATION, latest):  # for networks that draw at random even then
+        with seeded(learner.context.seed, Stream.EVALUATION, latest):  # for networks that are random even in evaluation
             row = evaluate(learner, tasks, latest, settings.eval_batch_size)
             show_samples(learner, tasks[: latest + 1], logs)
         for log in logs:
@@ -137,13 +148,17 @@ def learn(
     start: Start,
     pause: Pause,
 ) -> Iterator[None]:
-    """The training iterations of the last of `tasks` that are not done yet; yields every few of them."""
+    """Trains the learner on the last of `tasks` from `start` on; yields every `STEPS_BETWEEN_YIELDS` iterations.
+
+    Raises:
+        UserError: as `train`.
+    """
     task, seed = tasks[-1], learner.context.seed
     data = learner.training_data(tasks)
     batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
     rng = stream(seed, Stream.AUGMENTATION, task.id)
     last = settings.steps(task)
-    own = OwnRandomness(seed, Stream.STEPS, task.id)  # what modules draw without asking, as dropout does
+    own = OwnRandomness(seed, Stream.STEPS, task.id)  # for modules that draw from global generators, as dropout does
     learner.begin_task(tasks)
     progress = TaskInProgress(learner, batches, rng)
     with own:
@@ -174,7 +189,7 @@ def learn(
 
 
 def show_samples(learner: Learner, tasks: Sequence[Task], logs: Sequence[Listener]) -> None:
-    """Tells the logs what the learner's generator, if there is one, makes of the tasks so far."""
+    """Sends the quality of the samples of the learner's generator, if there is one, to the logs."""
     quality = sample_quality(learner, tasks)
     if quality is not None:
         pictures = None if quality.pictures is None else quality.pictures.numpy()
@@ -183,10 +198,10 @@ def show_samples(learner: Learner, tasks: Sequence[Task], logs: Sequence[Listene
 
 
 def check_weights(learner: Learner, task: Task) -> None:
-    """Looks at what the last steps of a task, whose losses nobody has seen, have made of the learner.
+    """Checks the weights after the last step of a task, as the losses before that step do not show its effect.
 
     Raises:
-        UserError: weights are NaN or infinite.
+        UserError: trainable weights are NaN or infinite.
     """
     trained = {name: weight.detach() for name, weight in learner.named_parameters() if weight.requires_grad}
     if wrong := not_finite(trained):
@@ -197,10 +212,10 @@ def check_weights(learner: Learner, task: Task) -> None:
 
 
 def finite(losses: Mapping[str, Tensor], task: Task, iteration: int) -> dict[str, float]:
-    """The losses as numbers.
+    """Returns the losses as numbers.
 
     Raises:
-        UserError: one of them is NaN or infinite: training has diverged, and what follows would be worthless.
+        UserError: one of them is NaN or infinite, so training has diverged.
     """
     numbers = {name: value.item() for name, value in losses.items()}
     if not all(map(isfinite, numbers.values())):
