@@ -65,6 +65,8 @@ def read_sprites(pictures: Sequence[Path], labels: Path) -> Part:
     images = torch.cat(parts).permute(0, 3, 1, 2).contiguous()
     if own.shape != (len(images),) or own.dtype != torch.int64:
         raise ValueError(f"{labels.name} is no list of {len(images)} labels")
+    if own.numel() and not 0 <= own.min() <= own.max() < 100:
+        raise ValueError(f"{labels.name} has labels that are no numbers from 0 to 99")
     return Part(images, own)
 
 
