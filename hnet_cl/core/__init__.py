@@ -1,1 +1,1 @@
-"""What everything else may use: errors, files, signals, random streams. Knows nothing of the rest."""
+"""Foundations that all other packages may use: errors, files, signals, random streams. Imports none of the others."""

@@ -1,14 +1,21 @@
-"""Whether a process may have the memory that torch takes: asked before torch is imported, which would fail halfway."""
+"""A check that the address space suffices for torch, made before torch is imported, which would fail halfway."""
 
 import sys
 from pathlib import Path
 
 NEEDED = 1_100_000 * 1024  # bytes for the smallest run on two cores
-LIMITS = Path("/proc/self/limits")  # the module `resource` is a library of its own, which may not fit either
+LIMITS = Path("/proc/self/limits")  # read instead of `resource`, a shared library that may not fit into memory either
 
 
 def require(program: str) -> None:
-    """Ends the process with one line and exit code 2 where `ulimit -v` leaves too little."""
+    """Ends the process with one line and exit code 2 if `ulimit -v` leaves too little.
+
+    Args:
+        program: name of the program, for the message.
+
+    Raises:
+        SystemExit: the limit is too low.
+    """
     limit = _limit()
     if limit is not None and limit < NEEDED:
         print(
@@ -20,7 +27,7 @@ def require(program: str) -> None:
 
 
 def _limit() -> int | None:
-    """Bytes of address space; None where there is no limit, or nobody says."""
+    """Returns the limit of the address space in bytes; None if there is none or it is unknown."""
     try:
         lines = LIMITS.read_text(encoding="ascii").splitlines()
         (soft,) = [line.split()[3] for line in lines if line.startswith("Max address space")]

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, and what to say where the system refuses one."""
+"""Files that are written atomically, and messages for files that the system refuses."""
 
 import errno
 import os
@@ -16,38 +16,39 @@ _DIGITS = 16
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Gives a temporary path in the same folder to write to; on success it takes the place of `path`.
+    """Yields a temporary path in the same folder to write to; on success that file replaces `path`.
 
-    The content is on disk before the name changes. After an exception `path` is as it was and the part is gone.
+    The content is on disk before the file is renamed. After an exception `path` is unchanged and the temporary file is
+    removed.
 
     Raises:
-        OSError: as `write_atomically`.
+        OSError: see `write_atomically`.
     """
     part = path.with_name(f".{path.stem}{_PART}{secrets.token_hex(_DIGITS // 2)}{path.suffix}")
     try:
-        part.touch(exist_ok=False)  # with the permissions that the user gives to new files
+        part.touch(exist_ok=False)  # with the user's default permissions for new files
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(path)
     except OSError as error:
         if error.filename in (None, str(part)):
-            error.filename, error.filename2 = str(path), None  # the other name would say nothing to anybody
+            error.filename, error.filename2 = str(path), None  # the temporary name would mean nothing to users
         raise
     finally:
-        with suppress(OSError):  # whoever works in the folder next removes it
+        with suppress(OSError):  # the next process to work in the folder removes it
             part.unlink(missing_ok=True)
 
 
 def is_part(name: str) -> bool:
-    """Tells whether a file of that name is a temporary one of `replace_file`."""
+    """Tells whether a file of that name is a temporary file of `replace_file`."""
     return re.fullmatch(rf"\..+{re.escape(_PART)}[0-9a-f]{{{_DIGITS}}}(\.[^.]*)?", name) is not None
 
 
 def remove_parts(folder: Path) -> None:
-    """Removes what `replace_file` left half-written in `folder` when its process was killed.
+    """Removes temporary files of `replace_file` that killed processes have left in `folder`.
 
-    Only for a folder of ours in which nobody else writes at the moment.
+    Only for folders of hnet_cl in which no other process is writing.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
         if is_part(path.name):
@@ -55,26 +56,26 @@ def remove_parts(folder: Path) -> None:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes `content` (text as UTF-8) by way of `replace_file`.
+    """Writes `content` (text as UTF-8) to `path` atomically, by `replace_file`.
 
     Raises:
-        OSError: e.g. the disk is full; it names `path`, which is as it was.
+        OSError: e.g. the disk is full; the error names `path`, which is unchanged.
     """
     with replace_file(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def at_home(path: str) -> str:
-    """Expands a leading ~ to the user's home as a shell does: also where no shell has, as in KEY=~/x."""
+    """Expands a leading ~ to the user's home, also where a shell would not, as in KEY=~/x."""
     try:
         return str(Path(path).expanduser()) if path.startswith("~") else path
-    except RuntimeError:  # nobody has that name
+    except RuntimeError:  # there is no user of that name
         return path
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Adds the name of this file to an OSError that names none, as those of writing and locking."""
+    """Adds the name of this file to any OSError inside that names none, such as those of writing and locking."""
     try:
         yield
     except OSError as error:
@@ -96,12 +97,12 @@ _REMEDIES = (
 
 
 def refusal(error: OSError) -> str:
-    """Returns one line on what the system refused, and what to do."""
+    """Returns one line that says what the system refused and what to do."""
     return f"{refused(error)}; {_REMEDIES.get(error.errno or 0, 'check output_dir and data_dir')}"
 
 
 def refused(error: OSError) -> str:
-    """Names what the system refused: the file, or both of a renaming, and why."""
+    """Returns what the system refused and why: the file (or both files of a renaming) and the reason."""
     names = [str(name) for name in (error.filename, error.filename2) if name is not None]
     place = " -> ".join(map(shown, names))
     reason = " ".join((error.strerror or str(error) or type(error).__name__).split())

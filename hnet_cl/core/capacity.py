@@ -1,4 +1,4 @@
-"""How much memory there is, and what to say when it is not enough."""
+"""The memory that is available, and messages for when it does not suffice."""
 
 import contextlib
 import errno
@@ -19,17 +19,17 @@ Result = TypeVar("Result")
 
 
 class TooLargeError(UserError):
-    """What certainly does not fit into memory."""
+    """Something certainly does not fit into memory."""
 
 
 def memory_limit() -> int:
-    """Bytes that this process can have at most: of the machine, its container, and `ulimit -v`."""
+    """Returns the most memory in bytes that machine, container and `ulimit -v` allow this process."""
     limits = [_machine(), *_containers(), *_of_process()]
     return min(limits)
 
 
 def _machine() -> int:
-    """Returns memory with swap in bytes, or an upper bound where the system does not say."""
+    """Returns the machine's memory including swap, in bytes; 2**63 where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines}
@@ -42,7 +42,7 @@ def _machine() -> int:
 
 def _containers() -> Iterator[int]:
     for path in _CGROUP_LIMITS:
-        with contextlib.suppress(OSError, ValueError):  # "max": none
+        with contextlib.suppress(OSError, ValueError):  # the text "max" means no limit
             yield int(Path(path).read_text())
 
 
@@ -57,10 +57,16 @@ def _of_process() -> Iterator[int]:
 
 
 def require_memory(needed: int, limit: int, key: str, what: str) -> None:
-    """Refuses what certainly cannot fit.
+    """Refuses something that certainly does not fit into memory.
+
+    Args:
+        needed: bytes that it needs at least.
+        limit: bytes that are available.
+        key: the setting that determines the size.
+        what: subject and verb of the message, e.g. "a batch of inputs takes".
 
     Raises:
-        TooLargeError: `what`, which the setting `key` decides on, needs more bytes than `limit`.
+        TooLargeError: `needed` is more than `limit`.
     """
     if needed > limit:
         raise TooLargeError(
@@ -69,7 +75,7 @@ def require_memory(needed: int, limit: int, key: str, what: str) -> None:
 
 
 def amount(size: int) -> str:
-    """Bytes for people to read."""
+    """Formats a number of bytes for people to read, e.g. 1.5 GB."""
     unit = next((unit for unit in ("GB", "TB", "PB") if size < 10_000 * _UNITS[unit]), "EB")
     number = size / _UNITS[unit]
     return f"{number:,.0f} {unit}" if number >= 100 else f"{number:.3g} {unit}"
@@ -79,7 +85,7 @@ _UNITS = {"GB": 10**9, "TB": 10**12, "PB": 10**15, "EB": 10**18}
 
 
 def largest_of(settings: Any, key: str) -> str:
-    """Finds the setting below `key` with the largest number, as key=value: what most likely makes a thing too large."""
+    """Returns the setting below `key` with the largest integer, as key=value: the likely reason for a size."""
     found = max(_numbers(settings, key), key=lambda entry: entry[0], default=None)
     return key if found is None else f"{found[1]}={found[2]}"
 
@@ -94,7 +100,7 @@ def _numbers(settings: Any, key: str) -> Iterator[tuple[float, str, Any]]:
 
 
 def out_of_memory(error: BaseException) -> str | None:
-    """Returns one line for an error that says there is no memory left; None for any other error."""
+    """Returns a one-line message for an error that means out of memory; None for any other error."""
     text = " ".join(str(error).split())
     short = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
     if not short and not (isinstance(error, RuntimeError) and any(words in text.lower() for words in _SAYS_SO)):
@@ -104,7 +110,7 @@ def out_of_memory(error: BaseException) -> str | None:
 
 
 def told_in_one_line(turns: Callable[P, Generator[None, None, Result]]) -> Callable[P, Generator[None, None, Result]]:
-    """Wraps a generator function so that it reports running out of memory in one line (a UserError)."""
+    """Wraps a generator function so that running out of memory raises a UserError with a one-line message."""
 
     @wraps(turns)
     def told(*args: P.args, **kwargs: P.kwargs) -> Generator[None, None, Result]:

@@ -1,4 +1,4 @@
-"""What checks have in common: one line that says what was found and what is expected."""
+"""Helpers for checks, whose messages are one line that says what was found and what is expected."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,21 +11,28 @@ from hnet_cl.core.errors import UserError, first_line
 
 
 def expect(good: bool, where: str, found: str, expected: str) -> None:
-    """Refuses what is not `good`.
+    """Raises an error unless `good`.
 
     Raises:
-        UserError: the line says where it is, what was found and what was expected.
+        UserError: not `good`; the message says where, what was found and what was expected.
     """
     if not good:
         raise UserError(f"{where}: {found}; expected {expected}")
 
 
 def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """Returns what `call(*arguments)` returns; `what` names it.
+    """Returns the result of `call(*arguments)` and turns its errors into one-line messages.
+
+    Args:
+        where: where the call was configured, as the message's beginning.
+        what: name of the call in the message.
+        call: the function.
+        arguments: its arguments.
 
     Raises:
-        UserError: it has raised something else.
-        OSError, MemoryError, torch.OutOfMemoryError: as they are, since they say more than where they came from.
+        UserError: the call raised an error other than the following.
+        OSError, MemoryError, torch.OutOfMemoryError: raised by the call and passed on, as are other errors that mean
+            out of memory.
     """
     try:
         return call(*arguments)
@@ -40,7 +47,7 @@ def attempt(where: str, what: str, call: Callable[..., Any], *arguments: Any) ->
 
 
 def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
-    """Returns the names of tensors that hold NaN or infinity; one look from the device tells whether there are any."""
+    """Returns the names of tensors that contain NaN or infinity; if none does, the device is synchronised only once."""
     sums = [tensor.sum(dtype=torch.float64) for tensor in tensors.values()]
     if not sums or bool(torch.stack(sums).isfinite().all()):
         return []
@@ -48,10 +55,10 @@ def not_finite(tensors: Mapping[str, Tensor]) -> list[str]:
 
 
 def kind_of(value: Any) -> str:
-    """Names the type of a value, for people."""
+    """Describes the type of a value for a message, e.g. "a str"."""
     return "None" if value is None else f"a {type(value).__name__}"
 
 
 def shape_of(tensor: Tensor) -> str:
-    """Names type and shape of a tensor's numbers, for people."""
+    """Describes the dtype and shape of a tensor for a message, e.g. "float32 of shape (2, 3)"."""
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"

@@ -1,4 +1,4 @@
-"""Parts that a yaml chooses by `_target_`: a class of a known base, and its checked settings, at any depth."""
+"""Parts that yaml chooses by `_target_`: a subclass of a known base with its checked settings, at any depth."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -17,11 +17,11 @@ Base = TypeVar("Base")
 
 
 class Chosen(Generic[Base]):
-    """A class derived from `Base`, with its checked settings: the type of a field of `Settings` that is an open choice.
+    """A subclass of `Base` with its checked settings: the type of a `Settings` field that accepts any subclass.
 
-    In a configuration it is a mapping whose `_target_` is the dotted path of the class; the rest are the settings of
-    that class (its `Settings`), or, if it has none, arguments of its constructor beyond the first and those of the
-    constructor of `Base`.
+    In a configuration it is a mapping whose `_target_` is the dotted path of the class. The other keys are the settings
+    of that class (its `Settings`) or, if it has none, arguments of its constructor, except the first one and those that
+    the constructor of `Base` takes.
     """
 
     def __init__(self, kind: type[Base], settings: BaseModel) -> None:
@@ -29,7 +29,10 @@ class Chosen(Generic[Base]):
         self.settings = settings
 
     def make(self, *given: Any) -> Base:
-        """Builds the part from what a run gives: `kind(settings, *given)`, or `kind(*given, **settings)`."""
+        """Builds the part from the run's arguments: `kind(settings, *given)`, or `kind(*given, **settings)`.
+
+        The former if the class has `Settings`.
+        """
         build: Callable[..., Base] = self.kind
         if hasattr(self.kind, "Settings"):
             return build(self.settings, *given)
@@ -45,7 +48,7 @@ class Chosen(Generic[Base]):
 
     @classmethod
     def _choose(cls, base: type[Base], value: Any) -> "Chosen[Base]":
-        """Raises ValueError, and so lets pydantic say where in the configuration it is."""
+        """Builds the choice from a configuration; raises ValueError, to which pydantic adds the place of the error."""
         if isinstance(value, Chosen):
             return value
         path = value.get(TARGET) if isinstance(value, Mapping) else None
@@ -60,9 +63,9 @@ class Chosen(Generic[Base]):
 
 
 def settings_of(kind: type, base: type = object) -> type[BaseModel]:
-    """Returns the settings of a class: its own, or those made of its constructor's arguments.
+    """Returns the settings of a class: its own `Settings`, or a model built from its constructor's arguments.
 
-    Left out are the first one and those that the constructor of its `base` takes, which a run gives.
+    The first argument and those of the constructor of `base` are left out, because the run supplies them.
     """
     own: type[BaseModel] | None = getattr(kind, "Settings", None)
     if own is not None:
@@ -71,11 +74,16 @@ def settings_of(kind: type, base: type = object) -> type[BaseModel]:
 
 
 def subclass(path: str, key: str, base: type) -> Any:
-    """Imports the class at a dotted path: nothing but a subclass of a known base can be reached from yaml.
+    """Imports the class at a dotted path, which must be a subclass of a known base: yaml can reach nothing else.
+
+    Args:
+        path: dotted path of the class.
+        key: the key where the user wrote it, for messages.
+        base: the known base.
 
     Raises:
         UserError: it cannot be imported.
-        ValueError: it is something else, or abstract.
+        ValueError: it is not a subclass of `base`, or is abstract.
     """
     found = import_named(path, key)
     if not (inspect.isclass(found) and issubclass(found, base)):
@@ -86,7 +94,7 @@ def subclass(path: str, key: str, base: type) -> Any:
 
 
 def targets(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields the dotted key of every `_target_` in a configuration, at any depth, and what it says."""
+    """Yields the dotted key and the value of every `_target_` in a configuration, at any depth."""
     entries = config.items() if isinstance(config, Mapping) else enumerate(config) if isinstance(config, list) else ()
     for name, value in entries:
         path = f"{key}.{name}" if key else str(name)
@@ -97,7 +105,10 @@ def targets(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
 
 
 class _Arguments(Settings):
-    """A constructor may have annotations of any kind, and tuples, which yaml has not."""
+    """Base of settings built from a constructor: annotations of any type are allowed, and lists become tuples.
+
+    Yaml has no tuples, so a list is converted where the annotation asks for a tuple.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -109,7 +120,7 @@ class _Arguments(Settings):
 
 
 def arguments_of(kind: type, given: tuple[str, ...]) -> type[BaseModel]:
-    """Returns settings made of the arguments of a constructor, less those that a run gives."""
+    """Builds a settings model from the arguments of a constructor, except those `given` by the run."""
     fields: dict[str, Any] = {}
     for name, parameter in parameters_of(kind).items():
         if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -121,14 +132,17 @@ def arguments_of(kind: type, given: tuple[str, ...]) -> type[BaseModel]:
 
 
 def _of_yaml(annotation: Any) -> Any:
-    """Returns a type without those of its alternatives that no yaml can give, as float for float | Tensor."""
+    """Returns a type without its alternatives that yaml cannot express, e.g. float for float | Tensor."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else ()
     given = tuple(kind for kind in kinds if not isinstance(kind, type) or kind in YAML_TYPES)
-    return Union[given] if given else annotation  # noqa: UP007  # of a tuple
+    return Union[given] if given else annotation  # noqa: UP007  # the alternatives are in a tuple
 
 
 def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:
-    """Returns those of its constructor; if an annotation exists for type checkers alone, all of them remain strings."""
+    """Returns the parameters of the class's constructor, with evaluated annotations if possible.
+
+    If one annotation cannot be evaluated (its name is imported only for type checkers), all of them stay as written.
+    """
     try:
         return inspect.signature(kind, eval_str=True).parameters
     except NameError:
@@ -136,5 +150,5 @@ def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:
 
 
 def with_target(settings: type[BaseModel], **more: Any) -> Any:
-    """Returns settings that also admit `_target_`, for a node whose class has been found by it, and `more` fields."""
+    """Returns the settings extended by `_target_` and by `more` fields, for a node whose class is already known."""
     return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias=TARGET)), **more)

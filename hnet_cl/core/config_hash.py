@@ -1,4 +1,4 @@
-"""What tells one configuration from another."""
+"""Ids of configurations: hashes of everything that determines what a run computes."""
 
 import hashlib
 import json
@@ -7,8 +7,8 @@ from typing import Any
 
 from hnet_cl.core.old_keys import as_before, old_name
 
-# Which repetition it is, where it stands on disk, how it is started and how much it does at a time; the rest says what
-# is computed.
+# Keys that are not part of an id: the repetition, places on disk, how a run is started and how much it does at a time.
+# All others determine what is computed.
 NOT_COMPUTED = (
     "seed",
     "fresh",
@@ -19,17 +19,17 @@ NOT_COMPUTED = (
     "output_dir",
     "hydra",
     "logger",
-    "benchmark.fisher_samples",  # methods say what they take of these two
+    "benchmark.fisher_samples",  # methods that use these two have keys of their own with the values
     "benchmark.pixel_noise",
     "training.eval_batch_size",
     "training.log_every",
     "device.graph",
 )
 
-# Every finished run and checkpoint is found by its id, so the id of a configuration must never change. What has
-# been part of it stays part of it:
-ALWAYS_HASHED = {"training.log_every": 100}  # not computed with, but hashed once: as if it had its old default
-HASHED_NULLS = (  # elsewhere null does not count, so that a new key whose default is null changes no id
+# Every finished run and checkpoint is found by its id, so the id of a configuration must never change. Keys that were
+# once hashed are hashed for ever:
+ALWAYS_HASHED = {"training.log_every": 100}  # does not affect results; hashed with its old default
+HASHED_NULLS = (  # other keys that are null are not hashed, so that a new key whose default is null changes no id
     "benchmark.num_tasks",
     "device.threads",
     "method.fisher_samples",
@@ -45,16 +45,16 @@ HASHED_NULLS = (  # elsewhere null does not count, so that a new key whose defau
     "training.epochs",
     "training.iterations",
 )
-# A key that is new and has another default belongs here, with the value that all runs before it had without saying so.
+# A new key whose default is not null belongs here, with the value that corresponds to all earlier runs.
 IMPLIED: Mapping[str, Any] = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0}
 
 
 def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -> str:
-    """Returns eight hex digits that name what a resolved configuration computes, whatever its seed and place on disk.
+    """Returns eight hex digits that identify what a resolved configuration computes, independent of seed and folders.
 
     Args:
         config: the resolved configuration, nested.
-        implied: dotted keys with the value at which they do not count.
+        implied: dotted keys, each with the value at which it is not hashed.
     """
     computed = _hashed(without(as_before(config), NOT_COMPUTED), implied)
     for key, value in ALWAYS_HASHED.items():
@@ -65,7 +65,7 @@ def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -
 
 
 def without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Returns the configuration without some keys, which may be dotted."""
+    """Returns the configuration without `keys`, which may be dotted."""
     inner = {key: [k.removeprefix(f"{key}.") for k in keys if k.startswith(f"{key}.")] for key in config}
     return {
         key: without(value, inner[key]) if inner[key] and isinstance(value, Mapping) else value
@@ -75,12 +75,12 @@ def without(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
 
 
 def is_below(key: str, parents: Iterable[str]) -> bool:
-    """Tells whether a dotted key is one of `parents` or inside of one."""
+    """Tells whether a dotted key is one of `parents` or below one of them."""
     return any(key == parent or key.startswith(f"{parent}.") for parent in parents)
 
 
 def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the part of a configuration that counts."""
+    """Returns the part of a configuration that is hashed."""
     found: dict[str, Any] = {}
     for key, value in node.items():
         name = old_name(key, node)
@@ -95,7 +95,7 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
 
 
 def _number(value: Any) -> Any:
-    """Makes 1 and 1.0 the same setting."""
+    """Converts integers to floats, so that 1 and 1.0 are the same setting."""
     if isinstance(value, list):
         return [_number(item) for item in value]
     if isinstance(value, Mapping):

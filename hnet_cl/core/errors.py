@@ -1,14 +1,14 @@
-"""What ends a run on purpose: mistakes that the user can mend, and signals."""
+"""Exceptions that end a run on purpose: mistakes that the user can correct, and signals."""
 
 import signal
 
 
 class UserError(Exception):
-    """A mistake the user can mend. The message is one line: key, value, what is allowed, what to do."""
+    """A mistake that the user can correct. The message is one line: key, value, what is allowed, what to do."""
 
 
 class OccupiedError(UserError):
-    """The run folder is another run's or somebody else's, so nothing may be written there."""
+    """The run folder holds another run or files that are not hnet_cl's, so nothing may be written there."""
 
 
 class UnsupportedError(UserError):
@@ -16,17 +16,19 @@ class UnsupportedError(UserError):
 
 
 class UntrustedError(UserError):
-    """A class that is not of hnet_cl would have to be imported, which runs its code, and nobody said to trust it."""
+    """A class from outside hnet_cl would have to be imported, which runs its code, but the user has not trusted it."""
 
 
 class BusyError(OccupiedError):
-    """Another process works on the same run folder, so what stands there is its business."""
+    """Another process is working on the same run folder."""
 
 
 class Interrupted(BaseException):
-    """The run was asked to end by a signal. No Exception: nobody but the command line should catch it.
+    """A signal asked the run to end. A BaseException, because only the command line should catch it.
 
-    `begun`: whether there is anything that could be continued.
+    Attributes:
+        signum: number of the signal.
+        begun: whether there is anything that could be continued.
     """
 
     def __init__(self, signum: int, begun: bool = False) -> None:
@@ -39,10 +41,10 @@ class Interrupted(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """Returns the exit code by which shells report that a signal ended a process."""
+        """Returns the exit code with which shells report that a signal ended a process: 128 + its number."""
         return 128 + self.signum
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message; its class if it has none."""
+    """Returns the first line of an error's message, or the name of its class if it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]

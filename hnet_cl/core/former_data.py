@@ -1,6 +1,6 @@
-"""How configurations said which data they are of before datasets had a node of their own.
+"""The former form of configurations, in which the benchmark's node also described the dataset.
 
-Their ids are made of that form, and old run folders hold it.
+Ids of configurations are hashes of that form, and old run folders contain it.
 """
 
 from collections.abc import Mapping
@@ -16,12 +16,16 @@ CELEBA = "hnet_cl.datasets.celeba.CelebA"
 
 @dataclass(frozen=True)
 class Form:
-    """One class that was both, `former`, and what it is now.
+    """A former class that was both benchmark and dataset, and its two successors.
 
     Attributes:
-        keys: what keys of the benchmark are called now, by their former names, if they have others.
-        data_keys: what keys are called that are the dataset's now: all that it has beside its name.
-        came_later: keys of the benchmark that there were not, with the value that changes nothing.
+        former: dotted path of the former class.
+        benchmark: dotted path of today's benchmark.
+        dataset: dotted path of today's dataset.
+        keys: today's names of the benchmark's renamed keys, by their former names.
+        data_keys: today's names of the keys that moved to the dataset, by their former names: all that it has besides
+            its name.
+        came_later: keys that the benchmark has gained, with the value that corresponds to the former behaviour.
     """
 
     former: str
@@ -52,7 +56,7 @@ FORMS = (
     ),
     Form(CELEBA_TASKS, CELEBA_TASKS, CELEBA, {}, {"size": "size", "augment": "augment"}, {}),
 )
-DATASET_NAMES = {  # of benchmarks, where it is not that of the class
+DATASET_NAMES = {  # names of datasets by those of benchmarks, where they differ from the name of the dataset's class
     "pmnist_mini": "mnist_5k",
     "split_cifar": "cifar10_100",
     "split_cifar10": "cifar10",
@@ -67,7 +71,7 @@ MOVED_KEYS = {
 
 
 def in_former_shape(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the configuration as it was written before, if it could be; else as it is."""
+    """Returns the configuration in its former form if it had one, otherwise unchanged."""
     benchmark, dataset = config.get("benchmark"), config.get("dataset")
     if isinstance(benchmark, Mapping) and isinstance(dataset, Mapping):
         for form in FORMS:
@@ -81,7 +85,7 @@ def in_former_shape(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def in_todays_shape(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the configuration of an old run folder as it is written now; one that is of today as it is."""
+    """Returns the configuration of an old run folder in today's form; one in today's form is unchanged."""
     benchmark = config.get("benchmark")
     if not isinstance(benchmark, Mapping) or "dataset" in config:
         return dict(config)
@@ -99,6 +103,6 @@ def in_todays_shape(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(node: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
-    """With the former names of keys."""
+    """Returns the node with its keys' former names."""
     former = {now: before for before, now in keys.items()}
     return {former.get(key, key): value for key, value in node.items()}

@@ -1,4 +1,4 @@
-"""Imports what yaml files name: whatever goes wrong is one line; torchvision works whichever torch is beside it."""
+"""Imports of objects that yaml names: errors become one line, and torchvision works beside any build of torch."""
 
 import importlib
 import sys
@@ -12,10 +12,10 @@ from hnet_cl.core.errors import Interrupted, UserError
 
 
 def import_named(path: str, key: str) -> Any:
-    """Imports what the dotted path names; `key` is where the user wrote it.
+    """Imports the object at a dotted path; `key` is the key where the user wrote it, for messages.
 
     Raises:
-        UserError: it cannot be imported, whatever its module raises.
+        UserError: it cannot be imported, or its module raises any error.
     """
     heal_torchvision()
     module, _, name = path.rpartition(".")
@@ -23,7 +23,7 @@ def import_named(path: str, key: str) -> Any:
         return getattr(importlib.import_module(module), name)
     except (KeyboardInterrupt, Interrupted):
         raise
-    except BaseException as error:  # a module of somebody else's may do anything, also call sys.exit
+    except BaseException as error:  # third-party modules may do anything, even call sys.exit
         said = " ".join(str(error).split())
         reason = said if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {said}"
         raise UserError(f"{key}={path}: cannot be imported ({reason.removesuffix(': ')})") from error
@@ -42,7 +42,7 @@ def heal_torchvision() -> None:
 
 
 class _EmptyRegistrations(MetaPathFinder, Loader):
-    """Finds an empty `torchvision._meta_registrations`, where torchvision has just failed to load its operators."""
+    """Finds an empty `torchvision._meta_registrations` if torchvision has failed to load its operators."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != "torchvision._meta_registrations":
@@ -52,4 +52,4 @@ class _EmptyRegistrations(MetaPathFinder, Loader):
         return None if hasattr(torch.ops.torchvision, "nms") else ModuleSpec(name, self)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leaves it empty."""
+        """Leaves the module empty."""

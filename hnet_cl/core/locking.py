@@ -1,4 +1,4 @@
-"""A run folder's lock, also where the file system has none."""
+"""The lock of a run folder, also on file systems that cannot lock files."""
 
 import errno
 import logging
@@ -13,27 +13,28 @@ from hnet_cl.core.errors import BusyError
 
 NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL)
 MARKER = ".lock-holder"
-PATIENCE = 3.0  # seconds; what is not yet a whole marker is a leftover after two of them
+PATIENCE = 3.0  # seconds to wait for a marker; filelock takes an incomplete one for a leftover after two seconds
 
 log = logging.getLogger("hnet_cl")
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Locks the file `path` for this process. The lock ends with the process, however that ends.
+    """Locks the file `path` for this process while inside. The lock also ends when the process dies.
 
-    Some network drives refuse to lock files. There a file MARKER beside it is the lock, and names the process that has
-    it: one of this machine that is no longer there does not count, one of another machine always does.
+    Some network drives do not support file locks. There a file MARKER next to it serves as the lock and names the
+    process that holds it. A marker of a process of this machine that no longer exists is ignored; one of a process of
+    another machine always counts.
 
     Raises:
-        BusyError: another process has it.
-        OSError: it cannot be made.
+        BusyError: another process holds the lock.
+        OSError: the lock cannot be created.
     """
     lock = _acquired(path)
     try:
         yield
     finally:
-        with suppress(OSError):  # the system takes it back anyway
+        with suppress(OSError):  # the system releases it anyway
             lock.release()
 
 

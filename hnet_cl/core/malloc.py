@@ -1,18 +1,21 @@
-"""How the C library keeps memory."""
+"""Settings of the C library's memory allocator."""
 
 import ctypes
 import sys
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # parameters of mallopt in glibc's malloc.h
 _KEEP = 1 << 30
-_MOST_OF_OLD = 32 << 20  # the highest threshold for mmap that old versions of glibc take
+_MOST_OF_OLD = 32 << 20  # the highest mmap threshold that old versions of glibc accept
 
 
 def keep_freed_memory() -> bool:
     """Lets glibc keep freed blocks of megabytes for the next step instead of returning them to the kernel.
 
-    A training step allocates and frees several weight-sized tensors; getting each of them from the kernel anew,
-    page by page, costs about a fifth of the step. Says whether the C library took it; elsewhere nothing changes.
+    A training step allocates and frees several weight-sized tensors; obtaining each of them from the kernel again,
+    page by page, takes about a fifth of the step's time.
+
+    Returns:
+        whether the C library accepted the settings; with other C libraries nothing changes.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -1,11 +1,11 @@
-"""Nested mappings: configurations and results."""
+"""Nested mappings, such as configurations and results."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def flatten(node: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns nested mappings as one with dotted keys."""
+    """Flattens nested mappings into one with dotted keys, each beginning with `prefix`."""
     flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, Mapping):

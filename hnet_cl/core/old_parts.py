@@ -1,6 +1,6 @@
-"""Parts of a configuration that a class chooses by now, and that earlier versions chose by a word.
+"""Parts of a configuration that are now chosen by a class path and were chosen by a word in earlier versions.
 
-Runs of these versions are found by ids made of the words, and their folders hold configurations with these.
+Runs of those versions are found by ids that hash the words, and their folders contain configurations with them.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,22 +18,22 @@ WORDS = {path: word for word, path in TASK_INFERENCE.items()}
 
 
 def with_words(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration of this version as the first one would have written it, as far as it could."""
+    """Returns a configuration of this version with words in place of class paths, where the old form had such words."""
     return _changed(config, lambda part: _replaced(part, TARGET, WORD, WORDS))
 
 
 def with_classes(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration of any version as this one would have written it."""
+    """Returns a configuration of any version with class paths in place of words."""
     return _changed(config, lambda part: _replaced(part, WORD, TARGET, TASK_INFERENCE))
 
 
 def chosen_by(key: str) -> str | None:
-    """Returns what a dotted key that holds a word was replaced by, as it is typed; None if it was not."""
+    """Returns the override that has replaced a dotted key for a word, as typed; None if the key is not such a one."""
     return f"{GROUP}=NAME" if key == f"{GROUP.replace('/', '.')}.{WORD}" else None
 
 
 def _changed(config: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> dict[str, Any]:
-    """The configuration with another `method.task_inference`, where it has one."""
+    """Applies `change` to `method.task_inference`, if the configuration has it."""
     method = config.get("method")
     part = method.get("task_inference") if isinstance(method, Mapping) else None
     if not (isinstance(method, Mapping) and isinstance(part, Mapping)):
@@ -42,7 +42,7 @@ def _changed(config: Mapping[str, Any], change: Callable[[Mapping[str, Any]], Ma
 
 
 def _replaced(part: Mapping[str, Any], old: str, new: str, values: Mapping[str, str]) -> Mapping[str, Any]:
-    """A part that says by the key `new` what it has said by `old`, if that is one of `values`."""
+    """Replaces the key `old` of a part by `new`, and its value as `values` says; leaves other parts unchanged."""
     said = part.get(old)
     if not isinstance(said, str) or said not in values or new in part:
         return part

@@ -1,6 +1,6 @@
-"""Regularisers, which a class chooses by now, and which earlier versions chose by a word with two keys beside it.
+"""Regularisers, now chosen by a class path; earlier versions chose them by a word and two keys next to it.
 
-Runs of these versions are found by ids made of the words, and their folders hold configurations with these.
+Runs of those versions are found by ids that hash the words, and their folders contain configurations with them.
 """
 
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Any
 NAME = "regularizer"
 GRAM, EXPLICIT, BLOCKS = (f"hnet_cl.hypernet.{kind}Regularizer" for kind in ("Gram", "Explicit", "Block"))
 WORDS = {GRAM: "fast", EXPLICIT: "explicit", BLOCKS: "fast"}
-TASKS, BLOCK_COUNT = ("regularized_tasks", "sampled_tasks"), ("regularized_blocks", "sampled_blocks")  # then, now
+TASKS, BLOCK_COUNT = ("regularized_tasks", "sampled_tasks"), ("regularized_blocks", "sampled_blocks")  # old, new
 
 
 def with_words(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration of this version as the first one would have written it, as far as it could."""
+    """Returns a configuration of this version with words in place of class paths, where the old form had such words."""
     changed = {key: with_words(value) if isinstance(value, Mapping) else value for key, value in config.items()}
     part = changed.get(NAME)
     path = part.get("_target_") if isinstance(part, dict) else None
@@ -23,7 +23,7 @@ def with_words(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_classes(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration of any version as this one would have written it."""
+    """Returns a configuration of any version with class paths in place of words."""
     changed = {key: with_classes(value) if isinstance(value, Mapping) else value for key, value in config.items()}
     word = changed.get(NAME)
     if not isinstance(word, str) or word not in WORDS.values():

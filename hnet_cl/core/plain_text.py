@@ -1,4 +1,4 @@
-"""Text that terminals and spreadsheets show and do nothing else with."""
+"""Text that is safe to show in terminals and spreadsheets, which interpret some characters as commands."""
 
 import csv
 import io
@@ -6,32 +6,33 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-LONG = 200  # characters of a value that a line shows
-_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # controls, marks such as those of direction, half characters, line breaks
-# The last four are the wide forms of the first four.
+LONG = 200  # characters of a value that are shown in a line
+# Unicode categories: control characters, formatting such as text direction, surrogates, line and paragraph separators.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# The last four are the full-width forms of the first four.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-# A dash alone stands for nothing.
+# A single dash, which stands for a missing value, counts as a number.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(inf|nan)|-", re.ASCII | re.IGNORECASE)
 
 
 def printable(text: str) -> str:
-    r"""Returns the text in one line, with what a terminal would obey or cannot show written as in Python, e.g. `\n`."""
+    r"""Returns the text in one line; control and other unprintable characters are escaped as in Python, e.g. `\n`."""
     return "".join(
         char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSEEN else char for char in text
     )
 
 
 def shown(value: object) -> str:
-    """Shows a value in one line, in the words of YAML: `printable`, and cut if it is long."""
+    """Returns a value as one line of `printable` text, with null, true and false as in YAML; long text is shortened."""
     words: dict[object, str] = {None: "null", True: "true", False: "false"}
     text = printable(words[value] if value is None or isinstance(value, bool) else str(value))
     return text if len(text) <= LONG else f"{text[: LONG // 2]}[...]{text[-LONG // 4 :]}"
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
-    """Rows as lines of CSV, one for each.
+    """Returns rows as CSV, one line per row.
 
-    Text is `printable`, and where a spreadsheet would take it for a formula it begins with an apostrophe.
+    Text is made `printable`; an apostrophe is prepended where a spreadsheet would take it for a formula.
     """
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in rows)

@@ -1,4 +1,4 @@
-"""Reading files that may be a stranger's: regular ones alone, of limited size, and JSON and YAML of limited shape."""
+"""Reads untrusted files: only regular ones, of limited size, and JSON and YAML of limited depth and complexity."""
 
 import errno
 import io
@@ -26,11 +26,11 @@ try:
 except ImportError:  # pragma: no cover
     from yaml import SafeLoader as Loader
 
-JSON_LIMIT = 32 << 20  # bytes; the matrices of a thousand tasks have 27 MB
+JSON_LIMIT = 32 << 20  # bytes; the matrices of a thousand tasks take 27 MB
 YAML_LIMIT = 1 << 20  # bytes
-NODES = 5_000  # of a YAML document
+NODES = 5_000  # keys, values and collections in a YAML document
 DEPTH = 32
-SCALAR = 10_000  # characters of one YAML scalar; its number may take time that grows with their square
+SCALAR = 10_000  # characters of one YAML scalar; parsing it as a number may take quadratic time
 KEY = 200  # characters
 
 
@@ -38,9 +38,9 @@ def open_regular(path: Path) -> io.BufferedReader:
     """Opens a regular file, or a link to one, for reading.
 
     Raises:
-        OSError: it cannot be opened, or is a pipe, a device, a folder: known at once, without waiting for a writer.
+        OSError: it cannot be opened, or is a pipe, device or folder; raised at once, without waiting for a writer.
     """
-    _require_regular(path, path.stat().st_mode)  # a device may do something when it is opened
+    _require_regular(path, path.stat().st_mode)  # before opening, as opening a device can have side effects
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         _require_regular(path, os.fstat(descriptor).st_mode)
@@ -58,10 +58,10 @@ def _require_regular(path: Path, mode: int) -> None:
 
 
 def read_regular(path: Path, limit: int) -> bytes:
-    """Reads a regular file, as far as it went when it was opened.
+    """Reads a regular file up to its size at the time of opening.
 
     Raises:
-        OSError: as `open_regular`; or it has more than `limit` bytes.
+        OSError: see `open_regular`; or the file has more than `limit` bytes.
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -74,11 +74,11 @@ def parse_json(content: bytes) -> Any:
     """Parses JSON text.
 
     Raises:
-        ValueError: it is no JSON, or too deep, or has keys that are too long to be shown or cannot be.
+        ValueError: it is not JSON, is nested too deeply, or has keys that are too long or cannot be shown.
     """
     try:
         value = json.loads(content)
-        # A lone half of a surrogate pair is valid JSON, but no text that could be written anywhere.
+        # A lone surrogate is valid JSON but cannot be encoded as UTF-8.
         json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from error
@@ -90,7 +90,8 @@ def parse_yaml(content: bytes) -> Any:
     """Parses a YAML document.
 
     Raises:
-        ValueError: as `yaml_scalars`; or a tag asks for what is no plain value; or keys are as in `parse_json`.
+        ValueError: see `yaml_scalars`; or a tag asks for something other than a plain value; or keys are too long or
+            cannot be shown.
     """
     yaml_scalars(content)
     try:
@@ -102,11 +103,11 @@ def parse_yaml(content: bytes) -> Any:
 
 
 def yaml_scalars(content: bytes) -> list[str]:
-    """Yields the texts of all keys and values of a YAML document without building any of them.
+    """Returns the texts of all keys and values of a YAML document without constructing any objects.
 
     Raises:
-        ValueError: it is no YAML, too large or too deep, or it refers to parts of itself, which can stand for more than
-            any memory holds.
+        ValueError: it is not YAML, is too large or nested too deeply, or uses aliases, which could expand to more than
+            fits into memory.
     """
     try:
         return list(_scalars(content))
@@ -132,7 +133,7 @@ def _scalars(content: bytes) -> Iterator[str]:
 
 
 def _check_tree(value: Any) -> None:
-    """Refuses what is nested too deep, and keys that cannot be shown in a line."""
+    """Raises ValueError if a value is nested too deeply or has keys that cannot be shown in a line."""
     level = [value]
     for _ in range(DEPTH):
         keys = [key for node in level if isinstance(node, dict) for key in node if isinstance(key, str)]

@@ -1,4 +1,4 @@
-"""Named random streams: drawing from one never moves another."""
+"""Named random streams: drawing from one never affects another."""
 
 import hashlib
 from collections.abc import Iterator
@@ -10,76 +10,79 @@ from torch import Tensor
 
 
 class Stream(StrEnum):
-    """Names of all random streams of hnet_cl; numbers (of a task, mostly) follow where there are several of a name.
+    """Names of all random streams of hnet_cl; numbers, mostly a task's, distinguish several streams of one name.
 
-    A name decides what is drawn: another one changes all results that rest on it.
+    The seed of a stream is derived from its name, so renaming one changes all results that depend on it.
     """
 
-    # of data, from the seed of the benchmark
-    BLOBS = "blobs"  # the toy benchmark's examples, of a task
-    CELEBA = "celeba"  # which images the tasks get
-    DIGITS = "digits"  # the order of classes in split benchmarks, of which split MNIST was the first
-    PERMUTATION = "permutation"  # of pixels, of a task
-    # of the sequence of tasks
+    # data, with the benchmark's seed
+    BLOBS = "blobs"  # the toy benchmark's examples, per task
+    CELEBA = "celeba"  # the assignment of images to tasks
+    DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
+    PERMUTATION = "permutation"  # of pixels, per task
+    # the sequence of tasks
     TASK_ORDER = "task order"
-    VALIDATION = "validation"  # which examples are held out
-    # of training
-    BATCHES = "batches"  # the order of examples, of a task
-    AUGMENTATION = "augmentation"  # of a task
-    STEPS = "steps"  # what modules draw without asking, as dropout does, of a task
-    END_OF_TASK = "end of task"  # the same at its end
-    EVALUATION = "evaluation"  # the same while tasks are tested, of the latest task
-    # of initial weights
-    TARGET_INIT = "init/target"  # of the network that serves all tasks, or of a task's own
+    VALIDATION = "validation"  # the choice of held-out examples
+    # training
+    BATCHES = "batches"  # the order of examples, per task
+    AUGMENTATION = "augmentation"  # per task
+    STEPS = "steps"  # draws from torch's global generators in steps, such as dropout's, per task
+    END_OF_TASK = "end of task"  # the same at the end of a task
+    EVALUATION = "evaluation"  # the same during evaluation, per latest task
+    # initial weights
+    TARGET_INIT = "init/target"  # of the network shared by all tasks, or of one task's own
     HYPERNETWORK_INIT = "init/hypernetwork"
     ENCODER_INIT = "init/encoder"
     DECODER_INIT = "init/decoder"
     DECODER_HYPERNETWORK_INIT = "init/decoder hypernetwork"
-    # of methods, of a task
-    REGULARIZED_TASKS = "regularized tasks"  # old tasks, or blocks of weights, in each step's regulariser
-    REGULARIZED_DECODERS = "regularized decoders"  # the same of a generated decoder
+    # methods, per task
+    REGULARIZED_TASKS = "regularized tasks"  # the old tasks, or blocks of weights, in each step's regulariser
+    REGULARIZED_DECODERS = "regularized decoders"  # the same for a generated decoder
     LATENT_NOISE = "latent noise"  # of the posterior of a variational autoencoder
-    REPLAY = "replay"  # what is replayed, of a task and a block of steps
-    SAMPLES = "samples"  # of a generator, that people see and a classifier judges
-    FISHER = "fisher"  # examples and labels of the Fisher information
-    # of the judgement of samples
-    SAMPLE_CLASSIFIER = "judge"  # the seed of the classifier of real data, of a number of tasks
-    SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # what it learns from
-    # of trials before training, whose results are thrown away
+    REPLAY = "replay"  # replayed examples, per task and block of steps
+    SAMPLES = "samples"  # a generator's samples that are shown and that a classifier judges
+    FISHER = "fisher"  # examples and labels for the Fisher information
+    # the classifier that judges samples
+    SAMPLE_CLASSIFIER = "judge"  # its seed, per number of tasks; it is trained on real data
+    SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # its training batches
+    # trials before training, whose results are discarded
     INSPECTION = "inspection"
     REHEARSAL = "rehearsal"
     MASKS = "masks"  # of the output layer
-    OTHER_WEIGHTS = "other weights"  # at which ways to the Fisher information are compared
+    OTHER_WEIGHTS = "other weights"  # weights at which ways to compute the Fisher information are compared
 
 
 def derive_seed(seed: int, *names: str | int) -> int:
-    """Derives a 63-bit seed for the stream `names` of `seed`; distinct ones give unrelated streams.
+    """Derives a 63-bit seed for the stream `names` of `seed`; different names give independent streams.
 
     Args:
-        seed: of the run, or of the benchmark.
-        names: a `Stream` of ours, or a word without slashes that no other part uses, and numbers.
+        seed: seed of the run or of the benchmark.
+        names: a member of `Stream`, or a word without slashes that no other part uses; then numbers, if any.
     """
     text = "/".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 def stream(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Makes a generator for the stream `names`, the same for every method with that seed; devices differ."""
+    """Returns a generator for the stream `names`, the same for every method with that seed.
+
+    On another device it draws other numbers.
+    """
     return torch.Generator(device).manual_seed(derive_seed(seed, *names))
 
 
 @contextmanager
 def seeded(seed: int, *names: str | int) -> Iterator[None]:
-    """Puts the stream `names` in place of torch's global generators; outside they go on as if nothing happened."""
+    """Makes torch's global generators draw from the stream `names` while inside; afterwards their state is restored."""
     with OwnRandomness(seed, *names):
         yield
 
 
 class OwnRandomness:
-    """torch's global generators as one of several users in turn has them.
+    """A stream that one of several users in turn draws from torch's global generators.
 
-    Inside `with own:` they are the stream `names`, from where it was left the last time; outside they go on as if
-    nothing had happened.
+    Inside `with own:` the global generators continue the stream `names` where it was left the last time; afterwards
+    their previous state is restored.
     """
 
     def __init__(self, seed: int, *names: str | int) -> None:
@@ -98,7 +101,7 @@ class OwnRandomness:
 
 
 def _global_states() -> list[Tensor]:
-    """States of the processor's generator and of the GPU's, where one is."""
+    """Returns the states of torch's global generators on the CPU and, if there is one, on the current GPU."""
     gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
     return [torch.get_rng_state(), *gpu]
 

@@ -1,4 +1,4 @@
-"""Settings of a component: the types and ranges of its yaml, without defaults (those stand in conf/ only)."""
+"""Settings of a component: the types and ranges of its yaml, without defaults (those are in conf/ only)."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -6,43 +6,43 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-LARGEST_INTEGER = 2**63 - 1  # what torch computes sizes, steps and seeds with
-LARGEST_NUMBER = 3.4e38  # what float32 holds
+LARGEST_INTEGER = 2**63 - 1  # the largest size, step or seed in torch
+LARGEST_NUMBER = 3.4e38  # the largest number in float32
 LONGEST_LIST = 10_000
 
-Count = Annotated[int, Field(gt=0, le=10**12)]  # steps, sweeps, examples: as many take a computer months
-Size = Annotated[int, Field(gt=0, le=10**9)]  # of a layer: bytes between two of them can still be counted
+Count = Annotated[int, Field(gt=0, le=10**12)]  # steps, sweeps, examples: that many would take months
+Size = Annotated[int, Field(gt=0, le=10**9)]  # of a layer: the bytes of weights between two still fit into 63 bits
 TaskCount = Annotated[int, Field(gt=0, le=10_000)]  # the accuracy matrix has its square of entries
 
 
 class Settings(BaseModel):
-    """Base of all settings: strict types, unknown keys refused, immutable.
+    """Base of all settings: strict types, no unknown keys, immutable.
 
-    A component (benchmark, learner) declares its own subclass in its own file and names it `Settings`;
-    the fields carry no defaults, so that every value a run uses stands in its resolved configuration.
+    A component (benchmark, learner) declares a subclass named `Settings` in its own file. Its fields have no defaults,
+    so that every value a run uses is in its resolved configuration.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
     _path: str = PrivateAttr(default="")
 
     def key(self, field: str) -> str:
-        """Returns the key of a field as a user types it; a part of a component does not know where it stands."""
+        """Returns the dotted key of a field as a user types it, once `place` has set where these settings are."""
         return f"{self._path}.{field}".lstrip(".")
 
     def place(self, path: str = "") -> None:
-        """Tells these settings, and those inside of them, under which key they stand."""
+        """Sets the dotted key of these settings, and those of all settings inside them."""
         self._path = path
         for field in type(self).model_fields:
             inner = getattr(self, field)
             if not isinstance(inner, Settings):
-                inner = getattr(inner, "settings", None)  # of a part that is an open choice (core/chosen.py)
+                inner = getattr(inner, "settings", None)  # of a chosen class (core/chosen.py)
             if isinstance(inner, Settings):
-                Settings.place(inner, Settings.key(self, field))  # a user's field may have either name
+                Settings.place(inner, Settings.key(self, field))  # a user's class may have a field `place` or `key`
 
     @model_validator(mode="before")
     @classmethod
     def _words_that_yaml_takes_for_booleans(cls, values: Any) -> Any:
-        """Reads an unquoted `true` as the choice of that name where there is one."""
+        """Reads an unquoted `true` or `false` as the choice of that name if the field has one."""
         if not isinstance(values, Mapping):
             return values
         fields = cls.model_fields
@@ -51,9 +51,14 @@ class Settings(BaseModel):
 
 
 def beyond_bounds(values: Any, key: str = "") -> Iterator[str]:
-    """Yields a line for every number or list in a configuration, at any depth, too large for any setting at all.
+    """Yields a message for every number or list in a configuration, at any depth, that is too large for any setting.
 
-    Components bound their own settings more narrowly where they can; this is for all others, whoever wrote them.
+    Components set narrower bounds for their own settings where they can; these bounds apply to all others, including
+    third-party ones.
+
+    Args:
+        values: the configuration, or a value in it.
+        key: its dotted key.
     """
     if isinstance(values, Mapping):
         for name, value in values.items():

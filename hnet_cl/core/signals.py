@@ -1,8 +1,8 @@
-"""Signals that ask a process to end: it ends where nothing is lost, or at once when asked a second time.
+"""Signals that ask a process to end: it ends at a point where nothing is lost, or at once after a second signal.
 
-A Python handler that raises wherever it happens to be called tears imports and callbacks of C++ apart, so signals are
-held from the first line of a command on. They are answered at points that ask for it (`answer`), and at once where that
-does no harm and waiting could take long (`interruptible`).
+A signal handler that raises at an arbitrary point can break imports and C++ callbacks, so signals are held from the
+first line of a command on. They take effect at points that check for them (`answer`), and immediately in code that can
+be stopped anywhere and may take long (`interruptible`).
 """
 
 import contextlib
@@ -19,23 +19,23 @@ from typing import Any, NoReturn, Self
 
 from hnet_cl.core.errors import Interrupted
 
-# Ctrl-C, what clusters send before they take a machine away, and a terminal that is closed.
+# Ctrl-C; what clusters send before they take a machine away; the terminal was closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-RETRY_S = 0.1  # until a signal that came in the middle of an import is tried again
+RETRY_S = 0.1  # seconds after which a signal that came during an import is sent again
 
 
 class Interruption:
-    """While entered, signals of `ENDING` raise `Interrupted`: at once, or between `hold` and `release` at the latter.
+    """A context in which signals of `ENDING` raise `Interrupted`: at once, or at `release` if they came after `hold`.
 
-    A handler that a job scheduler has installed for one of them, or for SIGUSR2, is called at that moment instead:
-    it may put the job back into its queue, or let it go on. A second signal in between does not wait. Signals reach
-    the main thread only; elsewhere nothing is installed.
+    If a job scheduler has installed a handler for one of them, or for SIGUSR2, that handler is called at that moment
+    instead: it may requeue the job or let it continue. A second signal does not wait for `release`. Python handles
+    signals in the main thread only; in other threads nothing is installed.
 
-    Several runs may share one and take turns: a signal that ends a run is still `pending` for the others.
+    Several runs may share an interruption and take turns: a signal that ends one run stays `pending` for the others.
 
     Attributes:
         begun: whether there is anything that could be continued.
-        on_request: called when the first signal comes.
+        on_request: functions that are called when the first signal arrives.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Interruption:
         self._previous: dict[int, Any] = {}
         self._held = False
         self._pending: int | None = None
-        self._put_off = False  # whether a signal that should not wait came in the middle of an import
+        self._put_off = False  # whether a signal that is not held came during an import
         self._requested = False
         self._repeats = 0  # signals that this process has sent to itself
         self._watched = False
@@ -67,13 +67,13 @@ class Interruption:
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
         if self._pending is not None and not isinstance(error, Interrupted):
-            self._leave(self._pending)  # it waited, and another error came first
+            self._leave(self._pending)  # the signal was held, and another error came first
         self._previous.clear()
 
     def begin(self) -> Self:
-        """Enters it for as long as the process lasts, and holds signals; a second one ends the process at once.
+        """Enters the context for the rest of the process and holds signals; a second signal ends the process at once.
 
-        That works also where the main thread is busy outside of Python.
+        This also works while the main thread is busy outside Python.
         """
         self.hold()
         self.__enter__()
@@ -86,34 +86,34 @@ class Interruption:
 
     @property
     def pending(self) -> bool:
-        """Tells whether a signal waits for `release`."""
+        """Tells whether a signal has come and has not been passed to a job scheduler's handler."""
         return self._pending is not None
 
     def hold(self) -> None:
-        """Makes signals wait from here on."""
+        """Holds signals from now on, until `release`."""
         self._held = True
 
     def release(self) -> None:
-        """Lets a waiting signal take effect, and later ones no longer wait.
+        """Lets a held signal take effect and stops holding later ones.
 
         Raises:
-            Interrupted: one did, and no job scheduler has a handler for it.
+            Interrupted: a signal was held, and no job scheduler has a handler for it.
         """
         self._held = False
         self.answer()
 
     def answer(self) -> None:
-        """Lets a waiting signal take effect.
+        """Lets a held signal take effect.
 
         Raises:
-            Interrupted: as `release`.
+            Interrupted: see `release`.
         """
         if self._pending is not None:
             self._leave(self._pending)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Lets signals through inside, for what may take long and can be stopped anywhere. They are held afterwards."""
+        """Lets signals take effect at once inside, where the code can be stopped anywhere; then holds them again."""
         self.release()
         try:
             yield
@@ -121,15 +121,16 @@ class Interruption:
             self.hold()
 
     def request(self, signum: int) -> None:
-        """Asks the process to end, as the signal would, from another thread; no job scheduler is asked."""
+        """Asks the process to end as the signal would, from any thread, without calling a job scheduler's handler."""
         self._requested = True
         self._send(signum)
 
     @contextmanager
     def passed_on(self) -> Iterator[None]:
-        """Starts new processes with signals blocked; they can unblock them when they have a `begin` of their own.
+        """Blocks signals in processes that are started inside, until they unblock them after their own `begin`.
 
-        This one goes on to hear of them, by its thread that watches for second ones.
+        This process still receives signals, in the thread that watches for second ones. Without `begin` nothing is
+        blocked.
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING if self._watched else ())
         try:
@@ -155,7 +156,7 @@ class Interruption:
             raise Interrupted(signum, self.begun)
 
     def _scheduled(self, signum: int) -> bool:
-        """Tells whether a job scheduler attaches its own meaning to this signal."""
+        """Tells whether a job scheduler has installed its own handler for this signal."""
         previous = self._previous.get(signum)
         return callable(previous) and previous is not signal.default_int_handler
 
@@ -164,7 +165,7 @@ class Interruption:
         signal.pthread_kill(threading.main_thread().ident or 0, signum)
 
     def _watch(self, reading: int) -> None:
-        """Counts signals, as they come, in a thread of its own, and repeats one that was put off."""
+        """Counts signals in a separate thread, ends the process at the second, and resends one that was put off."""
         asked, wait = 0, None
         while True:
             if not select.select([reading], [], [], wait)[0]:
@@ -199,7 +200,7 @@ def _end_at_once(signum: int) -> NoReturn:
 
 
 def entered() -> Interruption | None:
-    """Returns the one that this process has entered, if any."""
+    """Returns the `Interruption` that this process has entered, or None."""
     for signum in ENDING:
         owner = getattr(signal.getsignal(signum), "__self__", None)
         if isinstance(owner, Interruption):
@@ -209,7 +210,7 @@ def entered() -> Interruption | None:
 
 @contextmanager
 def interruption() -> Iterator[Interruption]:
-    """Returns the one that this process has entered, or else a new one for as long as this lasts."""
+    """Yields the `Interruption` that this process has entered, or else a new one that is entered while inside."""
     if found := entered():
         yield found
     else:
@@ -218,20 +219,20 @@ def interruption() -> Iterator[Interruption]:
 
 
 def answer() -> None:
-    """Lets a waiting signal take effect.
+    """Lets a held signal take effect.
 
     Raises:
-        Interrupted: there is one.
+        Interrupted: there is one, and no job scheduler has a handler for it.
     """
     if found := entered():
         found.answer()
 
 
 def sleep(seconds: float) -> None:
-    """Sleeps, but not beyond a signal.
+    """Sleeps until the time is over or a signal comes.
 
     Raises:
-        Interrupted: there is one.
+        Interrupted: see `answer`.
     """
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
@@ -242,7 +243,15 @@ def sleep(seconds: float) -> None:
 
 @contextmanager
 def command(program: str, otherwise: str = "") -> Iterator[Interruption]:
-    """Runs a command. `Interrupted` ends it with one line, completed by `otherwise`, and the signal's exit code."""
+    """Runs a command inside, with signals held; `Interrupted` ends the process with one line and an exit code.
+
+    Args:
+        program: name of the program, with which the line begins.
+        otherwise: end of the line.
+
+    Raises:
+        SystemExit: a signal ended the command; the exit code is 128 + its number.
+    """
     own = Interruption().begin()
     try:
         yield own

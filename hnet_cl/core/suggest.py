@@ -1,13 +1,13 @@
-"""The nearest real name to a mistyped one."""
+"""Suggestions for mistyped names, as endings of error messages."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
-MANY = 20  # names that are too many for one line
+MANY = 20  # more names than that are not listed in full
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
-    """Ends «no such ...»: with the most similar real name, or all of them if they are few."""
+    """Returns an ending for "no such ...": the most similar name, or else all names (of many, the undotted ones)."""
     if similar := _similar(name, names):
         return f"; did you mean {similar}?"
     listed = [other for other in names if "." not in other] if len(names) > MANY else names
@@ -15,7 +15,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def nearest_key(key: str, keys: Sequence[str]) -> str:
-    """Ends «no such key»: of dotted keys, first those beside it count, and of these what is not shared."""
+    """Returns an ending for "no such key": a similar key with the same parent, else all of these, else `nearest`."""
     parent, dot, leaf = key.rpartition(".")
     keys = [name for name in keys if name != key and (not name.endswith("._target_") or leaf.startswith("_"))]
     beside = [name.rpartition(".")[2] for name in keys if name.rpartition(".")[0] == parent]
@@ -27,14 +27,14 @@ def nearest_key(key: str, keys: Sequence[str]) -> str:
 
 
 def elsewhere(key: str, value: object, groups: Iterable[str]) -> str:
-    """An ending for «no such key» where its last part is the name of a group, which is typed by itself; else empty."""
+    """Returns an ending for "no such key" if the last part of `key` is a group, which is typed alone; else empty."""
     group = key.rpartition(".")[2]
     name = value if isinstance(value, str) and value.isidentifier() else "NAME"
     return f"; give {group}={name}" if "." in key and group in groups else ""
 
 
 def offered(name: str, names: Sequence[str]) -> str:
-    """Ends «no such choice»: with the most similar one, if there is one, and all of them, or some of many."""
+    """Returns an ending for "no such choice": the most similar name, if any, and all names, or the nearest of many."""
     similar = f"did you mean {found}? " if (found := _similar(name, names)) else ""
     some = difflib.get_close_matches(name, names, n=MANY, cutoff=0) if len(names) > MANY else names
     more = f" and {len(names) - len(some)} more" if len(names) > len(some) else ""

@@ -1,4 +1,4 @@
-"""Files of `torch.save` that may be a stranger's: nothing in them is run, and they hold what they claim."""
+"""Reads untrusted files of `torch.save`: no code in them is run, and their sizes are checked."""
 
 import pickletools
 import re
@@ -16,36 +16,37 @@ _ENCRYPTED = 1
 _TENSOR = re.compile(
     r"torch\._utils _rebuild_(tensor_v[23]|parameter)|torch(\.storage)? (\w+Storage|uint\d+)|collections OrderedDict"
 )
-_LEGACY_PICKLES = 4  # of the format before zip archives: magic number, version, system, and the tensor
-_PICKLE = 10_000  # bytes; that of one tensor has some hundred
+_LEGACY_PICKLES = 4  # in the format before zip archives: magic number, version, system, and the tensor
+_PICKLE = 10_000  # bytes; the pickle of one tensor has a few hundred
 
 
 class ContentError(ValueError):
-    """What is wrong with a file's content, as the rest of a sentence about it."""
+    """A file's content is wrong; the message continues a sentence that begins with the file's name."""
 
 
 def load_plain(file: BinaryIO) -> Any:
-    """Tensors and plain values on the CPU.
+    """Loads tensors and plain values from a file to the CPU.
 
     Raises:
-        ContentError: the file is damaged, or claims more than it has, or holds anything else.
+        ContentError: the file is damaged, claims more data than it has, or holds anything else.
         RuntimeError, MemoryError: torch cannot read it, or there is too little memory.
     """
     _require_stored(file)
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
-    except (RuntimeError, MemoryError):  # as when there is too little memory
+    except (RuntimeError, MemoryError):  # e.g. too little memory
         raise
-    except Exception as error:  # the text of some advises to read the file without weights_only
+    except Exception as error:  # torch's own message may advise loading without weights_only
         raise ContentError("is damaged, or holds something else than tensors and plain values") from error
 
 
 def load_tensor(path: Path) -> Tensor:
-    """Loads the one tensor that a file holds, on the CPU; it stays on the disk where the format allows that.
+    """Loads the single tensor in a file to the CPU; it is memory-mapped where the format allows it.
 
     Raises:
-        OSError: the file cannot be opened, or is no regular file.
-        ContentError: as `load_plain`, or it is no single dense tensor. Of a damaged file torch may raise anything.
+        OSError: the file cannot be opened, or is not a regular file.
+        ContentError: see `load_plain`; or the file does not hold exactly one dense tensor.
+        Exception: of any kind, raised by torch for a damaged file.
     """
     with open_regular(path) as file:
         archive = _require_stored(file)
@@ -65,7 +66,7 @@ def load_tensor(path: Path) -> Tensor:
 
 
 def _require_stored(file: BinaryIO) -> bool:
-    """Tells whether the file is a zip archive, and refuses compression and overlapping parts."""
+    """Tells whether the file is a zip archive; refuses archives with compressed, encrypted or overlapping members."""
     archive = file.read(len(_ZIP)) == _ZIP
     size = file.seek(0, 2)
     file.seek(0)
@@ -89,7 +90,7 @@ def _pickle_in(members: zipfile.ZipFile) -> str:
 
 
 def _require_tensor_alone(file: Any) -> None:
-    """Reads a pickle without building anything: nothing in it may ask for more than a tensor's own parts."""
+    """Scans a pickle without unpickling it; raises ContentError if it refers to anything but the parts of a tensor."""
     for opcode, argument, position in pickletools.genops(file):
         if opcode.name in ("GLOBAL", "INST") and not _TENSOR.fullmatch(str(argument)):
             raise ContentError(f"holds something else than one dense tensor ({str(argument)[:200]})")

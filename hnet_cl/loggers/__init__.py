@@ -1,1 +1,1 @@
-"""What listens to a run beside the recorder: console, TensorBoard, pictures."""
+"""The loggers of a run besides the recorder: console, pictures, TensorBoard, MLflow, Weights & Biases."""

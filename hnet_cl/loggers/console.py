@@ -1,4 +1,4 @@
-"""What a run shows on the console: progress while it trains and a summary at the end."""
+"""The console output of a run: progress during training and a summary at the end."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,8 +18,8 @@ from hnet_cl.records.metrics_table import METRICS, lines
 from hnet_cl.records.run_folder import EMBEDDED_DIGITS
 from hnet_cl.records.run_state import RunState
 
-WHOLE_MATRIX_UP_TO = 12  # tasks; beyond, only the diagonal and the last row are printed
-BLOCK = 20  # tasks under each other when many are listed
+WHOLE_MATRIX_UP_TO = 12  # tasks; with more, only the diagonal and the last row are printed
+BLOCK = 20  # tasks in one column when many are listed
 
 
 class _RateColumn(ProgressColumn):
@@ -29,13 +29,13 @@ class _RateColumn(ProgressColumn):
 
 
 class ConsoleLog(Logger):
-    """A progress bar over the whole run on a terminal, else one plain line per finished task.
+    """A progress bar over the whole run on a terminal, otherwise one plain line per finished task.
 
-    A run that continues says so, and where. At the run's end the bar comes off: the terminal is as it was.
+    A continued run prints where it continues. When the run ends, the bar stops and the terminal is restored.
 
     Args:
         console: where to write.
-        label: begins each plain line, where several runs write to the console.
+        label: prefix of each plain line, for several runs that write to the same console.
     """
 
     def __init__(self, console: Console, label: str = "") -> None:
@@ -57,7 +57,7 @@ class ConsoleLog(Logger):
         self._run = self._bar.add_task("", detail="")
 
     def begin_run(self, state: RunState) -> None:
-        """Says where a run continues."""
+        """Sets up the bar, and prints where a continued run continues."""
         self._bar.update(self._run, total=state.iterations_in_all, completed=state.iterations_done)
         if state.iterations_done:
             learned, iteration = state.learned, state.iteration
@@ -67,22 +67,22 @@ class ConsoleLog(Logger):
             self._print(f"This run continues after {', '.join(places)}.")
 
     def begin_task(self, state: RunState) -> None:
-        """Names the task."""
+        """Shows which task is being learned."""
         task = f"task {state.task + 1}/{len(state.iterations)}"
         self._bar.update(self._run, completed=state.iterations_done, description=task)
         self._bar.start()
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """Shows the losses beside the bar."""
+        """Shows the losses next to the bar."""
         detail = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
         self._bar.update(self._run, completed=state.iterations_done, detail=detail)
 
     def end_task(self, state: RunState) -> None:
-        """Says that what follows is evaluation."""
+        """Shows that the task is being evaluated."""
         self._bar.update(self._run, detail="evaluating")
 
     def row(self, state: RunState) -> None:
-        """Says how accurate the run is so far."""
+        """Shows the mean accuracy so far."""
         mean = f"mean accuracy so far {METRICS['acc'].in_unit(state.metrics['acc'])}"
         self._bar.update(self._run, detail=mean)
         if not self._console.is_interactive:
@@ -91,7 +91,7 @@ class ConsoleLog(Logger):
             self._print(f"{count} ({state.task_names[state.task]}): {mean}, {elapsed:.1f} s")
 
     def end_run(self, state: RunState) -> None:
-        """Takes the bar off."""
+        """Stops the bar."""
         self._bar.stop()
 
     def _print(self, line: str) -> None:
@@ -99,12 +99,12 @@ class ConsoleLog(Logger):
 
 
 def print_introduction(facts: Mapping[str, Any], choices: Sequence[str], label: str, console: Console) -> None:
-    """Says at the start of a run which preset was taken, how large things are, and what else was chosen for the user.
+    """Prints the preset of a run that starts, the sizes of its networks, and what else was chosen for the user.
 
     Args:
         facts: `method`, `benchmark`, `preset` and `parameters` as in result.json.
-        choices: a line for everything else that was chosen.
-        label: begins each line, where several runs write to the console.
+        choices: one line for each other automatic choice.
+        label: prefix of each line, for several runs that write to the same console.
         console: where to write.
     """
     preset, sizes = facts["preset"], facts["parameters"]
@@ -127,19 +127,19 @@ def print_summary(
     data_name: str,
     console: Console,
 ) -> None:
-    """Print the accuracy matrix and the metrics of a run.
+    """Prints the accuracy matrix and the metrics of a run.
 
-    The whole matrix up to 12 tasks if it fits the console's width, else its diagonal and last row.
+    Prints the whole matrix for up to 12 tasks if it fits the console's width, otherwise its diagonal and last row.
 
     Args:
         matrix: n >= 1 finished rows of T fractions.
-        metrics: of result.json; older versions may have written less.
+        metrics: as in result.json; those of older versions may be incomplete.
         task_names: (T,) names of the tasks.
-        data_name: identity of the data; the embedded excerpt of MNIST brings a warning.
+        data_name: name of the data; for the embedded excerpt of MNIST a warning is printed.
         console: where to write.
     """
     table: RenderableType = _matrix_table(matrix)
-    # Measured on an endless line: else rich answers with the console's own width.
+    # Measured with a very large width: rich never reports more than the width it is given.
     width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if len(matrix[0]) > WHOLE_MATRIX_UP_TO or width > console.width:
         table = _diagonal_and_last_row(matrix, task_names)
@@ -167,7 +167,7 @@ def _matrix_table(matrix: Matrix) -> Table:
 
 
 def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> RenderableType:
-    """Each finished task with its accuracy right after learning it and after the last task."""
+    """Lists each finished task with its accuracy right after learning it and after the last task."""
     blocks = []
     for first in range(0, len(matrix), BLOCK):
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

@@ -1,4 +1,4 @@
-"""Files of TensorBoard events, cut back to where a run continues."""
+"""TensorBoard event files, truncated to the point from which a run continues."""
 
 import struct
 from collections.abc import Iterator
@@ -10,15 +10,23 @@ from tensorboard.compat.proto.event_pb2 import Event
 from hnet_cl.core.atomic_files import write_atomically
 
 PATTERN = "events.out.tfevents.*"
-HEAD, TAIL = 12, 4  # bytes of a record around its content: length and checksum; checksum
+HEAD, TAIL = 12, 4  # bytes of a record before its content (length and checksum) and after it (checksum)
 
 
 def cut_back(folder: Path, iterations: int, learned: int) -> None:
-    """Puts the events of a run that still hold into one file, so that files stay few however often it continues.
+    """Merges the still valid events of a run into one file, so that a run that continues often has few files.
 
-    These are the losses of the first `iterations` and everything else about up to `learned` tasks; not the entry in the
-    hparams table, which is made at the end. Of two events for one point of a curve the later one holds. A kill in
-    between loses nothing: what is there twice then is put together the next time.
+    Valid are the losses of the first `iterations` iterations and everything else about up to `learned` tasks, except
+    the entry in the hparams table, which is made at the end of a run. Of several events for the same point of a curve,
+    the last one is kept. A kill in between loses nothing: events that are then stored twice are merged the next time.
+
+    Args:
+        folder: the run folder.
+        iterations: iterations done over all tasks.
+        learned: number of tasks that have been learned and evaluated.
+
+    Raises:
+        OSError: a file cannot be read, written or removed.
     """
     found = [path for path in folder.glob(PATTERN) if path.is_file()]
     files = sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
@@ -30,8 +38,8 @@ def cut_back(folder: Path, iterations: int, learned: int) -> None:
             elif place := _place(event, iterations, learned):
                 kept.pop(place, None)
                 kept[place] = record
-    if len(kept) > 1:  # beside the version of the format
-        first = min(files, key=lambda path: path.name)  # TensorBoard reads them in the order of their names
+    if len(kept) > 1:  # more than the record of the format's version
+        first = min(files, key=lambda path: path.name)  # TensorBoard reads files in the order of their names
         write_atomically(first, b"".join(kept.values()))
         files.remove(first)
     for path in files:
@@ -39,7 +47,7 @@ def cut_back(folder: Path, iterations: int, learned: int) -> None:
 
 
 def _events(content: bytes) -> Iterator[tuple[bytes, Event]]:
-    """The records of a file, up to one that was cut short, and what they say."""
+    """Yields the records of a file and the events in them, up to the first record that is cut short or damaged."""
     start = 0
     while start + HEAD <= len(content):
         (length,) = struct.unpack_from("<Q", content, start)
@@ -54,7 +62,7 @@ def _events(content: bytes) -> Iterator[tuple[bytes, Event]]:
 
 
 def _place(event: Event, iterations: int, learned: int) -> tuple[str | int, ...] | None:
-    """What tells an event from all others; None for one that does not hold any more."""
+    """Returns a key for the point of a curve that an event stands for; None if the event is no longer valid."""
     tags = [value.tag for value in event.summary.value]
     if not tags or tags[0].startswith(("_hparams_/", "final/")):
         return None

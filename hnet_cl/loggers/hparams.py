@@ -1,4 +1,4 @@
-"""The settings of a run that tables of runs compare."""
+"""The settings of a run that are shown in tables of runs."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ from hnet_cl.records.run_state import RunState
 
 
 def hparams(state: RunState) -> dict[str, Any]:
-    """Returns choices, seed, and dotted settings of training, method and optimiser; no names and class paths."""
+    """Returns choices, seed, and settings of training, method, optimiser and scheduler by dotted key.
+
+    Names and class paths among the settings are left out.
+    """
     chosen = {group: getattr(state.facts, group) for group in ("benchmark", "scenario", "method")}
     optimizers = {key: state.config.get(key) for key in ("optimizer", "lr_scheduler")}
     chosen |= {key: node["_target_"].rpartition(".")[2] if node else "none" for key, node in optimizers.items()}

@@ -1,4 +1,4 @@
-"""MLflow: settings, losses and metrics of runs in one local database."""
+"""MLflow: settings, losses and metrics of runs in one store, e.g. a local database."""
 
 import logging
 import os
@@ -17,18 +17,21 @@ from hnet_cl.loggers.optional import require
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 
-TAG = "hnet_cl.single_run"  # configuration and seed, by which a run is found again
+TAG = "hnet_cl.single_run"  # holds configuration id and seed, by which a continued run is found
 STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 SQLITE = "sqlite:///"
-PARAMETERS = 100  # that MLflow takes at a time
-LONGEST_WAIT_S = 60  # for another run that makes the database
+PARAMETERS = 100  # the most that MLflow accepts in one call
+LONGEST_WAIT_S = 60  # for another run that is creating the database
 
 
 class MlflowLogger(Logger):
-    """Writes to an MLflow store; `train/<loss>` goes over the iteration, all else over the number of tasks learned."""
+    """Writes to an MLflow store.
+
+    The step of `train/<loss>` is the iteration over all tasks; that of all other curves the number of tasks learned.
+    """
 
     class Settings(Logger.Settings):
-        """The store, as MLflow's tracking URI, and the experiment that runs belong to there."""
+        """The store, as MLflow's tracking URI, and the experiment to which runs are added."""
 
         uri: Annotated[str, Field(min_length=1)]
         experiment: Annotated[str, Field(min_length=1)]
@@ -42,7 +45,7 @@ class MlflowLogger(Logger):
     _id: str
 
     def begin_run(self, state: RunState) -> None:
-        """Finds the run that continues, or makes a new one."""
+        """Reopens the MLflow run of a continued run, or creates a new one."""
         with _quiet(), _alone(self.settings.uri):
             from mlflow import MlflowClient
 
@@ -69,21 +72,21 @@ class MlflowLogger(Logger):
             self._client.log_batch(self._id, params=params[start : start + PARAMETERS])
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """A point of each loss's curve."""
+        """Adds a point to each loss's curve."""
         self._log({f"train/{name}": value for name, value in losses.items()}, state.iterations_done)
 
     def samples(self, state: RunState, samples: Samples) -> None:
-        """Of the generator's samples the share of each task that is recognised, and of real images."""
+        """Logs the fraction of each task's generated samples that is recognised, and that of real images."""
         shares = {f"recognised/task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
         self._log({**shares, "recognised/real": samples.real}, state.task + 1)
 
     def row(self, state: RunState) -> None:
-        """A point of each task's and each metric's curve."""
+        """Adds a point to each task's accuracy curve and to each metric's curve."""
         values = {f"task_{number}": value for number, value in enumerate(state.matrix[-1], start=1)} | state.metrics
         self._log({f"eval/{name}": value for name, value in values.items() if value is not None}, state.learned)
 
     def end_run(self, state: RunState) -> None:
-        """Closes the run."""
+        """Closes the MLflow run with the status of this one."""
         self._client.set_terminated(self._id, status=STATUS[state.status])
 
     def _log(self, values: Mapping[str, float], step: int) -> None:
@@ -96,18 +99,24 @@ class MlflowLogger(Logger):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Inside, MLflow is imported and opened: it sends nothing about its use, and says nothing."""
+    """Turns off MLflow's telemetry and its log messages below WARNING and, while inside, all Python warnings."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its own use of SQLAlchemy
+        warnings.simplefilter("ignore")  # about MLflow's own use of SQLAlchemy
         yield
 
 
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Inside, no other run makes the tables of a local database."""
+    """Locks a local SQLite database while inside, so that only one run at a time creates its tables.
+
+    Does nothing for other stores.
+
+    Raises:
+        filelock.Timeout: another run holds the lock for more than a minute.
+    """
     if not uri.startswith(SQLITE):
         yield
         return

@@ -1,13 +1,17 @@
-"""Packages that a logger needs and hnet_cl does without."""
+"""Optional packages that individual loggers need."""
 
 import importlib.util
 
 
 def require(package: str, extra: str) -> None:
-    """Refuses a logger whose package is missing; nothing is imported.
+    """Refuses a logger whose package is not installed, without importing the package.
+
+    Args:
+        package: name of the module.
+        extra: the extra of hnet-cl that installs it.
 
     Raises:
-        ValueError: it is not installed. A folder of that name, such as wandb makes, is no package.
+        ValueError: it is not installed. A mere folder of that name, as wandb creates one, does not count.
     """
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:

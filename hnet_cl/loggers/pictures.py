@@ -1,4 +1,4 @@
-"""Figures of a run. They use matplotlib's Figure alone: no pyplot, no window, no global state."""
+"""Figures of a run. They use matplotlib's Figure directly: no pyplot, no windows, no global state."""
 
 import io
 import time
@@ -20,20 +20,20 @@ from hnet_cl.records.metrics import Matrix, TestSetFacts, task_inference
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_state import RunState, Samples
 
-COLOUR_MAP = "viridis"  # perceptually uniform, and read alike with the common colour vision deficiencies
-DRAWING_SHARE = 0.02  # of the time at most that heat maps may take before the last task
-NUMBERED_UP_TO = 20  # tasks; beyond, numbers in cells are too small to read
+COLOUR_MAP = "viridis"  # perceptually uniform, also with the common colour vision deficiencies
+DRAWING_SHARE = 0.02  # the largest fraction of time that heat maps may take before the last task
+NUMBERED_UP_TO = 20  # tasks; with more, numbers in cells would be too small to read
 
 Show = Callable[[str, np.ndarray], None]
 
 
 def accuracy_heatmap(matrix: Matrix, title: str, test_sets: TestSetFacts) -> Figure:
-    """Heat map of an accuracy matrix: one row per finished task, one column per task, colours fixed to 0..1.
+    """Draws an accuracy matrix as a heat map: one row per finished task, one column per task, colours fixed to 0..1.
 
     Args:
         matrix: n >= 1 finished rows of T fractions, None (left blank) where not evaluated.
-        title: what run this is; ACC, its 95 % interval and the majority-class accuracy are added.
-        yardstick: what the accuracies are measured against.
+        title: name of the run; ACC, its 95 % interval and the majority-class accuracy are added.
+        test_sets: facts about the test sets, for the interval and the majority-class accuracy.
     """
     found = summary(Evidence(matrix, test_sets))
     within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
@@ -45,7 +45,7 @@ def accuracy_heatmap(matrix: Matrix, title: str, test_sets: TestSetFacts) -> Fig
 
 
 def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str]) -> Figure:
-    """A square of fractions (n, T), None left blank, with labels for the horizontal and the vertical axis."""
+    """Draws fractions (n, T) as a square heat map, None left blank; labels are those of the x and the y axis."""
     tasks = len(matrix[0])
     figure, axes, bar_axes = _canvas(side=float(np.clip(0.52 * tasks, 3.2, 7.8)))
     values = np.full((tasks, tasks), np.nan)
@@ -63,11 +63,11 @@ def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str]) -> Figure:
 
 
 def inference_heatmap(inferred: Sequence[Sequence[int]], title: str) -> Figure:
-    """Heat map of which task was inferred for the test examples of each task, as shares of a task's examples.
+    """Draws a heat map of the tasks inferred for the test examples of each task (a row-normalised confusion matrix).
 
     Args:
-        inferred: (T, T) counts, one row per task; rows of tasks that were not tested stay blank.
-        title: what run this is; the task-inference accuracy is added.
+        inferred: (T, T) counts, one row per true task; rows of tasks that were not tested stay blank.
+        title: name of the run; the task-inference accuracy is added.
     """
     shares = [[count / sum(row) if sum(row) else None for count in row] for row in inferred]
     text = f"{title}\ntask inference {task_inference(inferred):.2%}"
@@ -75,7 +75,7 @@ def inference_heatmap(inferred: Sequence[Sequence[int]], title: str) -> Figure:
 
 
 def _canvas(side: float) -> tuple[Figure, Axes, Axes]:
-    """A figure, axes for a square of `side` inches and axes for its colour bar; margins never change."""
+    """Returns a figure, axes for a square of `side` inches, and axes for its colour bar; margins are fixed."""
     left, right, bottom, top = 0.7, 0.95, 0.6, 0.8
     width, height = left + side + right, bottom + side + top
     figure = Figure(figsize=(width, height), dpi=150)
@@ -94,7 +94,7 @@ def _label_axes(axes: Axes, tasks: int, labels: tuple[str, str]) -> None:
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     axes.spines[:].set_visible(False)
-    if tasks <= NUMBERED_UP_TO:  # white lines part the cells
+    if tasks <= NUMBERED_UP_TO:  # white lines between the cells
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_locator(FixedLocator([edge - 0.5 for edge in range(1, tasks)]))
         axes.grid(which="minor", color="white", linewidth=1.5)
@@ -102,7 +102,7 @@ def _label_axes(axes: Axes, tasks: int, labels: tuple[str, str]) -> None:
 
 
 def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
-    """Writes fractions as percentages into the cells of a heat map, in `size` points."""
+    """Writes fractions as percentages into the cells of a heat map; `size` is the font size in points."""
     for (i, j), value in np.ndenumerate(values):
         if not np.isnan(value):
             colour = "white" if value < 0.6 else "black"
@@ -110,30 +110,30 @@ def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
 
 
 class PictureLog(Logger):
-    """Keeps the pictures of a run folder up to date, and shows them elsewhere.
+    """Keeps the pictures in a run folder up to date and passes them on to other loggers.
 
-    A heat map is drawn after the last task, and before that so seldom that drawing takes little of the time.
+    Heat maps are drawn after the last task; before that, only so often that drawing takes at most 2 % of the time.
 
     Args:
-        title: what run this is.
-        show: gets the name of each picture and its pixels (height, width, 3).
+        title: name of the run.
+        show: called with the name of each picture and its pixels, uint8 (height, width, 3).
     """
 
     def __init__(self, title: str, show: Show) -> None:
         super().__init__()
         self._title = title
         self._show = show
-        self._next = time.monotonic()  # when to draw again
+        self._next = time.monotonic()  # the earliest time at which to draw again
         self._sampled: np.ndarray | None = None
 
     def samples(self, state: RunState, samples: Samples) -> None:
-        """Draws samples of the generator: a picture for each number of tasks learned."""
+        """Draws samples of the generator, in one picture per task learned."""
         if samples.pictures is not None:
             self._sampled = pixels(sample_grid(samples.pictures, samples.recognised, self._title))
             save_picture(self._sampled, state.folder / f"samples_after_task_{state.task + 1:02d}.png")
 
     def row(self, state: RunState) -> None:
-        """Draws the accuracy matrix, and which tasks were inferred."""
+        """Draws the accuracy matrix and, where tasks are inferred, the inferred tasks."""
         if self._sampled is not None:
             self._show("samples", self._sampled)
             self._sampled = None
@@ -152,14 +152,14 @@ class PictureLog(Logger):
 
 
 def pixels(figure: Figure) -> np.ndarray:
-    """The figure as an image: (height, width, 3) of type uint8."""
+    """Renders the figure as an image, uint8 (height, width, 3)."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
-    """Write pixels (height, width, 3) as PNG, whole or not at all.
+    """Writes pixels, uint8 (height, width, 3), as a PNG file atomically.
 
     Raises:
         OSError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""A picture of what a generator makes of each task."""
+"""A picture of a generator's samples for each task."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,18 @@ SCALE = 0.014  # inches per pixel of a sample
 
 
 def sample_grid(pictures: np.ndarray, recognised: Sequence[float], title: str) -> Figure:
-    """Samples side by side, one row per task with the share of its samples that a classifier recognises.
+    """Shows samples in a grid, one row per task, with the fraction of its samples that a classifier recognises.
 
     Args:
-        pictures: (T, n, C, H, W) in 0..1 with C of 1 or 3; NaN is left blank.
+        pictures: (T, n, C, H, W) in 0..1, where C is 1 or 3; NaN is left blank.
         recognised: (T,) fractions.
-        title: what run this is.
+        title: name of the run.
     """
     tasks, number, channels, height, width = pictures.shape
     canvas = np.ones((tasks * (height + GAP) - GAP, number * (width + GAP) - GAP, channels))
     for row, column in np.ndindex(tasks, number):
         y, x = row * (height + GAP), column * (width + GAP)
-        shown = pictures[row, column] if channels == 3 else 1 - pictures[row, column]  # digits in ink on paper
+        shown = pictures[row, column] if channels == 3 else 1 - pictures[row, column]  # digits are shown black on white
         canvas[y : y + height, x : x + width] = np.nan_to_num(shown, nan=1.0).clip(0, 1).transpose(1, 2, 0)
     left, right, bottom, top = 0.7, 0.75, 0.1, 0.65
     inner_height, inner_width = (SCALE * side for side in canvas.shape[:2])

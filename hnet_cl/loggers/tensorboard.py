@@ -1,4 +1,4 @@
-"""TensorBoard events of a run: loss and accuracy curves, pictures, and the hparams table."""
+"""TensorBoard: loss and accuracy curves, pictures, and the hparams table of a run."""
 
 import threading
 from collections.abc import Mapping
@@ -15,39 +15,40 @@ if TYPE_CHECKING:
 
 
 class TensorBoardLogger(Logger):
-    """Writes events into the run folder itself: its path below the log directory is the run's name there.
+    """Writes events directly into the run folder, so TensorBoard names the run by its path below the log directory.
 
-    `train/<loss>` has the iteration over all tasks as its step; `eval/*` and pictures have the number of tasks learned.
+    The step of `train/<loss>` is the iteration over all tasks; that of `eval/*`, `recognised/*` and pictures is the
+    number of tasks learned.
     """
 
-    writes = "events.out.tfevents"  # and a number
+    writes = "events.out.tfevents"  # followed by a number
     _writer: "SummaryWriter"
 
     def begin_run(self, state: RunState) -> None:
-        """Opens the events, cut back to where the run starts or continues."""
-        from torch.utils.tensorboard import SummaryWriter  # costs a second, so not before it is needed
+        """Opens the event file, truncated to the point where the run starts or continues."""
+        from torch.utils.tensorboard import SummaryWriter  # takes a second, so it is imported only when needed
 
         from hnet_cl.loggers.events import cut_back
 
         done = state.iterations_done
         cut_back(state.folder, done, state.learned)
         silence_writer()
-        # A TensorBoard that has read what was beyond forgets it too.
+        # With purge_step, a running TensorBoard discards later events that it has already read.
         self._writer = SummaryWriter(str(state.folder), purge_step=done + 1 if done else None)
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """A point of each loss's curve."""
+        """Adds a point to each loss's curve."""
         for name, value in losses.items():
             self._writer.add_scalar(f"train/{name}", value, state.iterations_done)
 
     def samples(self, state: RunState, samples: Samples) -> None:
-        """Of the generator's samples the share of each task that is recognised, and of real images."""
+        """Logs the fraction of each task's generated samples that is recognised, and that of real images."""
         shares = {f"task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
         for name, share in (shares | {"real": samples.real}).items():
             self._writer.add_scalar(f"recognised/{name}", share, state.task + 1)
 
     def row(self, state: RunState) -> None:
-        """A point of each task's and each metric's curve."""
+        """Adds a point to each task's accuracy curve and to each metric's curve."""
         for number, accuracy in enumerate(state.matrix[-1], start=1):
             if accuracy is not None:
                 self._writer.add_scalar(f"eval/task_{number}", accuracy, state.learned)
@@ -56,25 +57,25 @@ class TensorBoardLogger(Logger):
         self._writer.flush()
 
     def picture(self, state: RunState, name: str, pixels: np.ndarray) -> None:
-        """Shows the picture."""
+        """Adds the picture to the events."""
         self._writer.add_image(name, pixels, state.learned, dataformats="HWC")
 
     def save(self, state: RunState) -> None:
-        """All events so far are on disk when it returns, so a run that continues misses none."""
+        """Writes all events so far to disk, so that a continued run misses none."""
         self._writer.flush()
 
     def end_run(self, state: RunState) -> None:
-        """Enters a finished run in the hparams table with its final metrics; writes out what is buffered."""
+        """Adds a finished run with its final metrics to the hparams table, and closes the event file."""
         if state.status == "finished":
             settings = {name: _shown(value) for name, value in hparams(state).items() if value is not None}
             final = {f"final/{name}": value for name, value in defined(state).items()}
-            # The run name "." keeps the entry in this run; by default it would become a run of its own.
+            # The run name "." keeps the entry in this run; by default it would become a separate run.
             self._writer.add_hparams(settings, final, run_name=".", global_step=state.learned)
         self._writer.close()
 
 
 def defined(state: RunState) -> dict[str, float]:
-    """Returns the metrics so far that are defined."""
+    """Returns the metrics that are defined so far, by name."""
     return {name: value for name, value in state.metrics.items() if value is not None}
 
 
@@ -83,7 +84,10 @@ def _shown(value: object) -> bool | int | float | str:
 
 
 def silence_writer() -> None:
-    """From here on, no traceback of TensorBoard's writing thread: its error is raised where events are logged."""
+    """Suppresses tracebacks of TensorBoard's writer thread from now on.
+
+    Nothing is lost: an error in that thread is also raised where events are logged.
+    """
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _of_other_threads
 

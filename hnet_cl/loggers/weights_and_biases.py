@@ -1,4 +1,4 @@
-"""Weights & Biases: losses, metrics and pictures of a run, by default without network."""
+"""Weights & Biases: losses, metrics and pictures of a run, by default offline."""
 
 import os
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from hnet_cl.loggers.optional import require
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 
-LONGEST_START_S = 30  # that a run waits for an answer of W&B's server
+LONGEST_START_S = 30  # how long a run waits for W&B's server to answer
 
 
 class WandbLogger(Logger):
-    """Writes below `wandb/` in the run folder; `wandb sync` sends that later, or `mode: online` at once.
+    """Writes below `wandb/` in the run folder; uploads later with `wandb sync`, or at once with `mode: online`.
 
-    The run has one id however often it continues: that of its configuration and its seed. `train/<loss>` goes over
-    `iteration`, `eval/*` and pictures over `tasks_learned`.
+    The run's id consists of its configuration id and its seed, so it stays the same when the run continues. The x axis
+    of `train/<loss>` is `iteration`; that of `eval/*`, `recognised/*` and pictures is `tasks_learned`.
     """
 
     class Settings(Logger.Settings):
-        """Where the run stands at W&B; `entity` None is the user's own."""
+        """The run's place at W&B; an `entity` of None is the user's default."""
 
         project: str
         entity: str | None
@@ -36,8 +36,8 @@ class WandbLogger(Logger):
     _run: Any
 
     def begin_run(self, state: RunState) -> None:
-        """Opens the run at W&B, or a part of it that continues what is there."""
-        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # read when it is imported
+        """Opens the run at W&B, or continues the existing one."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb reads it at import
         import wandb
 
         facts, online = state.facts, self.settings.mode == "online"
@@ -49,8 +49,8 @@ class WandbLogger(Logger):
             name=f"{facts.benchmark}-{facts.scenario}-{facts.method} seed={facts.seed}",
             group=facts.config_id,
             config={**state.config, "config_id": facts.config_id, "parameters": dict(facts.parameters)},
-            resume="allow" if online else None,  # offline, sync puts parts with one id together
-            reinit="create_new",  # other runs may go on in this process
+            resume="allow" if online else None,  # offline, `wandb sync` merges parts with the same id
+            reinit="create_new",  # other runs may be active in this process
             settings=wandb.Settings(mode=self.settings.mode, silent=True, console="off", init_timeout=LONGEST_START_S),
         )
         self._run.define_metric("train/*", step_metric="iteration")
@@ -58,27 +58,27 @@ class WandbLogger(Logger):
             self._run.define_metric(name, step_metric="tasks_learned")
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """A point of each loss's curve."""
+        """Adds a point to each loss's curve."""
         named = {f"train/{name}": value for name, value in losses.items()}
         self._run.log({**named, "iteration": state.iterations_done})
 
     def samples(self, state: RunState, samples: Samples) -> None:
-        """Of the generator's samples the share of each task that is recognised, and of real images."""
+        """Logs the fraction of each task's generated samples that is recognised, and that of real images."""
         shares = {f"recognised/task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
         self._run.log({**shares, "recognised/real": samples.real, "tasks_learned": state.task + 1})
 
     def row(self, state: RunState) -> None:
-        """A point of each task's and each metric's curve."""
+        """Adds a point to each task's accuracy curve and to each metric's curve."""
         values = {f"task_{number}": value for number, value in enumerate(state.matrix[-1], start=1)} | state.metrics
         defined = {f"eval/{name}": value for name, value in values.items() if value is not None}
         self._run.log({**defined, "tasks_learned": state.learned})
 
     def picture(self, state: RunState, name: str, pixels: np.ndarray) -> None:
-        """Shows the picture."""
+        """Logs the picture."""
         import wandb
 
         self._run.log({f"pictures/{name}": wandb.Image(pixels), "tasks_learned": state.learned})
 
     def end_run(self, state: RunState) -> None:
-        """Closes the run."""
+        """Closes the W&B run; its exit code is 0 if this run is finished, otherwise 1."""
         self._run.finish(exit_code=0 if state.status == "finished" else 1)

@@ -1,1 +1,1 @@
-"""Metrics and everything that is written to a run folder."""
+"""Metrics, and everything that is written to a run folder."""

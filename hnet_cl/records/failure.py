@@ -1,4 +1,4 @@
-"""What a run leaves behind that failed before it could record anything itself."""
+"""The result.json of a run that failed before it could record anything itself."""
 
 import contextlib
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,18 @@ from hnet_cl.records.run_result import SCHEMA, json_text
 def record_failure(
     folder: Path, config: Mapping[str, Any], overrides: Sequence[str], error: str, command: str = ""
 ) -> None:
-    """Says in result.json that the run failed, and why, so that whoever counts runs counts this one.
+    """Records in result.json that the run failed, and why, so that it is not missing when runs are counted.
 
-    Results of an earlier part of the run stay, and a finished run stays finished: what failed then is only its
-    repetition. A folder of somebody else, or with another process at work, is left alone. Raises no OSError, as there
-    is an error to be told already.
+    Results of an earlier part of the run are kept, and a finished run stays finished: only its repetition has failed.
+    A folder that is not this run's, or in which another process is working, is left alone. Raises no OSError, since
+    there is already an error to report.
 
     Args:
-        folder: the run folder; made if missing.
+        folder: the run folder; created if missing.
         config: the resolved configuration.
         overrides: the command line's overrides, as typed.
         error: the reason in one line.
-        command: the command line that asks for the run, if that is not this process's own.
+        command: the command line that asks for the run, if it is not that of this process.
     """
     with contextlib.suppress(OSError, OccupiedError):
         earlier_result(folder, config)  # before anything is written there
@@ -42,7 +42,7 @@ def record_failure(
 
 
 def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str], command: str) -> dict[str, Any]:
-    """The keys of result.json for a run without a single result; unknown is what only a benchmark could tell."""
+    """Returns the contents of result.json for a run without any results; the benchmark's facts are unknown or empty."""
     names = {group: config[group].get("name") for group in ("benchmark", "scenario", "method")}
     return {
         "schema": SCHEMA,

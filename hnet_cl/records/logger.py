@@ -11,44 +11,44 @@ if TYPE_CHECKING:
 
 
 class Logger:
-    """Shows or records a run; overrides what it listens to.
+    """Shows or records a run; subclasses override the events they need.
 
-    Everything it may need is in the `RunState` that it is given, which is complete: loggers do not depend on each
-    other, and none changes it. One that a yaml chooses is made of its settings alone; where it raises an error, that
-    is told once, and the run goes on without it.
+    Every event comes with the complete `RunState`, so loggers do not depend on each other; none may change it. A logger
+    that is chosen in yaml is constructed from its settings alone. If it raises an error, there is one warning, and the
+    run continues without it.
     """
 
     class Settings(settings.Settings):
-        """Its keys in yaml; none here."""
+        """The logger's keys in yaml; none here."""
 
-    writes = ""  # the file in the run folder that it writes, for messages
+    writes = ""  # the file in the run folder that the logger writes, for messages
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = settings
 
     def begin_run(self, state: RunState) -> None:
-        """Hears, once and first, that the run starts, or continues after what `state` holds already."""
+        """Handles the start of the run, or its continuation after what `state` already holds; called once, first."""
 
     def begin_task(self, state: RunState) -> None:
-        """Hears that training of `state.task` starts, or continues after `state.iteration` iterations."""
+        """Handles the start of training on `state.task`, or its continuation after `state.iteration` iterations."""
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """Hears the losses of iteration `state.iteration` of the task, which is `state.iterations_done` of the run."""
+        """Receives the losses of iteration `state.iteration` of the task (`state.iterations_done` of the run)."""
 
     def end_task(self, state: RunState) -> None:
-        """Hears that training of the task is over; what follows until `row` is evaluation."""
+        """Handles the end of training on the task; what follows until `row` is evaluation."""
 
     def samples(self, state: RunState, samples: Samples) -> None:
-        """Hears, before `row`, what the learner's generator makes of the tasks so far."""
+        """Receives samples that the learner's generator draws for the tasks so far; called before `row`."""
 
     def row(self, state: RunState) -> None:
-        """Hears that the accuracy matrix has a new last row, with its metrics."""
+        """Handles a new last row of the accuracy matrix, with its metrics."""
 
     def picture(self, state: RunState, name: str, pixels: "np.ndarray") -> None:
-        """Hears of a picture (height, width, 3) of the run after `state.learned` tasks."""
+        """Receives a picture, uint8 (height, width, 3), of the run after `state.learned` tasks."""
 
     def save(self, state: RunState) -> None:
-        """Hears that a checkpoint is made: what has been logged so far is on disk when it returns."""
+        """Handles the writing of a checkpoint: everything logged so far must be on disk when this returns."""
 
     def end_run(self, state: RunState) -> None:
-        """Hears, once and last, that the run ends as `state.status` says: finished, interrupted or failed."""
+        """Handles the end of the run; `state.status` is finished, interrupted or failed. Called once, last."""

@@ -1,8 +1,8 @@
-"""What an accuracy matrix says about continual learning, each number under the name of its formula.
+"""Metrics of continual learning, computed from an accuracy matrix.
 
 An accuracy matrix R is a list of rows: `R[i][j]` is the test accuracy (a fraction) on task j after learning
-task i, both counted from 0; entries of tasks not yet learned (j > i) are None and never read. Row i is there
-once task i is finished, so an unfinished run is measured over the n = len(R) tasks it has finished.
+task i, both counted from 0; entries of tasks not yet learned (j > i) are None and never read. Row i is added
+when task i is finished, so an unfinished run is measured over the n = len(R) tasks it has finished.
 
 Libraries disagree on what "forgetting" and "BWT" mean. The definitions used here are those of the papers
 named in each function.
@@ -14,16 +14,16 @@ from math import sqrt
 from statistics import NormalDist, fmean
 
 Matrix = Sequence[Sequence[float | None]]
-LEVEL = 0.95  # of the interval around an accuracy
+LEVEL = 0.95  # confidence level of the interval around an accuracy
 
 
 @dataclass(frozen=True)
 class TestSetFacts:
-    """What the accuracies of a benchmark have to be measured against.
+    """Facts about a benchmark's test sets that put its accuracies into perspective.
 
     Attributes:
-        majority: (T,) per task, test accuracy of always answering its most frequent training label.
-        examples: (T,) number of independent test examples that ACC rests on after each number of tasks.
+        majority: (T,) test accuracy on each task of always predicting its most frequent training label.
+        examples: (T,) number of independent test examples behind ACC after 1, ..., T tasks.
     """
 
     majority: Sequence[float]
@@ -31,7 +31,7 @@ class TestSetFacts:
 
 
 def _seen(matrix: Matrix) -> list[list[float]]:
-    """The lower triangle: row i holds the accuracies on tasks 0..i after task i.
+    """Returns the lower triangle of the matrix: row i holds the accuracies on tasks 0..i after task i.
 
     Raises:
         ValueError: a finished task has no accuracy.
@@ -46,27 +46,36 @@ def _seen(matrix: Matrix) -> list[list[float]]:
 
 
 def acc(matrix: Matrix) -> float | None:
-    """Average accuracy after the last finished task: ACC = 1/n sum_j R[n-1][j]; None before the first.
+    """Computes the average accuracy after the last finished task, ACC = 1/n sum_j R[n-1][j]; None before the first.
 
     Lopez-Paz & Ranzato 2017, "Gradient Episodic Memory for Continual Learning" (GEM).
+
+    Raises:
+        ValueError: a finished task has no accuracy.
     """
     rows = _seen(matrix)
     return fmean(rows[-1]) if rows else None
 
 
 def during(matrix: Matrix) -> float | None:
-    """Average accuracy on each task right after learning it: 1/n sum_j R[j][j]; None before the first.
+    """Computes the average accuracy on each task right after learning it, 1/n sum_j R[j][j]; None before the first.
 
     The "during" accuracy of von Oswald et al. 2020, "Continual learning with hypernetworks".
+
+    Raises:
+        ValueError: a finished task has no accuracy.
     """
     rows = _seen(matrix)
     return fmean(row[-1] for row in rows) if rows else None
 
 
 def bwt(matrix: Matrix) -> float | None:
-    """Backward transfer: 1/(n-1) sum_{j<n-1} (R[n-1][j] - R[j][j]); negative when tasks were forgotten.
+    """Computes backward transfer, 1/(n-1) sum_{j<n-1} (R[n-1][j] - R[j][j]); negative when tasks were forgotten.
 
     Lopez-Paz & Ranzato 2017 (GEM): the last row only, not an average over rows. None with fewer than 2 tasks.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
     """
     rows = _seen(matrix)
     if len(rows) < 2:
@@ -75,10 +84,13 @@ def bwt(matrix: Matrix) -> float | None:
 
 
 def forgetting(matrix: Matrix) -> float | None:
-    """Forgetting: 1/(n-1) sum_{j<n-1} (max_{j<=l<n-1} R[l][j] - R[n-1][j]); may be negative.
+    """Computes forgetting, 1/(n-1) sum_{j<n-1} (max_{j<=l<n-1} R[l][j] - R[n-1][j]); may be negative.
 
     Chaudhry et al. 2018, "Riemannian Walk for Incremental Learning": the maximum is over the rows *before*
     the last. None with fewer than 2 tasks.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
     """
     rows = _seen(matrix)
     if len(rows) < 2:
@@ -88,32 +100,38 @@ def forgetting(matrix: Matrix) -> float | None:
 
 
 def transfer(matrix: Matrix, scratch_matrix: Matrix) -> float | None:
-    """Gain over training from scratch: 1/n sum_j (R[j][j] - S[j][j]), over the tasks both have finished.
+    """Computes the gain over training from scratch, 1/n sum_j (R[j][j] - S[j][j]), over the tasks both have finished.
 
-    S is the matrix of a run with a separate fresh network per task (von Oswald et al. 2020 compare so). GEM's
-    forward transfer is another quantity: it needs accuracies on tasks not yet learned. None without a task.
+    S is the matrix of a run with a separate, freshly initialised network per task, the comparison made by von Oswald
+    et al. 2020. GEM's forward transfer is a different quantity: it needs accuracies on tasks not yet learned. None if
+    no task is finished in both.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
     """
     pairs = list(zip(_seen(matrix), _seen(scratch_matrix), strict=False))
     return fmean(row[-1] - scratch[-1] for row, scratch in pairs) if pairs else None
 
 
 def task_inference(inferred: Sequence[Sequence[int]]) -> float | None:
-    """Mean over tasks of the share of test examples whose task was inferred rightly; None without a tested task.
+    """Computes the task-inference accuracy, averaged over the tested tasks; None if no task was tested.
+
+    The accuracy on one task is the fraction of its test examples whose task was inferred correctly.
 
     Args:
-        inferred: (T, T), per task the number of its test examples for which each task was inferred.
+        inferred: (T, T) counts; row i says for how many test examples of task i each task was inferred.
     """
     shares = [counts[task] / sum(counts) for task, counts in enumerate(inferred) if sum(counts)]
     return fmean(shares) if shares else None
 
 
 def interval(accuracy: float, examples: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of an accuracy (a fraction) that was measured on so many independent examples.
+    """Computes Wilson's 95 % score interval of an accuracy (a fraction) measured on `examples` independent examples.
 
-    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927. It covers the chance
-    in which examples were tested, not that of training, which other seeds show.
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927. The interval covers the
+    randomness in the choice of test examples, not that of training, which shows between seeds.
     """
     z2 = NormalDist().inv_cdf((1 + LEVEL) / 2) ** 2
     centre = (accuracy + z2 / (2 * examples)) / (1 + z2 / examples)
     half = sqrt(z2 * (accuracy * (1 - accuracy) / examples + z2 / (4 * examples**2))) / (1 + z2 / examples)
-    return max(0.0, centre - half), min(1.0, centre + half)  # rounding goes beyond where all answers are right
+    return max(0.0, centre - half), min(1.0, centre + half)  # with an accuracy of 1, rounding would exceed 1

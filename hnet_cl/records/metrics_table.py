@@ -1,4 +1,4 @@
-"""The one table of metrics: whatever shows, compares or searches for metrics takes them from here."""
+"""The table of all metrics: everything that shows, compares or optimises metrics takes them from here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,14 @@ SAMPLES = "measured for methods with a generator whose samples can be judged"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What metrics are computed from.
+    """The data from which metrics are computed.
 
     Attributes:
-        matrix: accuracy matrix, as far as it is done.
-        yardstick: what the benchmark's accuracies are measured against; None where only a result is at hand.
-        inferred: (T, T) counts of inferred tasks after the last finished task, for methods that infer it.
-        recognised: mean shares of generated samples and of real images that were recognised then, for generators.
+        matrix: finished rows of the accuracy matrix.
+        test_sets: facts about the benchmark's test sets; None where only a result.json is available.
+        inferred: (T, T) counts of inferred tasks after the last finished task, for methods that infer the task.
+        recognised: mean fractions of generated samples and of real images that a classifier recognised after that task,
+            for methods with a generator.
         scratch: accuracy matrix of the run from scratch that `transfer` compares with.
     """
 
@@ -33,13 +34,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number that runs have.
+    """A number that describes a run, and how it is shown.
 
     Attributes:
         name: its key.
-        title: what people call it.
+        title: its common name.
         meaning: what it is, in a few words.
-        unit: of the numbers as they are shown; % for fractions, points for differences of fractions.
+        unit: unit in which it is shown: % for fractions, points (percentage points) for differences of fractions.
     """
 
     name: str
@@ -49,17 +50,17 @@ class Quantity:
 
     @property
     def with_unit(self) -> str:
-        """Title and unit."""
+        """Returns title and unit."""
         return self.title + self._in_unit
 
     @property
     def described(self) -> str:
-        """Title, meaning and unit."""
+        """Returns title, meaning and unit."""
         return self.labelled + self._in_unit
 
     @property
     def labelled(self) -> str:
-        """Title and meaning."""
+        """Returns title and meaning."""
         return f"{self.title} ({self.meaning})" if self.meaning else self.title
 
     @property
@@ -67,7 +68,7 @@ class Quantity:
         return f" in {self.unit}" if self.unit else ""
 
     def shown(self, value: float) -> str:
-        """Returns the value in its unit, without the unit."""
+        """Returns the value as a number in the unit, without the unit's name."""
         if self.unit == "points":
             return f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
         return f"{100 * value:.2f}" if self.unit == "%" else f"{value:.{self._decimals(value)}f}"
@@ -77,7 +78,7 @@ class Quantity:
         return "-" if value is None else f"{self.shown(value)} {self.unit}".rstrip()
 
     def shown_width(self, value: float, of: float) -> str:
-        """Returns a standard error in the unit, as fine as the mean `of`."""
+        """Returns a standard error in the unit, with as many decimals as the mean `of`."""
         return f"{100 * value:.2f}" if self.unit in ("%", "points") else f"{value:.{self._decimals(of)}f}"
 
     def _decimals(self, value: float) -> int:
@@ -89,10 +90,10 @@ class Metric(Quantity):
     """A quantity that says how well a run has learned; a key of `metrics` in result.json.
 
     Attributes:
-        formula: computes it; None where it is not defined, or the evidence for it is missing.
-        source: whose definition it is.
-        needs: what it takes to be defined.
-        of: the runs that have it: every one, those of some methods, or those beside another run.
+        formula: function that computes it; None where it is not defined or its evidence is missing.
+        source: publication that defines it.
+        needs: condition under which it is defined.
+        of: runs that have it: every run, those of some methods, or those compared with another run.
         compared: whether a full report has a table of it.
     """
 
@@ -177,17 +178,17 @@ METRICS: dict[str, Metric] = {
 
 
 def of_a_run() -> list[Metric]:
-    """Returns the metrics that a run has by itself: those in its result.json."""
+    """Returns the metrics that need no other run: those in a run's result.json."""
     return [metric for metric in METRICS.values() if metric.of != "beside a run"]
 
 
 def compared() -> list[str]:
-    """Returns the names of the metrics that a full report compares."""
+    """Returns the names of the metrics that a full report tabulates."""
     return [name for name, metric in METRICS.items() if metric.compared]
 
 
 def summary(evidence: Evidence) -> dict[str, float | None]:
-    """Computes all metrics of a run, as fractions, under the keys of result.json; None where not defined.
+    """Computes the metrics in a run's result.json, as fractions, by their keys there; None where not defined.
 
     Raises:
         ValueError: a finished task has no accuracy.
@@ -196,7 +197,7 @@ def summary(evidence: Evidence) -> dict[str, float | None]:
 
 
 def computed(evidence: Evidence) -> dict[str, float]:
-    """Computes the metrics that the evidence is enough for.
+    """Computes the metrics that the evidence suffices for, as fractions by name; the others are left out.
 
     Raises:
         ValueError: a finished task has no accuracy.
@@ -206,9 +207,9 @@ def computed(evidence: Evidence) -> dict[str, float]:
 
 
 def lines(values: Mapping[str, float | None]) -> list[tuple[str, str]]:
-    """Returns what is shown of a run's metrics, as pairs of label and value.
+    """Returns the metrics to show for a run, as pairs of label and value.
 
-    A metric that is not defined says what it needs, and is left out if it is one of some methods.
+    For an undefined metric the value says what it needs; if only some methods have the metric, it is left out.
     """
     found = []
     for metric in of_a_run():

@@ -1,4 +1,4 @@
-"""Under which versions and which commit a result came about."""
+"""The provenance of a result: software versions, git commit, command line and peak memory."""
 
 import importlib.metadata
 import os
@@ -15,11 +15,11 @@ PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python, of the packages that decide numbers, and of hnet_cl; None where not installed."""
+    """Returns the versions of Python, of hnet_cl and of the packages that affect results; None where not installed."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            # Read from metadata: importing torchvision costs a second and breaks beside some builds of torch.
+            # Read from metadata: importing torchvision takes a second and fails beside some builds of torch.
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = None
@@ -32,7 +32,7 @@ def command_line() -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # Without optional locks git leaves the index alone, so a run never gets in the way of someone's commit.
+    # Without optional locks, git does not touch the index, so a run never interferes with a commit in progress.
     environment = os.environ | {"GIT_OPTIONAL_LOCKS": "0"}
     command = ["git", "-C", str(folder), *arguments]
     try:
@@ -43,9 +43,10 @@ def _git(folder: Path, *arguments: str) -> str | None:
 
 
 def git_commit(checkout: Path = Path(hnet_cl.__file__).parents[1]) -> str | None:
-    """Commit of a git checkout, with '-dirty' when tracked files differ from it; None if `checkout` is none.
+    """Returns the commit of a git checkout, with '-dirty' if tracked files have changed; None if it is no checkout.
 
-    A wheel installed somewhere below another project's checkout is not that project: its top must match.
+    `checkout` must be the top folder of the checkout: a wheel that is installed somewhere below another project's
+    checkout does not belong to that project.
     """
     top = _git(checkout, "rev-parse", "--show-toplevel")
     if not top or Path(top).resolve() != checkout.resolve():
@@ -54,6 +55,6 @@ def git_commit(checkout: Path = Path(hnet_cl.__file__).parents[1]) -> str | None
 
 
 def peak_memory_mb() -> float:
-    """Largest resident memory this process ever had, in MB (10^6 bytes)."""
+    """Returns the peak resident memory of this process, in MB (10^6 bytes)."""
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in KiB except on macOS
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -21,17 +21,18 @@ COLUMNS = ["task", "iteration", "name", "value"]
 
 
 class RunRecorder(Logger):
-    """Keeps the files of a run folder true from the run's start to its end.
+    """Keeps the files of a run folder up to date from the run's start to its end.
 
-    result.json says "running" from construction on and is renewed after every task. Every whole file is
-    replaced at once; metrics.csv, which only grows, is appended to.
+    result.json says "running" from construction on and is rewritten after every task. Files are replaced atomically;
+    only metrics.csv is appended to.
 
     Args:
-        state: the run's; its folder is made if missing.
-        lines: losses that metrics.csv holds where an interrupted run continues; it is cut back to them.
+        state: state of the run; its folder is created if missing.
+        lines: number of losses in metrics.csv at the point from which an interrupted run continues; the file is cut
+            back to them.
 
     Raises:
-        OSError: the folder cannot be written (any method but `fail` and `interrupt`).
+        OSError: the folder cannot be written (any method except `fail` and `interrupt`).
     """
 
     def __init__(self, state: RunState, lines: int = 0) -> None:
@@ -41,40 +42,40 @@ class RunRecorder(Logger):
         self._versions = provenance.versions()
         self._git_commit = provenance.git_commit()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._write_result(state, "running")  # first: it is what makes a folder that of a run
+        self._write_result(state, "running")  # first: result.json marks the folder as a run's
         self.lines = self._keep_metrics(lines)  # of metrics.csv, below its header
         self._write_matrix(state)
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """Losses, for metrics.csv."""
+        """Buffers losses for metrics.csv."""
         self._unwritten += [[state.task, state.iteration, name, value] for name, value in losses.items()]
 
     def samples(self, state: RunState, samples: Samples) -> None:
-        """Shares of a generator's samples that are recognised, and of real images, for metrics.csv."""
+        """Buffers the fractions of generated samples and of real images that are recognised, for metrics.csv."""
         shares = {f"recognised/task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
         self.losses(state, shares | {"recognised/real": samples.real})
 
     def row(self, state: RunState) -> None:
-        """All files, as far as the run has come."""
+        """Updates all files after a finished task."""
         self._flush()
         self._write_matrix(state)
         self._write_result(state, "running")
 
     def save(self, state: RunState) -> None:
-        """All losses so far are on disk when it returns, so a run continued from there misses none."""
+        """Writes all losses so far to disk, so that a run continued from the checkpoint misses none."""
         self._flush()
 
     def finish(self, state: RunState) -> None:
-        """The run is complete, and everything else has been done."""
+        """Records that the run is finished; called last, after everything else is written."""
         self._flush()
         self._write_result(state, "finished")
 
     def interrupt(self, state: RunState, reason: str) -> None:
-        """The run was asked to end and can continue. Does not raise OSError, as `fail`."""
+        """Records that the run was asked to stop and can be continued. Raises no OSError, like `fail`."""
         self._end(state, "interrupted", reason)
 
     def fail(self, state: RunState, error: str) -> None:
-        """The run ended by `error`. Does not raise OSError, which would hide it when the disk is full."""
+        """Records that the run failed with `error`. Raises no OSError, which would hide `error` on a full disk."""
         self._end(state, "failed", error)
 
     def _end(self, state: RunState, status: Status, error: str) -> None:
@@ -84,12 +85,12 @@ class RunRecorder(Logger):
             self._write_result(state, status, error)
 
     def _keep_metrics(self, lines: int) -> int:
-        """Cuts metrics.csv back to its first `lines` losses; returns how many there are."""
+        """Cuts metrics.csv back to its first `lines` losses; returns how many it now holds."""
         kept: list[list[str]] = []
         path = self._folder / METRICS
         if path.exists() and lines:
             with naming(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
-                # Only the line that a kill cut short can have fewer fields.
+                # A line can have fewer fields only if the process was killed while writing it.
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
             kept = rows[:lines]
         write_atomically(path, csv_text([COLUMNS, *kept]))

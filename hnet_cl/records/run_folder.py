@@ -1,6 +1,6 @@
-"""A run folder: which files in it are ours, whose run it holds, and whether that run is finished.
+"""Run folders: which files in them belong to hnet_cl, which run they hold, and whether that run is finished.
 
-Nothing else in a folder is ever replaced or removed, whatever its name.
+Other files in a folder are never replaced or removed.
 """
 
 import os
@@ -20,7 +20,7 @@ RESULT = "result.json"
 SETUP = ".hydra"  # folder of the configuration, as Hydra calls it
 SETUP_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 LOCKS, LOG = (".lock", MARKER), "hnet_cl.log"
-WRITTEN = (  # while a run is trained, beside RESULT and what the checkpoints are
+WRITTEN = (  # files written during training, besides RESULT and the checkpoints
     "accuracy_matrix.csv",
     "accuracy_matrix.png",
     "inferred_tasks.png",
@@ -35,8 +35,8 @@ def read_result(folder: Path) -> RunResult | None:
     """Reads the result.json of a run folder; None if there is none.
 
     Raises:
-        OSError: it cannot be read, or is no regular file.
-        ValueError: as `RunResult.parse`.
+        OSError: the file cannot be read, or is not a regular file.
+        ValueError: see `RunResult.parse`.
     """
     try:
         with naming(folder / RESULT):
@@ -50,7 +50,7 @@ def earlier_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
     """Returns the result.json of an earlier part of the run that `config` (resolved) asks for; None in a new folder.
 
     Raises:
-        OccupiedError: the folder holds another run, or files of somebody else.
+        OccupiedError: the folder holds another run, or files that are not hnet_cl's.
         OSError: it cannot be read.
     """
     names = {path.name for path in folder.iterdir()} if folder.exists() else set()
@@ -82,38 +82,42 @@ def earlier_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
 
 
 def finished_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
-    """Returns the result of the run that `config` asks for if that is finished and not to be started anew, else None.
+    """Returns the result of the run that `config` asks for if it is finished and `fresh` is not set, else None.
 
-    Whether the data are still the ones that it was learned from is for `settled` to say.
+    Does not check whether the data are still those that the run was trained on; see `settled`.
 
     Raises:
-        OccupiedError, OSError: as `earlier_result`.
+        OccupiedError, OSError: see `earlier_result`.
     """
     result = earlier_result(folder, config)
     return result if result and result.status == "finished" and not config["fresh"] else None
 
 
 def settled(result: RunResult) -> bool:
-    """Whether a result's configuration alone says which data it was learned from, so that these cannot be others now.
+    """Tells whether a result's configuration alone determines its training data, so that they cannot have changed.
 
-    Not so for results on a stand-in and on files without published checksums. Early versions did not say so, and had
-    no other stand-in than these digits.
+    False for results on stand-in data and on files without published checksums. Early versions did not record this;
+    their only stand-in was the embedded excerpt of MNIST.
     """
     fixed = result.data.fixed
     return not result.data.name.startswith(EMBEDDED_DIGITS) if fixed is None else fixed
 
 
 def on_stand_in(result: RunResult) -> bool:
-    """Whether a result is of data that took the place of others."""
+    """Tells whether a result was obtained on stand-in data instead of the data that were asked for."""
     stand_in = result.data.stand_in
     return not settled(result) if stand_in is None else stand_in
 
 
 def clear(folder: Path, clear_checkpoints: Callable[[], None]) -> None:
-    """Removes what an earlier part of the run wrote, but for its log and, until it is replaced, its result.json.
+    """Removes what an earlier part of the run wrote, except its log and its result.json.
 
-    That no longer says "finished" then, and checkpoints, which a run would go on from, go first: a kill in between
-    costs nothing else.
+    result.json first gets the status "running"; then the checkpoints are removed, and the other files last. So a kill
+    in between leaves neither a finished run without its files nor checkpoints from which an incomplete run continues.
+
+    Args:
+        folder: the run folder.
+        clear_checkpoints: removes the checkpoints.
     """
     result = read_result(folder)
     if result is not None:
@@ -125,14 +129,14 @@ def clear(folder: Path, clear_checkpoints: Callable[[], None]) -> None:
 
 
 def write_setup(folder: Path, files: Mapping[str, str]) -> None:
-    """Writes what a run was configured by, text by file name, into its folder `.hydra`."""
+    """Writes the configuration files of a run, texts by file name, into its folder `.hydra`."""
     (folder / SETUP).mkdir(exist_ok=True)
     for name, text in files.items():
         write_atomically(folder / SETUP / name, text)
 
 
 def _before_results(folder: Path, name: str) -> bool:
-    """Whether a file is what a run leaves that ends before it has written its first result.json."""
+    """Tells whether a file may be left by a run that ended before it wrote its first result.json."""
     if name == SETUP:
         known = all(path.name in SETUP_FILES or is_part(path.name) for path in (folder / SETUP).iterdir())
         return known and _of_hnet_cl(folder / SETUP)
@@ -140,7 +144,7 @@ def _before_results(folder: Path, name: str) -> bool:
 
 
 def _of_hnet_cl(setup: Path) -> bool:
-    """Whether a folder `.hydra` is no other program's."""
+    """Tells whether a folder `.hydra` was written by hnet_cl, or has no hydra.yaml that says otherwise."""
     written = setup / "hydra.yaml"
     return not os.path.lexists(written) or b"hnet_cl" in read_regular(written, YAML_LIMIT)
 

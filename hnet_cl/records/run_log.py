@@ -1,4 +1,4 @@
-"""The log of a run: keeps its state, and tells all loggers."""
+"""The log of a run: updates its state and notifies all loggers."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ _log = logging.getLogger("hnet_cl")
 
 
 class RunLog(Listener):
-    """Listens to training, puts what it hears into the state, and then tells each logger.
+    """Listens to training, updates the run's state with each event and then passes the event on to all loggers.
 
     Args:
-        state: the run's.
-        loggers: those that the run cannot do without: what they raise ends it.
-        dispensable: those that it can do without, by name: at their first error they are left out, with a warning.
+        state: state of the run.
+        loggers: essential loggers: an error that one raises ends the run.
+        dispensable: optional loggers, by name: one that raises an error is dropped with a warning.
     """
 
     def __init__(self, state: RunState, loggers: Sequence[Logger], dispensable: Mapping[str, Logger]) -> None:
@@ -32,26 +32,26 @@ class RunLog(Listener):
         self._dispensable = dict(dispensable)
 
     def begin_run(self) -> None:
-        """The run starts or continues."""
+        """Notifies the loggers that the run starts or continues."""
         self._tell("begin_run")
 
     def begin_task(self, task: int, iteration: int) -> None:
-        """As `Listener`."""
+        """Notes and passes on that training on `task` starts, or continues after `iteration` iterations."""
         self.state.begin_task(task, iteration)
         self._tell("begin_task")
 
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
-        """As `Listener`."""
+        """Notes the iteration and passes on its losses."""
         self.state.iteration = iteration
         self._tell("losses", losses)
 
     def end_task(self, task: int) -> None:
-        """As `Listener`."""
+        """Notes and passes on that training on the task has ended and evaluation begins."""
         self.state.end_task()
         self._tell("end_task")
 
     def samples(self, task: int, pictures: "np.ndarray | None", recognised: Sequence[float], real: float) -> None:
-        """As `Listener`."""
+        """Notes and passes on samples of the learner's generator; see `run_state.Samples`."""
         samples = Samples(pictures, recognised, real)
         self.state.sampled(samples)
         self._tell("samples", samples)
@@ -59,21 +59,21 @@ class RunLog(Listener):
     def row(
         self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
     ) -> None:
-        """As `Listener`."""
+        """Notes and passes on a row of the accuracy matrix, (T,) fractions, and (T, T) counts of inferred tasks."""
         self.state.row(accuracies, inferred)
         self._tell("row")
 
     def picture(self, name: str, pixels: "np.ndarray") -> None:
-        """A picture has been drawn."""
+        """Passes on a picture, uint8 (height, width, 3)."""
         self._tell("picture", name, pixels)
 
     def save(self, iteration: int) -> None:
-        """A checkpoint is made after `iteration` iterations of the task."""
+        """Notes and passes on that a checkpoint is made after `iteration` iterations of the task."""
         self.state.iteration = iteration
         self._tell("save")
 
     def end_run(self, status: Status, error: str | None = None) -> None:
-        """The run ends; each logger hears of it once."""
+        """Notifies the loggers that the run has ended; each of them is notified only once."""
         self.state.status, self.state.error = status, error
         self._tell("end_run")
         self._loggers, self._dispensable = [], {}

@@ -1,4 +1,4 @@
-"""The one schema of result.json: what a run says of itself to every tool, whichever version wrote it."""
+"""The schema of result.json, through which every tool reads results of all versions of hnet_cl."""
 
 import json
 import math
@@ -15,29 +15,32 @@ from hnet_cl.records import metrics
 if TYPE_CHECKING:
     import numpy as np
 
-SCHEMA = 1  # of result.json, in its key `schema`; files of before it have none
-SHOWN_NAME, SHOWN_OVERRIDE = 200, 2000  # characters; longer ones would fill a table that nobody can read
+SCHEMA = 1  # version of result.json, in its key `schema`; older files have no such key
+SHOWN_NAME, SHOWN_OVERRIDE = 200, 2000  # characters; longer texts would make tables unreadable
 
 Status = Literal["running", "interrupted", "finished", "failed"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 Number = int | float
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
-Name = Annotated[str, Field(max_length=255)]  # what a file can be called
+Name = Annotated[str, Field(max_length=255)]  # the longest name that a file can have
 
 
 class TooNewError(ValueError):
-    """A result.json of a version of hnet_cl to come."""
+    """A result.json that a newer version of hnet_cl wrote."""
 
 
 class _Part(BaseModel):
-    """Known keys of strict types; others may come and go between versions, and are kept."""
+    """Base of the parts of a result: known keys have strict types; unknown ones, of other versions, are kept."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="allow", allow_inf_nan=False)
 
 
 class Data(_Part):
-    """Which data were used; see `hnet_cl.datasets.identity.DataIdentity`. Early versions had no `fixed`, `stand_in`."""
+    """The data that were used; see `hnet_cl.datasets.identity.DataIdentity`.
+
+    `fixed` and `stand_in` are None in results of early versions, which did not write them.
+    """
 
     name: Name
     source: str = ""
@@ -47,16 +50,16 @@ class Data(_Part):
 
 
 class TaskNames(_Part):
-    """The name of a task and those of its classes, in the labels' order."""
+    """The name of a task and the names of its classes, in the order of their labels."""
 
     name: str
     classes: Annotated[list[str], Field(min_length=1, max_length=100_000)]
 
 
 class RunResult(_Part, Mapping[str, Any]):
-    """The contents of a result.json: a mapping of what stands there, with the keys that are known as attributes.
+    """The contents of a result.json: a mapping of the keys in the file; known keys are attributes, too.
 
-    Attributes have a default where an older version wrote no such key; the mapping then has none.
+    Where an older version did not write a key, the attribute has its default and the mapping lacks the key.
     """
 
     schema_number: int = Field(default=0, alias="schema")
@@ -71,7 +74,7 @@ class RunResult(_Part, Mapping[str, Any]):
     preset: str | None = None
     seed: int
     overrides: list[str] = []
-    num_tasks: Count  # 0: it failed before it had any
+    num_tasks: Count  # 0: the run failed before the tasks were known
     tasks_done: Count = 0
     accuracy_matrix: list[list[Fraction | None]]
     inferred_tasks: list[list[Count]] | None = None
@@ -93,11 +96,11 @@ class RunResult(_Part, Mapping[str, Any]):
 
     @classmethod
     def parse(cls, content: bytes, folder: Path = Path()) -> Self:
-        """Reads a result.json; `folder` is the run folder that it lies in.
+        """Parses the contents of a result.json; `folder` is its run folder.
 
         Raises:
             TooNewError: a newer version of hnet_cl wrote it.
-            ValueError: it is no result of hnet_cl; the message says in one line why.
+            ValueError: it is not a result of hnet_cl; the message says why, in one line.
         """
         raw = parse_json(content)
         if not isinstance(raw, dict):
@@ -125,14 +128,14 @@ class RunResult(_Part, Mapping[str, Any]):
                 raise ValueError(f"finished, but accuracy_matrix has {len(rows)} of {tasks} rows")
             if not tasks:
                 raise ValueError("finished without a task")
-            metrics.acc(rows)  # refuses a matrix with holes: a run whose outputs were not numbers
+            metrics.acc(rows)  # raises ValueError if an entry is missing, as in a run whose outputs were NaN
         return self
 
     def require_short(self) -> None:
-        """Refuses texts that are longer than a table or a line can show; whoever shows them asks first.
+        """Refuses results with texts that are too long to show in a table; call it before showing any.
 
         Raises:
-            ValueError: there is one.
+            ValueError: an override, or the name of a task or class, is too long.
         """
         texts = [(f"overrides.{number}", text, SHOWN_OVERRIDE) for number, text in enumerate(self.overrides)]
         for number, task in enumerate(self.tasks):
@@ -143,12 +146,12 @@ class RunResult(_Part, Mapping[str, Any]):
 
     @property
     def folder(self) -> Path:
-        """The run folder that it was read from."""
+        """Returns the run folder from which the result was read."""
         return self._folder
 
     @property
     def matrix(self) -> "np.ndarray":
-        """The accuracy matrix (tasks done, T) of fractions, NaN where a task was not evaluated."""
+        """Returns the accuracy matrix (tasks done, T) of fractions, NaN where a task was not evaluated."""
         import numpy as np
 
         rows = [[math.nan if value is None else value for value in row] for row in self.accuracy_matrix]
@@ -179,13 +182,13 @@ KEYS = tuple(field.alias or name for name, field in RunResult.model_fields.items
 
 
 def json_text(values: Mapping[str, Any]) -> str:
-    """Writes the text of a result.json: its keys in the schema's order; numbers that are not finite become null."""
+    """Returns the text of a result.json, its keys in the schema's order; NaN and infinity become null."""
     ordered = {key: values[key] for key in (*KEYS, *values) if key in values}
     return json.dumps(_finite(ordered), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def _finite(value: Any) -> Any:
-    """The value with every NaN and infinity replaced by None: JSON has no way to write them."""
+    """Returns the value with every NaN and infinity replaced by None, because JSON cannot represent them."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

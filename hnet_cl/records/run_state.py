@@ -1,4 +1,4 @@
-"""The state of a run: all that is known of it so far, in one place that every logger reads."""
+"""The state of a run so far, which every logger reads."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known about a run before it starts; each field is a key of result.json.
+    """Facts about a run that are known before it starts; each field is a key of result.json.
 
     Attributes:
         config_id: identity of the resolved configuration.
-        benchmark: name of the benchmark, as `scenario` and `method` of theirs.
+        benchmark: name of the benchmark; likewise `scenario` and `method`.
         overrides: the command line's overrides, as typed.
         target: name of the target network.
-        preset: name of the preset whose settings the method has; None if it has its own.
-        parameters: numbers of weights `trainable`, of the `target` and `generated` (None without a hypernetwork), and
-            the `compression_ratio` of the first two.
+        preset: name of the preset that the method's settings come from; None if there is none.
+        seed: seed of the run.
+        parameters: numbers of weights: all that are `trainable`, those of the `target` network, and those that are
+            `generated` (None without a hypernetwork); and the `compression_ratio` of the first two.
         data: `name`, `source` and `checksum` of the data.
         in_shape: shape of one network input.
-        tasks: `name` of each task and names of its `classes`, in the labels' order.
-        device: where it runs, e.g. cpu.
+        tasks: `name` of each task and names of its `classes`, in the order of their labels.
+        device: device on which the run is trained, e.g. cpu.
         command: the whole command line.
     """
 
@@ -54,17 +55,18 @@ class RunFacts:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run had come at a checkpoint: what a run needs to go on from there.
+    """The progress of a run at a checkpoint, from which the run can be continued.
 
     Attributes:
         matrix: finished rows of the accuracy matrix.
-        inferred: counts of inferred tasks after the last of them.
-        recognised: shares of samples and of real images that were recognised then, for learners with a generator.
-        iteration: iterations done of the task after those.
+        inferred: (T, T) counts of inferred tasks after the last finished task.
+        recognised: mean fractions of samples and of real images that were recognised after that task, for learners with
+            a generator.
+        iteration: iterations done of the current task.
         iterations: iterations done over all tasks.
-        losses: lines of metrics.csv below its header.
-        wall_time_s: time since the start, without the time between an interruption and its continuation.
-        train_time_s: the part of it spent training, without evaluation.
+        losses: number of lines of metrics.csv below its header.
+        wall_time_s: seconds since the start, without those between an interruption and its continuation.
+        train_time_s: seconds of these spent on training rather than evaluation.
     """
 
     matrix: Sequence[Sequence[float | None]] = ()
@@ -79,12 +81,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a generator makes of the tasks so far.
+    """Samples that a generator draws for the T tasks so far, and how many of them a classifier recognises.
 
     Attributes:
-        pictures: (T, n, C, H, W) in 0..1, NaN where there is none; None if samples are no images.
-        recognised: (T,) share of each task's samples that are recognised.
-        real: share of real images that are.
+        pictures: (T, n, C, H, W) in 0..1, NaN where a picture is missing; None if samples are not images.
+        recognised: (T,) fraction of each task's samples that are recognised.
+        real: fraction of real images that are recognised.
     """
 
     pictures: "np.ndarray | None"
@@ -93,21 +95,22 @@ class Samples:
 
 
 class RunState:
-    """What is known of a run so far. The run's log keeps it (`hnet_cl.records.run_log`); loggers read it.
+    """The state of a run so far. The run's log (`hnet_cl.records.run_log`) updates it; loggers read it.
 
     Attributes:
         folder: the run folder.
-        facts: what was known at the start.
+        facts: what was known before the start.
         config: the resolved configuration.
-        iterations: (T,) iterations of each task.
-        yardstick: what the accuracies are measured against.
+        iterations: (T,) number of iterations of each task.
+        test_sets: facts about the test sets that put the accuracies into perspective.
         status: `running` until the run ends.
-        error: why it did not finish; None as long as nothing is wrong.
-        matrix: finished rows of the accuracy matrix: fractions (T,), None where not evaluated.
+        error: why the run did not finish; None as long as nothing has gone wrong.
+        matrix: finished rows of the accuracy matrix: (T,) fractions, None where not evaluated.
         inferred: (T, T) counts of inferred tasks after the last finished task; None where tasks are not inferred.
-        recognised: mean shares of samples and of real images that were recognised then; None without a generator.
-        task: the task that is learned or evaluated, from 0.
-        iteration: iterations of it that are done; 0 once its row is there.
+        recognised: mean fractions of samples and of real images that were recognised after that task; None without a
+            generator.
+        task: the task that is being trained or evaluated, from 0.
+        iteration: iterations done of the current task; 0 once its row is added.
     """
 
     def __init__(
@@ -140,65 +143,65 @@ class RunState:
 
     @property
     def task_names(self) -> list[str]:
-        """(T,) names of the tasks."""
+        """Returns the (T,) names of the tasks."""
         return [task["name"] for task in self.facts.tasks]
 
     @property
     def learned(self) -> int:
-        """Number of tasks that are learned and evaluated."""
+        """Returns the number of tasks that have been learned and evaluated."""
         return len(self.matrix)
 
     @property
     def iterations_done(self) -> int:
-        """Iterations over all tasks."""
+        """Returns the number of iterations done so far, over all tasks."""
         return self._before[self.learned] + self.iteration
 
     @property
     def iterations_in_all(self) -> int:
-        """Iterations of the whole run."""
+        """Returns the number of iterations of the whole run."""
         return self._before[-1]
 
     @property
     def wall_time_s(self) -> float:
-        """Seconds since the start, without those between an interruption and the continuation."""
+        """Returns the seconds since the start, without those between an interruption and its continuation."""
         return time.perf_counter() - self._started
 
     @property
     def train_time_s(self) -> float:
-        """The part of them spent training, without evaluation."""
+        """Returns the seconds spent on training, without evaluation."""
         running = 0.0 if self._training_since is None else time.perf_counter() - self._training_since
         return self._trained_s + running
 
     @cached_property
     def metrics(self) -> dict[str, float | None]:
-        """All metrics after the last finished task, as fractions, by the names in `metrics_table`."""
+        """Returns all metrics after the last finished task, as fractions, by the names in `metrics_table`."""
         return summary(Evidence(self.matrix, self.test_sets, self.inferred, self.recognised))
 
     def begin_task(self, task: int, iteration: int) -> None:
-        """Notes that training of `task` starts, or continues after `iteration` iterations."""
+        """Notes that training on `task` starts, or continues after `iteration` iterations."""
         self.task, self.iteration = task, iteration
         self._training_since = time.perf_counter()
 
     def end_task(self) -> None:
-        """Notes that training of the task is over; what follows until `row` is evaluation."""
+        """Notes that training on the task has ended; what follows until `row` is evaluation."""
         self._trained_s = self.train_time_s
         self._training_since = None
 
     def sampled(self, samples: Samples) -> None:
-        """Notes samples; they count as soon as the task's row is there."""
+        """Notes samples; they enter the metrics together with the task's row."""
         self._samples = samples
 
     def row(self, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Notes a row of the accuracy matrix, (T,) fractions, and (T, T) counts of inferred tasks."""
+        """Adds a row to the accuracy matrix, (T,) fractions, and replaces the (T, T) counts of inferred tasks."""
         self.matrix.append(list(accuracies))
         self.inferred = inferred
         self.iteration = 0
         if self._samples is not None:
             self.recognised = [fmean(self._samples.recognised), self._samples.real]
-        self.__dict__.pop("metrics", None)  # computed anew when asked for
+        self.__dict__.pop("metrics", None)  # recomputed on the next access
 
     def progress(self, losses: int) -> Progress:
-        """Returns what a checkpoint must keep, `losses` being the lines of metrics.csv."""
+        """Returns the progress that a checkpoint must keep; `losses` is the number of losses in metrics.csv."""
         return Progress(
             matrix=[list(row) for row in self.matrix],
             inferred=self.inferred,

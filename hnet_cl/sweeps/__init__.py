@@ -1,1 +1,1 @@
-"""Many runs at once: grids, searches, and what launches them."""
+"""Sweeps of many runs: grids, hyperparameter searches, and launchers."""

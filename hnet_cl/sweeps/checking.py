@@ -1,4 +1,4 @@
-"""All jobs of a sweep are checked before the first one runs."""
+"""Checks of all jobs of a sweep before the first one runs."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -7,14 +7,17 @@ from hnet_cl.core.config_hash import without
 from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.jobs import Job, Outcome
 
-NAMED = 3  # jobs that a line names
+NAMED = 3  # the most jobs that a line names
 
 
 def check_jobs(jobs: Sequence[Job | Outcome]) -> list[Job]:
-    """Returns the jobs after composing each and passing it through the checks that its run begins with.
+    """Checks each job as its run would at its start, and returns the jobs.
+
+    Args:
+        jobs: composed jobs, or Outcomes of those that could not be composed.
 
     Raises:
-        UserError: with a line for every mistake, which names the jobs that make it.
+        UserError: there are mistakes; the message has a line for each, with the jobs concerned.
     """
     made: dict[str, list[Sequence[str]]] = {}
     passed: set[str] = set()
@@ -28,8 +31,8 @@ def check_jobs(jobs: Sequence[Job | Outcome]) -> list[Job]:
 
 
 def _mistakes(job: Job | Outcome, passed: set[str]) -> Iterator[str]:
-    """Lines on one job; what has `passed` is not checked again: configurations without their seeds, and seeds."""
-    from hnet_cl.config.check import check  # torch takes seconds
+    """Yields a line for each mistake in a job; seeds, and configurations without them, that `passed` are skipped."""
+    from hnet_cl.config.check import check  # imports torch, which takes seconds
 
     if isinstance(job, Outcome):
         yield from job.error.splitlines()
@@ -45,7 +48,7 @@ def _mistakes(job: Job | Outcome, passed: set[str]) -> Iterator[str]:
 
 
 def _jobs(who: Sequence[Sequence[str]], of: int, shared: set[str]) -> str:
-    """Names the jobs at fault by the overrides in which they differ from others; says nothing if all are."""
+    """Returns a suffix that names the jobs at fault by the overrides not shared by all jobs; empty if all are."""
     if len(who) == of:
         return ""
     named = [" ".join(override for override in overrides if override not in shared) for overrides in who[:NAMED]]

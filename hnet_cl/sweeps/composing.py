@@ -1,4 +1,4 @@
-"""From the overrides of all of a grid's jobs to their configurations, in less time than one by one."""
+"""Composes the configurations of all jobs of a grid, faster than one by one."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ SEED = "seed="
 
 
 class SeededLoader:
-    """Loads a job's configuration; where only the seed is another one than the last time, it takes that one again.
+    """Loads configurations of jobs; if only the seed differs from the previous job's, it reuses that configuration.
 
-    Hydra reads all yaml files for each job anew, which is nearly all of the time that it takes to compose one.
+    Hydra reads all yaml files again for each job, which takes nearly all of the time to compose one.
     """
 
     def __init__(self, loader: ConfigLoader) -> None:
@@ -23,7 +23,7 @@ class SeededLoader:
         self._latest = DictConfig({})
 
     def load_sweep_config(self, config: DictConfig, overrides: list[str]) -> DictConfig:
-        """Loads as Hydra's loader does."""
+        """Loads a job's configuration, with the same result as Hydra's loader."""
         seeds = [override for override in overrides if override.startswith(SEED)]
         others = [override for override in overrides if not override.startswith(SEED)]
         if others != self._others or len(seeds) != 1:
@@ -38,7 +38,7 @@ class SeededLoader:
 
 
 def compose_all(loader: ConfigLoader, config: DictConfig, combinations: Sequence[Sequence[str]]) -> list[Job | Outcome]:
-    """Composes the jobs of these overrides, in their order; see `compose`."""
+    """Composes one job for each combination of overrides, in their order; see `compose`."""
     seeded = SeededLoader(loader)
     order = sorted(range(len(combinations)), key=lambda n: [o for o in combinations[n] if not o.startswith(SEED)])
     composed = {number: compose(seeded, config, combinations[number], number) for number in order}
@@ -46,7 +46,7 @@ def compose_all(loader: ConfigLoader, config: DictConfig, combinations: Sequence
 
 
 def _depends_on_hydra(config: DictConfig) -> bool:
-    """Tells whether a job's folder or settings use what Hydra knows of the job, such as its overrides as one text."""
+    """Tells whether a job's folder or settings interpolate values of Hydra, such as the job's overrides as one text."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     texts = [OmegaConf.to_yaml(own), OmegaConf.to_yaml(config.hydra.sweep)]
     return any("${hydra" in text for text in texts)

@@ -1,21 +1,21 @@
-"""How jobs and sweeps can end other than well."""
+"""Exceptions for jobs and sweeps that do not finish normally."""
 
 
 class JobError(Exception):
-    """Why a job failed, in one line: all that goes from the job's process to the sweep's."""
+    """A job failed; the one-line message is all that its process passes to the sweep's."""
 
 
 class DeadError(JobError):
-    """The job's process died, so that it could not even record its failure."""
+    """The job's process died before it could record its failure."""
 
 
 class BusyJobError(JobError):
-    """Another process works on the job's run."""
+    """Another process is working on the job's run."""
 
 
 class PrunedError(Exception):
-    """A search saw no hope in this job and stopped it."""
+    """A search stopped this job because its results were unpromising."""
 
 
 class SweepError(Exception):
-    """Some jobs of a sweep failed; the sweep has said which."""
+    """Some jobs of a sweep failed; the sweep has already printed which."""

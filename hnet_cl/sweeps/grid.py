@@ -20,11 +20,11 @@ from hnet_cl.sweeps.summary import conclude
 
 
 class GridSweeper(Sweeper):
-    """Hydra's basic sweeper, but that no failed job hides or ends another and nothing is run twice.
+    """Hydra's basic sweeper, except that failed jobs neither hide nor end others and no run is run twice.
 
     Args:
-        max_batch_size: jobs that the launcher gets at a time; None for all.
-        params: overrides by key, as if typed.
+        max_batch_size: number of jobs that the launcher gets at a time; None for all.
+        params: overrides by key, treated as if typed.
     """
 
     def __init__(self, max_batch_size: int | None, params: Mapping[str, str]) -> None:
@@ -32,7 +32,7 @@ class GridSweeper(Sweeper):
         self._params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra gives to a sweeper.
+        """Checks the settings and makes the launcher; Hydra calls it before `sweep`.
 
         Raises:
             UserError: the launcher is not installed, or a setting is wrong.
@@ -46,10 +46,10 @@ class GridSweeper(Sweeper):
         self._launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Outcome]:
-        """Runs all jobs that are not finished yet and prints what became of each.
+        """Runs all jobs that are not finished yet, prints a summary, and returns an outcome for each job.
 
         Raises:
-            UserError, HydraException: an override is wrong, in whatever job; nothing has run.
+            UserError, HydraException: an override of any job is wrong; nothing has run.
             SweepError: jobs failed.
         """
         params = [f"{key}={value}" for key, value in self._params.items()]
@@ -69,11 +69,11 @@ class GridSweeper(Sweeper):
 
 
 def start_folder(config: DictConfig) -> None:
-    """Makes the folder of all runs and keeps the sweep's configuration in it, as Hydra's own sweepers do."""
+    """Creates the folder of all runs and saves the sweep's configuration in it, as Hydra's own sweepers do."""
     folder = Path(config.hydra.sweep.dir)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "multirun.yaml"
-    if not path.exists() or b"hnet_cl" in path.read_bytes():  # else it is another program's
+    if not path.exists() or b"hnet_cl" in path.read_bytes():  # otherwise it belongs to another program
         write_atomically(path, OmegaConf.to_yaml(config))
 
 

@@ -1,4 +1,4 @@
-"""A launcher that runs jobs side by side in processes of this machine, by joblib."""
+"""A launcher that runs jobs in parallel processes on this machine, by joblib."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class JoblibLauncher(joblib_launcher.JoblibLauncher):
-    """The plugin's launcher, but its processes end with the one that they work for."""
+    """The plugin's launcher, except that its worker processes end when the sweep's process does."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -34,7 +34,7 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
             log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         settings = {**self.joblib, "backend": "loky"}
         process_joblib_cfg(settings)
-        resource_tracker.ensure_running()  # when it starts, it unblocks signals, which new processes must find blocked
+        resource_tracker.ensure_running()  # its start unblocks signals, which workers must inherit blocked
         shared = (self.hydra_context, self.config, self.task_function, Singleton.get_state())
         with self._lifeline.held() as lifeline:
             returns: list[JobReturn] = Parallel(**settings)(
@@ -45,11 +45,17 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
 
 
 def work(lifeline: Path, head: int, *job: Any) -> JobReturn:
-    """Runs one job in a process of the pool, or in the process `head` itself: joblib starts none for one at a time."""
+    """Runs one job in a process of the pool, or in the sweep's process itself if joblib runs one job at a time.
+
+    Args:
+        lifeline: path of the sweep's `Lifeline`.
+        head: process id of the sweep's process.
+        job: arguments of the plugin's `execute_job`.
+    """
     return execute_job(*job) if os.getpid() == head else worker(lifeline).do(lambda: execute_job(*job))
 
 
 @cache
 def worker(lifeline: Path) -> Worker:
-    """Returns this process as a worker that gets several jobs."""
+    """Returns the `Worker` of this process, which is created once, for all of its jobs."""
     return Worker(lifeline)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: where each one's run folder is, what became of it, and how all are brought to their end."""
+"""The jobs of a sweep: how they are composed and run, where their run folders are, and how they ended."""
 
 import contextlib
 import sys
@@ -29,8 +29,8 @@ from hnet_cl.sweeps.errors import BusyJobError, DeadError, JobError, PrunedError
 
 Status = Literal["finished", "pruned", "busy", "failed"]
 
-LONGEST_WAIT_S = 60  # between two looks at what another process is working on
-PATIENCE_S = 15  # that a worker of a sweep which was killed needs at most to end, and to let go of its run
+LONGEST_WAIT_S = 60  # between two checks of runs that another process is working on
+PATIENCE_S = 15  # the longest time that the worker of a killed sweep takes to end and unlock its run
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Job:
     """One run of a sweep.
 
     Attributes:
-        overrides: the command line of the job, without the part for Hydra.
-        for_hydra: overrides for Hydra that this job needs beside those of the sweep.
-        folder: its run folder, relative to the working directory if `output_dir` is.
-        subdir: the part of it that is the job's own.
+        overrides: the job's overrides, except those for Hydra.
+        for_hydra: overrides for Hydra that this job needs in addition to those of the sweep.
+        folder: its run folder; relative to the working directory if `output_dir` is.
+        subdir: the last part of `folder`, `hydra.sweep.subdir`.
         config: its resolved configuration.
     """
 
@@ -53,20 +53,26 @@ class Job:
 
     @property
     def identity(self) -> tuple[str, Any]:
-        """Returns what distinguishes it from other runs."""
+        """Returns configuration id and seed, which identify the run."""
         return config_id(self.config), self.config["seed"]
 
     def launched_as(self) -> list[str]:
-        """Returns the overrides that a launcher gets: they also fix the folder, whatever number the launcher counts."""
+        """Returns the overrides for the launcher, which also fix the folder, however the launcher numbers the job."""
         return [*self.overrides, *self.for_hydra, f"hydra.sweep.subdir={quoted(self.subdir)}"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job; `metrics` are those of result.json, `error` is one line.
+    """The outcome of a job.
 
-    `earlier`: it was finished before this sweep began, or by another process. `folder` is None if the configuration
-    does not even say that. `stand_in`: the data that it was learned from, where they took the place of others.
+    Attributes:
+        overrides: the job's overrides, except those for Hydra.
+        folder: its run folder; None if its configuration could not be composed.
+        status: how it ended; `busy` if another process is working on the run.
+        metrics: those of result.json; empty unless the job is finished.
+        error: why it did not finish, in one line (several if it could not be composed).
+        earlier: whether it was finished before this sweep began, or by another process.
+        stand_in: name of the data if they stood in for the ones that were asked for.
     """
 
     overrides: Sequence[str]
@@ -79,21 +85,32 @@ class Outcome:
 
 
 def quoted(text: str) -> str:
-    """Quotes a text as a value of Hydra's override grammar."""
+    """Quotes a text as a value in Hydra's override grammar."""
     return QuotedString(text, Quote.single).with_quotes()
 
 
 class Loader(Protocol):
-    """What composes the configuration of a job, as Hydra's ConfigLoader."""
+    """The interface of Hydra's ConfigLoader that composes the configuration of a job."""
 
     def load_sweep_config(self, config: DictConfig, overrides: list[str], /) -> DictConfig:
-        """Loads the configuration of a sweep, with overrides of the job."""
+        """Composes a job's configuration from that of its sweep and the job's overrides."""
 
 
 def compose(
     loader: Loader, config: DictConfig, overrides: Sequence[str], number: int, for_hydra: Sequence[str] = ()
 ) -> Job | Outcome:
-    """Composes the job that these overrides make of a sweep's configuration; returns an Outcome if they are wrong."""
+    """Composes a job from a sweep's configuration and the job's overrides.
+
+    Args:
+        loader: composes the configuration.
+        config: the sweep's configuration.
+        overrides: the job's overrides.
+        number: the job's number in the sweep.
+        for_hydra: overrides for Hydra that this job needs in addition.
+
+    Returns:
+        the job, or a failed Outcome if the overrides are wrong.
+    """
     outer = HydraConfig.instance().cfg
     try:
         refuse_names(overrides)
@@ -119,14 +136,20 @@ def _own_flags() -> list[str]:
 def finish(
     jobs: Sequence[Job | Outcome], launcher: Launcher, first: int, patience: float = PATIENCE_S
 ) -> list[Outcome]:
-    """Brings all jobs to their end and returns an outcome for each.
+    """Runs all jobs to their end and returns an outcome for each, in their order.
 
-    Those finished already are not launched; of several that are the same run one is. `first` is the number that the
-    launcher gives to the first job of this batch. Jobs that another process is working on come last; what it has not
-    finished or given up after `patience` seconds is left to it.
+    Finished jobs are not launched again; of several jobs that are the same run, only one is launched. Jobs that another
+    process is working on come last.
+
+    Args:
+        jobs: jobs to run; Outcomes among them are returned as they are.
+        launcher: runs the jobs.
+        first: the number that the launcher gives to the first job of this batch.
+        patience: seconds to wait for runs of other processes; those that are then still busy are left to them.
 
     Raises:
-        UserError: several jobs that are not the same run share a folder; nothing has run.
+        UserError: jobs that are not the same run share a folder; nothing has run.
+        Interrupted: a signal came.
     """
     wanted = by_folder([job for job in jobs if isinstance(job, Job)])
     ended = {folder: earlier for folder, job in wanted.items() if (earlier := _earlier(job))}
@@ -145,7 +168,7 @@ def finish(
 
 
 def by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
-    """Returns the jobs by their run folders; of several that are the same run, the first.
+    """Returns the jobs by run folder; of several jobs that are the same run, the first.
 
     Raises:
         UserError: different runs share a folder.
@@ -166,7 +189,7 @@ def by_folder(jobs: Sequence[Job]) -> dict[Path, Job]:
 
 
 def _earlier(job: Job) -> Outcome | None:
-    """Finds what makes it needless or impossible to run the job."""
+    """Returns an outcome if the job is already finished or its folder cannot be used; None if it has to run."""
     try:
         result = finished_result(job.folder, job.config)
     except (OSError, UserError) as error:
@@ -180,7 +203,7 @@ def _finished(job: Job, result: RunResult, earlier: bool = False) -> Outcome:
 
 
 def _result(job: Job) -> RunResult | None:
-    """Returns the result of a job that has finished."""
+    """Returns the result of a finished job; None if there is none."""
     with contextlib.suppress(OSError, UserError):
         return finished_result(job.folder, {**job.config, "fresh": False})
     return None
@@ -190,7 +213,7 @@ Stamp = tuple[int, int] | None
 
 
 def _stamp(job: Job) -> Stamp:
-    """Tells one version of a job's result.json from the next."""
+    """Returns a stamp that changes whenever a job's result.json is replaced; None if there is no such file."""
     with contextlib.suppress(OSError):
         status = (job.folder / RESULT).stat()
         return status.st_mtime_ns, status.st_ino
@@ -198,7 +221,11 @@ def _stamp(job: Job) -> Stamp:
 
 
 def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
-    """Outcomes of jobs that have to run, in their order."""
+    """Launches jobs and returns their outcomes, in their order.
+
+    If a process dies and takes the launcher's pool with it, the unfinished jobs are launched again: those that had not
+    begun together, the others one at a time, so that the job that died can be identified.
+    """
     if not jobs:
         return []
     before = {job.folder: _stamp(job) for job in jobs}
@@ -210,7 +237,7 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
     except Interrupted as asked:
         asked.begun |= any((job.folder / RESULT).exists() for job in jobs)
         raise
-    except (BrokenExecutor, OSError) as error:  # one killed process ends its whole pool, one unusable folder a loop
+    except (BrokenExecutor, OSError) as error:  # one killed process ends its pool, one unusable folder a loop
         reason = _one_line(error)
         if len(jobs) == 1:
             return [_dead(jobs[0], reason)]
@@ -218,7 +245,7 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
         return [_as_left(job, before[job.folder], f"the launcher failed ({_one_line(error)})") for job in jobs]
     ended = {job.folder: _as_left(job, before[job.folder], reason) for job in jobs}
     left = [job for job in jobs if ended[job.folder].status == "failed"]
-    # The one that ended the pool is among those that had begun.
+    # The job that ended the pool is among those that had begun.
     begun = [job for job in left if _stamp(job) != before[job.folder]] or left
     for group in ([job for job in left if job not in begun], *([job] for job in begun)):
         again = _launch(group, launcher, first)
@@ -227,7 +254,7 @@ def _launch(jobs: list[Job], launcher: Launcher, first: int) -> list[Outcome]:
 
 
 def _as_left(job: Job, before: Stamp, otherwise: str) -> Outcome:
-    """Reads from a job's folder what became of it after its launcher died."""
+    """Returns the outcome of a job after its launcher died: finished if its folder says so, else failed."""
     if _stamp(job) != before and (result := _result(job)):
         return _finished(job, result)
     return Outcome(job.overrides, job.folder, "failed", {}, otherwise)
@@ -254,7 +281,7 @@ def _dead(job: Job, reason: str) -> Outcome:
 def _one_line(error: Any) -> str:
     if isinstance(error, JobError | PrunedError | UserError):
         return str(error)
-    if isinstance(error, BrokenExecutor):  # a paragraph, of which one line says something
+    if isinstance(error, BrokenExecutor):  # its message is a paragraph with one informative line
         said = [line for line in str(error).splitlines() if "exit code" in line] or [str(error)]
         return f"its process died ({said[0]}); was there memory enough?"
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

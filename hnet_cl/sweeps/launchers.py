@@ -1,4 +1,4 @@
-"""From the configuration to a launcher, or to the name of the package that is missing."""
+"""Makes the launcher that the configuration names, or says which package is missing."""
 
 import importlib.util
 
@@ -24,7 +24,7 @@ def make_launcher(hydra_context: HydraContext, task_function: TaskFunction, conf
     """Makes the launcher that the configuration names.
 
     Raises:
-        UserError: it is not installed.
+        UserError: the launcher's package is not installed.
     """
     target = config.hydra.launcher._target_
     module, extra = NEEDED.get(target, ("", ""))
@@ -52,5 +52,5 @@ def make_launcher(hydra_context: HydraContext, task_function: TaskFunction, conf
 def _installed(plugin: str) -> bool:
     try:
         return importlib.util.find_spec(f"hydra_plugins.{plugin}") is not None
-    except ModuleNotFoundError:  # there is no plugin at all
+    except ModuleNotFoundError:  # no Hydra plugin is installed
         return False

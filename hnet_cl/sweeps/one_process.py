@@ -1,6 +1,6 @@
 """A launcher that runs several jobs in one process, in turns of a few training steps.
 
-On a GPU, a turn only hands over steps that the GPU makes by itself, so the steps of all jobs run at the same time.
+On a GPU, a turn only enqueues steps, which the GPU executes asynchronously, so the jobs' steps run concurrently.
 """
 
 import logging
@@ -20,63 +20,64 @@ log = logging.getLogger(__name__)
 
 
 class TurnTaker:
-    """A job whose `turns` yield every few steps and return its value in the end."""
+    """A job that runs in turns: the generator `turns` yields every few steps and finally returns the job's value."""
 
     turns: Generator[None, None, Any] | None = None
     status = JobStatus.UNKNOWN
     value: Any = None
 
     def turn(self) -> None:
-        """Takes a turn."""
+        """Runs the job until its next yield; notes its end or failure."""
         assert self.turns is not None
         try:
             next(self.turns)
         except StopIteration as end:
             self.end(JobStatus.COMPLETED, end.value)
         except Exception as error:
-            error.__context__ = None  # with its frames it would keep the job's memory
+            error.__context__ = None  # its frames would keep the job's memory alive
             self.end(JobStatus.FAILED, error.with_traceback(None))
 
     def end(self, status: JobStatus, value: Any) -> None:
-        """Notes that the run is over."""
+        """Notes that the job has ended, and its return value or exception."""
         self.status, self.value, self.turns = status, value, None
 
     @property
     def over(self) -> bool:
-        """Tells whether it has ended."""
+        """Tells whether the job has ended."""
         return self.status != JobStatus.UNKNOWN
 
     def done(self) -> JobReturn:
-        """Returns what launchers return."""
+        """Returns the job's status and value as Hydra's JobReturn."""
         done = JobReturn()
         done.status, done.return_value = self.status, self.value
         return done
 
 
 class OneProcessLauncher(Launcher):
-    """Jobs in turns, at most `n_jobs` at a time.
+    """A launcher that runs jobs in turns, at most `n_jobs` at a time.
 
-    The task function takes a second argument, the `Interruption` that all jobs share, and then returns a generator.
+    The task function is called with a second argument, the `Interruption` that all jobs share, and must return a
+    generator.
     """
 
     def __init__(self, n_jobs: int) -> None:
         self._n_jobs = n_jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra gives to a launcher.
+        """Checks `n_jobs` and stores Hydra's arguments; Hydra calls it before `launch`.
 
         Raises:
-            UserError: `n_jobs` is no number of jobs.
+            UserError: `n_jobs` is not a positive integer.
         """
         if not isinstance(self._n_jobs, int) or self._n_jobs < 1:
             raise UserError(f"hydra.launcher.n_jobs={self._n_jobs}: give how many jobs run at a time, as 10")
         self._context, self._task_function, self._config = hydra_context, task_function, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Runs all jobs to their ends.
+        """Runs all jobs to their end.
 
         Raises:
-            Interrupted: a signal came, and all jobs that had begun are saved.
+            Interrupted: a signal came; all jobs that had begun are saved.
         """
         setup_globals()
         self._log_as_sweep()
@@ -86,7 +87,7 @@ class OneProcessLauncher(Launcher):
         interrupted: Interrupted | None = None
         with interruption() as shared:
             while running or (waiting and not interrupted):
-                shared.hold()  # whatever the last turn has left
+                shared.hold()  # the last turn may have released signals
                 try:
                     if waiting and not interrupted and len(running) < self._n_jobs:
                         job = self._begin(*waiting.popleft(), shared)
@@ -94,7 +95,7 @@ class OneProcessLauncher(Launcher):
                     else:
                         job = running.popleft()
                         job.turn()
-                except Interrupted as reason:  # the others hear of it in their next turns
+                except Interrupted as reason:  # the others notice the pending signal in their next turns
                     interrupted = reason
                 else:
                     if not job.over:
@@ -104,7 +105,7 @@ class OneProcessLauncher(Launcher):
         return [job.done() for job in jobs]
 
     def _begin(self, number: int, overrides: Sequence[str], shared: Interruption) -> TurnTaker:
-        """Begins a job and takes its first turn, in which all is built; what that logs goes into the job's own log."""
+        """Starts a job and takes its first turn, which builds everything; its log messages go to the job's own log."""
         log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         config = self._context.config_loader.load_sweep_config(self._config, list(overrides))
         with open_dict(config):

@@ -1,4 +1,4 @@
-"""Makes the sweepers known to Hydra, which accepts plugins by names below `hydra_plugins` alone."""
+"""Registers plugins with Hydra, which accepts only names below `hydra_plugins`."""
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.plugin import Plugin
@@ -7,9 +7,9 @@ PREFIX = "hydra_plugins.hnet_cl."
 
 
 def register(*plugins: type[Plugin]) -> None:
-    """Makes `_target_: hydra_plugins.hnet_cl.<class>` in a yaml mean this class.
+    """Makes `_target_: hydra_plugins.hnet_cl.<class>` in yaml refer to each of these classes.
 
-    The class keeps its own module, so that processes which unpickle it find it.
+    A class keeps its real module, so that other processes can unpickle it.
     """
     for plugin in plugins:
         Plugins.instance().class_name_to_class[PREFIX + plugin.__name__] = plugin

@@ -1,4 +1,4 @@
-"""What a search's job does between tasks: it reports, and stops if there is no hope."""
+"""Reports of a search's jobs between tasks, after which the search may prune them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,10 +9,10 @@ from hnet_cl.sweeps.errors import PrunedError
 
 
 class TrialReport(Logger):
-    """Listens to a run and tells its metric so far to the study.
+    """Reports a run's metric so far to the study of its search, and stops the run if the study prunes it.
 
     Args:
-        sweeper: the sweeper's configuration; its `trial` is the number in the database of this run's trial.
+        sweeper: the sweeper's configuration; its `trial` is the id of this run's trial in the database.
     """
 
     def __init__(self, sweeper: Mapping[str, Any]) -> None:
@@ -30,10 +30,12 @@ class TrialReport(Logger):
         self._metric = sweeper["metric"]
 
     def begin_task(self, state: RunState) -> None:
-        """Tells the metric after the task before; now and not then, as a job may have been killed in between.
+        """Reports the metric after the previous task.
+
+        It is reported here and not at the end of that task because the job may be killed and continued in between.
 
         Raises:
-            PrunedError: the other trials were better after that task.
+            PrunedError: the pruner stops the trial, since others were better after that task.
         """
         task, value = state.task, state.metrics[self._metric]
         if task == 0 or value is None:
@@ -45,5 +47,5 @@ class TrialReport(Logger):
 
 
 def listeners(sweeper: Mapping[str, Any]) -> list[Logger]:
-    """Returns the listeners a run has beside the usual ones: a report, if it is a trial of a search that prunes."""
+    """Returns the additional loggers of a run: a `TrialReport` if it is a trial of a search that prunes."""
     return [TrialReport(sweeper)] if sweeper.get("trial") is not None and sweeper["pruning"] else []

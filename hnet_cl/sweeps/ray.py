@@ -1,4 +1,4 @@
-"""A launcher that hands jobs to Ray."""
+"""A launcher that submits jobs to Ray."""
 
 import logging
 from collections.abc import Sequence
@@ -18,10 +18,14 @@ log = logging.getLogger(__name__)
 
 
 class RayLauncher(ray_launcher.RayLauncher):
-    """The plugin's launcher, but one dead job does not end the wait for the others, and clusters can be joined."""
+    """The plugin's launcher, except that a dead job does not end the wait for the others and clusters can be joined."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Hands all jobs to Ray and waits until all have ended."""
+        """Submits all jobs to Ray and waits until all have ended.
+
+        Raises:
+            Interrupted: a signal came.
+        """
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         start_ray(self.ray_cfg.init)
@@ -37,7 +41,7 @@ class RayLauncher(ray_launcher.RayLauncher):
 
 
 def wait_for(run: Any) -> JobReturn:
-    """Waits for a job and returns its outcome; a failure if it died.
+    """Waits for a job and returns its outcome, a failure if its process died.
 
     Raises:
         Interrupted: a signal came.

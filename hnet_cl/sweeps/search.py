@@ -1,4 +1,4 @@
-"""The sweeper `optuna`: asks a shared study for trials and runs them as jobs."""
+"""The sweeper `optuna`, which asks a shared study for trials and runs them as jobs."""
 
 import hashlib
 import importlib.util
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class OptunaSweeper(Sweeper):
-    """Bayesian search; conf/hydra/sweeper/optuna.yaml says what its settings mean."""
+    """Hyperparameter search by Optuna; its settings are explained in conf/hydra/sweeper/optuna.yaml."""
 
     def __init__(self, **settings: Any) -> None:
-        """Keeps the settings that Hydra gives; `setup` reads them, where mistakes can be reported in one line."""
+        """Ignores the settings that Hydra passes; `setup` reads them, where mistakes can be reported in one line."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra gives to a sweeper, and checks the settings.
+        """Checks the settings and makes the launcher; Hydra calls it before `sweep`.
 
         Raises:
             UserError: a setting is wrong, or a package is not installed.
@@ -51,7 +51,7 @@ class OptunaSweeper(Sweeper):
         self._launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Outcome]:
-        """Runs trials until the study has `n_trials`, and prints the best one.
+        """Runs trials until the study has `n_trials`, prints the best one, and returns the outcomes.
 
         Raises:
             UserError, HydraException: an override is wrong; nothing has run.
@@ -89,7 +89,7 @@ class OptunaSweeper(Sweeper):
         return outcomes
 
     def _study(self, base: Job | Outcome, fixed: Sequence[str], space: Mapping[str, Any]) -> "SharedStudy":
-        """Opens the study of this search: the same command finds the same one."""
+        """Opens the study of this search; the same command opens the same study again."""
         from hnet_cl.sweeps.study import SharedStudy
 
         settings = self._settings
@@ -97,7 +97,7 @@ class OptunaSweeper(Sweeper):
         if isinstance(base, Job):
             names = "-".join(base.config[group]["name"] for group in ("benchmark", "scenario", "method"))
             what = f"{names} {config_id(base.config)} seed={base.config['seed']}"
-        else:  # contradictory without what the search varies
+        else:  # the configuration is invalid without the values that the search varies
             names, what = "search", " ".join(sorted(fixed))
         search = f"{settings.direction} {settings.metric} of {what} over {varied}"
         name = settings.study_name or f"{names}-{hashlib.sha256(search.encode()).hexdigest()[:8]}"
@@ -121,14 +121,21 @@ class OptunaSweeper(Sweeper):
 
 
 def _as_fixed(override: Override) -> str:
-    """Returns an override of one value as typed, or the only one of a sweep of one."""
+    """Returns an override of one value as typed; of a sweep over a single value, key=value."""
     if override.is_sweep_override():
         return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
     return str(override.input_line)
 
 
 def report(best: "FrozenTrial | None", metric: str, fixed: Sequence[str], running: int) -> str:
-    """Describes the best trial: value, what was drawn, folder, and the command that runs it without validation."""
+    """Describes the best trial: its value, drawn settings, folder, and the command that runs it without validation.
+
+    Args:
+        best: the best trial; None if none has finished.
+        metric: name of the metric that is searched for.
+        fixed: overrides that all trials share.
+        running: number of trials that are running in other processes.
+    """
     lines = [f"\n{running} trials run in other processes at the moment"] if running else []
     if best is None:
         return "\n".join([*lines, "\nno trial has finished"])

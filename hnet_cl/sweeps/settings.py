@@ -13,14 +13,14 @@ from hnet_cl.records.metrics_table import of_a_run
 
 
 class PruningSettings(Settings):
-    """When a trial may be stopped: see conf/hydra/sweeper/optuna.yaml."""
+    """When a trial may be pruned; the settings are explained in conf/hydra/sweeper/optuna.yaml."""
 
     startup_trials: NonNegativeInt
     warmup_tasks: NonNegativeInt
 
 
 class SearchSettings(Settings):
-    """conf/hydra/sweeper/optuna.yaml says what they mean."""
+    """The settings of a search, explained in conf/hydra/sweeper/optuna.yaml."""
 
     metric: str
     direction: Literal["maximize", "minimize"]
@@ -39,7 +39,7 @@ def check_search(sweeper: DictConfig) -> SearchSettings:
     """Checks the settings in a sweeper's configuration.
 
     Raises:
-        UserError: with one line for every mistake.
+        UserError: there are mistakes; the message has a line for each.
     """
     values: Any = OmegaConf.to_container(sweeper, resolve=True)
     try:

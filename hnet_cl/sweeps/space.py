@@ -1,4 +1,4 @@
-"""What a search varies, read from Hydra's override syntax."""
+"""The search space of a search, read from Hydra's override syntax."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,15 +11,14 @@ from hnet_cl.core.errors import UserError
 
 
 def search_space(overrides: Sequence[Override]) -> dict[str, BaseDistribution]:
-    """Returns a distribution for each override that gives more than one value; keys keep a leading + or ++.
+    """Returns a distribution for each override with more than one value; keys keep a leading + or ++.
 
-    A choice among one is none.
-
-    interval(a, b) is continuous, or whole numbers as int(interval(a, b)); tag(log, ...) makes it logarithmic;
-    range(a, b, step) ends before b; choices are texts, as they would be typed.
+    interval(a, b) is continuous, int(interval(a, b)) has whole numbers, and tag(log, ...) makes either logarithmic;
+    range(a, b, step) ends before b; choices are texts, as they would be typed. A choice of a single value is not
+    searched.
 
     Raises:
-        UserError: there is none, or Optuna refuses one.
+        UserError: no override has several values, or Optuna rejects a distribution.
     """
     swept = [override for override in overrides if override.is_sweep_override() and not _only_one(override)]
     if not swept:
@@ -54,7 +53,10 @@ def _numbers(low: Any, high: Any, **more: Any) -> BaseDistribution:
 
 
 def one_by_one(space: Mapping[str, BaseDistribution]) -> list[list[str]]:
-    """Overrides with which each choice and each end of a range is there once: what a search can draw, in few jobs."""
+    """Lists the overrides of a few jobs in which each choice and each end of a range occurs at least once.
+
+    With them a search can be checked before it runs.
+    """
     values = {key: _extremes(kind) for key, kind in space.items()}
     first = {key: candidates[0] for key, candidates in values.items()}
     drawn = [first, *(first | {key: value} for key, candidates in values.items() for value in candidates[1:])]
@@ -66,7 +68,7 @@ def _extremes(kind: Any) -> list[Any]:
 
 
 def suggest(trial: Trial, space: Mapping[str, BaseDistribution]) -> list[str]:
-    """Draws a value for each key, as overrides."""
+    """Draws a value for each key and returns them as overrides."""
     return [f"{key}={_draw(trial, key, kind)}" for key, kind in space.items()]
 
 

@@ -1,4 +1,4 @@
-"""A search's trials in a database: shared by processes, and complete however often they are killed."""
+"""The trials of a search in a database, shared by processes and robust to their being killed."""
 
 import contextlib
 import threading
@@ -24,30 +24,30 @@ from hnet_cl.sweeps.settings import SearchSettings
 from hnet_cl.sweeps.slots import SLOT, slot_of
 from hnet_cl.sweeps.space import suggest
 
-SIGNS = sqlalchemy.text("SELECT trial_id, heartbeat FROM trial_heartbeats")  # Optuna writes them, but tells no one
-MISSED = 3  # signs of life after which a trial counts as dead
-RETRY_OF, ERROR, SURPLUS = "retry_of", "error", "surplus"  # what is noted at a trial
+SIGNS = sqlalchemy.text("SELECT trial_id, heartbeat FROM trial_heartbeats")  # Optuna has no public access to them
+MISSED = 3  # heartbeats missed until a trial counts as dead
+RETRY_OF, ERROR, SURPLUS = "retry_of", "error", "surplus"  # keys of trials' user attributes
 
 
 class SharedStudy:
-    """An Optuna study that several processes work on at once.
+    """An Optuna study that several processes work on concurrently.
 
-    The search has `n_trials` slots. A trial that runs gives a sign of life every `heartbeat` seconds. One that has
-    stopped doing so is dead: it is closed, and the next trial is one for its slot, with its values. When all slots have
-    been run, those that had failed before this process joined are run again.
+    The search has `n_trials` slots. A running trial sends a heartbeat every `heartbeat` seconds. A trial without
+    heartbeats is dead: it is closed, and the next trial is for its slot, with the same values. When all slots have been
+    run, those that had failed before this process joined are run again.
 
-    What is drawn for a slot depends on the seed, on the slot and on the results so far, and not on Optuna's numbers: a
-    search that is killed and started again, as one process with one trial at a time, has the trials of one that never
-    was.
+    The values drawn for a slot depend on the seed, the slot and the results so far, but not on Optuna's numbers. So a
+    search in a single process, with one trial at a time, that is killed and started again has the same trials as one
+    that was never interrupted.
 
     Args:
-        name: of the study; made if missing.
-        search: what is searched, in one text: a study of the same name must have searched the same.
-        space: what to draw for each trial; see `search_space`.
-        settings: among them the database, as SQLAlchemy reads it.
+        name: name of the study; created if missing.
+        search: description of the search; an existing study of that name must have the same.
+        space: distributions to draw each trial from; see `search_space`.
+        settings: settings of the search; `storage` is the database's URL for SQLAlchemy.
 
     Raises:
-        UserError: no such database, or the study belongs to another search.
+        UserError: the database cannot be opened, or the study belongs to another search.
     """
 
     def __init__(self, name: str, search: str, space: Mapping[str, BaseDistribution], settings: SearchSettings) -> None:
@@ -75,14 +75,17 @@ class SharedStudy:
             )
 
     def wait_for_signs(self) -> None:
-        """Waits until each trial that seems to run has given a sign of life, or is dead and closed.
+        """Waits until each trial that is marked as running has sent a heartbeat or is closed as dead.
 
-        Who goes on without would draw for the next slot while the results of dead trials are still missing.
+        Otherwise values for the next slot would be drawn while the results of dead trials are still missing.
+
+        Raises:
+            Interrupted: a signal came.
         """
         before = self._signs()
         until = time.monotonic() + self._settings.heartbeat * (MISSED + 1)
         while silent := self._silent_since(before):
-            if time.monotonic() > until:  # as one that was killed before its first sign
+            if time.monotonic() > until:  # e.g. a trial that was killed before its first heartbeat
                 for trial in silent:
                     self._close(trial.number)
             sleep(min(self._settings.heartbeat / 4, 1.0))
@@ -91,7 +94,11 @@ class SharedStudy:
     def ask(self, at_most: int) -> list[tuple[Trial, list[str]]]:
         """Returns the next trials to run and their overrides: fewer than `at_most` at the end, then none.
 
-        Before it says none it waits until it is sure of the trials that run elsewhere: a dead one would be its own.
+        Before returning none, waits until trials that run elsewhere have ended or missed their heartbeats, because a
+        dead one would have to be run again.
+
+        Raises:
+            Interrupted: a signal came.
         """
         until = time.monotonic() + self._settings.heartbeat * (MISSED + 1)
         while True:
@@ -105,7 +112,7 @@ class SharedStudy:
             sleep(self._settings.heartbeat)
 
     def _free_slot(self) -> int | None:
-        """Finds the slot to run next: a dead trial's, a new one, or that of a trial that failed before this joined."""
+        """Returns the slot to run next: a dead trial's, else a new one, else one that failed before this joined."""
         latest = {slot_of(trial): trial for trial in self._trials() if trial.state != TrialState.WAITING}
         failed = {slot: trial for slot, trial in latest.items() if trial.state == TrialState.FAIL}
         if dead := [slot for slot, trial in failed.items() if ERROR not in trial.user_attrs]:
@@ -115,7 +122,7 @@ class SharedStudy:
         return min((slot for slot, trial in failed.items() if trial.number in self._failed_before), default=None)
 
     def _take(self, slot: int) -> tuple[Trial, list[str]] | None:
-        """Creates a trial for the slot, which runs from now on; returns None if another process was quicker."""
+        """Creates a running trial for the slot and returns it with its overrides; None if another process was first."""
         earlier = [trial for trial in self._trials() if slot_of(trial) == slot]
         if not any(trial.state == TrialState.WAITING for trial in earlier):
             last = earlier[-1] if earlier else None
@@ -129,12 +136,12 @@ class SharedStudy:
             self._close(trial.number)
             return None
         for step, value in {step: value for one in earlier for step, value in one.intermediate_values.items()}.items():
-            trial.report(value, step)  # its job goes on after these
+            trial.report(value, step)  # the job continues after these tasks
         self.study.sampler = self._sampler(slot_of(trial))
         return trial, suggest(trial, self._space)
 
     def _taken_twice(self, trial: Trial) -> bool:
-        """Tells whether another process has queued the same before, or has taken what this one had queued."""
+        """Tells whether another process has already queued the same trial, or has taken the one queued here."""
         if SLOT not in trial.user_attrs:
             return True
         key = trial.user_attrs[SLOT], trial.user_attrs[RETRY_OF]
@@ -154,7 +161,7 @@ class SharedStudy:
         return [one for one in self._running() if now.get(one._trial_id) == before.get(one._trial_id)]
 
     def _signs(self) -> dict[int, Any]:
-        """Returns when each trial, by its number in the database, gave its last sign of life."""
+        """Returns the time of each trial's last heartbeat, by the trial's id in the database."""
         with self._storage.engine.connect() as connection:
             return {row.trial_id: row.heartbeat for row in connection.execute(SIGNS)}
 
@@ -163,7 +170,7 @@ class SharedStudy:
             fail_stale_trials(self.study)
 
     def _close(self, number: int) -> None:
-        """Lets a trial be dead, unless it has ended."""
+        """Marks a trial as failed, unless it has ended."""
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
             self.study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
@@ -171,15 +178,22 @@ class SharedStudy:
         return self.study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
 
     def running(self) -> int:
-        """Trials that run now, in whatever process."""
+        """Returns the number of trials that are marked as running, in all processes."""
         return len(self._running())
 
     def tell(
         self, trial: Trial, value: float | None, error: str | None = None, metrics: Mapping[str, Any] | None = None
     ) -> None:
-        """Records how a trial ended: with a value, by an error, or pruned if there is neither.
+        """Records how a trial ended: with a value, with an error, or pruned if there is neither.
 
-        Not heard for a trial that others took for dead, as that of a machine that slept: its values run again.
+        Ignored if other processes have closed the trial as dead, e.g. after this machine was suspended; its values are
+        then run again.
+
+        Args:
+            trial: a trial from `ask`.
+            value: its metric; None if it has none.
+            error: why it failed.
+            metrics: all metrics of the run, kept as a user attribute.
         """
         ended = TrialState.FAIL if error else TrialState.PRUNED if value is None else None
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
@@ -190,7 +204,7 @@ class SharedStudy:
 
     @contextmanager
     def alive(self, trials: Sequence[Trial]) -> Iterator[None]:
-        """Makes the trials give signs of life; what ends it early, such as a signal, declares them dead at once."""
+        """Sends the trials' heartbeats while inside; an exception, such as a signal's, closes them as dead at once."""
         over = threading.Event()
 
         def beat() -> None:
@@ -199,7 +213,7 @@ class SharedStudy:
                     try:
                         self._storage.record_heartbeat(trial._trial_id)
                     except (SQLAlchemyError, optuna.exceptions.StorageInternalError):
-                        continue  # the database may be there again the next time
+                        continue  # the database may be available again the next time
 
         thread = threading.Thread(target=beat, daemon=True)
         thread.start()
@@ -215,7 +229,7 @@ class SharedStudy:
             thread.join()
 
     def best(self) -> FrozenTrial | None:
-        """Returns the trial with the best value, the first of equals; None without one."""
+        """Returns the trial with the best value (the lowest slot of several); None if no trial has finished."""
         finished = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
         sign = 1 if self.study.direction == optuna.study.StudyDirection.MINIMIZE else -1
         return min(finished, key=lambda trial: (sign * (trial.value or 0.0), slot_of(trial)), default=None)
@@ -223,7 +237,7 @@ class SharedStudy:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silences Optuna's warning about signs of life, which are experimental and meant for its own loop."""
+    """Silences Optuna's warnings about heartbeats, which are experimental and meant for its own loop."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage")
@@ -231,10 +245,14 @@ def quiet() -> Iterator[None]:
 
 
 def open_storage(url: str, heartbeat: int | None = None) -> RDBStorage:
-    """Opens the database; one in a file waits up to a minute for other processes that write.
+    """Opens the database of a search; SQLite waits up to a minute for other processes that are writing.
+
+    Args:
+        url: the database's URL for SQLAlchemy.
+        heartbeat: seconds between heartbeats of a trial; None for no heartbeats.
 
     Raises:
-        UserError: it cannot be reached, or its driver is not installed.
+        UserError: the database cannot be reached, or its driver is not installed.
     """
     arguments = {"connect_args": {"timeout": 60}} if url.startswith("sqlite") else {"pool_pre_ping": True}
     grace = heartbeat and heartbeat * MISSED
@@ -246,14 +264,15 @@ def open_storage(url: str, heartbeat: int | None = None) -> RDBStorage:
             reason = " ".join(str(error).split())
             if not isinstance(error, DBAPIError):
                 break
-        sleep(wait)  # another process may be making the tables at the same moment
+        sleep(wait)  # another process may be creating the tables at the same moment
     raise UserError(f"hydra.sweeper.storage={url}: cannot be opened ({reason})")
 
 
 def make_pruner(pruning: Mapping[str, Any] | None) -> BasePruner:
-    """Stops trials below the median of the others after the same task; none if `pruning` is None.
+    """Makes a pruner that stops trials worse than the median of the others after the same task.
 
-    Its `startup_trials` are all brought to their end, and so are the first `warmup_tasks` of every trial.
+    Nothing is pruned if `pruning` is None, before `startup_trials` trials have finished, or in the first
+    `warmup_tasks` of a trial.
     """
     if pruning is None:
         return NopPruner()

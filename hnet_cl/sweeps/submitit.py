@@ -1,4 +1,4 @@
-"""Launchers that hand jobs to SLURM, or to processes on this machine, by submitit."""
+"""Launchers that submit jobs to SLURM, or to processes on this machine, by submitit."""
 
 import itertools
 import logging
@@ -22,14 +22,18 @@ from hnet_cl.sweeps.workers import Lifeline, Worker
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S, LOOKS = 20, 3  # a result may reach a network drive later than its job leaves the queue
+LOOK_EVERY_S, LOOKS = 20, 3  # a result may appear on a network drive only after its job has left the queue
 
 
 class PatientLauncher(submitit_launcher.BaseSubmititLauncher):
-    """The plugin's launcher, but one dead job does not end the wait for the others."""
+    """The plugin's launcher, except that a dead job does not end the wait for the others."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Submits the jobs as one array and waits until all have ended."""
+        """Submits the jobs as one array and waits until all have ended.
+
+        Raises:
+            Interrupted: a signal came.
+        """
         general = {field.name for field in fields(BaseQueueConf)}
         named = {key if key in general else f"{self._EXECUTOR}_{key}": value for key, value in self.params.items()}
         first = {key: named.pop(key) for key in (f"{self._EXECUTOR}_max_num_timeout",) if key in named}
@@ -49,23 +53,27 @@ class PatientLauncher(submitit_launcher.BaseSubmititLauncher):
         return [wait_for(job) for job in jobs]
 
     def checkpoint(self, overrides: Sequence[str], *rest: Any) -> Any:
-        """Resubmits a job that is preempted or out of time: it continues, even if it was asked to start afresh."""
+        """Resubmits a job that is preempted or out of time; it then continues, even if it began with fresh=true."""
         return super().checkpoint([*overrides, "fresh=false"], *rest)
 
 
 class SlurmLauncher(PatientLauncher, submitit_launcher.SlurmLauncher):
-    """conf/hydra/launcher/slurm.yaml."""
+    """The launcher of conf/hydra/launcher/slurm.yaml."""
 
 
 class LocalLauncher(PatientLauncher, submitit_launcher.LocalLauncher):
-    """conf/hydra/launcher/slurm_local.yaml. Its processes, unlike jobs in SLURM's queue, end with the sweep."""
+    """The launcher of conf/hydra/launcher/slurm_local.yaml; its processes, unlike SLURM's jobs, end with the sweep."""
 
     def __init__(self, **params: Any) -> None:
         super().__init__(**params)
         self._lifeline = Lifeline()
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        """Starts a process for each job and waits until all have ended."""
+        """Starts a process for each job and waits until all have ended.
+
+        Raises:
+            Interrupted: a signal came.
+        """
         with self._lifeline.held():
             return super().launch(job_overrides, initial_job_idx)
 
@@ -75,7 +83,11 @@ class LocalLauncher(PatientLauncher, submitit_launcher.LocalLauncher):
 
 
 def wait_for(job: Any) -> JobReturn:
-    """Waits for a submitit job and returns its outcome; a failure if it died."""
+    """Waits for a submitit job and returns its outcome, a failure if its process died.
+
+    Raises:
+        Interrupted: a signal came; SLURM's jobs continue.
+    """
     try:
         if lost(job):
             raise DeadError("it has left the queue without a result")
@@ -91,10 +103,12 @@ def wait_for(job: Any) -> JobReturn:
 
 
 def lost(job: Any) -> bool:
-    """Waits for the end of a job; whether that is one which submitit, where SLURM keeps no accounts, never notices.
+    """Waits for the end of a job and tells whether it left the queue unnoticed by submitit.
+
+    That happens to dead jobs where SLURM does no accounting.
 
     Raises:
-        Interrupted: a signal came; SLURM's jobs go on.
+        Interrupted: a signal came; SLURM's jobs continue.
     """
     missed = 0
     for second in itertools.count(1):
@@ -110,7 +124,7 @@ def lost(job: Any) -> bool:
 
 
 def left_queue(job: Any) -> bool:
-    """Tells whether the job has left SLURM's queue; False for jobs that are not SLURM's."""
+    """Tells whether a job has left SLURM's queue; False for jobs that are not SLURM's."""
     if not isinstance(job, SlurmJob):
         return False
     seen = subprocess.run(["squeue", "--noheader", "--jobs", job.job_id], capture_output=True, text=True)

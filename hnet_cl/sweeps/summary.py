@@ -1,4 +1,4 @@
-"""What a sweep says at its end."""
+"""The summary that a sweep prints at its end."""
 
 import sys
 from collections import Counter
@@ -13,10 +13,10 @@ ORDER = ("finished", "finished earlier", "pruned", BUSY, "failed")
 
 
 def conclude(outcomes: Sequence[Outcome]) -> None:
-    """Prints what became of the jobs, if there were any: the failed ones with overrides, error and folder.
+    """Prints a summary of the jobs, if there are any: counts, and the failed ones with overrides, error and folder.
 
     Raises:
-        SweepError: there are failed ones.
+        SweepError: a job failed.
     """
     if not outcomes:
         return
@@ -28,7 +28,7 @@ def conclude(outcomes: Sequence[Outcome]) -> None:
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
-    """Writes one line of counts, one of stand-ins for data, three for each failed job, and what to do about them."""
+    """Returns a text with counts, stand-in data, the overrides, error and folder of each failed job, and a remedy."""
     names = {"busy": BUSY}
     counts = Counter(
         "finished earlier" if outcome.earlier else names.get(outcome.status, outcome.status) for outcome in outcomes

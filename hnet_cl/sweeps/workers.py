@@ -1,4 +1,4 @@
-"""Processes that work for the head of a sweep, and end with it."""
+"""Worker processes of a sweep, which end when the sweep's own process, its head, does."""
 
 import atexit
 import contextlib
@@ -20,28 +20,28 @@ from hnet_cl.core.errors import Interrupted
 from hnet_cl.core.signals import ENDING, Interruption, entered
 from hnet_cl.sweeps.errors import JobError
 
-GRACE_S = 10  # for a worker to save what it does when its head is gone
+GRACE_S = 10  # seconds that a worker has to save its run once its head is gone
 
 
 class Lifeline:
-    """A pipe with a name whose end the head holds open as long as it wants its workers to go on.
+    """A named pipe that the head keeps open as long as its workers should continue.
 
-    It closes when the head gets a signal, and however the head dies.
+    It closes when the head receives a signal and when the head dies for any reason.
     """
 
     _writing: int | None = None
 
     def __getstate__(self) -> dict[str, Path]:
-        """Returns what is sent to a worker."""
+        """Returns the state that is pickled for a worker: the path alone."""
         return {"path": self.path}
 
     @cached_property
     def path(self) -> Path:
-        """Returns the path where workers find it; creates it when first asked for."""
+        """Returns the path of the pipe, which is created at the first access."""
         folder = tempfile.mkdtemp(prefix="hnet_cl-")
         path = Path(folder, "lifeline")
         os.mkfifo(path)
-        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without a reader it cannot be opened for writing
+        reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # without a reader, opening it for writing would block
         self._writing = os.open(path, os.O_WRONLY)
         os.close(reading)
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -49,7 +49,10 @@ class Lifeline:
 
     @contextmanager
     def held(self) -> Iterator[Path]:
-        """Starts new processes with signals blocked, and passes the head's first signal on: they save and end."""
+        """Blocks signals in processes started inside, and closes the pipe at the head's first signal; yields its path.
+
+        The workers then save their runs and end.
+        """
         path, own = self.path, entered()
         if own is None:
             yield path
@@ -64,17 +67,17 @@ class Lifeline:
             own.on_request.remove(self.close)
 
     def close(self) -> None:
-        """Tells the workers to end."""
+        """Closes the pipe, which makes the workers end."""
         writing, self._writing = self._writing, None
         if writing is not None:
             os.close(writing)
 
 
 class Worker:
-    """This process, as one that works for a head; to be made once, in its main thread.
+    """This process as a worker of a head; create it once, in the main thread.
 
     Args:
-        lifeline: the path of the head's.
+        lifeline: path of the head's `Lifeline`.
     """
 
     def __init__(self, lifeline: Path) -> None:
@@ -85,9 +88,10 @@ class Worker:
         threading.Thread(target=self._watch, args=(lifeline,), daemon=True).start()
 
     def do(self, job: Callable[[], JobReturn]) -> JobReturn:
-        """Runs the job; returns a failure if it was interrupted or need not begin.
+        """Runs the job; returns a failure if a signal interrupts it or has come before it begins.
 
-        A worker that was asked to end by somebody else than its head does so: the head would give it the next job.
+        If the signal does not come from the end of the head, the process exits, as the head would otherwise give it the
+        next job.
         """
         try:
             self._interruption.answer()
@@ -103,7 +107,7 @@ class Worker:
         with contextlib.suppress(FileNotFoundError):
             reading = os.open(lifeline, os.O_RDONLY | os.O_NONBLOCK)
             os.set_blocking(reading, True)
-            os.read(reading, 1)  # until nobody holds the other end
+            os.read(reading, 1)  # until the other end is closed
             shutil.rmtree(lifeline.parent, ignore_errors=True)
         self._left_alone.set()
         self._interruption.request(signal.SIGTERM)
