@@ -7,7 +7,10 @@ from typing import Any
 from hnet_cl.records.metrics import TestSetFacts
 from hnet_cl.records.run_state import Progress, RunFacts, RunState
 
-CONFIG = {"training": {"lr": 0.001}, "method": {"name": "hnet", "beta": None, "widths": [100, 100], "lookahead": True}}
+CONFIG = {
+    "training": {"lr": 0.001},
+    "method": {"name": "hnet", "strength": None, "widths": [100, 100], "lookahead": True},
+}
 
 
 def facts(names: Sequence[str]) -> RunFacts:
@@ -17,6 +20,8 @@ def facts(names: Sequence[str]) -> RunFacts:
         benchmark="pmnist",
         scenario="cl1",
         method="hnet",
+        target="mlp_1000",
+        preset="pmnist/hnet",
         seed=3,
         overrides=["seed=3"],
         parameters={"trainable": 10, "target": 20, "compression_ratio": 0.5},

@@ -94,13 +94,13 @@ def test_it_goes_on_in_the_middle_of_a_task_bit_for_bit(name: str, own: Path) ->
             raise InterruptedError
 
     whole, stopped, resumed, kept = new(), new(), new(), []  # type: ignore[var-annotated]
-    rows = list(rows_of(whole, benchmark.tasks, made.training, 1, []))
-    first = rows_of(stopped, benchmark.tasks, made.training, 1, [], pause=pause)
+    rows = list(rows_of(whole, benchmark.tasks, made.training, []))
+    first = rows_of(stopped, benchmark.tasks, made.training, [], pause=pause)
     next(first)
     resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
     with pytest.raises(InterruptedError):
         next(first)
-    again = rows_of(resumed, benchmark.tasks, made.training, 1, [], Start(1, 11, kept[0]))
+    again = rows_of(resumed, benchmark.tasks, made.training, [], Start(1, 11, kept[0]))
     assert list(again) == rows[1:] and same_state(whole.state_dict(), resumed.state_dict())
     names = {type(optimizer).__name__.lower() for optimizer in resumed.optimizers()}
     assert names == {name}

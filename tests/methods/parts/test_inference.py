@@ -243,9 +243,11 @@ def test_a_rule_that_does_nothing_in_a_step_can_be_captured_and_no_other_unless_
         def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
             return {}
 
-    method = learner("hnet", blobs(), "cl3", task_inference={"_target_": f"{__name__}.Wrong", "fault": ""})
+    benchmark = blobs()
+    method = learner("hnet", benchmark, "cl3", task_inference={"_target_": f"{__name__}.Wrong", "fault": ""})
+    method.begin_task(benchmark.tasks[:1])
     assert method.capturable
-    method.task_inference = Learns(Learns.Settings(fault=""), method.setup, method.networks)
+    method.task_inference = Learns(Learns.Settings(fault=""), method.context, method.networks)
     assert not method.capturable
 
 
