@@ -23,7 +23,7 @@ from hnet_cl.loggers.console import ConsoleLog, print_introduction, print_summar
 from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
-from hnet_cl.records.metrics import TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.provenance import command_line
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import (
@@ -186,15 +186,12 @@ def execute(
     facts = describe(plan, benchmark, learner, identity, request)
     print_introduction(vars(facts), learner.choices(), context.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
-    title = " · ".join([facts.benchmark, facts.scenario, facts.method, benchmark.data.name])
     tasks = benchmark.tasks
-    test_sets = TestSetFacts([task.majority for task in tasks], independent_examples(tasks))
+    benchmark_facts = BenchmarkFacts([task.majority for task in tasks], independent_examples(tasks))
     write_setup(folder, request.setup())
-    state = RunState(folder, facts, config, iterations, test_sets, progress)
+    state = RunState(folder, facts, config, iterations, benchmark_facts, progress)
     recorder = RunRecorder(state, progress.losses)
-    pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
-    always = [recorder, pictures, ConsoleLog(console, context.label), *context.listeners]
-    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()})
+    log = build_log(state, recorder, plan, context)
 
     def reached(iteration: int) -> dict[str, Any]:
         log.save(iteration)
@@ -258,6 +255,16 @@ def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
         recorder.fail(log.state, why)
         log.end_run("failed", why)
         raise
+
+
+def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunContext) -> RunLog:
+    """Builds the log of a run: the recorder, pictures, the console and other listeners, and the chosen loggers."""
+    facts = state.facts
+    title = " · ".join([facts.benchmark, facts.scenario, facts.method, facts.data["name"]])
+    pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
+    always = [recorder, pictures, ConsoleLog(context.console, context.label), *context.listeners]
+    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()})
+    return log
 
 
 def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:

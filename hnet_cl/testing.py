@@ -21,12 +21,12 @@ from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, Split
 from hnet_cl.config.check import Plan, check
 from hnet_cl.config.composing import compose_job
+from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.core.errors import UnsupportedError
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.rehearsal import rehearsed
 from hnet_cl.training.trainer import Start, train
 
-SCENARIOS = ("cl1", "cl2", "cl3")
 STEPS = 6  # per task: enough for a state in the middle of one
 SMALL = ("benchmark=toy", "benchmark.num_tasks=3", "target=mlp_10", f"training.iterations={STEPS}", "device.threads=1")
 STOP = (1, STEPS // 2)  # the task, and iterations of it, after which learning is interrupted
@@ -42,7 +42,7 @@ class Trained(NamedTuple):
 
 
 def check_learner(
-    *overrides: str, config_dir: str | Path | None = None, scenarios: Sequence[str] = SCENARIOS, device: str = "cpu"
+    *overrides: str, config_dir: str | Path | None = None, scenarios: Sequence[str] | None = None, device: str = "cpu"
 ) -> None:
     """Checks that a method learns and answers, and that what it learned can be saved and continued bit for bit.
 
@@ -54,7 +54,7 @@ def check_learner(
     Args:
         overrides: KEY=VALUE as on the command line, "method=NAME" first; also another benchmark, or a target.
         config_dir: a folder of yaml groups of your own, as for `--config-dir`.
-        scenarios: those to be tried; at least one must be supported.
+        scenarios: those to be tried, all if not given; at least one must be supported.
         device: cpu or cuda.
 
     Raises:
@@ -62,6 +62,7 @@ def check_learner(
         UserError: the configuration is wrong, or the method fails before or while it learns.
     """
     unsupported = []
+    scenarios = list(choices(conf_dir(), "scenario")) if scenarios is None else scenarios
     for scenario in scenarios:
         words = [*SMALL, f"device={device}", f"scenario={scenario}", *overrides]
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hnet_cl.records.metrics import TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.run_state import Progress, RunFacts, RunState
 
 CONFIG = {
@@ -42,5 +42,5 @@ def state(
 ) -> RunState:
     """The state of a run of two tasks of ten iterations each, unless told otherwise; half of all answers are easy."""
     tasks = len(names)
-    test_sets = TestSetFacts([0.5] * tasks, [50 * (number + 1) for number in range(tasks)])
-    return RunState(folder, facts(names), config, iterations, test_sets, progress)
+    benchmark_facts = BenchmarkFacts([0.5] * tasks, [50 * (number + 1) for number in range(tasks)])
+    return RunState(folder, facts(names), config, iterations, benchmark_facts, progress)

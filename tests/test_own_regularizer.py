@@ -70,7 +70,7 @@ def test_a_copy_of_the_explicit_sum_trains_bit_for_bit_as_that(
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     flag = add(tmp_path, CODE, "parts_of_my_own", YAML, "mine")
-    words = flag, "benchmark=toy", f"method={method}", f"method.{'generator.' if method == 'hnet_r' else ''}beta=1"
+    words = flag, "benchmark=toy", f"method={method}", f"method.{'generator.' if method == 'hnet_r' else ''}strength=1"
     explicit = trained(tmp_path / "explicit", *words, f"{PLACES[method]}=explicit")
     mine = trained(tmp_path / "mine", *words, f"{PLACES[method]}=mine")
     assert mine == explicit

@@ -119,7 +119,9 @@ def test_ctrl_c_ends_with_130_and_what_was_interrupted_twice_ends_as_if_never(
     code, err = end(process, signal.SIGINT)
     assert (code, err) == (130, "hnet_cl: interrupted by SIGINT; the same command continues this run\n")
     done = hnet_cl(*SHORT, f"output_dir={outputs}")
-    assert re.match(r"This run continues after task \d, iteration \d+ of 600 of task \d\.\n", done.stdout)
+    assert re.search(
+        r"^This run continues after task \d, iteration \d+ of 600 of task \d\.$", done.stdout, re.MULTILINE
+    )
     assert_same_run(folder_of(done), straight)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.loggers.samples import sample_grid
 from hnet_cl.records.logger import Logger
-from hnet_cl.records.metrics import Matrix, TestSetFacts, task_inference
+from hnet_cl.records.metrics import BenchmarkFacts, Matrix, task_inference
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_state import RunState, Samples
 
@@ -27,7 +27,7 @@ NUMBERED_UP_TO = 20  # tasks; with more, numbers in cells would be too small to 
 Show = Callable[[str, np.ndarray], None]
 
 
-def accuracy_heatmap(matrix: Matrix, title: str, test_sets: TestSetFacts) -> Figure:
+def accuracy_heatmap(matrix: Matrix, title: str, benchmark_facts: BenchmarkFacts) -> Figure:
     """Draws an accuracy matrix as a heat map: one row per finished task, one column per task, colours fixed to 0..1.
 
     Args:
@@ -35,7 +35,7 @@ def accuracy_heatmap(matrix: Matrix, title: str, test_sets: TestSetFacts) -> Fig
         title: name of the run; ACC, its 95 % interval and the majority-class accuracy are added.
         test_sets: facts about the test sets, for the interval and the majority-class accuracy.
     """
-    found = summary(Evidence(matrix, test_sets))
+    found = summary(Evidence(matrix, benchmark_facts))
     within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
     text = (
         f"{title}\nACC {found['acc']:.2%} {within} after {len(matrix)} of {len(matrix[0])} tasks"
@@ -140,7 +140,7 @@ class PictureLog(Logger):
         start = time.monotonic()
         if start < self._next and state.learned < len(state.iterations):
             return
-        figures = {"accuracy_matrix": accuracy_heatmap(state.matrix, self._title, state.test_sets)}
+        figures = {"accuracy_matrix": accuracy_heatmap(state.matrix, self._title, state.benchmark_facts)}
         if state.inferred:
             figures["inferred_tasks"] = inference_heatmap(state.inferred, self._title)
         for name, figure in figures.items():

@@ -18,7 +18,7 @@ LEVEL = 0.95  # confidence level of the interval around an accuracy
 
 
 @dataclass(frozen=True)
-class TestSetFacts:
+class BenchmarkFacts:
     """Facts about a benchmark's test sets that put its accuracies into perspective.
 
     Attributes:

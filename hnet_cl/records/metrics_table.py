@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import Literal
 
 from hnet_cl.records import metrics
-from hnet_cl.records.metrics import Matrix, TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts, Matrix
 
 TWO_TASKS = "defined from two tasks on"
 SAMPLES = "measured for methods with a generator whose samples can be judged"
@@ -26,7 +26,7 @@ class Evidence:
     """
 
     matrix: Matrix
-    test_sets: TestSetFacts | None = None
+    benchmark_facts: BenchmarkFacts | None = None
     inferred: Sequence[Sequence[int]] | None = None
     recognised: Sequence[float] | None = None
     scratch: Matrix | None = None
@@ -106,13 +106,13 @@ class Metric(Quantity):
 
 def _interval(evidence: Evidence, end: int) -> float | None:
     final = metrics.acc(evidence.matrix)
-    if final is None or evidence.test_sets is None:
+    if final is None or evidence.benchmark_facts is None:
         return None
-    return metrics.interval(final, evidence.test_sets.examples[len(evidence.matrix) - 1])[end]
+    return metrics.interval(final, evidence.benchmark_facts.examples[len(evidence.matrix) - 1])[end]
 
 
 def _majority(evidence: Evidence) -> float | None:
-    finished = evidence.test_sets.majority[: len(evidence.matrix)] if evidence.test_sets else ()
+    finished = evidence.benchmark_facts.majority[: len(evidence.matrix)] if evidence.benchmark_facts else ()
     return fmean(finished) if finished else None
 
 

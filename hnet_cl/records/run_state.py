@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from hnet_cl.records.metrics import TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_result import Status
 
@@ -119,7 +119,7 @@ class RunState:
         facts: RunFacts,
         config: Mapping[str, Any],
         iterations: Sequence[int],
-        test_sets: TestSetFacts,
+        benchmark_facts: BenchmarkFacts,
         start: Progress | None = None,
     ) -> None:
         start = start or Progress()
@@ -127,7 +127,7 @@ class RunState:
         self.facts = facts
         self.config = config
         self.iterations = list(iterations)
-        self.test_sets = test_sets
+        self.benchmark_facts = benchmark_facts
         self.status: Status = "running"
         self.error: str | None = None
         self.matrix = [list(row) for row in start.matrix]
@@ -175,7 +175,7 @@ class RunState:
     @cached_property
     def metrics(self) -> dict[str, float | None]:
         """Returns all metrics after the last finished task, as fractions, by the names in `metrics_table`."""
-        return summary(Evidence(self.matrix, self.test_sets, self.inferred, self.recognised))
+        return summary(Evidence(self.matrix, self.benchmark_facts, self.inferred, self.recognised))
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Notes that training on `task` starts, or continues after `iteration` iterations."""

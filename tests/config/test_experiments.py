@@ -31,7 +31,7 @@ def test_every_experiment_learns(path: Path) -> None:
     words = prepared(spread_seeds(flags_last(shlex.split(command))))
     fixed = [word for word in words if word[0] != "-" and not word.startswith("seed=")]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = plain(compose("config", [*fixed, "benchmark.source=embedded"]))
+        config = plain(compose("config", [*fixed, "dataset.source=embedded"]))
     key, value = KEPT[name]
     node: Any = config
     for part in key.split("."):

@@ -15,7 +15,7 @@ from rich.console import Console
 from states import state
 
 from hnet_cl.loggers.console import ConsoleLog, print_summary
-from hnet_cl.records.metrics import Matrix, TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts, Matrix
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import Progress
@@ -47,8 +47,8 @@ def logged(
         log.end_run("finished")
 
 
-def measured(rows: Matrix, test_sets: TestSetFacts, **more: Sequence[Any]) -> dict[str, float | None]:
-    return summary(Evidence(rows, test_sets, **more))
+def measured(rows: Matrix, benchmark_facts: BenchmarkFacts, **more: Sequence[Any]) -> dict[str, float | None]:
+    return summary(Evidence(rows, benchmark_facts, **more))
 
 
 def learn(log: RunLog, task: int, tasks: int, first: int = 0) -> None:
@@ -120,7 +120,7 @@ def test_whole_matrix_when_it_fits() -> None:
     out = console()
     print_summary(
         matrix(10),
-        measured(matrix(10), TestSetFacts([0.1135] * 10, [10_000] * 10)),
+        measured(matrix(10), BenchmarkFacts([0.1135] * 10, [10_000] * 10)),
         [str(i) for i in range(10)],
         "mnist",
         out,
@@ -137,7 +137,7 @@ def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
     out = console(width=width)
     names = [f"split {i}/{i + 1}" for i in range(tasks)]
     print_summary(
-        matrix(tasks), measured(matrix(tasks), TestSetFacts([0.5] * tasks, [100] * tasks)), names, "mnist", out
+        matrix(tasks), measured(matrix(tasks), BenchmarkFacts([0.5] * tasks, [100] * tasks)), names, "mnist", out
     )
     shown = text(out)
     assert "after task" not in shown and "during" in shown and "…" not in shown
@@ -147,7 +147,7 @@ def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
 
 def test_one_task_inferred_tasks_and_the_warning() -> None:
     out = console(width=200)
-    values = measured([[0.9]], TestSetFacts([0.5], [100]), inferred=[[3, 1], [0, 0]])
+    values = measured([[0.9]], BenchmarkFacts([0.5], [100]), inferred=[[3, 1], [0, 0]])
     print_summary([[0.9]], values, ["a"], "mnist-5k", out)
     shown = text(out)
     assert shown.count("defined from two tasks on") == 2 and "75.00 %" in shown
@@ -156,7 +156,7 @@ def test_one_task_inferred_tasks_and_the_warning() -> None:
 
 def test_the_data_are_named() -> None:
     out = console(width=80)
-    print_summary([[0.9]], measured([[0.9]], TestSetFacts([0.5], [100])), ["a"], "mnist (validation)", out)
+    print_summary([[0.9]], measured([[0.9]], BenchmarkFacts([0.5], [100])), ["a"], "mnist (validation)", out)
     assert "Accuracy on each task in % (data: mnist (validation))" in text(out)
     assert "not comparable" not in text(out)
 
@@ -185,7 +185,7 @@ def test_a_real_terminal_and_a_pipe() -> None:
 def test_summary_names_recognised_samples_where_there_are_any() -> None:
     for recognised in ([0.75, 0.9], None):
         out = console(width=200)
-        values = measured(matrix(2), TestSetFacts([0.5, 0.5], [100, 100]), recognised=recognised)
+        values = measured(matrix(2), BenchmarkFacts([0.5, 0.5], [100, 100]), recognised=recognised)
         print_summary(matrix(2), values, ["a", "b"], "mnist", out)
         for label, value in (("recognised (generated samples", "75.00 %"), ("recognised real (", "90.00 %")):
             assert (label in text(out)) == (value in text(out)) == (recognised is not None)

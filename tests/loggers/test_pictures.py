@@ -12,13 +12,13 @@ from states import state
 
 from hnet_cl.loggers import pictures as plots
 from hnet_cl.loggers.pictures import PictureLog, accuracy_heatmap, pixels, save_picture
-from hnet_cl.records.metrics import TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import Progress
 
 
-def test_sets(tasks: int) -> TestSetFacts:
-    return TestSetFacts([0.6] * tasks, [100] * tasks)
+def benchmark_facts(tasks: int) -> BenchmarkFacts:
+    return BenchmarkFacts([0.6] * tasks, [100] * tasks)
 
 
 def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]]:
@@ -27,7 +27,7 @@ def matrix(tasks: int, done: int, value: float = 0.9) -> list[list[float | None]
 
 @pytest.mark.parametrize(("tasks", "done"), [(1, 1), (2, 1), (5, 5), (20, 3), (21, 3), (100, 100), (501, 2)])
 def test_numbers_labels_and_blanks(tasks: int, done: int) -> None:
-    figure = accuracy_heatmap(matrix(tasks, done), "pmnist · cl1 · hnet · mnist", test_sets(tasks))
+    figure = accuracy_heatmap(matrix(tasks, done), "pmnist · cl1 · hnet · mnist", benchmark_facts(tasks))
     axes = figure.axes[0]
     image = axes.images[0]
     assert image.get_clim() == (0, 1)
@@ -44,7 +44,9 @@ def test_numbers_labels_and_blanks(tasks: int, done: int) -> None:
 
 def test_text_lies_within_the_figure() -> None:
     for tasks in (2, 20, 100):
-        figure = accuracy_heatmap(matrix(tasks, tasks), "split_cifar100 · cl3 · hnet_tir · mnist-5k", test_sets(tasks))
+        figure = accuracy_heatmap(
+            matrix(tasks, tasks), "split_cifar100 · cl3 · hnet_tir · mnist-5k", benchmark_facts(tasks)
+        )
         image = pixels(figure)
         assert image.dtype == np.uint8 and image.shape[2] == 3
         edges = (image[0], image[-1], image[:, 0], image[:, -1])
@@ -53,7 +55,7 @@ def test_text_lies_within_the_figure() -> None:
 
 def test_the_file_is_a_png_and_alone(tmp_path: Path) -> None:
     path = tmp_path / "accuracy_matrix.png"
-    picture = pixels(accuracy_heatmap(matrix(3, 2), "a", test_sets(3)))
+    picture = pixels(accuracy_heatmap(matrix(3, 2), "a", benchmark_facts(3)))
     save_picture(picture, path)
     with Image.open(path) as image:
         assert (np.asarray(image) == picture).all()

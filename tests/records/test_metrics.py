@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hnet_cl.records.metrics import (
+    BenchmarkFacts,
     Matrix,
-    TestSetFacts,
     acc,
     bwt,
     during,
@@ -24,9 +24,9 @@ from hnet_cl.records.metrics_table import summary as summary_of
 
 
 def summary(
-    matrix: Matrix, test_sets: TestSetFacts, inferred: list[list[int]] | None = None
+    matrix: Matrix, benchmark_facts: BenchmarkFacts, inferred: list[list[int]] | None = None
 ) -> dict[str, float | None]:
-    return summary_of(Evidence(matrix, test_sets, inferred))
+    return summary_of(Evidence(matrix, benchmark_facts, inferred))
 
 
 HALF = [[0.8, None], [0.6, 0.9]]
@@ -48,9 +48,9 @@ def matrices(draw: st.DrawFn, smallest: int = 1) -> list[list[float | None]]:
     return [[draw(fraction) if j <= i else None for j in range(tasks)] for i in range(done)]
 
 
-def even(tasks: int) -> TestSetFacts:
+def even(tasks: int) -> BenchmarkFacts:
     """Two classes of equal size, a hundred test examples a task."""
-    return TestSetFacts([0.5] * tasks, [100.0 * (task + 1) for task in range(tasks)])
+    return BenchmarkFacts([0.5] * tasks, [100.0 * (task + 1) for task in range(tasks)])
 
 
 def test_two_tasks_by_hand() -> None:
@@ -85,7 +85,7 @@ def test_transfer_compares_diagonals_over_tasks_both_have() -> None:
 
 
 def test_summary_covers_finished_tasks_only() -> None:
-    done = summary(RECOVERING[:2], TestSetFacts([0.1, 0.3, 0.9, 0.9], [50, 100, 150, 200]))
+    done = summary(RECOVERING[:2], BenchmarkFacts([0.1, 0.3, 0.9, 0.9], [50, 100, 150, 200]))
     assert done == pytest.approx(
         {
             "acc": 0.8,

@@ -11,7 +11,7 @@ import pytest
 
 from hnet_cl.core import atomic_files as files
 from hnet_cl.records import provenance, run_state
-from hnet_cl.records.metrics import TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import read_result
 from hnet_cl.records.run_log import RunLog
@@ -41,7 +41,7 @@ class Recorded(RunLog):
     """The log of a run that is recorded and not otherwise logged."""
 
     def __init__(self, folder: Path, start: Progress) -> None:
-        state = RunState(folder, FACTS, {}, [4, 4], TestSetFacts([0.5, 0.7], [40, 80]), start)
+        state = RunState(folder, FACTS, {}, [4, 4], BenchmarkFacts([0.5, 0.7], [40, 80]), start)
         self.recorder = RunRecorder(state, start.losses)
         super().__init__(state, [self.recorder], {})
 

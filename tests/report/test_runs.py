@@ -10,7 +10,7 @@ import yaml
 from fake_runs import readable, write_config, write_run
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.records.metrics import TestSetFacts
+from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import RunFacts, RunState
@@ -59,7 +59,7 @@ def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
     about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": tasks}
     where = {"device": "cpu", "command": "python -m hnet_cl"}
     facts = RunFacts("id", "smnist", "cl1", "hnet", "mlp_400", None, 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
-    state = RunState(tmp_path / "run", facts, {}, [10, 10], TestSetFacts([0.5, 0.7], [100, 100]))
+    state = RunState(tmp_path / "run", facts, {}, [10, 10], BenchmarkFacts([0.5, 0.7], [100, 100]))
     recorder = RunRecorder(state)
     log = RunLog(state, [recorder], {})
     log.row(0, [1.0, None])

@@ -172,7 +172,7 @@ def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: boo
 
 def test_choosing_examples_of_several_tasks_is_not_captured() -> None:
     made = learner("joint", blobs(), "cl3")
-    made.setup = replace(made.setup, graph=True)
+    made.context = replace(made.context, graph=True)
     data = made.training_data(blobs().tasks)
     assert type(steps.make_steps(made, data, torch.Generator())) is steps.Steps
 

@@ -24,7 +24,7 @@ MULTI_STEP = {"_target_": "torch.optim.lr_scheduler.MultiStepLR", "milestones": 
 def scheduled(method: str, node: dict[str, Any], optimizer: Any = adam, **changes: Any) -> Any:
     """A learner of the toy tasks whose setup has a scheduler."""
     made = learner(method, blobs(), "cl3" if method in ("hnet_r", "hnet_tir", "dgr") else "cl1", optimizer=optimizer)
-    setup = replace(made.setup, make_scheduler=scheduler_factory(node))
+    setup = replace(made.context, make_scheduler=scheduler_factory(node))
     return METHODS[method](METHODS[method].Settings(**({"name": method} | SETTINGS[method] | changes)), setup)
 
 
@@ -33,10 +33,10 @@ def options_seen(made: Learner, steps: int, name: str = "lr") -> list[list[Any]]
     seen: list[list[Any]] = []
     step = made.step
 
-    def recorded(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    def recorded(*batch: Tensor) -> dict[str, Tensor]:
         values = [group[name] for one in made.optimizers() for group in one.param_groups]
         seen.append(sorted(set(values)))
-        return step(inputs, labels)
+        return step(*batch)
 
     made.step = recorded  # type: ignore[method-assign]
     list(rows_of(made, blobs().tasks, training(iterations=steps), []))
