@@ -9,6 +9,8 @@ import pytest
 import torch
 from data_fixtures import full_celeba, full_cifar, full_data, tiny  # noqa: F401  (fixtures of all tests)
 
+import hnet_cl.config.resolvers  # noqa: F401  (registers what yaml files refer to, for tests that compose)
+
 torch.set_num_threads(1)  # everything here is small: threads would only wait for each other
 
 

@@ -43,6 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
 
 
 class TestRun:
+    @pytest.mark.slow
     def test_it_is_the_run_of_the_command_line(self, made: Made, tmp_path: Path) -> None:
         result = made("method=hnet", seed=3)
         done = hnet_cl(*SMALL, "method=hnet", f"output_dir={tmp_path}", "seed=3")
@@ -140,6 +141,7 @@ class TestTheProgramAround:
         assert torch.get_num_threads() == 2 and torch.equal(torch.get_rng_state(), state)
         assert [*map(signal.getsignal, numbers)] == handlers
 
+    @pytest.mark.slow
     def test_ctrl_c_saves_and_the_same_call_continues(
         self, made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

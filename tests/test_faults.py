@@ -195,6 +195,7 @@ def test_a_damaged_marker_is_no_lock(tmp_path: Path, no_locks: None) -> None:
         assert str(os.getpid()) in (tmp_path / MARKER).read_text()
 
 
+@pytest.mark.slow
 def test_a_full_disk_in_a_process_of_its_own(straight: Any, tmp_path: Path) -> None:
     arguments = (*RUN, "method=finetune", f"hydra.run.dir={tmp_path / 'run'}", "device.threads=1")
     fault = Fault("fsync", 10, errno.ENOSPC, str(tmp_path / "run"), lasting=True)

@@ -169,6 +169,7 @@ def own(tmp_path: Path) -> list[str]:
 HERE = str(Path(__file__).parent)
 
 
+@pytest.mark.slow
 def test_an_empty_training_split_ends_as_a_process(own: list[str], tmp_path: Path) -> None:
     line = mistake(*own, "benchmark.fault=no training data", PYTHONPATH=HERE)
     assert line == f"benchmark=mine: {LINES['no training data']}"

@@ -157,6 +157,7 @@ def test_another_configuration_or_seed_is_not_shown_as_finished(tmp_path: Path) 
     assert "finished already" in done.stdout and contents(folder) == before
 
 
+@pytest.mark.slow
 def test_a_real_process_leaves_a_finished_run_of_another_configuration_as_it_was(tmp_path: Path) -> None:
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
     before = contents(folder)
@@ -296,6 +297,7 @@ def test_an_old_result_on_a_stand_in_is_made_anew_too(digits: Digits) -> None:
     assert result_of(folder)["data"]["name"] == "mnist"
 
 
+@pytest.mark.slow
 def test_a_sweep_counts_and_names_stand_ins(digits: Digits) -> None:
     first = in_process("-m", *DIGITS, "seed=1,2")
     assert "2 jobs: 2 finished\n" in first.stdout and "on a stand-in: 2 on mnist-5k" in first.stdout

@@ -59,7 +59,7 @@ def test_fresh_keeps_the_old_result_until_the_new_run_can_begin(config: dict[str
     run(config, tmp_path, [])
     before = read_result(tmp_path)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(RuntimeError, match="no room"):
-        patch.setattr(build, "build_setup", Mock(side_effect=RuntimeError("no room")))
+        patch.setattr(build, "build_context", Mock(side_effect=RuntimeError("no room")))
         run(changed(config, "fresh", True), tmp_path, [])
     assert read_result(tmp_path) == before
     run(changed(config, "fresh", True), tmp_path, [])

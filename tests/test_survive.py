@@ -110,6 +110,7 @@ def test_a_second_process_on_the_same_run_refuses(terminated: Any) -> None:
     assert refused == f"{only_run(outputs)}: another process is working on this run; wait for it, or end it"
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_what_was_interrupted_twice_ends_as_if_never(
     terminated: Any, straight: Path, tmp_path: Path
 ) -> None:

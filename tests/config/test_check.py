@@ -78,7 +78,16 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in leaves(other) if key not in before or before[key] != value}
 
 
-@pytest.mark.parametrize(("benchmark", "scenario", "method"), list(product(BENCHMARKS, SCENARIOS, METHODS)))
+QUICK = ("pmnist_mini", "split_cifar", "toy")  # benchmarks of different kinds
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "scenario", "method"),
+    [
+        pytest.param(*choice, marks=() if choice[0] in QUICK else pytest.mark.slow)
+        for choice in product(BENCHMARKS, SCENARIOS, METHODS)
+    ],
+)
 def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, scenario: str, method: str) -> None:
     config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}")
     if method in TASK_MUST_BE_KNOWN and scenario != "cl1":

@@ -232,6 +232,7 @@ def test_what_was_chosen_for_the_user_is_said(own: Path, tmp_path: Path) -> None
     assert "; no chunk size gives less)." in out
 
 
+@pytest.mark.slow
 def test_every_job_of_a_sweep_has_its_own_preset(own: Path, tmp_path: Path) -> None:
     out, _ = run(own, tmp_path, "method=alone", "target._target_=hnet_cl.targets.mlp.MLP")
     assert out.startswith("No preset for method alone on toy: the method's own defaults.\n")

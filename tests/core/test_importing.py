@@ -64,6 +64,7 @@ def test_a_signal_during_an_import_is_no_mistake(
         import_named("signalled.Net", "target._target_")
 
 
+@pytest.mark.slow
 def test_a_network_of_torchvision_is_trained(tmp_path: Path) -> None:
     write_cifar(tmp_path, 10)
     (tmp_path / "nets.py").write_text(RESNET)

@@ -66,7 +66,7 @@ def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "problem"),
     [
         ({"labels": [1]}, "KeyError: 'data'"),
         ({"data": np.zeros((1, 3072), np.uint8)}, "KeyError: 'labels'"),

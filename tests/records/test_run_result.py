@@ -166,4 +166,4 @@ def test_no_value_breaks_the_reader(key: str, value: Any) -> None:
     except ValueError:
         return
     assert result.status in ("running", "interrupted", "finished", "failed")
-    assert json.loads(json_text(result)) == {**result}
+    assert json.loads(json_text(result)) == json.loads(json_text(RunResult.parse(json_text(result).encode())))

@@ -11,7 +11,7 @@ from builders import blobs, learner, rows_of, training
 
 from hnet_cl.core.errors import Interrupted
 from hnet_cl.core.signals import Interruption
-from hnet_cl.training import saver as module
+from hnet_cl.training import checkpoint_saver as module
 from hnet_cl.training.checkpoint_saver import CheckpointSaver
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints
 
