@@ -189,6 +189,7 @@ class TestSweep:
             assert Path(lines[start + 2].strip()) in folder.glob(f"toy-cl1-{method}/*/seed={seed}")
         assert lines[13:] == ["The same command again runs only what is missing or failed."]
 
+    @pytest.mark.slow
     def test_debug_shows_where_each_failed(self, tmp_path: Path) -> None:
         done = hnet_cl("-m", *SMALL, f"output_dir={tmp_path}", NOTHING_HELD_OUT, "debug=true")
         assert "Traceback" in next(tmp_path.rglob("hnet_cl.log")).read_text()
@@ -268,6 +269,7 @@ class TestMistakes:
         ],
         ids=lambda value: value[0] if isinstance(value[0], str) else None,
     )
+    @pytest.mark.slow
     def test_in_the_configuration_is_a_line_each_and_leaves_nothing(
         self, arguments: Sequence[str], lines: Sequence[str], tmp_path: Path
     ) -> None:
@@ -290,6 +292,7 @@ class TestMistakes:
         assert "set data_dir (or HNET_CL_DATA)" in line and "\n" not in line
         assert list((tmp_path / "data").iterdir()) == []
 
+    @pytest.mark.slow
     def test_corrupt_data(self, tmp_path: Path) -> None:
         raw = tmp_path / "MNIST" / "raw"
         raw.mkdir(parents=True)
@@ -299,6 +302,7 @@ class TestMistakes:
         assert line.startswith(f"{raw / 'train-images-idx3-ubyte'} is damaged: its MD5 is ")
         assert line.endswith("delete it to have it fetched again")
 
+    @pytest.mark.slow
     def test_a_folder_that_cannot_be_made(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
         line = mistake(*SMALL, f"output_dir={tmp_path / 'file' / 'runs'}")
@@ -308,6 +312,7 @@ class TestMistakes:
         "argument",
         ["sed=3", "seed=-1"],
     )
+    @pytest.mark.slow
     def test_debug_shows_where_it_happened(self, argument: str, tmp_path: Path) -> None:
         process = hnet_cl("benchmark=toy", f"output_dir={tmp_path}", "debug=true", argument)
         assert process.returncode != 0
@@ -320,6 +325,7 @@ class TestSurroundings:
     def test_hydras_own_switch_does_not_turn_off_the_lines(self) -> None:
         assert mistake("sed=3", HYDRA_FULL_ERROR="0") == "sed: no such key; did you mean seed?"
 
+    @pytest.mark.slow
     def test_a_tilde_is_the_home(self, tmp_path: Path) -> None:
         (tmp_path / "home").mkdir()
         command = [sys.executable, "-m", "hnet_cl", "benchmark=smnist", "benchmark.source=embedded"]
@@ -426,6 +432,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 class TestOwnParts:
     @pytest.mark.parametrize("how", ["--config-dir={}", "hydra.searchpath=[file://{}]"])
+    @pytest.mark.slow
     def test_are_one_file_and_one_yaml_each(self, own: Path, how: str, tmp_path: Path) -> None:
         arguments = ["method=frozen", "benchmark=signs", "device.threads=1", f"output_dir={tmp_path}"]
         result = result_of(folder_of(hnet_cl(how.format(own / "conf"), *arguments, PYTHONPATH=str(own))))

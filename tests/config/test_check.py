@@ -78,7 +78,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, A
     return {key: value for key, value in leaves(other) if key not in before or before[key] != value}
 
 
-QUICK = ("pmnist_mini", "split_cifar", "toy")  # benchmarks of different kinds
+QUICK = ("pmnist_mini", "split_cifar")  # benchmarks of different kinds
 
 
 @pytest.mark.parametrize(
