@@ -235,7 +235,7 @@ class TestMistakes:
                     "x: no such key; there are ",
                 ],
             ),
-            (["scenario=cl2"], ["method=hnet with scenario=cl2: the task is not told at test time"]),
+            (["scenario=cl2"], ["method=hnet with scenario=cl2: the task is not given at test time"]),
             (["method._target_=os.system"], ["method._target_=os.system: is no subclass of hnet_cl.methods."]),
             (["target._target_=hnet_cl.methods.base.Learner"], ["target._target_=hnet_cl.methods.base.Learner: "]),
             (["seed"], ["seed: cannot be read as KEY=VALUE"]),

@@ -2,11 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 import yaml
 from processes import folder_of, in_process, result_of
 
@@ -102,14 +100,6 @@ training:
     "logger/own.yaml": "own:\n  _target_: own_logger.Own\n",
 }
 CHOICES = ("benchmark=own", "dataset=own", "method=own", "target=own", "optimizer=own", "logger=own", "scenario=cl3")
-
-
-@pytest.fixture(autouse=True)
-def _settings_of_torch() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 def shipped() -> dict[Path, str]:

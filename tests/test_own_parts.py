@@ -1,7 +1,6 @@
 """Benchmarks and networks of a user's own with faults: one line before anything is trained, and nothing is left."""
 
 import json
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -75,14 +74,6 @@ class Parts(nn.Module):
         if self.spoilt and not self.training and len(x) > 2:
             return torch.where(x[:, :1] > 0, torch.nan, logits)
         return logits
-
-
-@pytest.fixture(autouse=True)
-def _settings_of_torch() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 OF_METHODS = {"pixel_noise": None, "fisher_samples": None}  # what every benchmark has

@@ -2,12 +2,10 @@
 
 import csv
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from processes import folder_of, in_process, losses_of, result_of
 
 CODE = """
@@ -32,14 +30,6 @@ class Mine(OutputRegularizer):
 YAML = "# A copy of the explicit sum\n_target_: parts_of_my_own.Mine\nscale: 1.0   # what the sum is multiplied by\n"
 PLACES = {"hnet": "method.regularizer", "hnet_r": "method.generator.regularizer"}
 SHORT = ["benchmark.num_tasks=3", "training.iterations=12", "training.log_every=1", "device.threads=1"]
-
-
-@pytest.fixture(autouse=True)
-def _settings_of_torch() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 def add(folder: Path, code: str, module: str, yaml: str, name: str) -> str:

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -39,14 +38,6 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
     return [*SHORT, f"--config-dir={tmp_path / 'my_conf'}", "method/task_inference=margin"]
-
-
-@pytest.fixture(autouse=True)
-def _settings_of_torch() -> Any:
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 def interrupted(*arguments: str) -> None:

@@ -69,7 +69,7 @@ class _File:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a run continues from.
+    """The state that a run continues from.
 
     Attributes:
         start: where training starts.

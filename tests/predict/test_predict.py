@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -66,12 +65,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Run]:
         benchmark = build.build_benchmark(check(plain(config)), Path("unused"), torch.device("cpu"))
         made[name] = Run(folder, benchmark, result["accuracy_matrix"][-1])
     return made
-
-
-@pytest.fixture(autouse=True)
-def _settings_of_torch() -> Iterator[None]:
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

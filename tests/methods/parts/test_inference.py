@@ -266,5 +266,5 @@ def test_the_task_classifiers_score_is_its_probability_and_nan_where_it_knows_no
 def test_a_task_that_nobody_tells_or_infers_has_no_answer() -> None:
     method = learner("hnet", blobs())
     method.begin_task(blobs().tasks[:1])
-    with pytest.raises(UserError, match=r"^method/task_inference=given: the task is not told"):
+    with pytest.raises(UserError, match=r"^method/task_inference=given: the task is not given"):
         method.predict(torch.zeros(1, 2))
