@@ -187,7 +187,7 @@ def test_a_table_of_transfer_alone_names_it_too(unlike: Path, capsys: pytest.Cap
 @pytest.mark.slow
 def test_the_command_makes_the_run_that_was_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     typed = ["benchmark=toy", "benchmark.num_tasks=2", "training.iterations=20", "target=mlp_100"]
-    typed += [f"output_dir={tmp_path}", "method.beta=0.5", "seed=2"]
+    typed += [f"output_dir={tmp_path}", "method.strength=0.5", "seed=2"]
     subprocess.run([sys.executable, "-m", "hnet_cl", *typed], check=True, capture_output=True)
     with pytest.raises(SystemExit):
         main([str(tmp_path), "--metric", "transfer"])
