@@ -1,8 +1,7 @@
-"""Every kind of network with every method in every scenario: learned, tested, stopped and continued, bit for bit."""
+"""Every kind of network with every method and scenario: learned, tested, stopped and continued, bit for bit."""
 
 import logging
-from collections.abc import Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,14 @@ def defined(method: str, scenario: str) -> bool:
     return scenario == "cl1" or method not in NEED_THE_TASK
 
 
-GRID = [cell for cell in product(NETWORKS, CHOICES, SCENARIOS) if defined(*cell[1:])]
+def pairwise() -> Iterator[tuple[str, str, str]]:
+    """Yields each network with each method, in scenarios that take turns; all scenarios take three times as long."""
+    for row, network in enumerate(NETWORKS):
+        for column, method in enumerate(CHOICES):
+            scenarios = [scenario for scenario in SCENARIOS if defined(method, scenario)]
+            yield network, method, scenarios[(row + column) % len(scenarios)]
+
+
 QUICK = [("frozen part", "hnet", "cl1"), ("frozen part", "scratch", "cl1"), ("masked write", "hnet", "cl1")]
 QUICK += [(network, "hnet_ent", "cl3") for network in NETWORKS]
 QUICK += [(network, "ewc", "cl1") for network in ("frozen part", "shared", "rnn", "item", "control flow")]
@@ -115,8 +121,8 @@ def test_some(network: str, method: str, scenario: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("network", "method", "scenario"), [cell for cell in GRID if cell not in QUICK])
-def test_all(network: str, method: str, scenario: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("network", "method", "scenario"), [cell for cell in pairwise() if cell not in QUICK])
+def test_every_pair(network: str, method: str, scenario: str, tmp_path: Path) -> None:
     check(network, method, scenario, tmp_path)
 
 

@@ -58,7 +58,8 @@ class GramRegularizer(LastLayerRegularizer):
     ) -> None:
         super().__init__(hypernetwork, tasks, kept, generator)
         self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
-        self.capturable = sampled_tasks is None  # finding the drawn tasks' pairs synchronises with the device
+        # Where tasks are drawn, finding their pairs synchronises with the device.
+        self.capturable = sampled_tasks is None or sampled_tasks >= len(tasks)
         with torch.no_grad():
             self.anchor_features = hypernetwork.features(self.embeddings)  # psi* (T, K, H+1)
         self._sort_pairs()

@@ -109,7 +109,7 @@ class ExplicitRegularizer(OutputRegularizer):
     ) -> None:
         super().__init__(hypernetwork, tasks, kept, generator)
         self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
-        self.capturable = sampled_tasks is None
+        self.capturable = sampled_tasks is None or sampled_tasks >= len(tasks)
         with torch.no_grad():
             self.before = [self.weights(hypernetwork.theta, number) for number in range(len(tasks))]
 

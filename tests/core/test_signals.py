@@ -112,8 +112,8 @@ def test_signals_in_the_first_seconds(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_signals_at_any_time(tmp_path: Path) -> None:
-    assert kill_often(["-m", "hnet_cl", *LONG], tmp_path / "a", 25, seed=1, latest=8.0) == {"beginning", "running"}
-    assert "beginning" in kill_often([*SCRIPT, *RUN], tmp_path / "b", 15, seed=2, latest=8.0)
+    assert kill_often(["-m", "hnet_cl", *LONG], tmp_path / "a", 10, seed=1, latest=8.0) == {"beginning", "running"}
+    assert "beginning" in kill_often([*SCRIPT, *RUN], tmp_path / "b", 6, seed=2, latest=8.0)
     folder_of(hnet_cl(*RUN, f"output_dir={tmp_path / 'b'}"))
 
 
@@ -121,8 +121,8 @@ def test_signals_at_any_time(tmp_path: Path) -> None:
 def test_signals_at_any_time_of_a_sweep(tmp_path: Path) -> None:
     sweep = ("-m", "hnet_cl", *LONG, "seed=1,2", "-m")
     latest = 2 * until_training(sweep, tmp_path / "first")
-    assert "running" in kill_often(sweep, tmp_path / "a", 8, seed=1, latest=latest)
-    assert "running" in kill_often([*sweep, "hydra/launcher=one_process"], tmp_path / "b", 8, seed=2, latest=latest)
+    assert "running" in kill_often(sweep, tmp_path / "a", 4, seed=1, latest=latest)
+    assert "running" in kill_often([*sweep, "hydra/launcher=one_process"], tmp_path / "b", 4, seed=2, latest=latest)
 
 
 @pytest.mark.parametrize("program", ["report", "predict"])

@@ -166,7 +166,7 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
 def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: bool) -> None:
     scenario = "cl1" if method in ("hnet", "scratch") else "cl3"
     made = learner(method, blobs(), scenario, **changes)
-    begin(made, 1)
+    begin(made, 2)
     assert made.capturable is captured
 
 
