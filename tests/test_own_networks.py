@@ -73,7 +73,10 @@ def run_here(arguments: list[str], folder: Path) -> dict[str, Any]:
     return run(config, folder, [])
 
 
-@pytest.mark.parametrize("method", ["hnet", "ewc", "ewc_offline", "si", "scratch"])
+@pytest.mark.parametrize(
+    "method",
+    ["hnet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ewc", "ewc_offline", "si", "scratch"))],
+)
 def test_what_is_not_trained_does_not_count(method: str, tmp_path: Path) -> None:
     parameters = run_here(given("Frozen", method), tmp_path / "run")["parameters"]
     weights = 8 * (2 if method == "scratch" else 4)
@@ -84,6 +87,7 @@ def test_what_is_not_trained_does_not_count(method: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("network", "method"), [("LSTM", "hnet_ent"), ("Masks", "ewc")])
+@pytest.mark.slow
 def test_the_slower_way_is_told_once(
     network: str, method: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

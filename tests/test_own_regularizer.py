@@ -54,7 +54,8 @@ def drifts(losses: str) -> list[float]:
     return [float(row["value"]) for row in rows if row["name"].endswith("regularizer")]
 
 
-@pytest.mark.parametrize("method", ["hnet", pytest.param("hnet_r", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("method", ["hnet", "hnet_r"])
+@pytest.mark.slow
 def test_a_copy_of_the_explicit_sum_trains_bit_for_bit_as_that(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,7 +54,8 @@ def interrupted(*arguments: str) -> None:
         assert in_process(*arguments).returncode == 143
 
 
-@pytest.mark.parametrize("scenario", [pytest.param("cl2", marks=pytest.mark.slow), "cl3"])
+@pytest.mark.parametrize("scenario", ["cl2", "cl3"])
+@pytest.mark.slow
 def test_trains_goes_on_and_predicts(
     scenario: str, own: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -52,6 +52,7 @@ def method(folder: Path, name: str, step: str = "pass", predict: str = "pass") -
 
 
 @pytest.mark.parametrize("name", ["hnet_ent", "scratch"])
+@pytest.mark.slow
 def test_shipped_methods_pass(name: str) -> None:
     check_learner(f"method={name}", scenarios=["cl1", "cl3"])
 
@@ -104,6 +105,7 @@ def test_a_data_set_is_the_same_every_time(
         check_dataset(name, config_dir=tmp_path)
 
 
+@pytest.mark.slow
 def test_shipped_benchmarks_pass_and_mistakes_are_lines() -> None:
     check_benchmark("toy", "benchmark.num_tasks=2")
     check_benchmark("permuted", "dataset=mnist_5k", "benchmark.num_tasks=2")

@@ -33,6 +33,7 @@ def page_faults(mode: str) -> tuple[str, int]:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a matter of glibc")
+@pytest.mark.slow
 def test_large_tensors_cost_page_faults_only_once() -> None:
     (_, usual), (kept, fewer) = page_faults("usual"), page_faults("keep")
     assert kept == "True"

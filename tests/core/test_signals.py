@@ -153,7 +153,7 @@ def test_no_import_is_torn_apart(tmp_path: Path) -> None:
 
 def test_a_second_signal_ends_a_run_at_once_whatever_it_does(tmp_path: Path) -> None:
     """Here a step that takes for ever outside of Python."""
-    endless = "import torch; torch.set_num_threads(1); x = torch.ones(10000, 10000); print(flush=True); x @ x"
+    endless = "import torch; torch.set_num_threads(1); x = torch.ones(7000, 7000); print(flush=True); x @ x"
     code = f"from hnet_cl.core.signals import command\nwith command('hnet_cl'):\n    {endless}"
     process = begin(["-c", code])
     assert process.stdout
@@ -183,6 +183,7 @@ def test_signals_that_the_parent_ignores_stay_ignored(tmp_path: Path) -> None:
     assert result_of(Path(out.splitlines()[-1]))["status"] == "finished"
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_saves(tmp_path: Path) -> None:
     process = begin(["-m", "hnet_cl", *LONG, f"output_dir={tmp_path}"])
     await_path(process, tmp_path, "result.json")

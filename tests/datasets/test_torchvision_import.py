@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _USE = """
 import pathlib, sys
 from hnet_cl.datasets.mnist import load_mnist
@@ -35,6 +37,7 @@ def _run(code: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_datasets_and_transforms_work_as_installed() -> None:
     assert _run(_USE) == "works\n"
 

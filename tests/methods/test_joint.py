@@ -52,6 +52,6 @@ def test_is_above_fine_tuning_where_that_forgets() -> None:
     final = {}
     for name in ("joint", "finetune"):
         method = learner(name, benchmark, "cl3", target=lambda number: MLP((2,), number, [30]))
-        rows = list(rows_of(method, benchmark.tasks, training(iterations=400), []))
+        rows = list(rows_of(method, benchmark.tasks, training(iterations=150), []))
         final[name] = sum(rows[-1].accuracies) / 3
     assert final["joint"] > final["finetune"] + 0.2, final

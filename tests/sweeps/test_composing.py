@@ -11,7 +11,9 @@ from hnet_cl.sweeps.composing import compose_all
 from hnet_cl.sweeps.jobs import compose
 
 
-@pytest.mark.parametrize("subdir", [[], ["hydra.sweep.subdir=${hydra.job.override_dirname}"]])
+@pytest.mark.parametrize(
+    "subdir", [pytest.param([], marks=pytest.mark.slow), ["hydra.sweep.subdir=${hydra.job.override_dirname}"]]
+)
 def test_only_the_seed_is_exchanged(subdir: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     methods = ["method=ewc", "method=si"]
     combinations = [

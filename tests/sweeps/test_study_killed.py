@@ -24,7 +24,7 @@ SPACE = {
     "c": CategoricalDistribution(("a", "b", "c")),
 }
 TRIALS, TASKS = 8, 2
-EVERY = 7
+EVERY = 19
 
 
 class KilledError(BaseException):
@@ -115,6 +115,7 @@ def test_a_kill_changes_nothing(moment: int, dies: Any, whole: dict[int, Any], d
     assert told(database) == whole
 
 
+@pytest.mark.slow
 def test_many_kills_change_nothing(dies: Any, whole: dict[int, Any], database: Path) -> None:
     kills = 0
     for moment in itertools.cycle([47, 71, 53]):

@@ -98,7 +98,7 @@ def test_any_module_can_be_the_decoder() -> None:
         images = corner if number == 0 else corner.flip(2)
         split = Split(images, torch.zeros(8, dtype=torch.long), torch.clone)
         made.begin_task(Task(number, "corner", split, split, 2))
-        for _ in range(300):
+        for _ in range(200):
             made.step(images, None, 1.0)
     found = made.samples(2).inputs
     assert found.shape == (4, 1, 4, 4)
