@@ -107,8 +107,7 @@ def load_pixels(source: Source, cache: Path) -> Pixels:
                 *(final.pixels, error.strerror),
             )
             return _in_memory(source, shape)
-    number = int(rows["usable"].sum())
-    return Pixels(mapped(final.pixels, (number, *shape)) if number else torch.empty(0, *shape, dtype=torch.uint8), rows)
+    return Pixels(mapped(final.pixels, (int(rows["usable"].sum()), *shape)), rows)
 
 
 def _key(source: Source, shape: tuple[int, ...]) -> str:
@@ -128,7 +127,7 @@ def _shape(source: Source) -> tuple[int, ...]:
                 return pixels.shape
             if not source.skip:
                 raise _refusal(source, {name: pixels})
-    return form.channels, 0, 0
+    raise _none(source)
 
 
 def _written(source: Source, final: PixelFiles, part: PixelFiles) -> Rows:
@@ -154,6 +153,8 @@ def _written(source: Source, final: PixelFiles, part: PixelFiles) -> Rows:
     rows = part.sound(files, source.skip)
     if len(rows) < len(files):
         raise _changed(source, len(rows))
+    if not rows["usable"].any():
+        raise _none(source)
     part.replace(final)
     return rows
 
@@ -178,6 +179,8 @@ def _in_memory(source: Source, shape: tuple[int, ...]) -> Pixels:
         rows += b"".join(image.row for image in done)
 
     _decode(source, 0, shape, append)
+    if not used:
+        raise _none(source)
     read = np.frombuffer(rows, ROW)
     for number, (row, file) in enumerate(zip(read, files, strict=True)):
         if not is_unchanged(row, file):
@@ -217,6 +220,11 @@ def _refusal(source: Source, wrong: Mapping[str, UnusableError]) -> UserError:
         f"{shown(source.root)}: {'; '.join(said)}{more}: replace or remove such images{colour}, or leave them out with "
         f"{source.key('unreadable')}=skip"
     )
+
+
+def _none(source: Source) -> UserError:
+    key = source.key("unreadable")
+    return UserError(f"{shown(source.root)}: none of its {len(source.names)} images can be used; {key}=error says why")
 
 
 def _mixed(source: Source, name: str, found: Sequence[int], shape: Sequence[int]) -> UserError:
