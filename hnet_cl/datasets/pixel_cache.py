@@ -33,7 +33,8 @@ from hnet_cl.datasets.image_pixels import Form, TransparentError, UnusableError,
 from hnet_cl.datasets.mapped import mapped
 from hnet_cl.datasets.pixel_files import ROW, Image, PixelFiles, Rows, is_unchanged, read_image
 
-AT_A_TIME = 64  # images that are decoded before their rows are written
+AT_A_TIME = 64  # images that are decoded before their rows are written,
+BYTES_AT_A_TIME = 1 << 26  # or as many as make so many bytes
 WAIT_S = 1.0  # between two looks at whether another process has finished
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -196,11 +197,12 @@ def _decode(source: Source, start: int, shape: tuple[int, ...], append: Callable
     """
     read = partial(read_image, decode=partial(decode, form=source.form))
     names, files = source.names, source.files
+    step = max(1, min(AT_A_TIME, BYTES_AT_A_TIME // prod(shape)))
     # Threads are enough: Pillow's decoders run beside each other.
     with _quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool, _bar(len(files), start) as advance:
-        for first in range(start, len(files), AT_A_TIME):
-            done = list(pool.map(read, files[first : first + AT_A_TIME]))
-            named = dict(zip(names[first : first + AT_A_TIME], (image.pixels for image in done), strict=True))
+        for first in range(start, len(files), step):
+            done = list(pool.map(read, files[first : first + step]))
+            named = dict(zip(names[first : first + step], (image.pixels for image in done), strict=True))
             wrong = {name: why for name, why in named.items() if isinstance(why, UnusableError)}
             if wrong and not source.skip:
                 raise _refusal(source, wrong)
