@@ -47,6 +47,7 @@ class Arrays(OwnData):
         Raises:
             UserError: a file is missing or damaged, or holds something else than examples and labels.
         """
+        self.require_root()
         where, arrays = shown(self.root), read_arrays(self.root)
         images, labels = [], []
         for (name, x), (other, y) in zip(*(_named(arrays, letter) for letter in "Xy"), strict=True):

@@ -51,6 +51,7 @@ class ImageFolder(OwnData):
             UserError: there are none, the list is wrong, images cannot be used, classes lack training or test images,
                 or files change meanwhile.
         """
+        self.require_root()
         where, found = shown(self.root), self._list()
         if found.others:
             _log.info("%s: not used, as they are no images of a class: %s", where, listed(found.others))

@@ -6,6 +6,8 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from hnet_cl.core.atomic_files import at_home
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
 from hnet_cl.datasets.base import Dataset
 
 
@@ -28,3 +30,15 @@ class OwnData(Dataset):
     def root(self) -> Path:
         """Returns the place of the data."""
         return Path(at_home(self.settings.root))
+
+    def require_root(self) -> None:
+        """Checks that there is something at the root.
+
+        Raises:
+            UserError: there is nothing.
+        """
+        if not self.root.exists():
+            given, place = shown(self.settings.root), shown(self.root.absolute())
+            raise UserError(
+                f"{self.settings.key('root')}={given}: there is nothing at {place}; give the place of your data"
+            )

@@ -204,8 +204,11 @@ def test_files_that_are_missing(tmp_path: Path) -> None:
     assert "y_train and X_test and y_test are missing; there is X.npy, X_train.npy, more/; expected" in problem(
         tmp_path
     )
-    assert "gone.npz cannot be read (No such file or directory)" in problem(tmp_path / "gone.npz")
-    assert "gone cannot be listed (No such file or directory): give a folder, or a .npz" in problem(tmp_path / "gone")
+    gone = tmp_path / "gone.npz"
+    assert problem(gone) == f"dataset.root={gone}: there is nothing at {gone}; give the place of your data"
+    assert "y.npy cannot be listed (Not a directory): give a folder, or a .npz" in problem(
+        save(tmp_path, y=Y) / "y.npy"
+    )
     torch.save([1, 2], tmp_path / "list.pt")
     assert "list.pt: holds no dict of arrays" in problem(tmp_path / "list.pt")
     with pytest.raises(ValidationError, match="give the place of your data"):

@@ -126,6 +126,8 @@ def test_what_is_known_before_the_images(root: Path) -> None:
     assert folder(root).image_shape is None
     assert folder(root, size=9, channels=3).image_shape == (3, 9, 9) == read(root, size=9, channels=3).in_shape
     assert folder(root).augment is None and folder(root, augment="flip").augment is not None
+    gone = root / "gone"
+    assert problem(gone) == f"dataset.root={gone}: there is nothing at {gone}; give the place of your data"
     with pytest.raises(ValidationError, match="give the place of your data, as ~/pictures"):
         ImageFolder.Settings(**USUAL, root=None)
 
