@@ -15,6 +15,7 @@ from hnet_cl.core.suggest import offered
 from hnet_cl.datasets.base import Data, Dataset
 
 MOST = 10_000  # classes of a task
+GROUPS = "groups"  # the word for tasks as the data group their classes
 
 
 def _sizes(value: Any) -> Any:
@@ -27,9 +28,9 @@ def _sizes(value: Any) -> Any:
 
 def _groups(value: Any) -> Any:
     lists = isinstance(value, list) and value and all(isinstance(group, list) and group for group in value)
-    if value is None or (lists and all(isinstance(one, str) or type(one) is int for one in chain(*value))):
+    if value in (None, GROUPS) or (lists and all(isinstance(one, str) or type(one) is int for one in chain(*value))):
         return value
-    raise ValueError("give a list of lists of classes, by name or by label, as [[0,1],[2,3,4]]")
+    raise ValueError(f"give a list of lists of classes, by name or by label, as [[0,1],[2,3,4]], or the word {GROUPS}")
 
 
 def _is_count(value: Any) -> bool:
@@ -37,7 +38,7 @@ def _is_count(value: Any) -> bool:
 
 
 Sizes = Annotated[int | list[int], BeforeValidator(_sizes)]  # of all tasks, or of each
-Groups = Annotated[list[list[int | str]] | None, BeforeValidator(_groups)]  # classes of each task, by name or label
+Groups = Annotated[list[list[int | str]] | str | None, BeforeValidator(_groups)]  # classes of each task
 
 
 def contradiction(settings: Any) -> str | None:
@@ -52,7 +53,7 @@ def contradiction(settings: Any) -> str | None:
     if isinstance(listed, list) and len(listed) < (settings.num_tasks or 0):
         key = settings.key("classes_per_task" if tasks is None else "tasks")
         return f"num_tasks={settings.num_tasks}: {key} is for {len(listed)} tasks; give no more, or num_tasks=null"
-    entries = list(map(str, chain(*(tasks or []))))
+    entries = list(map(str, chain(*tasks))) if isinstance(tasks, list) else []
     if twice := next((entry for entry in entries if entries.count(entry) > 1), None):
         return f"tasks={shown(tasks)}: class {shown(twice)} is there twice; every class can be in one task"
     return None
@@ -81,6 +82,8 @@ def dealt(data: Data, settings: Any) -> list[list[int]]:
     Raises:
         UserError: there are too few classes, or not those that are listed.
     """
+    if settings.tasks == GROUPS:
+        return _grouped(data, settings)
     if settings.tasks is not None:
         return _listed(data, settings.tasks[: settings.num_tasks], settings.key("tasks"))
     rng = stream(settings.seed, Stream.DIGITS)
@@ -122,6 +125,21 @@ def _of_sizes(groups: Sequence[list[int]], sizes: Sequence[int]) -> list[list[in
         tasks.append(left[0][:size])
         left[0] = left[0][size:]
     return tasks
+
+
+def _grouped(data: Data, settings: Any) -> list[list[int]]:
+    """Returns the classes of each group that has any with training and test examples.
+
+    Raises:
+        UserError: there are fewer groups than tasks.
+    """
+    tasks = [group for group in data.class_groups if group]
+    if len(tasks) < (settings.num_tasks or 1):
+        raise UserError(
+            f"{settings.key('num_tasks')}={settings.num_tasks}: {data.identity.name} has {len(tasks)} groups of "
+            "classes; give no more, or null"
+        )
+    return tasks[: settings.num_tasks]
 
 
 def _listed(data: Data, groups: Sequence[Sequence[int | str]], key: str) -> list[list[int]]:

@@ -16,11 +16,11 @@ CPU = torch.device("cpu")
 class SplitClasses(Protocol):
     """Tasks of different classes of a dataset; labels 0..C-1 in each task, in the order in which they are dealt.
 
-    `tasks` lists the classes of each task, by their names or by their labels in the dataset. Without it, classes are
-    dealt out one after another: `classes_per_task` to each task, or as many to each as a list of numbers says. They
-    are in ascending order, or with `shuffle_classes` in an order drawn from `seed`. With `num_tasks` None there are as
-    many tasks as the classes allow. Remaining classes, too few for a task, are left out, or with `keep_remainder` make
-    a smaller task. No dealt task mixes `Data.class_groups`.
+    `tasks` lists the classes of each task, by their names or by their labels in the dataset, or is the word groups for
+    a task for each of `Data.class_groups`. Without it, classes are dealt out one after another: `classes_per_task` to
+    each task, or as many to each as a list of numbers says. They are in ascending order, or with `shuffle_classes` in
+    an order drawn from `seed`. With `num_tasks` None there are as many tasks as the classes allow. Remaining classes,
+    too few for a task, are left out, or with `keep_remainder` make a smaller task. No dealt task mixes groups.
 
     The protocol of Zenke, Poole & Ganguli, ICML 2017; split MNIST and split CIFAR of von Oswald et al., "Continual
     learning with hypernetworks", ICLR 2020.

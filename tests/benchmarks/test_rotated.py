@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from hnet_cl.benchmarks.rotated import Rotate, RotatedImages
 from hnet_cl.core.errors import UserError
-from hnet_cl.datasets.base import Dataset
+from hnet_cl.datasets.base import Data, Dataset, Part
 from hnet_cl.datasets.blobs import GaussianBlobs
+from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.datasets.images import Normalize, Scale, scale_pixels
-from hnet_cl.datasets.mnist import MNIST, load_mnist
 
 CPU = torch.device("cpu")
 SETTINGS: dict[str, Any] = {
@@ -29,12 +29,23 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def digits() -> MNIST:
-    return MNIST(MNIST.Settings(name="mnist", source="embedded"), Path("unused"))
+class Noise(Dataset):
+    """Ten random grey images of each of two classes."""
+
+    image_shape = (1, 28, 28)
+
+    def load(self) -> Data:
+        images = torch.randint(256, (20, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+        part = Part(images, torch.arange(2).repeat_interleave(10))
+        return Data(part, part, ["a", "b"], DataIdentity("noise", "drawn", "0"))
+
+
+def noise() -> Noise:
+    return Noise(Noise.Settings(name="noise"), Path("unused"))
 
 
 def make(dataset: Dataset | None = None, **changes: Any) -> RotatedImages:
-    return RotatedImages(RotatedImages.Settings(**(SETTINGS | changes)), dataset or digits(), CPU)
+    return RotatedImages(RotatedImages.Settings(**(SETTINGS | changes)), dataset or noise(), CPU)
 
 
 def names(**changes: Any) -> list[str]:
@@ -92,14 +103,14 @@ def test_what_comes_from_outside_is_black_also_after_normalisation() -> None:
     assert torch.allclose(rotate.undo(turned)[0, :, 4, 4], torch.full((3,), 200 / 255), atol=1e-5)
 
 
-def test_tasks_are_the_same_digits_turned() -> None:
+def test_tasks_are_the_same_images_turned() -> None:
     benchmark = make()
-    images = scale_pixels(load_mnist("embedded", Path("unused")).test.images)
+    images = scale_pixels(noise().load().test.images)
     assert [task.name for task in benchmark.tasks] == ["0 degrees", "90 degrees", "180 degrees", "270 degrees"]
-    assert benchmark.in_shape == (1, 28, 28) and benchmark.class_counts == (10,) * 4
+    assert benchmark.in_shape == (1, 28, 28) and benchmark.class_counts == (2,) * 4
     for quarters, task in enumerate(benchmark.tasks):
         inputs, labels = task.test.batch(slice(None))
-        assert torch.equal(inputs, images.rot90(quarters, (-2, -1))) and labels[::100].tolist() == list(range(10))
+        assert torch.equal(inputs, images.rot90(quarters, (-2, -1))) and labels[::10].tolist() == [0, 1]
         assert task.picture and torch.equal(task.picture(inputs), inputs)
         assert task.train.images is benchmark.tasks[0].train.images
 
@@ -108,9 +119,9 @@ def test_padding_makes_room_for_the_corners() -> None:
     task = make(padding=6, angles=[45.0], num_tasks=1).tasks[0]
     assert task.test.batch(slice(0, 2))[0].shape == (2, 1, 40, 40)
     (original, turned) = RotatedImages.image_kinds(
-        RotatedImages.Settings(**(SETTINGS | {"padding": 6, "angles": [45.0], "num_tasks": 1})), digits(), 0
+        RotatedImages.Settings(**(SETTINGS | {"padding": 6, "angles": [45.0], "num_tasks": 1})), noise(), 0
     )
-    images = load_mnist("embedded", Path("unused")).test.images
+    images = noise().load().test.images
     assert (original.height, turned.height, original.of_task) == (28, 40, True)
     assert torch.equal(original.encode(images), task.test.batch(slice(None))[0])
 
@@ -133,7 +144,7 @@ def test_angles() -> None:
     ],
 )
 def test_angles_that_contradict_other_settings(changes: dict[str, Any], line: str) -> None:
-    reason = RotatedImages.unsupported(RotatedImages.Settings(**(SETTINGS | changes)), digits())
+    reason = RotatedImages.unsupported(RotatedImages.Settings(**(SETTINGS | changes)), noise())
     assert reason is not None and reason.startswith(line)
 
 

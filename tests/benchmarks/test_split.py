@@ -206,6 +206,15 @@ def test_names_count_before_labels() -> None:
         assert dealt(data, SplitClasses.Settings(**(SETTINGS | {"tasks": listed, "num_tasks": None}))) == labels
 
 
+def test_groups_of_the_data_are_tasks() -> None:
+    grouped = SplitClasses.Settings(**(SETTINGS | {"tasks": "groups", "num_tasks": None}))
+    assert SplitClasses.unsupported(grouped, pets("two groups")) is None
+    assert dealt(pets("two groups").load(), grouped) == [[0, 1, 2], [4]]
+    assert dealt(pets().load(), grouped) == [[0, 1, 2, 4]]
+    with pytest.raises(UserError, match=r"^num_tasks=3: pets has 2 groups of classes; give no more, or null$"):
+        make(pets("two groups"), tasks="groups", num_tasks=3)
+
+
 def test_groups_are_not_mixed_by_tasks_of_different_sizes() -> None:
     settings = SplitClasses.Settings(**(SETTINGS | {"classes_per_task": [2, 1, 1], "num_tasks": 2}))
     assert dealt(pets("two groups").load(), settings) == [[0, 1], [2]]
