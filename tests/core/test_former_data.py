@@ -96,6 +96,16 @@ def test_what_is_of_today_stays_as_it_is() -> None:
     assert config_id(shuffled) != config_id(composed("benchmark=split_cifar"))
 
 
+@pytest.mark.parametrize("words", [["benchmark=smnist"], ["benchmark=split", "dataset=blobs"]])
+def test_a_split_from_before_it_had_lists_of_classes_is_read_and_found(words: list[str]) -> None:
+    now = composed(*words)
+    before = without(now, ["benchmark.tasks", "benchmark.keep_remainder"])
+    assert before != now and upgraded(before) == now
+    assert config_id(before) == config_id(now)
+    for change in ({"tasks": [[0, 1]]}, {"keep_remainder": True}):
+        assert config_id({**now, "benchmark": {**now["benchmark"], **change}}) != config_id(now)
+
+
 def test_every_setting_of_a_dataset_counts() -> None:
     words = ["benchmark=split", "dataset=blobs"]
     ids = {config_id(composed(*words, *more)) for more in ([], ["dataset.seed=1"], ["dataset.spread=0.3"])}
