@@ -12,6 +12,7 @@ from rich.console import Console
 
 from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
+from hnet_cl.benchmarks.overview import overview
 from hnet_cl.config.check import Plan, check
 from hnet_cl.core.atomic_files import remove_parts
 from hnet_cl.core.capacity import told_in_one_line
@@ -184,7 +185,7 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
-    print_introduction(vars(facts), learner.choices(), context.label, console)
+    print_introduction(vars(facts), [overview(benchmark), *learner.choices()], context.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     tasks = benchmark.tasks
     benchmark_facts = BenchmarkFacts([task.majority for task in tasks], independent_examples(tasks))

@@ -34,9 +34,20 @@ MAY_IMPORT = {
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
     | {"targets.bfloat16", "training"},
-    "single_run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "records", "loggers"},
+    "single_run": {
+        "core",
+        "benchmarks.base",
+        "benchmarks.overview",
+        "methods.base",
+        "config",
+        "build",
+        "training",
+        "records",
+        "loggers",
+    },
     "predict": {"core", "benchmarks.base", "hypernet", "methods.base", "config", "build", "targets.bfloat16"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
+    "data": {"core", "benchmarks.base", "benchmarks.overview", "build", "config", "loggers.pictures"},
     "api": {"core", "config", "predict", "records", "report", "single_run"},
     "app": {"core", "config", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},

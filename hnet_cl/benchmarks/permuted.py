@@ -8,16 +8,12 @@ from typing import Any
 import torch
 from pydantic import Field
 from torch import Tensor
-from torch.nn.functional import pad
 
-from hnet_cl.benchmarks.base import ImageKind, Protocol, Split, Task
+from hnet_cl.benchmarks.transformed import TransformedInputs
 from hnet_cl.core import settings as base
-from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, stream
-from hnet_cl.datasets.base import Dataset, examples
+from hnet_cl.datasets.base import Dataset
 from hnet_cl.datasets.images import Encoder
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +38,7 @@ def _moved(inputs: Tensor, order: Tensor) -> Tensor:
     return inputs.reshape(-1, len(order)).index_select(1, order).view(inputs.shape)  # as rows, eight times faster
 
 
-class PermutedPixels(Protocol):
+class PermutedPixels(TransformedInputs):
     """`num_tasks` tasks, each with all classes; images are first padded by `padding` zero pixels on each side.
 
     Permuted MNIST of von Oswald et al., "Continual learning with hypernetworks", ICLR 2020: zero padding of 2
@@ -60,67 +56,29 @@ class PermutedPixels(Protocol):
         permute_first: bool
         seed: int
 
-    def __init__(self, settings: Settings, dataset: Dataset, device: torch.device) -> None:
-        data = examples(dataset)
-        self.data = data.identity
-        if settings.padding and not data.are_images:
-            raise UserError(
-                f"{settings.key('padding')}={settings.padding}: {data.identity.name} has no images but inputs of shape "
-                f"{data.in_shape}; give {settings.key('padding')}=0"
-            )
-        self.in_shape = (*data.in_shape[:-2], *_padded_size(data.in_shape[-2:], settings))
-        train, test = (_padded(part.images.to(device), settings) for part in (data.train, data.test))
-        train_labels, test_labels = data.train.labels.to(device), data.test.labels.to(device)
-        encoder = dataset.encoder(device)
-        self.tasks = []
-        for task in range(settings.num_tasks):
-            prepare = PermutePixels(_order(task, settings, self.in_shape).to(device), encoder)
-            self.tasks.append(
-                Task(
-                    id=task,
-                    name=f"permutation {task}" if _is_permuted(task, settings) else "not permuted",
-                    train=Split(train, train_labels, prepare, augment=dataset.augment),
-                    test=Split(test, test_labels, prepare),
-                    num_classes=len(data.class_names),
-                    picture=prepare.undo if data.are_images else None,
-                    class_names=data.class_names,
-                )
-            )
+    takes_vectors = True
+
+    @classmethod
+    def transform(
+        cls, settings: Any, task: int, shape: Sequence[int], encoder: Encoder, device: torch.device
+    ) -> PermutePixels:
+        """Returns the encoder that permutes the pixels as in `task`."""
+        return PermutePixels(_order(task, settings, shape).to(device), encoder)
+
+    @classmethod
+    def called(cls, settings: Any, task: int) -> str:
+        """Returns the number of the permutation."""
+        return f"permutation {task}" if _is_permuted(task, settings) else "not permuted"
 
     @classmethod
     def memory(cls, settings: Any, dataset: Dataset) -> int:
         """Returns the bytes of the padded examples and of each task's permutation."""
+        size = super().memory(settings, dataset)
         if dataset.image_shape is None:
-            return dataset.memory()
-        pixels, padded = dataset.image_shape[1:], _padded_size(dataset.image_shape[1:], settings)
-        return dataset.memory() * prod(padded) // prod(pixels) + 8 * prod(padded) * int(settings.num_tasks)
-
-    @classmethod
-    def image_kinds(cls, settings: Any, dataset: Dataset, task: int | None) -> Sequence[ImageKind]:
-        """Returns two kinds: original images, to be permuted as in `task`, and images that are already permuted.
-
-        Without a task there is only the latter. Without padding both kinds have the same size: images then count as
-        original ones if the task is given, else as permuted ones.
-        """
-        if dataset.image_shape is None:
-            return []
-        encoder, size = dataset.encoder(CPU), _padded_size(dataset.image_shape[1:], settings)
-        permuted = ImageKind(dataset.image_shape[0], size[0], size[1], encoder)
-        if task is None:
-            return [permuted]
-        prepare = PermutePixels(_order(task, settings, size), encoder)
-        return [
-            ImageKind(*dataset.image_shape, lambda images: prepare(_padded(images, settings)), of_task=True),
-            permuted,
-        ]
-
-
-def _padded_size(size: Sequence[int], settings: Any) -> tuple[int, ...]:
-    return tuple(side + 2 * settings.padding for side in size)
-
-
-def _padded(images: Tensor, settings: Any) -> Tensor:
-    return pad(images, [settings.padding] * 4) if settings.padding else images
+            return size
+        return size + 8 * prod(side + 2 * settings.padding for side in dataset.image_shape[1:]) * int(
+            settings.num_tasks
+        )
 
 
 def _is_permuted(task: int, settings: Any) -> bool:

@@ -61,7 +61,8 @@ def compose_job(overrides: Sequence[str], config_dir: Path | None) -> Job:
             _refuse_flags_and_sweeps(overrides)
             if config_dir is not None and not config_dir.is_dir():
                 raise UserError(f"config_dir={config_dir}: no such folder")
-            return _job(prepared([*overrides, *flags])[: len(overrides)], config_dir)
+            given = prepared([*overrides, *flags])
+            return _job(given[: len(given) - len(flags)], config_dir)
         except Exception as error:
             if not is_mistake(error):
                 raise

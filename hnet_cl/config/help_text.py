@@ -37,7 +37,8 @@ Examples
       print the complete configuration of a run instead of running it
 
 More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)
-A finished run classifies your images: python -m hnet_cl.predict --help"""
+A finished run classifies your images: python -m hnet_cl.predict --help
+What tasks a benchmark has, without training: python -m hnet_cl.data --help"""
 
 
 def help_text(arguments: Sequence[str]) -> str:

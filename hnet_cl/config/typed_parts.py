@@ -1,12 +1,16 @@
-"""Parts of a method that are typed like its keys, as `method.regularizer=explicit`, at any depth, but are choices."""
+"""What is typed in a short form: parts of a method, as `method.regularizer=explicit`, and several data sets."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
+from hnet_cl.core.errors import UserError
 from hnet_cl.core.old_regularizers import BLOCK_COUNT, NAME, TASKS
 from hnet_cl.core.plain_text import shown
 
 GROUP = f"method/{NAME}"
+DATASET, SEVERAL = "dataset", "several"  # the group, and its file for several data sets
+LISTED = re.compile(rf"{DATASET}=[\[{{].*[\]}}]")  # an argument that chooses several; not a sweep over lists
 
 
 def as_choice(argument: str) -> str:
@@ -31,3 +35,26 @@ def moved(argument: str) -> Iterator[str]:
     elif name == BLOCK_COUNT[0]:
         chosen = f"{parent}.{NAME}=blocks {parent}.{NAME}.{BLOCK_COUNT[1]}={shown(value)}"
         yield f"{shown(argument)}: is a regulariser of its own now; type {chosen}"
+
+
+def choices_of(argument: str, value: Any) -> list[str]:
+    """Returns the choices that `dataset=[NAME,...]` or `dataset={a:NAME,...}` stands for.
+
+    `dataset=[mnist,svhn]` becomes `dataset=several`, `+dataset@dataset.of.mnist=mnist` and the same for svhn, so that
+    keys of each can be typed, as `dataset.of.mnist.source=full`.
+
+    Args:
+        argument: as typed.
+        value: what stands behind the equals sign: a list of names, or a mapping to names.
+
+    Raises:
+        UserError: the value is neither, or a name is there twice.
+    """
+    names = dict(value) if isinstance(value, Mapping) else {str(name): name for name in value}
+    words = [str(word) for pair in names.items() for word in pair]
+    if not names or len(names) < len(value) or not all(re.fullmatch(r"[A-Za-z_][\w-]*", word) for word in words):
+        raise UserError(
+            f"{shown(argument)}: give different data sets, as {DATASET}=[mnist,fashion_mnist], or names of your own "
+            f"for them, as {DATASET}={{a:folder,b:folder}}"
+        )
+    return [f"{DATASET}={SEVERAL}", *(f"+{DATASET}@{DATASET}.of.{own}={name}" for own, name in names.items())]

@@ -10,6 +10,7 @@ from typing import Any
 TARGET = "_target_"
 SPLIT, PERMUTED = "hnet_cl.benchmarks.split.SplitClasses", "hnet_cl.benchmarks.permuted.PermutedPixels"
 CELEBA_TASKS = "hnet_cl.benchmarks.f_celeba.FCelebA"
+OF_SPLIT: Mapping[str, Any] = {"tasks": None, "keep_remainder": False}  # keys that it has gained
 MNIST, CIFAR = "hnet_cl.datasets.mnist.MNIST", "hnet_cl.datasets.cifar.CIFAR"
 CELEBA = "hnet_cl.datasets.celeba.CelebA"
 
@@ -44,7 +45,7 @@ FORMS = (
         MNIST,
         {"shuffle_digits": "shuffle_classes"},
         {"source": "source"},
-        {},
+        OF_SPLIT,
     ),
     Form(
         "hnet_cl.benchmarks.split_cifar.SplitCIFAR",
@@ -52,7 +53,7 @@ FORMS = (
         CIFAR,
         {},
         {"classes_from": "sets", "verify": "verify", "augment": "augment", "normalize": "normalize"},
-        {"shuffle_classes": False, "seed": 42},
+        {"shuffle_classes": False, "seed": 42, **OF_SPLIT},
     ),
     Form(CELEBA_TASKS, CELEBA_TASKS, CELEBA, {}, {"size": "size", "augment": "augment"}, {}),
 )
@@ -76,7 +77,7 @@ def in_former_shape(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(benchmark, Mapping) and isinstance(dataset, Mapping):
         for form in FORMS:
             same = (form.benchmark, form.dataset) == (benchmark.get(TARGET), dataset.get(TARGET))
-            if same and all(benchmark.get(key) == value for key, value in form.came_later.items()):
+            if same and all(benchmark.get(key, value) == value for key, value in form.came_later.items()):
                 own = {key: value for key, value in benchmark.items() if key not in form.came_later}
                 data = {key: value for key, value in dataset.items() if key not in (TARGET, "name")}
                 node = _renamed(own, form.keys) | _renamed(data, form.data_keys) | {TARGET: form.former}
@@ -87,8 +88,11 @@ def in_former_shape(config: Mapping[str, Any]) -> dict[str, Any]:
 def in_todays_shape(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the configuration of an old run folder in today's form; one in today's form is unchanged."""
     benchmark = config.get("benchmark")
-    if not isinstance(benchmark, Mapping) or "dataset" in config:
+    if not isinstance(benchmark, Mapping):
         return dict(config)
+    if "dataset" in config:
+        gained = OF_SPLIT if benchmark.get(TARGET) == SPLIT else {}
+        return dict(config) | {"benchmark": {**gained, **benchmark}}
     form = next((form for form in FORMS if form.former == benchmark.get(TARGET)), None)
     if form is None:
         return dict(config)

@@ -21,6 +21,7 @@ class Stream(StrEnum):
     HELD_OUT = "held-out test data"  # a share of a user's own data, per class
     DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
     PERMUTATION = "permutation"  # of pixels, per task
+    ROTATION = "rotation"  # angles, per task
     # the sequence of tasks
     TASK_ORDER = "task order"
     VALIDATION = "validation"  # the choice of held-out examples

@@ -33,11 +33,11 @@ class Settings(BaseModel):
         """Sets the dotted key of these settings, and those of all settings inside them."""
         self._path = path
         for field in type(self).model_fields:
-            inner = getattr(self, field)
-            if not isinstance(inner, Settings):
-                inner = getattr(inner, "settings", None)  # of a chosen class (core/chosen.py)
-            if isinstance(inner, Settings):
-                Settings.place(inner, Settings.key(self, field))  # a user's class may have a field `place` or `key`
+            value = getattr(self, field)
+            for name, part in value.items() if isinstance(value, Mapping) else [("", value)]:
+                inner = part if isinstance(part, Settings) else getattr(part, "settings", None)  # see core/chosen.py
+                if isinstance(inner, Settings):  # a user's class may have a field `place` or `key`
+                    Settings.place(inner, f"{Settings.key(self, field)}.{name}".rstrip("."))
 
     @model_validator(mode="before")
     @classmethod

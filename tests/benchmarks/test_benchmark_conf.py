@@ -12,7 +12,7 @@ from hnet_cl.benchmarks.base import Benchmark
 
 CONF = Path(__file__).parents[2] / "conf"
 BENCHMARKS = sorted((CONF / "benchmark").glob("*.yaml"))
-GENERIC = {"split", "permuted"}  # named after whatever data they are of
+GENERIC = {"split", "permuted", "rotated"}  # named after whatever data they are of
 DATASETS = sorted((CONF / "dataset").glob("*.yaml"))
 TARGETS = sorted((CONF / "target").glob("*.yaml"))
 

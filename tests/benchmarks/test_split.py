@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hnet_cl.benchmarks.dealing import dealt
 from hnet_cl.benchmarks.split import SplitClasses
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets.base import Data, Dataset, Part
@@ -21,6 +22,8 @@ SETTINGS: dict[str, Any] = {
     "name": "smnist",
     "num_tasks": 5,
     "classes_per_task": 2,
+    "tasks": None,
+    "keep_remainder": False,
     "shuffle_classes": False,
     "seed": 42,
 }
@@ -159,3 +162,105 @@ def test_too_few_classes_that_only_the_data_tell() -> None:
         make(pets(), num_tasks=3)
     with pytest.raises(UserError, match=r"^classes_per_task=5: pets has classes for 0 tasks"):
         make(pets(), num_tasks=None, classes_per_task=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "tasks"),
+    [
+        ({"classes_per_task": 3}, [[0, 1, 2], [3, 4, 5], [6, 7, 8]]),
+        ({"classes_per_task": 3, "keep_remainder": True}, [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9]]),
+        ({"classes_per_task": 5, "keep_remainder": True}, [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]),
+        ({"classes_per_task": 3, "keep_remainder": True, "num_tasks": 2}, [[0, 1, 2], [3, 4, 5]]),
+        ({"classes_per_task": [1, 2, 5]}, [[0], [1, 2], [3, 4, 5, 6, 7]]),
+        ({"classes_per_task": [1, 2, 5], "num_tasks": 2}, [[0], [1, 2]]),
+        ({"tasks": [[7, 1], [3, 4, 0]]}, [[7, 1], [3, 4, 0]]),
+        ({"tasks": [["7", 1], [3, 4, 0]], "num_tasks": 1}, [[7, 1]]),
+    ],
+)
+def test_tasks_of_different_sizes(changes: dict[str, Any], tasks: list[list[int]]) -> None:
+    settings = SplitClasses.Settings(**(SETTINGS | {"num_tasks": None} | changes))
+    assert SplitClasses.unsupported(settings, digits()) is None
+    assert dealt(load_mnist("embedded", Path("unused")), settings) == tasks
+
+
+def test_listed_classes_get_labels_in_the_order_in_which_they_are_listed() -> None:
+    task = make(pets(), tasks=[["newt", "cat"], ["fish"]], num_tasks=None).tasks[0]
+    inputs, labels = task.train.batch(slice(None))
+    assert dict(zip(labels.tolist(), inputs[:, 0].tolist(), strict=True)) == {0: 8, 1: 0}
+    assert task.name == "newt, cat" and task.classes == ["newt", "cat"] and task.num_classes == 2
+
+
+def test_shuffled_classes_of_different_sizes_follow_the_seed() -> None:
+    order = [one for own in digits_of(make(shuffle_classes=True, seed=1)) for one in own]
+    assert digits_of(make(shuffle_classes=True, seed=1, classes_per_task=[3, 1, 6], num_tasks=None)) == [
+        order[:3],
+        order[3:4],
+        order[4:],
+    ]
+
+
+def test_names_count_before_labels() -> None:
+    identity, part = DataIdentity("years", "here", "0"), Part(torch.zeros(3, 2), torch.arange(3))
+    data = Data(part, part, ["1", "10", "2"], identity)
+    for listed, labels in (([[2], [10, 1]], [[2], [1, 0]]), ([[2], [0, 1]], [[2], [0, 1]])):
+        assert dealt(data, SplitClasses.Settings(**(SETTINGS | {"tasks": listed, "num_tasks": None}))) == labels
+
+
+def test_groups_of_the_data_are_tasks() -> None:
+    grouped = SplitClasses.Settings(**(SETTINGS | {"tasks": "groups", "num_tasks": None}))
+    assert SplitClasses.unsupported(grouped, pets("two groups")) is None
+    assert dealt(pets("two groups").load(), grouped) == [[0, 1, 2], [4]]
+    assert dealt(pets().load(), grouped) == [[0, 1, 2, 4]]
+    with pytest.raises(UserError, match=r"^num_tasks=3: pets has 2 groups of classes; give no more, or null$"):
+        make(pets("two groups"), tasks="groups", num_tasks=3)
+
+
+def test_groups_are_not_mixed_by_tasks_of_different_sizes() -> None:
+    settings = SplitClasses.Settings(**(SETTINGS | {"classes_per_task": [2, 1, 1], "num_tasks": 2}))
+    assert dealt(pets("two groups").load(), settings) == [[0, 1], [2]]
+    several = SplitClasses.Settings(**(SETTINGS | {"classes_per_task": [2, 2], "num_tasks": None}))
+    with pytest.raises(UserError, match=r"^classes_per_task=\[2, 2\]: pets has classes for 1 tasks of \[2, 2\]"):
+        dealt(pets("two groups").load(), several)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"tasks": [[0, 1]], "shuffle_classes": True}, "shuffle_classes=true: tasks says which classes"),
+        ({"tasks": [[0, 1]]}, "num_tasks=5: tasks is for 1 tasks; give no more, or num_tasks=null"),
+        ({"classes_per_task": [2, 2]}, "num_tasks=5: classes_per_task is for 2 tasks; give no more"),
+        ({"classes_per_task": [2, 2], "keep_remainder": True}, "keep_remainder=true: classes_per_task says how many"),
+        ({"tasks": [[0, 1], [2, 0]], "num_tasks": None}, "tasks=[[0, 1], [2, 0]]: class 0 is there twice"),
+        ({"classes_per_task": [5, 6], "num_tasks": 2}, "classes_per_task=[5, 6]: 11 classes are more than the 10 cl"),
+        ({"classes_per_task": 3, "keep_remainder": True}, "num_tasks=5 times classes_per_task=3 is more than the 10"),
+    ],
+)
+def test_what_cannot_be_dealt_out_is_one_line(changes: dict[str, Any], line: str) -> None:
+    reason = SplitClasses.unsupported(SplitClasses.Settings(**(SETTINGS | changes)), digits())
+    assert reason is not None and reason.startswith(line) and "\n" not in reason
+
+
+@pytest.mark.parametrize(
+    ("listed", "line"),
+    [
+        ([["cat", "dgo"]], "tasks: pets has no class dgo; did you mean dog? there are bird, cat, dog, fish, newt"),
+        ([[0, 5]], "tasks: pets has no class 0; there are bird, cat, dog, fish, newt"),
+        ([["cat", "bird"]], "tasks: pets has no training or no test examples of bird; leave out such classes"),
+    ],
+)
+def test_classes_that_the_data_lack(listed: list[list[Any]], line: str) -> None:
+    with pytest.raises(UserError) as caught:
+        make(pets(), tasks=listed, num_tasks=None)
+    assert str(caught.value).startswith(line)
+
+
+@pytest.mark.parametrize("tasks", [[], [[]], [0, 1], [[0.5]], [[True]], "all", [[None]]])
+def test_a_list_of_lists_is_needed(tasks: Any) -> None:
+    with pytest.raises(ValidationError, match=r"1 validation error(.|\n)*tasks\n.*give a list of lists of classes"):
+        SplitClasses.Settings(**(SETTINGS | {"tasks": tasks}))
+
+
+@pytest.mark.parametrize("sizes", [1, 0, [], [0, 2], [2.0], True, "two", [10_001]])
+def test_a_number_of_classes_or_one_for_each_task_is_needed(sizes: Any) -> None:
+    with pytest.raises(ValidationError, match=r"1 validation error(.|\n)*classes_per_task\n.*give a whole number"):
+        SplitClasses.Settings(**(SETTINGS | {"classes_per_task": sizes}))

@@ -20,6 +20,8 @@ SETTINGS: dict[str, Any] = {
     "classes_per_task": 10,
     "shuffle_classes": False,
     "seed": 42,
+    "tasks": None,
+    "keep_remainder": False,
 }
 DATA: dict[str, Any] = {
     "name": "cifar10_100",

@@ -215,11 +215,16 @@ def test_a_run_says_and_records_its_preset_and_its_sizes(own: Path, tmp_path: Pa
     sizes = result["parameters"]
     assert sizes["target"] == sizes["generated"] == weights - 2 * 10 - 2  # two tasks of two classes
     assert sizes["compression_ratio"] == sizes["trainable"] / sizes["target"]
-    assert out.splitlines()[:2] == [
+    said = out.splitlines()
+    assert said[:2] == [
         "Preset toy/hnet, for method mine on toy.",
         f"Sizes: target network {sizes['target']} weights, {sizes['trainable']:,} trainable in all (compression ratio "
         f"{sizes['compression_ratio']:.3g}).",
     ]
+    assert said[2] == (
+        "Data toy: 2 tasks of 2 classes, training examples 400 a task and 200 a class, test examples 200 a task, "
+        "inputs 2."
+    )
     written = yaml.safe_load((folder / ".hydra" / "hydra.yaml").read_text())["hydra"]["runtime"]["choices"]
     assert (written["preset"], written["recipe"], written["method"]) == ("toy/hnet", "none", "mine")
 

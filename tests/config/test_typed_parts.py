@@ -1,11 +1,16 @@
 """What is typed of a regulariser: by its key or as a choice of Hydra's, by names of today or of before."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from in_process import command
 
-from hnet_cl.config.typed_parts import as_choice
+from hnet_cl.config.check import check
+from hnet_cl.config.composing import compose_job
+from hnet_cl.config.typed_parts import as_choice, choices_of
+from hnet_cl.core.config_hash import config_id
+from hnet_cl.core.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -80,3 +85,58 @@ def test_the_jobs_of_a_sweep_over_regularisers(tmp_path: Path) -> None:
 )
 def test_mistakes_end_in_a_line(typed: str, line: str, tmp_path: Path) -> None:
     assert command(tmp_path, "benchmark=toy", *typed.split()).lines == [line]
+
+
+@pytest.mark.parametrize(
+    ("value", "choices"),
+    [
+        (["mnist"], ["+dataset@dataset.of.mnist=mnist"]),
+        (["svhn", "mnist"], ["+dataset@dataset.of.svhn=svhn", "+dataset@dataset.of.mnist=mnist"]),
+        ({"a": "folder", "b": "folder"}, ["+dataset@dataset.of.a=folder", "+dataset@dataset.of.b=folder"]),
+    ],
+)
+def test_a_list_of_datasets_is_a_choice_for_each(value: Any, choices: list[str]) -> None:
+    assert choices_of("dataset=...", value) == ["dataset=several", *choices]
+
+
+@pytest.mark.parametrize("value", [[], {}, ["mnist", "mnist"], ["a b"], [["mnist"]], [None, 3], {"a": ["b"]}])
+def test_lists_that_are_no_datasets(value: Any) -> None:
+    with pytest.raises(UserError, match=r"^dataset=\.\.\.: give different data sets, as dataset=\[mnist,fashion_mnist"):
+        choices_of("dataset=...", value)
+
+
+def test_datasets_are_joined_in_the_order_in_which_they_are_typed() -> None:
+    job = compose_job(["benchmark=domains", "dataset=[fashion_mnist,mnist]", "dataset.of.mnist.source=embedded"], None)
+    dataset = job.settings["dataset"]
+    assert dataset["order"] == ["fashion_mnist", "mnist"] and dataset["of"]["mnist"]["source"] == "embedded"
+    assert job.settings["benchmark"]["name"] == "domains"
+    other = {**job.settings, "dataset": {**dataset, "order": ["mnist", "fashion_mnist"]}}
+    assert config_id(other) != config_id(job.settings)
+    plan = check(job.settings)
+    assert plan.dataset is not None
+    assert plan.dataset.settings.of["mnist"].settings.key("source") == "dataset.of.mnist.source"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["benchmark=domains"], "dataset.of={}: no data sets are chosen; give some, as dataset=[mnist,fashion_mnist]"),
+        (
+            ["benchmark=domains", "dataset=[mnist,fashio]"],
+            "=fashio: no such choice; did you mean fashion_mnist?",
+        ),
+        (
+            ["benchmark=domains", "dataset=mnist"],
+            "benchmark=domains_mnist: makes tasks of a dataset of the kind Several",
+        ),
+    ],
+)
+def test_mistakes_in_a_list_of_datasets(tmp_path: Path, words: list[str], line: str) -> None:
+    assert line in command(tmp_path, *words).lines[0]
+
+
+def test_a_list_of_datasets_in_a_sweep(tmp_path: Path) -> None:
+    ended = command(tmp_path, "-m", "benchmark=domains,split", "dataset=[mnist_5k,blobs]", "dataset.of.blobs.seed=1")
+    assert ended.code == 0, ended.err
+    assert [job[0] for job in ended.jobs] == ["benchmark=domains", "benchmark=split"]
+    assert all("+dataset@dataset.of.blobs=blobs" in job for job in ended.jobs)

@@ -59,7 +59,7 @@ FORMER: dict[str, dict[str, Any]] = {
         "seed": 42,
     },
 }
-OF_METHODS = ("pixel_noise", "fisher_samples")  # keys of later versions, which count in the method
+LATER = ("pixel_noise", "fisher_samples", "tasks", "keep_remainder")  # keys of later versions
 IDS = {"pmnist": "75bc48d6", "smnist": "7cbb4958", "split_cifar": "61b52a13", "f_celeba": "db3c4c25"}
 
 
@@ -73,7 +73,7 @@ def composed(*overrides: str) -> dict[str, Any]:
 def test_a_papers_sequence_has_the_id_that_it_had(benchmark: str) -> None:
     now = composed(f"benchmark={benchmark}")
     before = in_former_shape(now)
-    assert without(before["benchmark"], OF_METHODS) == FORMER[benchmark] and "dataset" not in before
+    assert without(before["benchmark"], LATER) == FORMER[benchmark] and "dataset" not in before
     assert config_id(now) == config_id(before) == IDS[benchmark]
 
 
@@ -82,7 +82,7 @@ def test_an_old_run_folders_configuration_is_read(benchmark: str) -> None:
     now = composed(f"benchmark={benchmark}")
     old = {key: value for key, value in now.items() if key not in ("dataset", "usual_dataset")}
     read = upgraded(old | {"benchmark": FORMER[benchmark]})
-    assert without(read["benchmark"], OF_METHODS) == without(now["benchmark"], OF_METHODS)
+    assert without(read["benchmark"], LATER) == without(now["benchmark"], LATER)
     assert read["dataset"] == now["dataset"]
     assert check(read).benchmark.name == benchmark and config_id(read) == IDS[benchmark]
 
@@ -94,6 +94,16 @@ def test_what_is_of_today_stays_as_it_is() -> None:
     shuffled = composed("benchmark=split_cifar", "benchmark.shuffle_classes=true")
     assert in_former_shape(shuffled) == shuffled
     assert config_id(shuffled) != config_id(composed("benchmark=split_cifar"))
+
+
+@pytest.mark.parametrize("words", [["benchmark=smnist"], ["benchmark=split", "dataset=blobs"]])
+def test_a_split_from_before_it_had_lists_of_classes_is_read_and_found(words: list[str]) -> None:
+    now = composed(*words)
+    before = without(now, ["benchmark.tasks", "benchmark.keep_remainder"])
+    assert before != now and upgraded(before) == now
+    assert config_id(before) == config_id(now)
+    for change in ({"tasks": [[0, 1]]}, {"keep_remainder": True}):
+        assert config_id({**now, "benchmark": {**now["benchmark"], **change}}) != config_id(now)
 
 
 def test_every_setting_of_a_dataset_counts() -> None:

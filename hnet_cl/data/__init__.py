@@ -1,0 +1,1 @@
+"""The tasks of a benchmark looked at, without training."""
