@@ -20,6 +20,7 @@ class Stream(StrEnum):
     CELEBA = "celeba"  # the assignment of images to tasks
     DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
     PERMUTATION = "permutation"  # of pixels, per task
+    FROZEN_NETWORK = "frozen network"  # weights of a network whose features are the data, where none are given
     # the sequence of tasks
     TASK_ORDER = "task order"
     VALIDATION = "validation"  # the choice of held-out examples

@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample, pad
 
 Augmentation = Literal["none", "flip", "flip_and_crop", "random_resized_crop"]
-Normalization = bool | Literal["dataset"]
+Normalization = Literal[False, True, "dataset"]
 
 CROP_PADDING = 4
 # torchvision's RandomResizedCrop, after Szegedy et al., "Going deeper with convolutions", CVPR 2015
