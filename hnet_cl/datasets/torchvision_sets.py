@@ -39,7 +39,7 @@ class Torchvision(ColourImages):
         of: Annotated[str, Field(min_length=1)]
         size: Annotated[int, Field(ge=8, le=1024)]
         splits: Annotated[list[str], Field(min_length=2, max_length=2)]
-        arguments: Mapping[str, Any]
+        arguments: Mapping[str, Any] | None
         normalize: bool
 
     statistics = IMAGENET
@@ -86,27 +86,27 @@ class Torchvision(ColourImages):
         """Builds torchvision's object for one half of the data; tries a download if it cannot be built without."""
         takes = _arguments(kind)
         root = {"root": str(self.data_dir)} if "root" in takes else {}
-        arguments = {**root, **self.settings.arguments, **half}
+        typed = {**(self.settings.arguments or {}), **half}
+        arguments = {**root, **typed}
         if unknown := [name for name in arguments if name not in takes]:
             key = f"{self.settings.key('arguments')}.{unknown[0]}"
             raise UserError(f"{key}: {self.settings.of} has no such argument{offered(unknown[0], takes)}")
         tries = [arguments, {**arguments, "download": True}] if "download" in takes else [arguments]
-        for number, given in enumerate(tries, start=1):
+        for given in tries:
             try:
                 with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
                     return kind(**given)
             except (KeyboardInterrupt, Interrupted):
                 raise
             except Exception as error:  # missing files, damaged ones, wrong arguments, no network: of any kind
-                if number == len(tries):
-                    shown = ", ".join(f"{name}={value}" for name, value in {**self.settings.arguments, **half}.items())
-                    raise UserError(
-                        f"{self._of}{f' with {shown}' if shown else ''}: torchvision cannot read it from "
-                        f"{self.data_dir} nor fetch it ({first_line(error)}); put it there as torchvision's "
-                        "documentation says, or set data_dir (or HNET_CL_DATA) to the folder that has it, or change "
-                        f"{self.settings.key('splits')} or {self.settings.key('arguments')}"
-                    ) from error
-        raise AssertionError
+                failure = error
+        shown = ", ".join(f"{name}={value}" for name, value in typed.items())
+        raise UserError(
+            f"{self._of}{f' with {shown}' if shown else ''}: torchvision cannot read it from {self.data_dir} nor fetch "
+            f"it ({first_line(failure)}); put it there as torchvision's documentation says, or set data_dir (or "
+            f"HNET_CL_DATA) to the folder that has it, or change {self.settings.key('splits')} or "
+            f"{self.settings.key('arguments')}"
+        ) from failure
 
     def _read(self, half: Any) -> Part:
         """Decodes all images of one half of the data.

@@ -19,7 +19,7 @@ SETTINGS: dict[str, Any] = {
     "of": "Fake",
     "size": 8,
     "splits": ["train", "test"],
-    "arguments": {},
+    "arguments": None,
     "augment": "none",
     "normalize": False,
 }
