@@ -14,6 +14,7 @@ from hnet_cl.core.regular_files import open_regular
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.core.suggest import offered
 from hnet_cl.core.tensor_files import load_plain
+from hnet_cl.datasets._fetch import quiet_download
 from hnet_cl.datasets._torchvision import import_torchvision
 
 BATCH = 128  # images at a time
@@ -128,7 +129,8 @@ def _of_torchvision(name: str, published: str | None, keys: tuple[str, str]) -> 
                 f"{keys[1]}={published}: torchvision has no such weights of {name}{offered(published, names)}"
             )
     try:
-        network: nn.Module = models.get_model(name, weights=published)
+        with quiet_download():
+            network: nn.Module = models.get_model(name, weights=published)
     except Exception as error:  # a download can fail in many ways
         raise UserError(
             f"{keys[1]}={published}: cannot be downloaded ({first_line(error)}); give a file with weights of {name}, "

@@ -3,8 +3,6 @@
 import inspect
 import logging
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from torch import Tensor
 from hnet_cl.core.capacity import memory_limit, require_memory
 from hnet_cl.core.errors import Interrupted, UserError, first_line
 from hnet_cl.core.suggest import offered
+from hnet_cl.datasets._fetch import quiet_download
 from hnet_cl.datasets._torchvision import import_torchvision
 from hnet_cl.datasets.base import Data, Part
 from hnet_cl.datasets.colour import ColourImages
@@ -94,7 +93,7 @@ class Torchvision(ColourImages):
         tries = [arguments, {**arguments, "download": True}] if "download" in takes else [arguments]
         for given in tries:
             try:
-                with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+                with quiet_download():
                     return kind(**given)
             except (KeyboardInterrupt, Interrupted):
                 raise
