@@ -49,7 +49,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     if choice := re.match(r"Could not override '(\S+/\S+)'\.(?:\nDid you mean to override (\S+)\?)?", text):
         return _no_such_part(choice[1], choice[2], arguments)
     if unknown := re.match(r"Could not (?:override|delete from config\.) '([^']+)'", text):
-        return _no_such_key(unknown[1], arguments) or _words(error)
+        return _no_such_key(unknown[1].rpartition("@")[2], arguments) or _words(error)
     if circle := re.search(r"Recursive interpolation detected\s+full_key: (\S+)", text):
         return f"{circle[1]}: refers to itself{_check(arguments, '${')}"
     if several := re.match(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'(?:\n1\.| req)", text, re.DOTALL):

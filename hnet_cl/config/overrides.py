@@ -102,13 +102,14 @@ class Groups:
     def problems(self, override: Override) -> Iterator[str]:
         """Yields a line for each choice in the override that does not exist, is no name, or cannot be left out."""
         group, typed = override.key_or_group, shown(override.input_line)
-        if not self.has(group) or override.package is not None:
+        if not self.has(group) or (override.package is not None and "/" in group):
             return
+        key = override.package or group
         names = sorted({name for folder in self._folders for name in choices(folder, group)})
         if override.is_delete():
             if group not in DISPENSABLE:
-                other = f"choose another, as {group}=NAME{offered('', names)}"
-                yield f"{typed}: cannot be left out; {f'give {group}=[]' if group in SEVERAL else other}"
+                other = f"choose another, as {key}=NAME{offered('', names)}"
+                yield f"{typed}: cannot be left out; {f'give {key}=[]' if group in SEVERAL else other}"
             return
         value = override.value()
         if isinstance(value, ChoiceSweep):
@@ -118,15 +119,15 @@ class Groups:
         elif group in SEVERAL and isinstance(value, list):
             chosen = [shown(name) for name in value]
         elif isinstance(value, dict | list) or value is None or str(value) == "":
-            keys = f"; its keys are {group}.KEY=VALUE" if isinstance(value, dict) else ""
-            form = f"names in brackets, or {group}=[]" if group in SEVERAL else "the name of one choice"
+            keys = f"; its keys are {key}.KEY=VALUE" if isinstance(value, dict) else ""
+            form = f"names in brackets, or {key}=[]" if group in SEVERAL else "the name of one choice"
             yield f"{typed}: give {form}{offered('', names)}{keys}"
             return
         else:
             chosen = [shown(value)]
         for name in chosen:
             if not self._may_exist(group, name, names):
-                yield f"{group}={shown(name)}: no such choice{offered(name, names)}"
+                yield f"{key}={shown(name)}: no such choice{offered(name, names)}"
 
     def _may_exist(self, group: str, name: str, names: Sequence[str]) -> bool:
         """Tells whether Hydra may find the choice; its own groups and other search paths are known to Hydra alone."""

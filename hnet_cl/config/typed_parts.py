@@ -17,8 +17,11 @@ def as_choice(argument: str) -> str:
     """Returns the argument as Hydra expects a choice inside another one: its group, and its place in the configuration.
 
     `method.regularizer=explicit` becomes `method/regularizer=explicit`, and `method.generator.regularizer=explicit`
-    becomes `method/regularizer@method.generator.regularizer=explicit`.
+    becomes `method/regularizer@method.generator.regularizer=explicit`; `dataset.of=cifar10` becomes
+    `dataset@dataset.of=cifar10`, unless it begins with a capital, as classes of torchvision do.
     """
+    if of := re.fullmatch(r"(dataset(?:\.of)+)=([^{'\"$A-Z].*)", argument):
+        return f"dataset@{of[1]}={of[2]}"
     found = re.fullmatch(rf"(method(?:\.\w+)*)\.{NAME}=([^{{'\"$].*)", argument)
     if found is None:
         return argument

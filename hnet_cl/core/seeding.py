@@ -22,6 +22,7 @@ class Stream(StrEnum):
     DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
     PERMUTATION = "permutation"  # of pixels, per task
     ROTATION = "rotation"  # angles, per task
+    FROZEN_NETWORK = "frozen network"  # weights of a network whose features are the data, where none are given
     # the sequence of tasks
     TASK_ORDER = "task order"
     VALIDATION = "validation"  # the choice of held-out examples

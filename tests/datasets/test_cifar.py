@@ -249,3 +249,20 @@ def test_the_real_files(full_cifar: Path) -> None:
     assert ten.train.labels[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
     hundred = load_cifar(CIFAR100, full_cifar, "counts")
     assert len(hundred.classes) >= 50 and len(hundred.test.labels) == 100 * len(hundred.classes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [CIFAR10, CIFAR100], ids=["cifar10", "cifar100"])
+def test_the_statistics_are_those_of_the_training_images(which: CifarSet, full_cifar: Path) -> None:
+    counts = torch.stack(
+        [
+            sum(batch[:, channel].flatten().bincount(minlength=256) for batch in images.split(5000))
+            for images in [load_cifar(which, full_cifar, "counts").train.images]
+            for channel in range(3)
+        ]
+    ).double()
+    values = torch.arange(256) / 255
+    mean = counts @ values.double() / counts.sum(1)
+    std = (counts @ values.double() ** 2 / counts.sum(1) - mean**2).sqrt()
+    assert mean.tolist() == pytest.approx(which.statistics.mean, abs=1e-4)
+    assert std.tolist() == pytest.approx(which.statistics.std, abs=1e-4)

@@ -52,6 +52,7 @@ def test_files_of_mnist_itself_are_not_taken(tiny: Path, tmp_path: Path) -> None
     assert message.startswith("dataset=fashion_mnist: train-images-idx3-ubyte, ") and "\n" not in message
     raw = tmp_path / "data" / "FashionMNIST" / "raw"
     assert f"cannot be found in {raw} nor fetched (torchvision download: no network); put the files there" in message
+    assert "(they are published at https://" in message
     assert "there is" not in message
 
 
@@ -65,3 +66,14 @@ def test_the_real_files(monkeypatch: pytest.MonkeyPatch) -> None:
     assert data.train.labels[:10].tolist() == [9, 0, 0, 3, 0, 2, 7, 2, 5, 5]
     assert clothes(folder).memory() == sum(part.images.nbytes for part in (data.train, data.test))
     assert data.train.images.dtype == torch.uint8 and data.in_shape == (1, 28, 28)
+
+
+def test_debians_package_stands_in_for_a_download(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "dataset-fashion-mnist"
+    package.mkdir()
+    for path in tiny.iterdir():
+        (package / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    monkeypatch.setattr(mnist, "DEBIAN", str(package))
+    data = clothes(tmp_path / "data").load()
+    assert data.train.images.flatten().tolist() == list((tiny / "train-images-idx3-ubyte").read_bytes()[16:])
+    assert data.identity.source == "files" and not (tmp_path / "data").exists()

@@ -170,7 +170,7 @@ def test_data_dir_that_cannot_be_made(tiny: Path, tmp_path: Path, no_torchvision
 
 
 def test_interrupted_download_leaves_nothing(tiny: Path, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: str, folder: Path) -> Path:
+    def interrupted(_: str, folder: Path, mirror: str | None) -> Path:
         (folder / "train-images-idx3-ubyte").write_bytes(b"half")
         raise KeyboardInterrupt
 
