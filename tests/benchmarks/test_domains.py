@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from hnet_cl.benchmarks.domains import Domains
+from hnet_cl.config.check import check
+from hnet_cl.config.composing import compose_job
 from hnet_cl.core.chosen import Chosen
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets.base import Data, Dataset, Part
@@ -99,3 +101,14 @@ def test_images_of_every_dataset_become_inputs() -> None:
     for task, kind in enumerate(reversed(kinds)):
         own = next(part for part in given.parts.values() if part.image_shape == (1, kind.height, kind.width)).load()
         assert torch.equal(kind.encode(own.test.images), benchmark.tasks[task].test.batch(slice(None))[0])
+
+
+def test_five_datasets() -> None:
+    settings = compose_job(["benchmark=five_datasets"], None).settings
+    assert settings["benchmark"]["name"] == "five_datasets"
+    plan = check(settings)
+    assert plan.dataset is not None
+    made = plan.dataset.make(Path("unused"))
+    assert isinstance(made, Several)
+    assert list(made.parts) == ["mnist", "fashion_mnist", "kmnist", "svhn", "cifar10"]
+    assert made.image_shape == (3, 32, 32) and made.num_classes == 50
