@@ -16,11 +16,16 @@ from hnet_cl.core import settings as base
 from hnet_cl.core.old_parts import TASK_INFERENCE
 from hnet_cl.core.signals import Interruption
 from hnet_cl.hypernet import Hypernetwork
+from hnet_cl.methods.agem import AGEM
 from hnet_cl.methods.base import Context, Learner
+from hnet_cl.methods.derpp import DERpp
+from hnet_cl.methods.er import ER
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.joint import Joint
+from hnet_cl.methods.lwf import LwF
+from hnet_cl.methods.mas import MAS
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
@@ -44,6 +49,11 @@ METHODS: Mapping[str, type[Learner]] = {
     "joint": Joint,
     "ewc": EWC,
     "si": SI,
+    "mas": MAS,
+    "lwf": LwF,
+    "er": ER,
+    "agem": AGEM,
+    "derpp": DERpp,
 }
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
@@ -90,6 +100,11 @@ REPLAY: dict[str, Any] = {
     "init": "torch",
     "generator": GENERATED,
 }
+REHEARSAL: dict[str, Any] = {
+    "reset_optimizer": False,
+    "replay_batch_size": 4,
+    "buffer": {"examples": None, "examples_per_class": 3, "bytes": None, "balance": "classes"},
+}
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "hnet": HNET,
     "hnet_ent": HNET | {"task_inference": {"_target_": ENTROPY, "temperature": 1.0}},
@@ -110,6 +125,11 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "fisher_samples": None,
     },
     "si": {"reset_optimizer": False, "strength": 0.5, "damping": 0.1, "path_gradient": "total"},
+    "mas": {"reset_optimizer": False, "strength": 0.5, "importance_samples": None},
+    "lwf": {"reset_optimizer": False, "strength": 1.0, "temperature": 2.0, "square": False, "count": "once"},
+    "er": REHEARSAL | {"weighting": "tasks"},
+    "agem": REHEARSAL,
+    "derpp": REHEARSAL | {"alpha": 0.3, "beta": 0.5},
 }
 
 

@@ -43,6 +43,8 @@ class Stream(StrEnum):
     REGULARIZED_DECODERS = "regularized decoders"  # the same for a generated decoder
     LATENT_NOISE = "latent noise"  # of the posterior of a variational autoencoder
     REPLAY = "replay"  # replayed examples, per task and block of steps
+    BUFFER = "buffer"  # the choice of stored training examples, per task
+    BUFFER_DRAWS = "buffer draws"  # of stored examples in each step, per task
     SAMPLES = "samples"  # a generator's samples that are shown and that a classifier judges
     FISHER = "fisher"  # examples and labels for the Fisher information
     # the classifier that judges samples

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.classifier import Classifier
-from hnet_cl.methods.parts.fisher import Labels, Way, diagonal_fisher, fastest
-from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.example_gradients import Way, inspected
+from hnet_cl.methods.parts.fisher import Labels, diagonal_fisher
 from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
 BATCH = 500  # examples per batch for the Fisher information; does not affect the result
@@ -46,13 +46,8 @@ class EWC(Classifier):
         self._way: Way | None = None  # to compute the Fisher information; None until `inspect` has chosen it
 
     def inspect(self, inputs: Tensor) -> list[str]:
-        self._way, reason = fastest(self.network, inputs)
-        if not reason:
-            return []
-        return [
-            f"{called(self.network)}: the Fisher information is computed example by example, as torch.func.vmap "
-            f"cannot do it for several at once ({reason}); it takes longer"
-        ]
+        self._way, lines = inspected(self.network, inputs, "the Fisher information")
+        return lines
 
     def _active(self, learned: int) -> list[QuadraticPenalty]:
         """Returns the penalties that protect the first `learned` tasks (online: the one penalty for all of them)."""

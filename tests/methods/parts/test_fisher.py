@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import trainable
-from hnet_cl.methods.parts import fisher
-from hnet_cl.methods.parts.fisher import diagonal_fisher, fastest
+from hnet_cl.methods.parts import example_gradients
+from hnet_cl.methods.parts.example_gradients import fastest
+from hnet_cl.methods.parts.fisher import diagonal_fisher
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
 
@@ -105,7 +106,7 @@ def test_equals_gradients_of_single_examples(kind: str) -> None:
     }
     network = networks[kind]
     way, _ = fastest(network, inputs[:2])
-    assert way is (fisher.of_linear_layers if kind in ("mlp", "in place") else fisher.at_once)
+    assert way is (example_gradients.of_linear_layers if kind in ("mlp", "in place") else example_gradients.at_once)
     found = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1))
     for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
         torch.testing.assert_close(new, expected, rtol=1e-4, atol=1e-7)
@@ -115,11 +116,11 @@ def test_equals_gradients_of_single_examples(kind: str) -> None:
 def test_every_way_gives_the_same(kind: str) -> None:
     network, inputs = NETWORKS[kind](3), torch.randn(5, 2)
     way, reason = fastest(network, inputs)
-    assert (reason is not None) == (way is fisher.one_by_one) == (kind in EXAMPLES_ONE_BY_ONE)
+    assert (reason is not None) == (way is example_gradients.one_by_one) == (kind in EXAMPLES_ONE_BY_ONE)
     if kind == "dropout always":
         return  # each time something else
     labels = torch.randint(3, (5,))
-    slow = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1), fisher.one_by_one)
+    slow = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1), example_gradients.one_by_one)
     fast = diagonal_fisher(network, [(inputs, labels)], slice(0, 3), "true", stream(1), way)
     assert [values.shape for values in fast] == [parameter.shape for parameter in trainable(network).values()]
     for one, other in zip(slow, fast, strict=True):
@@ -127,9 +128,9 @@ def test_every_way_gives_the_same(kind: str) -> None:
 
 
 def test_the_short_way_is_not_taken_where_it_would_be_wrong() -> None:
-    assert fastest(NETWORKS["weight used elsewhere"](3), torch.randn(2, 2)) == (fisher.at_once, None)
-    assert fastest(NETWORKS["frozen part"](3), torch.randn(2, 2)) == (fisher.of_linear_layers, None)
-    assert fastest(NETWORKS["unused layers"](3), torch.randn(2, 2)) == (fisher.at_once, None)
+    assert fastest(NETWORKS["weight used elsewhere"](3), torch.randn(2, 2)) == (example_gradients.at_once, None)
+    assert fastest(NETWORKS["frozen part"](3), torch.randn(2, 2)) == (example_gradients.of_linear_layers, None)
+    assert fastest(NETWORKS["unused layers"](3), torch.randn(2, 2)) == (example_gradients.at_once, None)
 
 
 def test_large_batches_in_parts() -> None:
@@ -144,7 +145,7 @@ def test_large_batches_in_parts() -> None:
     inputs, labels = torch.tensor([[0.5], [0.2], [2.0]]), torch.tensor([0, 1, 1])
     network = Halves()
     way, _ = fastest(network, inputs[:2])
-    assert way is fisher.of_linear_layers
+    assert way is example_gradients.of_linear_layers
     found = diagonal_fisher(network, [(inputs, labels)], BOTH, "true", stream(1), way)
     for new, expected in zip(found, one_at_a_time(network, inputs, labels), strict=True):
         torch.testing.assert_close(new, expected)

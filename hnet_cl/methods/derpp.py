@@ -1,0 +1,77 @@
+"""Dark experience replay: stored examples are repeated with the logits that the network had for them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from pydantic import NonNegativeFloat
+from torch import Tensor
+
+from hnet_cl.benchmarks.base import Split, Task
+from hnet_cl.methods.base import Context
+from hnet_cl.methods.parts.buffer import ReplayBuffer
+from hnet_cl.methods.parts.distillation import masks
+from hnet_cl.methods.parts.rehearsal import Rehearsal
+
+BATCH = 500  # examples at a time when logits are computed; does not affect the result
+
+
+class DERpp(Rehearsal):
+    """DER++ (Buzzega et al., NeurIPS 2020, Eq. 6): the loss L_new + alpha * L_logits + beta * L_labels.
+
+    L_logits is the mean squared distance of logits to the stored ones, and L_labels the mean cross-entropy, on two
+    batches that are drawn independently from the buffer. Logits are stored at the end of the example's task, without
+    augmentation (the authors' code stores them in the step that inserts the example), and compared at the outputs
+    that were trained then.
+    """
+
+    class Settings(Rehearsal.Settings):
+        alpha: NonNegativeFloat
+        beta: NonNegativeFloat
+
+    settings: Settings
+    draws = 2
+
+    def __init__(self, settings: Any, context: Context) -> None:
+        super().__init__(settings, context)
+        self._stored: list[tuple[Tensor, Tensor]] = []  # of each old task: rows (n,) and logits (n, outputs)
+
+    def begin_task(self, tasks: Sequence[Task]) -> None:
+        super().begin_task(tasks)
+        if self.buffer is None:
+            return
+        stored = zip(self._stored, self.buffer.rows, strict=True)
+        self._stored = [(kept, logits[torch.searchsorted(rows, kept)]) for (rows, logits), kept in stored]
+        self._logits = torch.cat([logits for _, logits in self._stored]).to(self.context.device)
+        outputs = [self.heads.trained(task, task) for task in range(self.latest)]
+        self._compared = masks(outputs, self.heads.num_outputs, self.context.device)
+
+    def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
+        if not self.replayed:
+            return {}
+        first, second = self.replayed
+        compared = self._compared[first.tasks]
+        squares = (self.network(first.inputs) - self._logits[first.places]).square() * compared
+        distance = (squares.sum(1) / compared.sum(1)).mean()
+        loss = self.replay_loss(second)
+        (self.settings.alpha * distance + self.settings.beta * loss).backward()
+        return {"logits": distance.detach(), "replay": loss.detach()}
+
+    def end_task(self) -> None:
+        if self.latest == self.heads.num_tasks - 1:
+            return  # no further task replays anything
+        rows = ReplayBuffer(self.settings.buffer, self.tasks, self.context.seed).rows[-1]
+        self._stored.append((rows, self._logits_of(self.tasks[-1].train, rows)))
+
+    @torch.no_grad()
+    def _logits_of(self, data: Split, rows: Tensor) -> Tensor:
+        self.network.eval()
+        parts = rows.to(self.context.device).split(BATCH)
+        return torch.cat([self.network(data.batch(part)[0]) for part in parts]).cpu()
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return super().get_extra_state() | {"stored": self._stored}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        self._stored = list(state["stored"])
