@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from key_reference import reference
+from key_reference import choices_page, reference
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -15,6 +15,7 @@ def generated() -> dict[str, str]:
     """Returns the texts of the pages that are made from other files, by their paths."""
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     return {
+        "reference/choices.md": choices_page(),
         "reference/keys.md": reference(),
         "design.md": contributing.replace("# Contributing\n", "# Design, and how to contribute\n", 1),
     }

@@ -1,4 +1,4 @@
-"""The reference of all keys, in Markdown, from the yaml files in conf/ and the settings classes that check them."""
+"""The pages of all choices and keys, in Markdown, from the yaml files in conf/ and the classes that check them."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 from hnet_cl.config.check import DeviceSettings
 from hnet_cl.config.conf_files import choices, conf_dir
-from hnet_cl.config.help_text import GROUPS
+from hnet_cl.config.help_text import GROUPS, HYDRAS
 from hnet_cl.core.chosen import TARGET, arguments_of, settings_of
 from hnet_cl.core.importing import import_named
 from hnet_cl.methods.parts.generated_decoder import GeneratedDecoderSettings
@@ -29,6 +29,12 @@ This page is made from the yaml files below `conf` and the classes that check th
 a [preset](../howto/settings.md#presets-and-recipes) may set another one. The source of a value stands in brackets at
 the end of its meaning: the paper, the official code, or our choice. A key that is not listed for a file has the value
 of the file that it is derived from.
+
+"""
+CHOICES = """# Choices
+
+This page is made from the yaml files below `conf`. `python -m hnet_cl --help` prints the same, with those in your own
+folders. [Keys](keys.md) has the keys of each.
 
 """
 PARTS = ("method/generator", "method/regularizer")  # groups below a method besides those of --help
@@ -173,6 +179,16 @@ def reference() -> str:
             path = conf_dir() / group / f"{name}.yaml"
             table = _table(group.replace("/", "."), path)
             parts += [f"## {group}={name}\n", f"{line}.\n", *table]
+    return "\n".join(parts)
+
+
+def choices_page() -> str:
+    """Returns the page of all choices of every group, each with what it is."""
+    parts = [CHOICES]
+    for group in GROUPS:
+        found = HYDRAS.get(group, {}) | choices(conf_dir(), group)
+        table = [f"| `{group}={name}` | {line} |" for name, line in found.items()]
+        parts += [f"## {group}\n", "| choice | what |", "| --- | --- |", *table, ""]
     return "\n".join(parts)
 
 

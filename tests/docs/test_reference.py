@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from documents import text_of
-from key_reference import keys_of, kind, reference, rows
+from key_reference import choices_page, keys_of, kind, reference, rows
 
-from hnet_cl.config.conf_files import conf_dir
+from hnet_cl.config.conf_files import choices, conf_dir
+from hnet_cl.config.help_text import GROUPS
 from hnet_cl.core.settings import TaskCount
 from hnet_cl.records.run_result import KEYS
 from hnet_cl.training.trainer import TrainingSettings
@@ -39,6 +40,14 @@ def test_every_key_of_every_file_is_read() -> None:
         found = {key.name for key in keys_of(text)}
         for name in leaves(yaml.safe_load(text) or {}):
             assert name in found or any(name.startswith(f"{key}.") for key in found), (path, name)
+
+
+def test_every_choice_has_its_keys_and_what_it_is() -> None:
+    keys, page = reference(), choices_page()
+    for group in GROUPS:
+        for name, line in choices(conf_dir(), group).items():
+            assert f"| `{group}={name}` | {line} |" in page
+            assert group == "experiment" or f"\n## {group}={name}\n" in keys
 
 
 def test_a_row_has_default_type_meaning_and_source() -> None:
