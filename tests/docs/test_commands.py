@@ -10,13 +10,14 @@ from documents import ROOT, blocks, commands, pages, text_of, write_files
 from in_process import command
 
 from hnet_cl.config.conf_files import choices, conf_dir
+from hnet_cl.config.help_text import GROUPS
 from hnet_cl.predict.options import parse
 from hnet_cl.report.cli import _parser
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 OTHERS = ("source .venv/bin/activate", "tensorboard --logdir outputs", "mkdocs serve")
 VIEWERS = ("mlflow ui --backend-store-uri sqlite:///outputs/mlflow.db",)
-DONE = {"seed": "1", "seeds": "2", "hydra.sweeper.n_trials": "1"}  # one job tells what many of them would
+DONE = {"seed": "1", "seeds": "1", "hydra.sweeper.n_trials": "1"}  # one job tells what many of them would
 
 
 def hnet_cl(page: str) -> list[list[str]]:
@@ -25,8 +26,16 @@ def hnet_cl(page: str) -> list[list[str]]:
 
 
 def shortened(words: list[str]) -> list[str]:
-    """The same command with fewer jobs."""
-    return [f"{key}={DONE[key]}" if (key := word.partition("=")[0]) in DONE else word for word in words]
+    """The same command with one job: of values with commas between, all of them choices there are, the last one."""
+    found = []
+    for word in words:
+        key, _, value = word.partition("=")
+        if "," in value and re.fullmatch(r"[\w.,-]+", value):
+            names = {*value.split(",")} - {"anchored"}
+            assert key not in GROUPS or names <= choices(conf_dir(), key).keys(), word
+            value = value.rpartition(",")[2]
+        found.append(f"{key}={DONE.get(key, value)}" if value else word)
+    return found
 
 
 def check(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
