@@ -16,8 +16,9 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("hnet_cl", "conf", "tests", "scripts", "examples", "pyproject.toml", "constraints.txt", ".gitignore")
-TEXTS = ("README.md", "CHANGELOG.md", "LICENSE")
+FOLDERS = ("hnet_cl", "conf", "docs", "tests", "scripts", "examples")
+PARTS = (*FOLDERS, "mkdocs.yml", "pyproject.toml", "constraints.txt", ".gitignore")
+TEXTS = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CITATION.cff", "LICENSE")
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""Task-conditioned hypernetworks for any `nn.Module`. Depends only on torch; see the README for an example."""
+"""Task-conditioned hypernetworks for any `nn.Module`. Depends only on torch; docs/howto/library.md has an example."""
 
 from hnet_cl.hypernet.blocks import BlockRegularizer
 from hnet_cl.hypernet.copies import aliased, copied

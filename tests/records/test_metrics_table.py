@@ -22,7 +22,7 @@ from hnet_cl.records.run_log import RunLog
 from hnet_cl.report import cli
 from hnet_cl.sweeps.settings import check_search
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "metrics.md"
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
 FIRST = Metric(
     "first", "first task", "its accuracy at the end", "%", lambda run: run.matrix[-1][0] if run.matrix else None
@@ -90,7 +90,7 @@ def test_result_json_has_those_of_a_run_by_itself() -> None:
     assert json.loads(json.dumps(summary(Evidence([])))) == dict.fromkeys(summary(Evidence([])))
 
 
-def test_the_readme_has_a_formula_for_each() -> None:
-    table = README.read_text().partition("| name | formula |")[2].partition("\n\n")[0]
+def test_the_documentation_has_a_formula_for_each() -> None:
+    table = PAGE.read_text().partition("| name | formula |")[2].partition("\n\n")[0]
     titles = [title.strip() for line in table.splitlines()[2:] for title in line.split("|")[1].split(",")]
     assert titles == [metric.title for metric in METRICS.values()]
