@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from hnet_cl.core.old_regularizers import BLOCK_COUNT, NAME, TASKS
+from hnet_cl.core.older import BLOCK_COUNT, REGULARIZER, TASKS
 from hnet_cl.core.plain_text import shown
 
-GROUP = f"method/{NAME}"
+GROUP = f"method/{REGULARIZER}"
 
 
 def as_choice(argument: str) -> str:
@@ -15,10 +15,10 @@ def as_choice(argument: str) -> str:
     `method.regularizer=explicit` becomes `method/regularizer=explicit`, and `method.generator.regularizer=explicit`
     becomes `method/regularizer@method.generator.regularizer=explicit`.
     """
-    found = re.fullmatch(rf"(method(?:\.\w+)*)\.{NAME}=([^{{'\"$].*)", argument)
+    found = re.fullmatch(rf"(method(?:\.\w+)*)\.{REGULARIZER}=([^{{'\"$].*)", argument)
     if found is None:
         return argument
-    place = "" if found[1] == "method" else f"@{found[1]}.{NAME}"
+    place = "" if found[1] == "method" else f"@{found[1]}.{REGULARIZER}"
     return f"{GROUP}{place}={found[2]}"
 
 
@@ -27,7 +27,8 @@ def moved(argument: str) -> Iterator[str]:
     key, _, value = argument.lstrip("+").partition("=")
     parent, _, name = key.rpartition(".")
     if name == TASKS[0]:
-        yield f"{shown(argument)}: is a key of the regulariser now; type {parent}.{NAME}.{TASKS[1]}={shown(value)}"
+        present = f"{parent}.{REGULARIZER}.{TASKS[1]}={shown(value)}"
+        yield f"{shown(argument)}: is a key of the regulariser now; type {present}"
     elif name == BLOCK_COUNT[0]:
-        chosen = f"{parent}.{NAME}=blocks {parent}.{NAME}.{BLOCK_COUNT[1]}={shown(value)}"
+        chosen = f"{parent}.{REGULARIZER}=blocks {parent}.{REGULARIZER}.{BLOCK_COUNT[1]}={shown(value)}"
         yield f"{shown(argument)}: is a regulariser of its own now; type {chosen}"

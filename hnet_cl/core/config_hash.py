@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hnet_cl.core.old_keys import as_before, old_name
+from hnet_cl.core.older import as_before
 
 # Keys that are not part of an id: the repetition, places on disk, how a run is started and how much it does at a time.
 # All others determine what is computed.
@@ -83,14 +83,13 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
     """Returns the part of a configuration that is hashed."""
     found: dict[str, Any] = {}
     for key, value in node.items():
-        name = old_name(key, node)
-        path = f"{prefix}{name}"
+        path = f"{prefix}{key}"
         absent = value is None and path not in HASHED_NULLS and path not in implied
         neutral = absent or (path in implied and implied[path] == value)
         if not neutral:
             counts = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
             if counts != {} or not any(is_below(one, [path]) for one in implied):
-                found[name] = counts
+                found[key] = counts
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.nested import flatten
-from hnet_cl.core.old_keys import new_key, upgraded
+from hnet_cl.core.older import new_key, upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.records.metrics_table import Evidence, computed
 from hnet_cl.records.run_folder import RESULT, SETUP, read_result
