@@ -35,8 +35,9 @@ class Run:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Returns everything in result.json, with dotted keys."""
-        return flatten(self.result)
+        """Returns everything in result.json, with dotted keys; `dataset` also where older versions did not write it."""
+        dataset = self.settings.get("dataset.name", self.result.data.name)
+        return flatten(self.result) | {"dataset": self.result.dataset or dataset}
 
     @cached_property
     def typed(self) -> dict[str, str]:
@@ -149,7 +150,7 @@ def _read(folder: Path) -> Run | Unreadable:
     except OSError as error:
         return Unreadable(folder, f"{RESULT}: {error.strerror}")
     except ValueError as error:
-        return Unreadable(folder, f"{RESULT}: {error}")
+        return Unreadable(folder, f"{RESULT} {error}")
     return Run(folder, result)
 
 
