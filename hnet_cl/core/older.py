@@ -113,7 +113,7 @@ def _with_regularizer_class(node: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_regularizer_word(node: Mapping[str, Any]) -> dict[str, Any]:
     part: Any = node.get(REGULARIZER)
-    path = part.get(TARGET) if isinstance(part, Mapping) else None
+    path: Any = part.get(TARGET) if isinstance(part, Mapping) else None
     known = isinstance(path, str) and path in REGULARIZER_WORDS
     if not known or (path == BLOCKS and part.get(BLOCK_COUNT[1]) is None):
         return dict(node)
