@@ -15,7 +15,7 @@ from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.benchmarks.overview import overview
 from hnet_cl.config.check import Plan, check
 from hnet_cl.core.atomic_files import remove_parts
-from hnet_cl.core.capacity import told_in_one_line
+from hnet_cl.core.capacity import naming_lack_of_memory
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
@@ -86,7 +86,7 @@ def exhaust(turns: Generator[None, None, Any]) -> Any:
             return end.value
 
 
-@told_in_one_line
+@naming_lack_of_memory
 def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request, context: RunContext) -> CooperativeRun:
     """Trains what `config` (resolved) asks for, writes the run folder and prints the results and the folder.
 
@@ -275,6 +275,7 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
     return RunFacts(
         config_id=identity,
         benchmark=plan.benchmark.name,
+        dataset=benchmark.data.name if plan.dataset is None else plan.dataset.settings.name,
         scenario=plan.scenario.name,
         method=plan.method.name,
         seed=plan.seed,

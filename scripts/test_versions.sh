@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the quick tests with the oldest or the newest versions that pyproject.toml allows, in an environment of its own:
 #   bash scripts/test_versions.sh oldest | newest [arguments of pytest ...]
-# PYTHON=/path/to/python picks the interpreter. A registry's default torch may bring gigabytes of CUDA libraries.
+# PYTHON=/path/to/python picks the interpreter, VENV=/path the environment's place. A registry's default torch may bring gigabytes of CUDA libraries.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -10,7 +10,7 @@ case "$end" in
   oldest | newest) shift ;;
   *) echo "usage: bash scripts/test_versions.sh oldest | newest [arguments of pytest ...]" >&2; exit 2 ;;
 esac
-venv=.venv-$end
+venv=${VENV:-.venv-$end}
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 
 versions=$venv/versions.txt

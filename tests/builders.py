@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.benchmarks.toy import GaussianBlobs
 from hnet_cl.core import settings as base
-from hnet_cl.core.old_parts import TASK_INFERENCE
+from hnet_cl.core.older import TASK_INFERENCE
 from hnet_cl.core.signals import Interruption
 from hnet_cl.hypernet import Hypernetwork
 from hnet_cl.methods.agem import AGEM

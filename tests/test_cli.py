@@ -26,6 +26,7 @@ KEYS = {
         "error",
         "config_id",
         "benchmark",
+        "dataset",
         "scenario",
         "method",
         "target",
@@ -73,7 +74,8 @@ class TestRun:
         result = result_of(folder_of(done))
         assert result.keys() == KEYS
         assert (result["status"], result["error"]) == ("finished", None)
-        assert (result["benchmark"], result["scenario"], result["method"], result["seed"]) == ("toy", "cl1", "hnet", 1)
+        names = [result[key] for key in ("benchmark", "dataset", "scenario", "method", "seed")]
+        assert names == ["toy", "toy", "cl1", "hnet", 1]
         assert result["overrides"] == [*SMALL, f"output_dir={outputs}"]
         assert (result["num_tasks"], result["tasks_done"], result["iterations"]) == (3, 3, 3 * 40)
         assert 0 < result["train_time_s"] < result["wall_time_s"]

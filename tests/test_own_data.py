@@ -86,6 +86,7 @@ def test_a_protocol_of_ones_own_of_a_dataset_of_ours(own: str) -> None:
     result = result_of(folder)
     assert folder.parts[-3] == "mine_mnist_5k-cl1-finetune"
     assert (result["data"]["name"], result["num_tasks"], result["status"]) == ("mnist-5k", 2, "finished")
+    assert result["dataset"] == "mnist_5k"
     assert result["accuracy_matrix"][0][0] > 0.2, "more than chance"
 
 

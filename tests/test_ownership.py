@@ -81,7 +81,8 @@ KNOWN = '{"status": "finished", "seed": 1, "config_id": "ab", "accuracy_matrix":
 def test_a_foreign_result_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "result.json").write_text(text)
-    assert "result.json: was not written by hnet_cl (" in refused(in_process(*QUICK, "hydra.run.dir=mine"))
+    line = refused(in_process(*QUICK, "hydra.run.dir=mine"))
+    assert "result.json is not a result of hnet_cl (" in line and line.endswith("; give hydra.run.dir another folder")
     assert (tmp_path / "mine" / "result.json").read_text() == text
 
 

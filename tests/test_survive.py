@@ -166,7 +166,7 @@ def test_without_a_good_checkpoint_a_run_refuses_and_keeps_everything(terminated
         path.write_bytes(path.read_bytes()[:100])
     names = set(checkpoints(outputs))
     line = mistake(*SHORT, f"output_dir={outputs}")
-    assert line.startswith(f"{folder / 'checkpoint'}") and line.endswith("; give fresh=true to start this run anew")
+    assert line.startswith(f"{folder / 'checkpoint'}") and line.endswith("; give fresh=true to start it from scratch")
     assert set(checkpoints(outputs)) == names
     assert losses_of(folder)
 

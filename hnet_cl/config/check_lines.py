@@ -9,8 +9,7 @@ from pydantic import BaseModel
 
 from hnet_cl.core.chosen import TARGET, Chosen, settings_of
 from hnet_cl.core.importing import import_named
-from hnet_cl.core.old_keys import new_key
-from hnet_cl.core.old_parts import chosen_by
+from hnet_cl.core.older import advice_on
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import elsewhere, nearest_key
 
@@ -22,11 +21,9 @@ def line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if error["type"] == "missing":
         return f"{key}: is missing; give +{key}=VALUE"
     if error["type"] == "extra_forbidden":
-        if new := chosen_by(key):
-            return f"{key}: is chosen by its file now; give {new}"
         beside = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
-        if (new := new_key(key)) in beside:
-            return f"{key}: is called {new} now"
+        if advice := advice_on(key, beside):
+            return f"{key}: {advice}"
         groups = [name for name, node in config.items() if isinstance(node, Mapping)]
         return f"{shown(key)}: no such key{elsewhere(key, error['input'], groups) or nearest_key(key, beside)}"
     message = error["msg"].removeprefix("Value error, ")

@@ -25,7 +25,7 @@ Keys worth knowing (all of them: --cfg job --resolve)
   benchmark.num_tasks=N  length of the sequence
   data_dir=DIR           where data files lie or are put
   output_dir=DIR         where run folders are put
-  fresh=true             start anew although the run's folder holds results
+  fresh=true             start from scratch although the run's folder holds results
   debug=true             show tracebacks of errors
 
 Examples

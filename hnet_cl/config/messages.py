@@ -16,8 +16,7 @@ from hnet_cl.config.arguments import NAMES
 from hnet_cl.config.conf_files import conf_dir, own_folders
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.old_keys import new_key
-from hnet_cl.core.old_parts import chosen_by
+from hnet_cl.core.older import advice_on
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import elsewhere, nearest_key, offered
 
@@ -88,10 +87,8 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
     known = _known_keys(key, arguments)
     if key in known:
         return None
-    if new := chosen_by(key):
-        return f"{shown(key)}: is chosen by its file now; give {new}"
-    if (new := new_key(key)) in known:
-        return f"{shown(key)}: is called {new} now"
+    if advice := advice_on(key, known):
+        return f"{key}: {advice}"
     group = re.split("[./]", key)[0]
     chosen = (
         [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if group != key else []

@@ -10,7 +10,7 @@ from hnet_cl.config.conf_files import choices, conf_dir, own_folders
 from hnet_cl.config.typed_parts import LISTED, as_choice, choices_of, moved
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.former_data import MOVED_KEYS
+from hnet_cl.core.older import MOVED_KEYS
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import offered
 

@@ -4,29 +4,36 @@ A yaml that is derived from another one (`defaults: [smnist, _self_]`) inherits 
 its own; this works at any depth.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hydra.core.default_element import ConfigDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 NONE = "none"  # the file of a group that sets nothing
 CLASS = "target._target_"
+RULE = "task_inference"
 
 
-def preset_for(benchmark: str, method: str) -> str:
+def preset_for(benchmark: str, method: str, task_inference: str | None = None) -> str:
     """Returns the closest preset, as `smnist/hnet`; `none` if there is none.
 
     A preset of the method itself comes before one of a method that it is derived from; among these, one for the
     benchmark itself comes before one for a benchmark that it is derived from.
+
+    Args:
+        benchmark: the chosen file of the benchmark.
+        method: the chosen file of the method.
+        task_inference: that of its task-inference rule; None if it has none, or for its own. With another rule than its
+            own, a method is what the yaml files call it: `hnet` with `classifier` is `hnet_tir`.
     """
-    return _closest("preset", ("benchmark", benchmark), ("method", method))
+    return _closest("preset", benchmark, _methods(_repository(), method, task_inference))
 
 
 def recipe_for(benchmark: str, target: str) -> str:
     """Returns the closest recipe, as `split_cifar/zenke`; `none` if there is none."""
-    return _closest("recipe", ("benchmark", benchmark), ("target", target))
+    return _closest("recipe", benchmark, _lineage(_repository(), "target", target))
 
 
 def for_target(sizes: DictConfig, value: Any, *, _root_: DictConfig) -> Any:
@@ -67,10 +74,10 @@ def existing(choices: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _closest(group: str, outer: tuple[str, str], inner: tuple[str, str]) -> str:
+def _closest(group: str, benchmark: str, names: Iterable[str]) -> str:
     repository = _repository()
-    folders = list(_lineage(repository, *outer))
-    for name in _lineage(repository, *inner):
+    folders = list(_lineage(repository, "benchmark", benchmark))
+    for name in names:
         for folder in folders:
             if repository.config_exists(f"{group}/{folder}/{name}"):
                 return f"{folder}/{name}"
@@ -84,6 +91,38 @@ def _lineage(repository: Any, group: str, name: str) -> Iterator[str]:
     for entry in (loaded and loaded.defaults_list) or []:
         if isinstance(entry, ConfigDefault) and not entry.is_self():  # a whole file, not another group's choice
             yield from _lineage(repository, group, str(entry.path).removeprefix(f"/{group}/"))
+
+
+def _methods(repository: Any, method: str, rule: str | None) -> Iterator[str]:
+    """Yields the methods whose presets are for `method` with this task-inference rule, the closest first."""
+    chosen = {name: _rule(repository, name) for name in _lineage(repository, "method", method)}
+    own = next((choice.value for choice in chosen.values() if choice), None)
+    if rule is None or rule == own:
+        yield from chosen
+        return
+    for name, choice in chosen.items():
+        yield from _short_names(repository, name, rule)
+        if choice is None or not choice.override or choice.value == rule:
+            yield name
+
+
+def _short_names(repository: Any, method: str, rule: str) -> Iterator[str]:
+    """Yields the methods whose yaml says no more than that they are `method` with this task-inference rule."""
+    for name in repository.get_group_options("method"):
+        parents = list(_lineage(repository, "method", name))[1:2]
+        choice = _rule(repository, name)
+        says_more = set(repository.load_config(f"method/{name}").config) - {"name"}
+        if parents == [method] and choice is not None and choice.value == rule and not says_more:
+            yield name
+
+
+def _rule(repository: Any, method: str) -> GroupDefault | None:
+    """Returns the choice of a task-inference rule in the yaml of a method itself; None if it makes none."""
+    loaded = repository.load_config(f"method/{method}")
+    for entry in (loaded and loaded.defaults_list) or []:
+        if isinstance(entry, GroupDefault) and str(entry.group).removeprefix("/method/") == RULE:
+            return entry
+    return None
 
 
 def _repository() -> Any:

@@ -12,7 +12,7 @@ from yaml import YAMLError
 from hnet_cl.config.presets import existing
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
-from hnet_cl.core.old_keys import upgraded
+from hnet_cl.core.older import upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.core.old_regularizers import BLOCK_COUNT, NAME, TASKS
+from hnet_cl.core.older import BLOCK_COUNT, REGULARIZER, TASKS
 from hnet_cl.core.plain_text import shown
 
-GROUP = f"method/{NAME}"
+GROUP = f"method/{REGULARIZER}"
 DATASET, SEVERAL = "dataset", "several"  # the group, and its file for several data sets
 LISTED = re.compile(rf"{DATASET}=[\[{{].*[\]}}]")  # an argument that chooses several; not a sweep over lists
 
@@ -22,10 +22,10 @@ def as_choice(argument: str) -> str:
     """
     if of := re.fullmatch(r"(dataset(?:\.of)+)=([^{'\"$A-Z].*)", argument):
         return f"dataset@{of[1]}={of[2]}"
-    found = re.fullmatch(rf"(method(?:\.\w+)*)\.{NAME}=([^{{'\"$].*)", argument)
+    found = re.fullmatch(rf"(method(?:\.\w+)*)\.{REGULARIZER}=([^{{'\"$].*)", argument)
     if found is None:
         return argument
-    place = "" if found[1] == "method" else f"@{found[1]}.{NAME}"
+    place = "" if found[1] == "method" else f"@{found[1]}.{REGULARIZER}"
     return f"{GROUP}{place}={found[2]}"
 
 
@@ -34,9 +34,10 @@ def moved(argument: str) -> Iterator[str]:
     key, _, value = argument.lstrip("+").partition("=")
     parent, _, name = key.rpartition(".")
     if name == TASKS[0]:
-        yield f"{shown(argument)}: is a key of the regulariser now; type {parent}.{NAME}.{TASKS[1]}={shown(value)}"
+        present = f"{parent}.{REGULARIZER}.{TASKS[1]}={shown(value)}"
+        yield f"{shown(argument)}: is a key of the regulariser now; type {present}"
     elif name == BLOCK_COUNT[0]:
-        chosen = f"{parent}.{NAME}=blocks {parent}.{NAME}.{BLOCK_COUNT[1]}={shown(value)}"
+        chosen = f"{parent}.{REGULARIZER}=blocks {parent}.{REGULARIZER}.{BLOCK_COUNT[1]}={shown(value)}"
         yield f"{shown(argument)}: is a regulariser of its own now; type {chosen}"
 
 

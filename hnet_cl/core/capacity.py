@@ -109,11 +109,13 @@ def out_of_memory(error: BaseException) -> str | None:
     return f"memory: there is not enough{f' (tried{said})' if said else ''}; {ADVICE}"
 
 
-def told_in_one_line(turns: Callable[P, Generator[None, None, Result]]) -> Callable[P, Generator[None, None, Result]]:
+def naming_lack_of_memory(
+    turns: Callable[P, Generator[None, None, Result]],
+) -> Callable[P, Generator[None, None, Result]]:
     """Wraps a generator function so that running out of memory raises a UserError with a one-line message."""
 
     @wraps(turns)
-    def told(*args: P.args, **kwargs: P.kwargs) -> Generator[None, None, Result]:
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> Generator[None, None, Result]:
         try:
             return (yield from turns(*args, **kwargs))
         except Exception as error:
@@ -121,4 +123,4 @@ def told_in_one_line(turns: Callable[P, Generator[None, None, Result]]) -> Calla
                 raise UserError(line) from error
             raise
 
-    return told
+    return wrapped

@@ -26,7 +26,7 @@ class Chosen(Generic[Base]):
 
     def __init__(self, kind: type[Base], settings: BaseModel) -> None:
         self.kind = kind
-        self.settings = settings
+        self.settings: Any = settings  # of a class that only the configuration knows
 
     def make(self, *given: Any) -> Base:
         """Builds the part from the run's arguments: `kind(settings, *given)`, or `kind(*given, **settings)`.

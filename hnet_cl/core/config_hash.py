@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hnet_cl.core.old_keys import as_before, old_name
+from hnet_cl.core.older import as_before
 
 # Keys that are not part of an id: the repetition, places on disk, how a run is started and how much it does at a time.
 # All others determine what is computed.
@@ -46,11 +46,7 @@ HASHED_NULLS = (  # other keys that are null are not hashed, so that a new key w
     "training.iterations",
 )
 # A new key whose default is not null belongs here, with the value that corresponds to all earlier runs.
-IMPLIED: Mapping[str, Any] = {
-    "optimizer._target_": "torch.optim.Adam",
-    "optimizer.weight_decay": 0.0,
-    "benchmark.keep_remainder": False,
-}
+IMPLIED: Mapping[str, Any] = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0}
 
 
 def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -> str:
@@ -87,14 +83,13 @@ def _hashed(node: Mapping[str, Any], implied: Mapping[str, Any], prefix: str = "
     """Returns the part of a configuration that is hashed."""
     found: dict[str, Any] = {}
     for key, value in node.items():
-        name = old_name(key, node)
-        path = f"{prefix}{name}"
+        path = f"{prefix}{key}"
         absent = value is None and path not in HASHED_NULLS and path not in implied
         neutral = absent or (path in implied and implied[path] == value)
         if not neutral:
             counts = _hashed(value, implied, f"{path}.") if isinstance(value, Mapping) else _number(value)
             if counts != {} or not any(is_below(one, [path]) for one in implied):
-                found[name] = counts
+                found[key] = counts
     return found
 
 

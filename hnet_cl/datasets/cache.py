@@ -29,11 +29,11 @@ def cached(data_dir: Path, name: str, key: str, make: Callable[[], tuple[Tensor,
             kept = load_plain(file)
         if fingerprint(*kept["tensors"]) == kept["fingerprint"]:
             return tuple(kept["tensors"])
-        _log.warning("%s is damaged and made anew", path)
+        _log.warning("%s is damaged and made again", path)
     except FileNotFoundError:
         pass
     except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
-        _log.warning("%s is damaged (%s) and made anew", path, str(error).splitlines()[0] if str(error) else error)
+        _log.warning("%s is damaged (%s) and made again", path, str(error).splitlines()[0] if str(error) else error)
     tensors = make()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

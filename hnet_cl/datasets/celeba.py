@@ -63,7 +63,7 @@ class CelebA(Dataset):
         for number in (TRAIN, TEST):
             names = [name for name in smiling if part_of.get(name) == number]
             if not names:
-                raise UserError(f"{self.folder / PARTITION} names no image of part {number}: get it anew, as published")
+                raise UserError(f"{self.folder / PARTITION} names no image of part {number}: download it again")
             parts.append(Part(self.images(names), torch.tensor([smiling[name] for name in names])))
         train, test = parts
         return Data(train, test, CLASSES, DataIdentity("celeba", "files", fingerprint(*train, *test)))
@@ -186,7 +186,7 @@ def _by_person(names: Sequence[str], person: dict[str, str], need: int, rng: tor
     images: dict[str, list[str]] = {}
     for name in names:
         if name not in person:
-            raise UserError(f"{IDENTITIES} does not name the person of {name}: it is incomplete, get it anew")
+            raise UserError(f"{IDENTITIES} does not name the person of {name}: it is incomplete, download it again")
         images.setdefault(person[name], []).append(name)
     persons = list(images)
     pools: list[list[str]] = []
@@ -210,9 +210,11 @@ def _smiling(path: Path) -> dict[str, int]:
     count, header, *rows = _lines(path)
     names = " ".join(header).split()
     if LABEL not in names or count != [str(len(rows))] or any(len(row) != len(names) + 1 for row in rows):
-        raise UserError(f"{path} is damaged or cut short ({len(rows)} rows, announced: {' '.join(count)}): get it anew")
+        raise UserError(
+            f"{path} is damaged or cut short ({len(rows)} rows, announced: {' '.join(count)}): download it again"
+        )
     if strange := next((row[0] for row in rows if not _is_file_name(row[0])), None):
-        raise UserError(f"{path} is damaged: {strange!a} is no file name; get it anew")
+        raise UserError(f"{path} is damaged: {strange!a} is no file name; download it again")
     column = names.index(LABEL) + 1
     return {row[0]: int(row[column] == "1") for row in rows}
 
@@ -225,7 +227,7 @@ def _pairs_of(path: Path) -> dict[str, str]:
     """
     rows = _lines(path)
     if any(len(row) != 2 for row in rows):
-        raise UserError(f"{path} is damaged: every row must be a file name and a number; get it anew")
+        raise UserError(f"{path} is damaged: every row must be a file name and a number; download it again")
     return {row[0]: row[1] for row in rows}
 
 
@@ -238,7 +240,7 @@ def _lines(path: Path) -> list[list[str]]:
             f"HNET_CL_DATA) to the folder that has it in celeba{_found_elsewhere(path)}"
         ) from error
     if len(rows) < 3:
-        raise UserError(f"{path} is damaged or cut short: it has {len(rows)} lines; get it anew")
+        raise UserError(f"{path} is damaged or cut short: it has {len(rows)} lines; download it again")
     return rows
 
 

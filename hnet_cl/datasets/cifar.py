@@ -189,7 +189,7 @@ def _verify(folder: Path, checksums: Mapping[str, str]) -> list[str]:
         if found != checksum:
             raise UserError(
                 f"{path} is not the published file: its MD5 is {found} and must be {checksum}; remove it to have it "
-                "fetched again, or give dataset.verify=counts if the same images were packed anew"
+                "fetched again, or give dataset.verify=counts if the same images were repacked"
             )
     return list(checksums.values())
 

@@ -53,8 +53,8 @@ class HNet(Learner):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
         self.hypernetwork = hypernetwork.to(context.device)
         self.networks = TaskNetworks(self.target, self.hypernetwork, context)
-        told = Given(Given.Settings(), context, self.networks)
-        self.task_inference = told if self.heads.task_known else settings.task_inference.make(context, self.networks)
+        given = Given(Given.Settings(), context, self.networks)
+        self.task_inference = given if self.heads.task_known else settings.task_inference.make(context, self.networks)
 
     @classmethod
     def unsupported(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:

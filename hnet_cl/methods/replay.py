@@ -81,7 +81,7 @@ class Replay(Classifier):
         outputs = [heads.trained(task, before) for task in old], [heads.own(task) for task in old]
         self._had, self._own = (masks(o, heads.num_outputs, self.context.device) for o in outputs)
         had, own = (max((part.stop - part.start for part in parts), default=0) for parts in outputs)
-        self._told = own == 1  # heads of one output: a sample's task determines its class
+        self._class_known = own == 1  # heads of one output: a sample's task determines its class
         # A softmax over one output trains nothing, so its logit is meaningless (official code, for task inference).
         self._new_heads: NewHeads = "zero_probability" if had == 1 else self.settings.new_heads
         if self.latest:  # (trained now, trained before) of the old tasks, without duplicates: (2, heads, 1, outputs)
@@ -134,8 +134,8 @@ class Replay(Classifier):
             wanted, had, own = self.trained_outputs[tasks], self._had[tasks], self._own[tasks]
         student = only(self.network(inputs), wanted)
         if self.settings.targets == "hard":
-            told = self._told and tasks is not None
-            chosen = own.int().argmax(-1) if told else only(self._teacher(inputs), own).argmax(-1)
+            known = self._class_known and tasks is not None
+            chosen = own.int().argmax(-1) if known else only(self._teacher(inputs), own).argmax(-1)
             return F.cross_entropy(student.flatten(0, -2), chosen.flatten())
         teacher = extend(self._teacher(inputs), had, wanted, self._new_heads)
         return distillation(student, teacher, self.settings.temperature)

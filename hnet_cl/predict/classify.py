@@ -26,14 +26,14 @@ def classify(options: Options) -> int:
         OSError: the answers cannot be written; an existing file is then left unchanged.
     """
     trained = load(options.run, options.device, options.trusted)
-    told = trained.told(options.task)
+    task = trained.task_index(options.task)
     size = options.batch_size or trained.plan.training.eval_batch_size
-    form = Form(trained.in_shape, trained.image_kinds(told), trained.image_kinds(0) if told is None else ())
+    form = Form(trained.in_shape, trained.image_kinds(task), trained.image_kinds(0) if task is None else ())
     usable = _Usable(part for path in options.inputs for part in read(path, form, size))
     number = 0
     with _opened(options.output) as file:
         for batch in _batches(usable, size):
-            columns = answer(trained, told, batch, usable)
+            columns = answer(trained, task, batch, usable)
             if columns["file"] and not number:
                 file.write(csv_text([[*columns]]))
             file.write(csv_text(zip(*columns.values(), strict=True)))
@@ -45,24 +45,24 @@ def classify(options: Options) -> int:
     return usable.problems
 
 
-def answer(trained: Trained, told: int | None, batch: Inputs, usable: "_Usable") -> dict[str, Sequence[str]]:
+def answer(trained: Trained, task: int | None, batch: Inputs, usable: "_Usable") -> dict[str, Sequence[str]]:
     """Classifies a batch; returns the columns of the CSV table by name, without the inputs that have no answer.
 
     Args:
         trained: the trained learner.
-        told: the given task, from 0; None if it is not given.
+        task: the given task, from 0; None if it is not given.
         batch: the inputs.
         usable: where inputs whose answer is NaN or infinite are reported.
     """
     learner = trained.learner
     with torch.no_grad():
-        prediction = learner.predict(batch.values.to(trained.device), told)
+        prediction = learner.predict(batch.values.to(trained.device), task)
     bad = prediction.invalid(learner.heads)
     for row in bad.nonzero()[:, 0].tolist():
         usable.refuse(Problem(batch.names[row], "has no answer: what the network makes of it is NaN or infinite"))
     names = [name for name, invalid in zip(batch.names, bad.tolist(), strict=True) if not invalid]
     prediction = prediction.only(~bad)
-    tasks = [told] * len(names) if prediction.task is None else prediction.task.tolist()
+    tasks = [task] * len(names) if prediction.task is None else prediction.task.tolist()
     meant = [trained.meaning(output, task) for output, task in zip(prediction.output.tolist(), tasks, strict=True)]
     sure = prediction.confidence
     values = (

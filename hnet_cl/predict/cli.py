@@ -27,7 +27,7 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
   task=NUMBER     the task to answer for, from 1; needed where the scenario tells it, else it is inferred
   output=FILE     write the CSV there instead of printing it
   batch_size=N    inputs at a time (default: the run's training.eval_batch_size); changes no result
-  device=NAME     cpu (default) or cuda, whatever the run used
+  device=NAME     cpu (default) or cuda, also if the run used the other
   trust=PACKAGE   packages or modules, with commas between, whose classes the run may use besides those of hnet_cl;
                     importing them runs their code, so trust nobody's but your own. They are looked for where Python
                     looks for packages, and after that in the working directory
@@ -35,12 +35,12 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
 Columns: file (FILE[i] for entry i of an array), label, task, confidence (the softmax probability of the label among
 those that were possible) and, where the task is inferred, task_score, which says how surely, by the rule that the run
 was trained with: method/task_inference=entropy: the entropy in nats of the inferred task's network, small if sure;
-classifier: the probability that the task classifier gives the task, large if sure. The task is the one told or
+classifier: the probability that the task classifier gives the task, large if sure. The task is the one given or
 inferred, or else the one that the label belongs to.
 
 Images must have the right size. Where networks see grey images, colours become grey (luma of ITU-R 601), and the
 other way round the channels become equal. Of permuted MNIST, a digit of 28 x 28 pixels is put into the order of the
-told task; without task=NUMBER, images must have their pixels permuted already.
+given task; without task=NUMBER, images must have their pixels permuted already.
 
 Exit code: 0; 1 if some inputs could not be used (a line each, the rest goes on); 2 if nothing could be done.
 

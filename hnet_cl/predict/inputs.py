@@ -53,12 +53,12 @@ class Form:
     Attributes:
         in_shape: shape of one network input; floating-point numbers (n, *in_shape) are accepted.
         kinds: kinds of images that are accepted.
-        if_told: kinds of images that would be accepted if the task were given, for error messages.
+        if_given: kinds of images that would be accepted if the task were given, for error messages.
     """
 
     in_shape: tuple[int, ...]
     kinds: Sequence[ImageKind]
-    if_told: Sequence[ImageKind]
+    if_given: Sequence[ImageKind]
 
     @property
     def expected(self) -> str:
@@ -77,7 +77,7 @@ class Form:
             if (kind.height, kind.width) == (height, width):
                 return kind
         hint = (
-            "; such images need task=NUMBER" if (height, width) in {(k.height, k.width) for k in self.if_told} else ""
+            "; such images need task=NUMBER" if (height, width) in {(k.height, k.width) for k in self.if_given} else ""
         )
         raise UnusableError(f"has {height} x {width} pixels (height x width), expected {self.expected}{hint}")
 

@@ -73,8 +73,8 @@ class TrainedLearner:
                 is no such task, or the task is missing or would make no difference.
         """
         trained = self.trained
-        told = trained.told(task)
-        form = Form(trained.in_shape, trained.image_kinds(told), trained.image_kinds(0) if told is None else ())
+        index = trained.task_index(task)
+        form = Form(trained.in_shape, trained.image_kinds(index), trained.image_kinds(0) if index is None else ())
         size = trained.plan.training.eval_batch_size
         try:
             given = inputs if isinstance(inputs, Tensor) else as_tensor(np.asarray(inputs))
@@ -88,15 +88,15 @@ class TrainedLearner:
             raise UserError(f"inputs: {error}") from error
         values = torch.cat(parts)
         _require(values.isfinite().flatten(1).all(1), "holds numbers that are NaN or infinite")
-        answers = [self._answer(part, told) for part in values.split(size)]
+        answers = [self._answer(part, index) for part in values.split(size)]
         columns = zip(*answers, strict=True)
         return Answers(*(None if column[0] is None else np.concatenate(column) for column in columns))  # type: ignore[arg-type]
 
-    def _answer(self, values: Tensor, told: int | None) -> Answers:
+    def _answer(self, values: Tensor, index: int | None) -> Answers:
         learner = self.trained.learner
-        prediction = learner.predict(values.to(self.trained.device), told)
+        prediction = learner.predict(values.to(self.trained.device), index)
         _require(~prediction.invalid(learner.heads), "has no answer: what the network makes of it is NaN or infinite")
-        tasks = [told] * len(values) if prediction.task is None else prediction.task.tolist()
+        tasks = [index] * len(values) if prediction.task is None else prediction.task.tolist()
         pairs = zip(prediction.output.tolist(), tasks, strict=True)
         labels, owners = zip(*(self.trained.meaning(output, task) for output, task in pairs), strict=True)
         numbers = (

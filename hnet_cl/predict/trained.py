@@ -16,7 +16,7 @@ from hnet_cl.core.errors import UntrustedError, UserError, first_line
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.run_folder import RESULT, read_result
-from hnet_cl.records.run_result import RunResult
+from hnet_cl.records.run_result import RunResult, TooNewError
 from hnet_cl.training.checkpointing import Checkpoints, owner
 
 CONFIG = Path(".hydra", "config.yaml")
@@ -48,7 +48,7 @@ class Trained:
         dataset = build_dataset(self.plan, Path())  # its files are not read
         return self.plan.benchmark_class.image_kinds(self.plan.benchmark, dataset, task)
 
-    def told(self, number: int | None) -> int | None:
+    def task_index(self, number: int | None) -> int | None:
         """Converts the task `number` that the user gives, from 1, to the learner's task, from 0; None stays None.
 
         Raises:
@@ -57,14 +57,14 @@ class Trained:
         count, scenario = len(self.classes), self.plan.scenario.name
         if number is None:
             if self.learner.heads.task_known:
-                raise UserError(f"task: is missing; scenario={scenario} tells the task, so give one of 1 to {count}")
+                raise UserError(f"task: is missing; scenario={scenario} needs the task, so give one of 1 to {count}")
             return None
         if not 1 <= number <= count:
             raise UserError(f"task={number}: this run has learned tasks 1 to {count}")
         if not self.learner.asks_task and not any(kind.of_task for kind in self.image_kinds(number - 1)):
             raise UserError(
                 f"task={number}: method={self.plan.method.name} with scenario={scenario} gives the same answers "
-                "whatever the task; leave it out"
+                "for every task; leave it out"
             )
         return number - 1
 
@@ -135,13 +135,14 @@ def _result(folder: Path) -> RunResult:
     Raises:
         UserError: there is none, it is invalid or of an older version, or the run is not finished.
     """
-    old = f"as an older version wrote it; {AGAIN}"
     try:
         result = read_result(folder)
         if result is not None:
             result.require_short()
+    except TooNewError as error:
+        raise UserError(f"{folder / RESULT} {error}") from error
     except ValueError as error:
-        raise UserError(f"{folder / RESULT}: is missing something or wrong ({error}), {old}") from error
+        raise UserError(f"{folder / RESULT} {error}; give another run folder, or {AGAIN}") from error
     if result is None:
         raise UserError(
             f"run={folder}: is no run folder, as it holds no {RESULT}; give a folder like "
@@ -153,5 +154,6 @@ def _result(folder: Path) -> RunResult:
             f"{result.num_tasks} tasks learned); finish it with: {printable(result.command[:1000])}"
         )
     if not (result.tasks and result.in_shape):
-        raise UserError(f"{folder / RESULT}: {'in_shape' if result.tasks else 'tasks'} is missing or wrong, {old}")
+        key = "in_shape" if result.tasks else "tasks"
+        raise UserError(f"{folder / RESULT}: {key} is missing, as in results of early versions; {AGAIN}")
     return result

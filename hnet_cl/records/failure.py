@@ -50,6 +50,7 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str], command: 
         "error": None,
         "config_id": config_id(config),
         **names,
+        "dataset": (config.get("dataset") or {}).get("name"),
         "target": None,
         "preset": None,
         "seed": config["seed"],

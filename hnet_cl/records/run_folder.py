@@ -36,14 +36,20 @@ def read_result(folder: Path) -> RunResult | None:
 
     Raises:
         OSError: the file cannot be read, or is not a regular file.
-        ValueError: see `RunResult.parse`.
+        TooNewError: a newer version of hnet_cl wrote it.
+        ValueError: it is not a result of hnet_cl. Both messages are one line that follows the file's name.
     """
     try:
         with naming(folder / RESULT):
             content = read_regular(folder / RESULT, JSON_LIMIT)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return RunResult.parse(content, folder)
+    try:
+        return RunResult.parse(content, folder)
+    except TooNewError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"is not a result of hnet_cl ({error})") from error
 
 
 def earlier_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
@@ -65,11 +71,9 @@ def earlier_result(folder: Path, config: Mapping[str, Any]) -> RunResult | None:
     try:
         result = read_result(folder)
     except TooNewError as error:
-        raise OccupiedError(f"{folder / RESULT}: {error}") from error
+        raise OccupiedError(f"{folder / RESULT} {error}") from error
     except ValueError as error:
-        raise OccupiedError(
-            f"{folder / RESULT}: was not written by hnet_cl ({error}); give hydra.run.dir another folder"
-        ) from error
+        raise OccupiedError(f"{folder / RESULT} {error}; give hydra.run.dir another folder") from error
     if result is None:  # removed in the meantime
         return None
     asked, found = (config_id(config), config["seed"]), (result.config_id, result.seed)
@@ -121,7 +125,7 @@ def clear(folder: Path, clear_checkpoints: Callable[[], None]) -> None:
     """
     result = read_result(folder)
     if result is not None:
-        write_atomically(folder / RESULT, json_text({**result, "status": "running", "error": "is started anew"}))
+        write_atomically(folder / RESULT, json_text({**result, "status": "running", "error": "is started again"}))
     clear_checkpoints()
     for path in folder.iterdir():
         if any(fnmatch(path.name, pattern) for pattern in WRITTEN) and not path.is_dir():

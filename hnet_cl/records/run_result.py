@@ -107,11 +107,13 @@ class RunResult(_Part, Mapping[str, Any]):
             raise ValueError("not a JSON object")
         schema = raw.get("schema")
         if isinstance(schema, int) and schema > SCHEMA:
-            raise TooNewError(f"made by a newer version of hnet_cl (schema {schema}, known up to {SCHEMA}); update it")
+            raise TooNewError(
+                f"was made by a newer version of hnet_cl (schema {schema}, known up to {SCHEMA}); update hnet_cl"
+            )
         try:
             result = cls.model_validate(raw)
         except ValidationError as error:
-            raise ValueError(_first(error)) from error
+            raise ValueError(_reason(error)) from error
         result._folder = folder
         return result
 
@@ -142,7 +144,7 @@ class RunResult(_Part, Mapping[str, Any]):
             texts += [(f"tasks.{number}", text, SHOWN_NAME) for text in (task.name, *task.classes)]
         for key, text, limit in texts:
             if len(text) > limit:
-                raise ValueError(f"{key}: string should have at most {limit} characters")
+                raise ValueError(f"has a text that is too long to show: {key}, of at most {limit} characters")
 
     @property
     def folder(self) -> Path:
@@ -196,7 +198,10 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _first(error: ValidationError) -> str:
+def _reason(error: ValidationError) -> str:
+    missing = [".".join(map(str, one["loc"])) for one in error.errors() if one["type"] == "missing"]
+    if missing:
+        return f"no {', '.join(missing)}"
     first = error.errors()[0]
     message = first["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]

@@ -24,6 +24,7 @@ class RunFacts:
     Attributes:
         config_id: identity of the resolved configuration.
         benchmark: name of the benchmark; likewise `scenario` and `method`.
+        dataset: name of the dataset; of a benchmark without one, the name of its data.
         overrides: the command line's overrides, as typed.
         target: name of the target network.
         preset: name of the preset that the method's settings come from; None if there is none.
@@ -39,6 +40,7 @@ class RunFacts:
 
     config_id: str
     benchmark: str
+    dataset: str
     scenario: str
     method: str
     target: str | None

@@ -85,8 +85,8 @@ def _context(key: str, place: Place, compared: Sequence[str], ignored: Sequence[
     """
     group = key.partition(".")[0]
     if key in RESULTS:
-        told = (one for one in place.values if is_below(one, ["benchmark"]) and not is_below(one, ignored))
-        return "", tuple((one, place.values[one]) for one in told)
+        settings = (one for one in place.values if is_below(one, ["benchmark"]) and not is_below(one, ignored))
+        return "", tuple((one, place.values[one]) for one in settings)
     own = [group] if group in compared or group == "method" else []
     own += ["benchmark"] if group == "method" and "benchmark" in compared else []
     values = [place.runs[0].value(one) or "" for one in own]
@@ -100,14 +100,14 @@ def _compare(
     """Compares the values of one key over the places `alike` of a context; fills `added` (by place) and `found`."""
     having = [place for place in alike if key in place.values]
     values = {place.values[key] for place in having}
-    lacking = [place for place in alike if key not in place.values and not _is_told(key, place, alike)]
+    lacking = [place for place in alike if key not in place.values and not _is_implied(key, place, alike)]
     if lacking and values - {NULL}:  # a key that came later is null where it does nothing
         found.keys[key] = None
         found.absent.setdefault(key, []).extend(lacking)
     if len(values) < 2:
         return
     found.keys[key] = None
-    silent = [place for place in having if not _is_told(key, place, having)]
+    silent = [place for place in having if not _is_implied(key, place, having)]
     usual = _usual(key, silent)
     for place in silent:
         if place.values[key] != usual[place.column]:
@@ -118,12 +118,12 @@ def _compare(
     found.usual.setdefault(subject, []).extend(texts)
 
 
-def _is_told(key: str, place: Place, alike: Sequence[Place]) -> bool:
+def _is_implied(key: str, place: Place, alike: Sequence[Place]) -> bool:
     """Tells whether a place's label implies a setting: by its key or one above, as target=mlp_10 does target.hidden."""
-    if key in place.told:
+    if key in place.parts:
         return True
-    above = [(one, text) for one, text in place.told.items() if is_below(key, [one])]
-    return any(len({p.values.get(key) for p in alike if p.told.get(one) == text}) == 1 for one, text in above)
+    above = [(one, text) for one, text in place.parts.items() if is_below(key, [one])]
+    return any(len({p.values.get(key) for p in alike if p.parts.get(one) == text}) == 1 for one, text in above)
 
 
 def _usual(key: str, places: Iterable[Place]) -> dict[tuple[str, ...], str]:
@@ -143,9 +143,9 @@ def _usual(key: str, places: Iterable[Place]) -> dict[tuple[str, ...], str]:
 def _add(place: Place, added: Mapping[str, str], found: Differences) -> None:
     name, settings = f"config {place.runs[0].result.config_id}", joined(*added.values())
     if len(added) > READABLE_SETTINGS and found.long.setdefault(name, settings) == settings:
-        place.told["config"] = name
+        place.parts["config"] = name
     else:
-        place.told |= added
+        place.parts |= added
 
 
 def _tell_unknown(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str], found: Differences) -> None:
@@ -157,8 +157,8 @@ def _tell_unknown(places: Sequence[Place], compared: Sequence[str], ignored: Seq
     found.keys |= dict.fromkeys(sorted(facts - set(compared)))
     for place in found.unknown:
         typed = {key: text for key, text in place.typed.items() if (key, text) not in everywhere}
-        told = typed | {key: f"{key}={value}" for key, value in place.values.items() if key in facts}
-        place.told |= {key: text for key, text in told.items() if key not in compared and not is_below(key, ignored)}
+        parts = typed | {key: f"{key}={value}" for key, value in place.values.items() if key in facts}
+        place.parts |= {key: text for key, text in parts.items() if key not in compared and not is_below(key, ignored)}
 
 
 def _between_runs(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str], found: Differences) -> None:

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from hnet_cl.core.config_hash import is_below
 from hnet_cl.report.runs import Run, one_line, shown
 
-TOLD_APART = ("scenario", "method")
-NAMED = ("benchmark", "data.name", *TOLD_APART)  # taken from results, not from what was typed
+DISTINGUISHING = ("scenario", "method")
+NAMED = ("benchmark", "data.name", *DISTINGUISHING)  # taken from results, not from what was typed
 RESULTS = ("num_tasks", "data.checksum")  # facts of a result that its settings may not determine
 
 Item = TypeVar("Item")
@@ -24,18 +24,18 @@ class Place:
         row: values of the row keys.
         column: values of the column keys.
         runs: its runs, one per seed.
-        told: the texts that its label shows besides the values of the row, by key.
+        parts: the texts that its label shows besides the values of the row, by key.
     """
 
     row: tuple[str, ...]
     column: tuple[str, ...]
     runs: Sequence[Run]
-    told: dict[str, str]
+    parts: dict[str, str]
 
     @property
     def name(self) -> str:
         """Returns the part of the label that follows the values of the row."""
-        return joined(*self.told.values())
+        return joined(*self.parts.values())
 
     @property
     def label(self) -> str:
@@ -74,12 +74,12 @@ def tell_typed(places: Sequence[Place], hidden: Sequence[str], ignored: Sequence
     """
     one_row = len({place.column for place in places}) == len(places) and all(place.settings for place in places)
     for place in places:
-        told = {key: f"{key}={place.runs[0].value(key)}" for key in TOLD_APART if key not in hidden}
+        names = {key: f"{key}={place.runs[0].value(key)}" for key in DISTINGUISHING if key not in hidden}
         typed = {key: text for key, text in place.typed.items() if key not in hidden and not is_below(key, ignored)}
-        place.told = told if one_row else typed | told
-    everywhere = set.intersection(*(set(place.told.items()) for place in places))
+        place.parts = names if one_row else typed | names
+    everywhere = set.intersection(*(set(place.parts.items()) for place in places))
     for place in places:
-        place.told = {key: text for key, text in place.told.items() if (key, text) not in everywhere}
+        place.parts = {key: text for key, text in place.parts.items() if (key, text) not in everywhere}
 
 
 def separate(places: Iterable[Place]) -> None:
@@ -94,7 +94,7 @@ def separate(places: Iterable[Place]) -> None:
             for alike in grouped((place.name, place) for place in cell).values():
                 if len({tell(place) for place in alike}) > 1:
                     for place in alike:
-                        place.told[key] = tell(place)
+                        place.parts[key] = tell(place)
 
 
 def joined(*parts: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from hnet_cl.core.config_hash import NOT_COMPUTED, is_below, without
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.nested import flatten
-from hnet_cl.core.old_keys import new_key, upgraded
+from hnet_cl.core.older import new_key, upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.records.metrics_table import Evidence, computed
 from hnet_cl.records.run_folder import RESULT, SETUP, read_result
@@ -35,8 +35,9 @@ class Run:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """Returns everything in result.json, with dotted keys."""
-        return flatten(self.result)
+        """Returns everything in result.json, with dotted keys; `dataset` also where older versions did not write it."""
+        dataset = self.settings.get("dataset.name", self.result.data.name)
+        return flatten(self.result) | {"dataset": self.result.dataset or dataset}
 
     @cached_property
     def typed(self) -> dict[str, str]:
@@ -149,7 +150,7 @@ def _read(folder: Path) -> Run | Unreadable:
     except OSError as error:
         return Unreadable(folder, f"{RESULT}: {error.strerror}")
     except ValueError as error:
-        return Unreadable(folder, f"{RESULT}: {error}")
+        return Unreadable(folder, f"{RESULT} {error}")
     return Run(folder, result)
 
 

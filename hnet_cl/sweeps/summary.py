@@ -36,8 +36,8 @@ def summary(outcomes: Sequence[Outcome]) -> str:
     numbers = ", ".join(f"{count} {what}" for what in ORDER if (count := counts[what]))
     lines = [f"{len(outcomes)} jobs: {numbers}"]
     if stand_ins := Counter(outcome.stand_in for outcome in outcomes if outcome.stand_in):
-        told = ", ".join(f"{count} on {name}" for name, count in stand_ins.items())
-        lines.append(f"Not on the data that were asked for, but on a stand-in: {told}; see their warnings.")
+        counted = ", ".join(f"{count} on {name}" for name, count in stand_ins.items())
+        lines.append(f"Not on the data that were asked for, but on a stand-in: {counted}; see their warnings.")
     for outcome in outcomes:
         if outcome.status == "failed":
             lines += [

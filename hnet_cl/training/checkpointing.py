@@ -1,8 +1,8 @@
 """Checkpoints of a run: files whose names contain their place in the run and a digest of their content.
 
 `after-3-tasks.<digest>.pt` holds the learner between two tasks; `in-task-4-iteration-1200.<digest>.pt` holds the fourth
-task in progress. Continuing the latter also needs the former, because whatever a task derives from the state at its
-start is derived again. The digest is the beginning of the file's SHA-256, so that a truncated or changed file does not
+task in progress. Continuing the latter also needs the former, because what a task derives from the state at its start
+is derived again. The digest is the beginning of the file's SHA-256, so that a truncated or changed file does not
 match its name. The files are written by `torch.save` and read with `weights_only=True`.
 """
 
@@ -27,7 +27,7 @@ from hnet_cl.training.trainer import Start
 
 FOLDER = "checkpoint"
 KEPT = 2  # files of each kind: the newest, and an older one in case the newest cannot be read
-REMEDY = "give fresh=true to start this run anew"
+REMEDY = "give fresh=true to start it from scratch"
 DIGITS = 16  # of the digest
 RENAMED = ("task_classifier", "task_inference.classifier")  # the former and the present name of a module
 

@@ -46,13 +46,13 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
         UserError: predictions rest on numbers that are NaN or infinite, which would be correct only by chance.
     """
     heads = learner.heads
-    told = task.id if heads.task_known else None
+    given = task.id if heads.task_known else None
     correct = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
     invalid = torch.zeros_like(correct)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
-        answer = learner.predict(inputs, told)
+        answer = learner.predict(inputs, given)
         correct += heads.correct(answer.output, labels, task.id).sum()
         invalid += answer.invalid(heads).sum()
         if answer.task is not None:

@@ -125,4 +125,4 @@ def _require_arguments(chosen: Chosen[Optimizer]) -> None:
         )
     for name in ("lr", "betas") if _has_betas(kind) else ("lr",):
         if name in typed:
-            raise UserError(f"optimizer.{name}: belongs to the training, whatever optimises; give training.{name}")
+            raise UserError(f"optimizer.{name}: is a setting of the training, for all optimisers; give training.{name}")

@@ -121,7 +121,7 @@ def _require_same(name: str, before: Iterable[str], after: Iterable[str]) -> Non
     """Compares the names of a network's trainable parameters before and after it was used.
 
     Raises:
-        UserError: they have changed, so whatever is built from them before training no longer fits.
+        UserError: they have changed, so what is built from them before training no longer fits.
     """
     changed = sorted(set(before) ^ set(after))
     if changed:
@@ -224,8 +224,8 @@ def _check_answers(learner: Learner, task: Task, at: str) -> None:
     """
     heads = learner.heads
     inputs, _ = task.test.batch(slice(None))
-    told = [task.id] if heads.task_known else [None, task.id] if learner.asks_task else [None]
-    for asked in told:
+    ways = [task.id] if heads.task_known else [None, task.id] if learner.asks_task else [None]
+    for asked in ways:
         for number in range(len(inputs), 0, -1):
             what = f"predict on inputs of shape {tuple(inputs[:number].shape)}, task={asked},"
             answer = attempt(at, what, learner.predict, inputs[:number], asked)

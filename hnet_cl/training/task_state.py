@@ -57,7 +57,7 @@ class TaskInProgress:
         if parts.keys() != state["moving"].keys():
             raise UserError(
                 "this run was interrupted in the middle of a task by a version of hnet_cl whose steps of this method "
-                "went on in another way; give fresh=true to start it anew"
+                "went on in another way; give fresh=true to start it from scratch"
             )
         self._learner.load_state_dict(state["learner"])
         for name, part in parts.items():

@@ -27,8 +27,7 @@ from hnet_cl.config.messages import explain
 from hnet_cl.core.chosen import settings_of
 from hnet_cl.core.config_hash import IMPLIED, NOT_COMPUTED, config_id, is_below
 from hnet_cl.core.errors import UntrustedError, UserError
-from hnet_cl.core.old_keys import upgraded
-from hnet_cl.core.old_parts import TASK_INFERENCE
+from hnet_cl.core.older import TASK_INFERENCE, upgraded
 from hnet_cl.core.settings import Settings
 from hnet_cl.core.suggest import nearest, nearest_key, offered
 from hnet_cl.hypernet import OutputRegularizer

@@ -23,6 +23,7 @@ from hnet_cl.core.errors import UserError
 OWN = {
     "method/mine.yaml": "defaults: [hnet_ent, _self_]\nmask_heads: true\n",
     "method/deeper.yaml": "defaults: [/method/mine, _self_]\n",
+    "method/sure.yaml": "defaults: [hnet, override task_inference: entropy, _self_]\nstrength: 3\n",
     "method/alone.yaml": "_target_: hnet_cl.methods.finetune.Finetune\nname: alone\nreset_optimizer: true\n",
     "benchmark/small.yaml": "# @package _global_\ndefaults: [smnist, _self_]\nbenchmark: {num_tasks: 2}\n",
     "benchmark/smaller.yaml": "defaults: [small, _self_]\nclasses_per_task: 3\n",
@@ -30,6 +31,7 @@ OWN = {
     "target/wider.yaml": "defaults: [mlp_2000, _self_]\nhidden: [2500, 2500]\n",
     "target/same.yaml": "_target_: hnet_cl.targets.mlp.MLP\nhidden: [400, 400]\n",
     "preset/smaller/deeper.yaml": "# @package _global_\nmethod: {strength: 7}\n",
+    "preset/smnist/sure.yaml": "# @package _global_\nmethod: {mask_heads: true}\n",
 }
 
 
@@ -76,6 +78,35 @@ def chosen(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
 )
 def test_what_is_derived_has_the_presets_of_its_parents(benchmark: str, method: str, preset: str) -> None:
     assert preset_for(benchmark, method) == preset
+
+
+@pytest.mark.parametrize(
+    ("method", "rule", "preset"),
+    [
+        ("hnet", "given", "smnist/hnet"),
+        ("hnet", "classifier", "smnist/hnet_tir"),
+        ("hnet_ent", "classifier", "smnist/hnet_tir"),
+        ("deeper", "classifier", "smnist/hnet_tir"),
+        ("hnet_tir", "classifier", "smnist/hnet_tir"),
+        ("hnet_tir", "entropy", "smnist/hnet"),
+        ("hnet", "entropy", "smnist/hnet"),
+        ("sure", "entropy", "smnist/sure"),
+        ("sure", "classifier", "smnist/hnet_tir"),
+        ("hnet_tir", "of one's own", "smnist/hnet"),
+        ("ewc", None, "smnist/ewc"),
+    ],
+)
+def test_a_method_with_another_rule_has_the_presets_of_what_it_is(method: str, rule: str | None, preset: str) -> None:
+    assert preset_for("smnist", method, rule) == preset
+
+
+def test_the_preset_of_a_composition_is_that_of_its_short_name() -> None:
+    composed, files = chosen("benchmark=smnist", "scenario=cl3", "method=hnet", "method/task_inference=classifier")
+    short, _ = chosen("benchmark=smnist", "scenario=cl3", "method=hnet_tir")
+    assert files["preset"] == "smnist/hnet_tir" and composed["method"].pop("name") == "hnet"
+    assert short["method"].pop("name") == "hnet_tir" and composed == short
+    other, files = chosen("benchmark=smnist", "scenario=cl3", "method=hnet_tir", "method/task_inference=entropy")
+    assert files["preset"] == "smnist/hnet" and check(other).method.name == "hnet_tir"
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_damaged_file_counts_as_missing(damage: str, tmp_path: Path, caplog: p
     check(cached(tmp_path, "faces", "a", make))
     assert make.asked == 2
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert str(path) in warning and "made anew" in warning and "\n" not in warning
+    assert str(path) in warning and "made again" in warning and "\n" not in warning
     check(cached(tmp_path, "faces", "a", make))
     assert make.asked == 2, "the new file is good"
 

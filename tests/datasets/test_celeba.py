@@ -33,5 +33,5 @@ def test_a_partition_without_test_images_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"list_eval_partition\.txt cannot be read .*put CelebA there"):
         faces(tmp_path).load()
     (folder / "list_eval_partition.txt").write_text("".join(f"{name_of(n)} 0\n" for n in range(1, 5)))
-    with pytest.raises(UserError, match=r"list_eval_partition\.txt names no image of part 2: get it anew"):
+    with pytest.raises(UserError, match=r"list_eval_partition\.txt names no image of part 2: download it again"):
         faces(tmp_path).load()

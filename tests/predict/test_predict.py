@@ -403,7 +403,7 @@ class TestMistakes:
             (("run=RUN", "input=x", "device=tpu"), "device=tpu: give cpu or cuda"),
             (("run=RUN", "input=x", "output=RUN"), "output=RUN: give the name of a file in a folder that exists"),
             (("run=RUN", "input=x", "output=/dev/null"), "output=/dev/null: give the name of a file in a folder that"),
-            (("run=RUN", "input=x"), "task: is missing; scenario=cl1 tells the task, so give one of 1 to 2"),
+            (("run=RUN", "input=x"), "task: is missing; scenario=cl1 needs the task, so give one of 1 to 2"),
             (("run=RUN", "input=x", "task=3"), "task=3: this run has learned tasks 1 to 2"),
             (("run=RUN/checkpoint", "input=x"), "run=RUN/checkpoint: is no run folder, as it holds no result.json; "),
         ],
@@ -423,7 +423,7 @@ class TestMistakes:
         said = predict(f"run={runs['shared'].folder}", "input=x", "task=1")
         assert said.code == 2
         assert said.lines == [
-            "task=1: method=finetune with scenario=cl2 gives the same answers whatever the task; leave it out"
+            "task=1: method=finetune with scenario=cl2 gives the same answers for every task; leave it out"
         ]
 
     def refused(self, predict: Any, folder: Path) -> str:
@@ -442,11 +442,21 @@ class TestMistakes:
             "finish it with: python -m hnet_cl benchmark=smnist"
         )
 
-    def test_an_older_result(self, told: Path, predict: Any) -> None:
+    def test_a_result_of_another_version_or_program(self, told: Path, predict: Any) -> None:
         result = json.loads((told / "result.json").read_text())
         del result["tasks"]
         (told / "result.json").write_text(json.dumps(result))
-        assert self.refused(predict, told).startswith(f"{told / 'result.json'}: tasks is missing or wrong")
+        assert self.refused(predict, told).startswith(f"{told / 'result.json'}: tasks is missing, as in results")
+        (told / "result.json").write_text("{}")
+        no = "no status, config_id, benchmark, scenario, method, seed, num_tasks, accuracy_matrix, data"
+        assert self.refused(predict, told) == (
+            f"{told / 'result.json'} is not a result of hnet_cl ({no}); give another run folder, or run its command "
+            "again with fresh=true"
+        )
+        (told / "result.json").write_text('{"schema": 99}')
+        assert self.refused(predict, told) == (
+            f"{told / 'result.json'} was made by a newer version of hnet_cl (schema 99, known up to 1); update hnet_cl"
+        )
 
     def test_other_class_names_than_the_runs(self, told: Path, predict: Any) -> None:
         result = json.loads((told / "result.json").read_text())

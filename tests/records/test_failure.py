@@ -28,7 +28,9 @@ def test_a_run_without_results_is_a_result_with_every_key(tmp_path: Path) -> Non
     assert [result[key] for key in ("benchmark", "scenario", "method", "seed")] == ["smnist", "cl2", "hnet", 3]
     assert result["overrides"] == ["seed=3"] and result["accuracy_matrix"] == []
     assert set(result["metrics"].values()) == {None}
-    assert (result.num_tasks, result.data.name) == (0, "unknown")
+    assert (result.num_tasks, result.data.name, result.dataset) == (0, "unknown", None)
+    record_failure(tmp_path / "other", CONFIG | {"dataset": {"name": "mnist"}}, [], "no data")
+    assert read_result(tmp_path / "other")["dataset"] == "mnist"
 
 
 @pytest.mark.parametrize(

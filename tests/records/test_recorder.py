@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from states import facts
 
 from hnet_cl.core import atomic_files as files
 from hnet_cl.records import provenance, run_state
@@ -16,25 +17,10 @@ from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import read_result
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_result import KEYS as SCHEMA_KEYS
-from hnet_cl.records.run_state import Progress, RunFacts, RunState
+from hnet_cl.records.run_state import Progress, RunState
 
-FACTS = RunFacts(
-    config_id="ab12cd34",
-    benchmark="pmnist",
-    scenario="cl1",
-    method="hnet",
-    target="mlp_1000",
-    preset="pmnist/hnet",
-    seed=0,
-    overrides=["benchmark.num_tasks=2"],
-    parameters={"trainable": 10, "target": 20, "generated": None, "compression_ratio": 0.5},
-    data={"name": "mnist", "source": "files", "checksum": "sha256:00"},
-    in_shape=[1, 28, 28],
-    tasks=[{"name": "ones, twos", "classes": ["1", "2"]}, {"name": "threes", "classes": ["3"]}],
-    device="cpu",
-    command="python -m hnet_cl benchmark.num_tasks=2",
-)
-LATER = ("dataset", "memory_bytes")  # keys that are known but not in FACTS
+FACTS = facts(["ones, twos", "threes"])
+LATER = ("memory_bytes",)  # keys of the schema that no run has yet
 
 
 class Recorded(RunLog):
@@ -98,7 +84,7 @@ def test_a_run_from_start_to_end(tmp_path: Path) -> None:
     assert (result["status"], result["error"], result["iterations"]) == ("finished", None, 8)
     assert result["accuracy_matrix"] == [[0.8, None], [0.6, 0.9]]
     assert result["metrics"]["majority"] == pytest.approx(0.6)
-    assert (result["target"], result["preset"]) == ("mlp_1000", "pmnist/hnet")
+    assert [result[key] for key in ("dataset", "target", "preset")] == ["mnist", "mlp_1000", "pmnist/hnet"]
     assert result["parameters"] == FACTS.parameters and result["data"] == FACTS.data
     assert result["in_shape"] == FACTS.in_shape and result["tasks"] == FACTS.tasks
     assert 0 <= result["train_time_s"] <= result["wall_time_s"] < 60
@@ -238,7 +224,10 @@ def test_a_full_disk_keeps_the_old_file_and_does_not_hide_the_error(
 def test_no_result_to_read(tmp_path: Path, content: str) -> None:
     assert read_result(tmp_path) is None
     (tmp_path / "result.json").write_text(content)
-    with pytest.raises(ValueError, match=r"^not (JSON|a JSON object)"):
+    with pytest.raises(ValueError, match=r"^is not a result of hnet_cl \(not (JSON|a JSON object)"):
+        read_result(tmp_path)
+    (tmp_path / "result.json").write_text('{"schema": 99}')
+    with pytest.raises(ValueError, match=r"^was made by a newer version"):
         read_result(tmp_path)
 
 

@@ -1,12 +1,13 @@
-"""What programs get of a report."""
+"""What programs get of a report: one row for each run, and tables."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from fake_runs import square, write_run
 
-from hnet_cl import compare
+from hnet_cl import compare, results
 from hnet_cl.core.errors import UserError
 from hnet_cl.report.cli import main as report
 
@@ -38,3 +39,25 @@ def test_its_frame_has_full_precision(root: Path) -> None:
 def test_a_key_that_no_run_has(root: Path) -> None:
     with pytest.raises(UserError, match="rows methd: no run has this key; did you mean method"):
         compare(root, rows="methd")
+
+
+def test_one_row_for_each_run(root: Path) -> None:
+    frame = results(root).sort_values(["method", "seed"], ignore_index=True)
+    assert frame["method"].tolist() == ["ewc", "hnet", "hnet"] and frame["status"][0] == "failed"
+    assert frame["acc"].tolist()[1:] == [0.9, 0.8] and pd.isna(frame["acc"][0])
+    np.testing.assert_array_equal(frame["matrix"][2], [[1.0, np.nan], [0.6, 1.0]])
+    assert frame["matrix"][0].shape == (0, 2) and frame["error"][0] == "loss is nan"
+    assert frame["folder"][1] == str(root / "smnist-cl1-hnet" / "a" / "seed=1")
+    assert frame.groupby("method")["acc"].mean()["hnet"] == pytest.approx(0.85)
+
+
+def test_what_cannot_be_read_is_named(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "broken").mkdir()
+    (root / "broken" / "result.json").write_text("[]")
+    assert len(results(root)) == 3
+    assert f"{root / 'broken'}: left out: result.json is not a result of hnet_cl (not a JSON object)" in caplog.text
+
+
+def test_a_folder_that_is_not_there(root: Path) -> None:
+    with pytest.raises(UserError, match="no such folder"):
+        results(root / "missing")

@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import yaml
 from fake_runs import readable, write_config, write_run
+from states import state
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_log import RunLog
-from hnet_cl.records.run_state import RunFacts, RunState
 from hnet_cl.report.runs import read_runs, shown
 
 
@@ -54,21 +53,32 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
 
 
 def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
-    data = {"name": "mnist", "source": "files", "checksum": "c0ffee"}
-    tasks = [{"name": name, "classes": ["x"]} for name in "ab"]
-    about = {"parameters": {"trainable": 7}, "data": data, "in_shape": [1], "tasks": tasks}
-    where = {"device": "cpu", "command": "python -m hnet_cl"}
-    facts = RunFacts("id", "smnist", "cl1", "hnet", "mlp_400", None, 3, ["seed=3"], **about, **where)  # type: ignore[arg-type]
-    state = RunState(tmp_path / "run", facts, {}, [10, 10], BenchmarkFacts([0.5, 0.7], [100, 100]))
-    recorder = RunRecorder(state)
-    log = RunLog(state, [recorder], {})
+    recorded = state(tmp_path / "run")
+    recorder = RunRecorder(recorded)
+    log = RunLog(recorded, [recorder], {})
     log.row(0, [1.0, None])
     log.row(1, [0.5, 1.0])
-    recorder.finish(state)
+    recorder.finish(recorded)
     (run,) = readable(tmp_path)
-    expected = {"acc": 0.75, "during": 1.0, "bwt": -0.5, "forgetting": 0.5, "majority": 0.6, "parameters.trainable": 7}
+    expected = {"acc": 0.75, "during": 1.0, "bwt": -0.5, "forgetting": 0.5, "majority": 0.5, "parameters.trainable": 10}
     assert {name: run.metrics[name] for name in expected} == pytest.approx(expected)
     assert run.result.status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("written", "overrides", "name"),
+    [
+        ("mnist_5k", ["dataset.name=mnist"], "mnist_5k"),
+        (None, ["dataset.name=cifar10"], "cifar10"),
+        (None, [], "mnist"),
+    ],
+)
+def test_the_dataset_of_a_run_of_any_version(
+    written: str | None, overrides: list[str], name: str, tmp_path: Path
+) -> None:
+    write_run(tmp_path, dataset=written, overrides=overrides)
+    (run,) = readable(tmp_path)
+    assert run.value("dataset") == run.facts["dataset"] == name
 
 
 def test_metrics_follow_from_the_matrix_whatever_the_file_says(tmp_path: Path) -> None:
@@ -91,7 +101,7 @@ def test_the_unreadable_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert len(runs) == 1
     reasons = {found.folder: found.reason for found in unreadable}
     assert reasons.keys() == {broken, died, folder}
-    assert reasons[broken].startswith("result.json: not JSON: ")
+    assert reasons[broken].startswith("result.json is not a result of hnet_cl (not JSON: ")
     assert reasons[died] == "no result.json: it failed before training, or is about to begin"
     assert reasons[folder] == "result.json: Is a directory"
 

@@ -39,7 +39,7 @@ def test_results_of_another_kind(kind: str, tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"method": "x" * 10**7}, "method: string should have at most 255 characters"),
-        ({"overrides": ["a=" + "x" * 10**7]}, "overrides.0: string should have at most 2000 characters"),
+        ({"overrides": ["a=" + "x" * 10**7]}, "has a text that is too long to show: overrides.0, of"),
         ({"data": {"name": "x" * 10**7, "checksum": "a"}}, "data.name: string should have at most 255 characters"),
         ({"metrics": {"x" * 300: 1.0}}, "has a key that is longer than 200 characters or cannot be shown: 'xxxx"),
         ({"versions": {"\x1b[2J": "1"}}, "has a key that is longer than 200 characters or cannot be shown: '\\x1b[2J'"),
@@ -52,7 +52,7 @@ def test_results_that_would_fill_a_table(changes: dict[str, Any], reason: str, t
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     runs, (unreadable,) = read_runs([tmp_path])
     assert len(runs) == 1 and unreadable.folder == path.parent
-    assert unreadable.reason.startswith(f"result.json: {reason}") and len(unreadable.reason) < 300
+    assert reason in unreadable.reason and len(unreadable.reason) < 300
 
 
 @pytest.mark.parametrize("kind", ["laughs", "pipe", "zeros", "deep"])

@@ -97,7 +97,7 @@ def test_what_cannot_train_is_one_line(kind: type[Optimizer], typed: Any, line: 
 @pytest.mark.parametrize(("kind", "name"), [(SGD, "lr"), (Adam, "betas")])
 def test_what_belongs_to_the_training_has_one_place(kind: type[Optimizer], name: str) -> None:
     value = 0.1 if name == "lr" else (0.5, 0.9)
-    with pytest.raises(UserError, match=rf"^optimizer\.{name}: belongs to the training, .*; give training\.{name}$"):
+    with pytest.raises(UserError, match=rf"^optimizer\.{name}: is a setting of the training, .* training\.{name}$"):
         try_out(chosen(kind, **{name: value}), None, training())
 
 
