@@ -37,6 +37,8 @@ BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
 )
 TASK_MUST_BE_KNOWN = {"hnet", "scratch"}
+NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
+TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 WITH = {
     "scenario": ["method=finetune"],
     "schedule": ["benchmark=split_cifar"],
@@ -92,7 +94,8 @@ def combinations() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("benchmark", "scenario", "method"), [*combinations()])
 def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, scenario: str, method: str) -> None:
-    config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}")
+    data = TWO if f"benchmark={benchmark}" in NEEDS_SEVERAL else []
+    config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}", *data)
     if method in TASK_MUST_BE_KNOWN and scenario != "cl1":
         message = problem(config)
         assert message.startswith(f"method={method} with scenario={scenario}: ") and "\n" not in message
@@ -106,7 +109,7 @@ def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, sc
 @pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(), group)])
 def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     group, _, name = choice.partition("=")
-    config = composed(choice, *WITH.get(group, []))
+    config = composed(choice, *WITH.get(group, []), *(TWO if choice in NEEDS_SEVERAL else []))
     if choice == "device=cuda" and not torch.cuda.is_available():
         assert problem(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
     elif choice in ("dataset=arrays", "dataset=folder"):

@@ -25,7 +25,7 @@ from in_process import command, left
             ["method.task_inference.generator=3"],
             ["method.task_inference.generator: no such key; did you mean "],
         ),
-        (["method=[1,2]", "--resolve"], ["method=[1,2]: give the name of one choice; there are dgr, ewc, "]),
+        (["method=[1,2]", "--resolve"], ["method=[1,2]: give the name of one choice; there are agem, derpp, "]),
         (["--resolve"], ["The --resolve flag can only be used in conjunction with --cfg or --help"]),
         (["seed=${seed}"], ["seed: refers to itself; check seed=${seed}"]),
         (
@@ -45,7 +45,7 @@ from in_process import command, left
             ["-m", "hydra/sweeper=optuna", "training.lr=interval(-1,1)"],
             ["training.lr=-1.0: input should be greater than 0 (job training.lr=-1.0)"],
         ),
-        (["-m", "method=hnet,nope"], ["method=nope: no such choice; did you mean hnet? there are dgr, "]),
+        (["-m", "method=hnet,nope"], ["method=nope: no such choice; did you mean hnet? there are agem, "]),
         (["-m", "method=hnet,si", "scenario=cl1,cl2"], ["method=hnet with scenario=cl2: the task is not "]),
         (
             ["-m", "seed=range(6)", "method=si", "training.lr=0,-1,0.1"],

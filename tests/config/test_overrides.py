@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.overrides import prepared
 from hnet_cl.core.errors import UserError
 
-METHODS = "dgr, ewc, ewc_offline, finetune, hnet, hnet_ent, hnet_r, hnet_tir, joint, scratch, si"
+METHODS = ", ".join(choices(conf_dir(), "method"))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_a_leading_tilde_is_the_home(key: str, monkeypatch: pytest.MonkeyPatch) 
             "method={beta:1}",
             f"method={{beta:1}}: give the name of one choice; there are {METHODS}; its keys are method.",
         ),
-        ("method=er", f"method=er: no such choice; did you mean hnet_r? there are {METHODS}"),
+        ("method=hnetr", f"method=hnetr: no such choice; did you mean hnet_r? there are {METHODS}"),
         ("method=../ewc", f"method=../ewc: no such choice; did you mean ewc? there are {METHODS}"),
         ("method=generator/plain", f"method=generator/plain: no such choice; there are {METHODS}"),
         ("method=hnet,nop", f"method=nop: no such choice; there are {METHODS}"),
