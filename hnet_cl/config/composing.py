@@ -61,7 +61,8 @@ def compose_job(overrides: Sequence[str], config_dir: Path | None) -> Job:
             _refuse_flags_and_sweeps(overrides)
             if config_dir is not None and not config_dir.is_dir():
                 raise UserError(f"config_dir={config_dir}: no such folder")
-            return _job(prepared([*overrides, *flags])[: len(overrides)], config_dir)
+            words = prepared([*overrides, *flags])
+            return _job(words[: len(words) - len(flags)], config_dir)
         except Exception as error:
             if not is_mistake(error):
                 raise
@@ -99,6 +100,12 @@ def _hydra_as_before() -> Iterator[None]:
     finally:
         GlobalHydra.instance().hydra = hydra
         HydraConfig.instance().cfg = config
+
+
+def swept_by(experiment: str) -> dict[str, list[str]]:
+    """Returns the values over which a shipped experiment sweeps, by key."""
+    params = OmegaConf.load(conf_dir() / "experiment" / f"{experiment}.yaml").hydra.sweeper.params
+    return {str(key): str(values).split(",") for key, values in params.items()}
 
 
 def as_override(key: str, value: Any) -> str:

@@ -1,12 +1,13 @@
-"""Parts of a method that are typed like its keys, as `method.regularizer=explicit`, at any depth, but are choices."""
+"""Choices that are typed like keys: parts of a method, as `method.regularizer=explicit`, and `network=my.Net`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from hnet_cl.core.old_regularizers import BLOCK_COUNT, NAME, TASKS
 from hnet_cl.core.plain_text import shown
 
 GROUP = f"method/{NAME}"
+NETWORK = "network"
 
 
 def as_choice(argument: str) -> str:
@@ -20,6 +21,19 @@ def as_choice(argument: str) -> str:
         return argument
     place = "" if found[1] == "method" else f"@{found[1]}.{NAME}"
     return f"{GROUP}{place}={found[2]}"
+
+
+def with_target(arguments: Sequence[str]) -> list[str]:
+    """Replaces `network=my.Net` by the choice of that target network, and `network.KEY=VALUE` by its argument."""
+    found = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        first, dot, rest = key.lstrip("+").partition(".")
+        if first == NETWORK and equals:
+            found += [f"++target.{rest}={value}"] if dot else ["target=module", f"target._target_={value}"]
+        else:
+            found.append(argument)
+    return found
 
 
 def moved(argument: str) -> Iterator[str]:

@@ -14,11 +14,15 @@ from hnet_cl.report.page import TITLE, Part, page
 from hnet_cl.report.tables import Table
 
 PAGE = "index.html"
+FIGURE = "figure.pdf"
+KINDS = ("png", "svg", "pdf")  # of files of one figure
 ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def write_report(folder: Path, compared: Comparison, command: str) -> Path:
-    """Writes tables in all formats, each figure as PNG and SVG, and the page; returns the page's path.
+    """Writes tables in all formats, each figure as PNG, SVG and PDF, and the page; returns the page's path.
+
+    `figure.pdf` is the first section's curve of mean accuracy.
 
     Args:
         folder: where to write; made if needed.
@@ -37,7 +41,10 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
     parts: list[Part] = []
     for own in by_section.values():
         section = own[0].section
-        parts.append(Part(section, own, _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
+        drawn = _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")
+        if not parts:
+            write_atomically(folder / FIGURE, drawn["accuracy"]["pdf"])
+        parts.append(Part(section, own, {name: files["svg"] for name, files in drawn.items()}))
     path = folder / PAGE
     write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))
     for name, ending in ENDINGS.items():
@@ -47,18 +54,18 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
 
 def _refuse_foreign(folder: Path) -> None:
     ours = (folder / PAGE).is_file() and TITLE in (folder / PAGE).read_text(encoding="utf-8", errors="replace")
-    for name in (PAGE, *(f"table.{ending}" for ending in ENDINGS.values())):
+    for name in (PAGE, FIGURE, *(f"table.{ending}" for ending in ENDINGS.values())):
         if not ours and os.path.lexists(folder / name):
             raise UserError(f"--output {folder}: {name} there was not written by a report; give another folder")
 
 
-def _plots(section: Section, folder: Path, start: str) -> Mapping[str, bytes]:
-    """Writes the figures of a section under names that begin with `start`; returns the SVG files by figure name."""
+def _plots(section: Section, folder: Path, start: str) -> Mapping[str, Mapping[str, bytes]]:
+    """Writes the figures of a section under names that begin with `start`; returns the files by name and kind."""
     drawn = {}
     for name, figure in figures(section).items():
-        drawn[name] = encoded(figure, "svg")
-        write_atomically(folder / f"{start}-{name}.svg", drawn[name])
-        write_atomically(folder / f"{start}-{name}.png", encoded(figure, "png"))
+        drawn[name] = {kind: encoded(figure, kind) for kind in KINDS}
+        for kind, content in drawn[name].items():
+            write_atomically(folder / f"{start}-{name}.{kind}", content)
     return drawn
 
 
