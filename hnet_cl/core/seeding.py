@@ -18,6 +18,7 @@ class Stream(StrEnum):
     # data, with the benchmark's seed
     BLOBS = "blobs"  # the toy benchmark's examples, per task
     CELEBA = "celeba"  # the assignment of images to tasks
+    HELD_OUT = "held-out test data"  # a share of a user's own data, per class
     DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
     PERMUTATION = "permutation"  # of pixels, per task
     # the sequence of tasks
