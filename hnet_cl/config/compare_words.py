@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hnet_cl.config.arguments import NO_SWEEP, SWEEP
 
 EXPERIMENT, SWEEPER, LAUNCHER = "experiment", "hydra/sweeper", "hydra/launcher"
+NETWORKS = {"dataset=folder": "target=convnet"}  # images of one's own are mostly few, and an MLP for them is large
 HELP = """\
 usage: python -m hnet_cl.compare [CHOICE=NAME ...] [KEY=VALUE ...]
 
@@ -26,11 +27,13 @@ Examples
 def sweep_words(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments of `python -m hnet_cl` that the arguments of a comparison stand for.
 
-    What is typed comes before what is chosen; with --cfg and the like, which exclude a sweep, only the experiment is
-    chosen.
+    What is typed comes before what is chosen; with --cfg and the like, which exclude a sweep, only the experiment and
+    the network are chosen.
     """
     keys = [argument.partition("=")[0] for argument in arguments]
     words = [*arguments] if EXPERIMENT in keys else [f"{EXPERIMENT}=compare", *arguments]
+    if not {"target", "network"} & {*keys}:
+        words += [network for dataset, network in NETWORKS.items() if dataset in arguments]
     if any(key in NO_SWEEP for key in keys):
         return words
     words += [] if SWEEPER in keys else [f"{SWEEPER}=compare"]

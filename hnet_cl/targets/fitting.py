@@ -56,7 +56,7 @@ def fitted(
     network, also = _built(build, given, num_outputs, arguments)
     given |= also
     notes = [f"it is given {', '.join(f'{name}={value}' for name, value in given.items())}"] if given else []
-    if not told:
+    if not told and not (also and _has_outputs(network, num_outputs)):
         notes += _with_outputs(network, num_outputs)
     if not any(name in given for name in ("in_shape", "in_channels", "in_chans")):
         notes += _with_colours(network, in_shape)
@@ -92,6 +92,13 @@ def _built(
             if "num_classes" not in str(error):
                 raise
     return build(**given, **arguments), {}
+
+
+def _has_outputs(network: nn.Module, num_outputs: int) -> bool:
+    """Tells whether a layer has as many outputs: a constructor that takes any keyword may have ignored the number."""
+    sizes = {nn.Linear: "out_features", nn.Conv2d: "out_channels"}
+    layers = ((layer, name) for layer in network.modules() for kind, name in sizes.items() if isinstance(layer, kind))
+    return any(getattr(layer, name) == num_outputs for layer, name in layers)
 
 
 def _with_outputs(network: nn.Module, num_outputs: int) -> list[str]:

@@ -22,7 +22,9 @@ def two_cores_and_joblib(monkeypatch: pytest.MonkeyPatch) -> None:
     ("typed", "words"),
     [
         ([], ["experiment=compare", *CHOSEN]),
-        (["dataset=folder", "seeds=5"], ["experiment=compare", "dataset=folder", "seeds=5", *CHOSEN]),
+        (["dataset=mnist", "seeds=5"], ["experiment=compare", "dataset=mnist", "seeds=5", *CHOSEN]),
+        (["dataset=folder"], ["experiment=compare", "dataset=folder", "target=convnet", *CHOSEN]),
+        (["dataset=folder", "network=a.B"], ["experiment=compare", "dataset=folder", "network=a.B", *CHOSEN]),
         (["experiment=mine", "-m"], ["experiment=mine", "-m", *CHOSEN[:2]]),
         (["hydra/launcher=basic", "hydra/sweeper=grid"], ["experiment=compare", "hydra/launcher=basic", *CHOSEN[2:]]),
         (["device=cuda"], ["experiment=compare", "device=cuda", CHOSEN[0], "hydra/launcher=one_process", CHOSEN[2]]),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from in_process import command
 
-from hnet_cl.config.typed_parts import as_choice
+from hnet_cl.config.typed_parts import as_choice, with_target
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,16 @@ def test_the_jobs_of_a_sweep_over_regularisers(tmp_path: Path) -> None:
 )
 def test_mistakes_end_in_a_line(typed: str, line: str, tmp_path: Path) -> None:
     assert command(tmp_path, "benchmark=toy", *typed.split()).lines == [line]
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["network=my.Net"], ["target=module", "target._target_=my.Net"]),
+        (["network.width=3", "seed=1"], ["++target.width=3", "seed=1"]),
+        (["+network.width=3"], ["++target.width=3"]),
+        (["dataset.network=my.Net", "~network", "networks=1"], ["dataset.network=my.Net", "~network", "networks=1"]),
+    ],
+)
+def test_a_network_is_short_for_a_target(typed: list[str], words: list[str]) -> None:
+    assert with_target(typed) == words

@@ -44,6 +44,16 @@ def anything(**given: Any) -> nn.Module:
     return Plain(**given)
 
 
+def convolutional(**given: int) -> nn.Module:
+    """Its outputs are those of a convolution, although it has linear layers, as networks with attention have."""
+    inside = nn.Sequential(nn.Flatten(), nn.Linear(12, 12), nn.Unflatten(1, (3, 2, 2)))
+    return nn.Sequential(inside, nn.Conv2d(3, given["num_classes"], 2), nn.Flatten())
+
+
+def forgetful(width: int = 5, **ignored: int) -> nn.Module:
+    return Plain(width)
+
+
 class Attends(nn.Module):
     """Its last linear layer is the one inside of attention."""
 
@@ -77,6 +87,12 @@ def test_what_a_constructor_is_given(build: Build, names: list[str]) -> None:
         (colours, (1, 2, 2), ["it is given n_classes=6", "it sees grey images as three equal channels"]),
         (colours, (3, 2, 2), ["it is given n_classes=6"]),
         (anything, (3, 2, 2), ["its last linear layer, head.3, has 6 outputs in place of 10"]),
+        (convolutional, (3, 2, 2), ["it is given num_classes=6"]),
+        (
+            forgetful,
+            (3, 2, 2),
+            ["it is given num_classes=6", "its last linear layer, head.3, has 6 outputs in place of 10"],
+        ),
     ],
 )
 def test_it_has_the_outputs_of_the_task(build: Build, shape: tuple[int, ...], notes: list[str]) -> None:
