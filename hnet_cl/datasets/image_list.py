@@ -135,9 +135,10 @@ def in_csv(path: Path) -> ImageList:
         raise UserError(f"{shown(path)} cannot be read as a csv file ({error}): give one in UTF-8") from error
     columns = reader.fieldnames or []
     if missing := [name for name in COLUMNS if name not in columns]:
+        there = listed(columns, 5) or "nothing"
         raise UserError(
-            f"{shown(path)}: its first line has no {' and '.join(missing)} but {listed(columns, 5)}; expected the "
-            "columns path, label and, if you like, split and task"
+            f"{shown(path)}: its first line has no {' and '.join(missing)} but {there}; it must name the columns path, "
+            "label and, if you like, split and task"
         )
     images = [_from_row(f"{shown(path)}, line {line}", row) for line, row in rows]
     images.sort(key=lambda image: image.path)

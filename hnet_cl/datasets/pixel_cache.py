@@ -33,7 +33,8 @@ from hnet_cl.datasets.image_pixels import Form, TransparentError, UnusableError,
 from hnet_cl.datasets.mapped import mapped
 from hnet_cl.datasets.pixel_files import ROW, Image, PixelFiles, Rows, is_unchanged, read_image
 
-AT_A_TIME = 64  # images that are decoded before their rows are written
+AT_A_TIME = 64  # images that are decoded before their rows are written,
+BYTES_AT_A_TIME = 1 << 26  # or as many as make so many bytes
 WAIT_S = 1.0  # between two looks at whether another process has finished
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -107,8 +108,7 @@ def load_pixels(source: Source, cache: Path) -> Pixels:
                 *(final.pixels, error.strerror),
             )
             return _in_memory(source, shape)
-    number = int(rows["usable"].sum())
-    return Pixels(mapped(final.pixels, (number, *shape)) if number else torch.empty(0, *shape, dtype=torch.uint8), rows)
+    return Pixels(mapped(final.pixels, (int(rows["usable"].sum()), *shape)), rows)
 
 
 def _key(source: Source, shape: tuple[int, ...]) -> str:
@@ -128,7 +128,7 @@ def _shape(source: Source) -> tuple[int, ...]:
                 return pixels.shape
             if not source.skip:
                 raise _refusal(source, {name: pixels})
-    return form.channels, 0, 0
+    raise _none(source)
 
 
 def _written(source: Source, final: PixelFiles, part: PixelFiles) -> Rows:
@@ -154,6 +154,8 @@ def _written(source: Source, final: PixelFiles, part: PixelFiles) -> Rows:
     rows = part.sound(files, source.skip)
     if len(rows) < len(files):
         raise _changed(source, len(rows))
+    if not rows["usable"].any():
+        raise _none(source)
     part.replace(final)
     return rows
 
@@ -178,6 +180,8 @@ def _in_memory(source: Source, shape: tuple[int, ...]) -> Pixels:
         rows += b"".join(image.row for image in done)
 
     _decode(source, 0, shape, append)
+    if not used:
+        raise _none(source)
     read = np.frombuffer(rows, ROW)
     for number, (row, file) in enumerate(zip(read, files, strict=True)):
         if not is_unchanged(row, file):
@@ -193,11 +197,12 @@ def _decode(source: Source, start: int, shape: tuple[int, ...], append: Callable
     """
     read = partial(read_image, decode=partial(decode, form=source.form))
     names, files = source.names, source.files
+    step = max(1, min(AT_A_TIME, BYTES_AT_A_TIME // prod(shape)))
     # Threads are enough: Pillow's decoders run beside each other.
     with _quiet(), ThreadPoolExecutor(torch.get_num_threads()) as pool, _bar(len(files), start) as advance:
-        for first in range(start, len(files), AT_A_TIME):
-            done = list(pool.map(read, files[first : first + AT_A_TIME]))
-            named = dict(zip(names[first : first + AT_A_TIME], (image.pixels for image in done), strict=True))
+        for first in range(start, len(files), step):
+            done = list(pool.map(read, files[first : first + step]))
+            named = dict(zip(names[first : first + step], (image.pixels for image in done), strict=True))
             wrong = {name: why for name, why in named.items() if isinstance(why, UnusableError)}
             if wrong and not source.skip:
                 raise _refusal(source, wrong)
@@ -217,6 +222,11 @@ def _refusal(source: Source, wrong: Mapping[str, UnusableError]) -> UserError:
         f"{shown(source.root)}: {'; '.join(said)}{more}: replace or remove such images{colour}, or leave them out with "
         f"{source.key('unreadable')}=skip"
     )
+
+
+def _none(source: Source) -> UserError:
+    key = source.key("unreadable")
+    return UserError(f"{shown(source.root)}: none of its {len(source.names)} images can be used; {key}=error says why")
 
 
 def _mixed(source: Source, name: str, found: Sequence[int], shape: Sequence[int]) -> UserError:

@@ -106,6 +106,8 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     config = composed(choice, *WITH.get(group, []))
     if choice == "device=cuda" and not torch.cuda.is_available():
         assert problem(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
+    elif choice in ("dataset=arrays", "dataset=folder"):
+        assert problem(config) == "dataset.root=null: give the place of your data, as ~/pictures"
     elif group == "logger" and find_spec(name) is None:
         assert problem(config).endswith(f" is not installed; pip install 'hnet-cl[{name}]'")
     elif choice == "target=module":
