@@ -8,21 +8,20 @@ from pathlib import Path
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
 from hnet_cl.report.comparison import Comparison
-from hnet_cl.report.figures import encoded, figures
+from hnet_cl.report.figures import Figure, encoded, figures
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.page import TITLE, Part, page
 from hnet_cl.report.tables import Table
 
 PAGE = "index.html"
 FIGURE = "figure.pdf"
-KINDS = ("png", "svg", "pdf")  # of files of one figure
 ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def write_report(folder: Path, compared: Comparison, command: str) -> Path:
-    """Writes tables in all formats, each figure as PNG, SVG and PDF, and the page; returns the page's path.
+    """Writes tables in all formats, each figure as PNG and SVG, and the page; returns the page's path.
 
-    `figure.pdf` is the first section's curve of mean accuracy.
+    `figure.pdf` is the first section's curve of mean accuracy, for a paper.
 
     Args:
         folder: where to write; made if needed.
@@ -41,10 +40,10 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
     parts: list[Part] = []
     for own in by_section.values():
         section = own[0].section
-        drawn = _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")
+        drawn = figures(section)
         if not parts:
-            write_atomically(folder / FIGURE, drawn["accuracy"]["pdf"])
-        parts.append(Part(section, own, {name: files["svg"] for name, files in drawn.items()}))
+            write_atomically(folder / FIGURE, encoded(drawn["accuracy"], "pdf"))
+        parts.append(Part(section, own, _plots(drawn, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
     path = folder / PAGE
     write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))
     for name, ending in ENDINGS.items():
@@ -59,14 +58,14 @@ def _refuse_foreign(folder: Path) -> None:
             raise UserError(f"--output {folder}: {name} there was not written by a report; give another folder")
 
 
-def _plots(section: Section, folder: Path, start: str) -> Mapping[str, Mapping[str, bytes]]:
-    """Writes the figures of a section under names that begin with `start`; returns the files by name and kind."""
-    drawn = {}
-    for name, figure in figures(section).items():
-        drawn[name] = {kind: encoded(figure, kind) for kind in KINDS}
-        for kind, content in drawn[name].items():
-            write_atomically(folder / f"{start}-{name}.{kind}", content)
-    return drawn
+def _plots(drawn: Mapping[str, Figure], folder: Path, start: str) -> Mapping[str, bytes]:
+    """Writes figures by name to files whose names begin with `start`; returns the SVG files by figure name."""
+    files = {}
+    for name, figure in drawn.items():
+        files[name] = encoded(figure, "svg")
+        write_atomically(folder / f"{start}-{name}.svg", files[name])
+        write_atomically(folder / f"{start}-{name}.png", encoded(figure, "png"))
+    return files
 
 
 def _slug(section: Section) -> str:

@@ -34,10 +34,9 @@ def test_all_files(tmp_path: Path) -> None:
     names = {file.name for file in (folder / "plots").iterdir()}
     plots = ("accuracy", "accuracy_matrix", "during_final", "forgetting")
     starts = ("1-smnist-mnist", "2-smnist-mnist-validation")
-    assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("png", "svg", "pdf")}
+    assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("png", "svg")}
     assert (folder / "plots" / "1-smnist-mnist-accuracy.png").read_bytes().startswith(b"\x89PNG")
-    pdf = (folder / "figure.pdf").read_bytes()
-    assert pdf.startswith(b"%PDF") and pdf == (folder / "plots" / "1-smnist-mnist-accuracy.pdf").read_bytes()
+    assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex", "figure.pdf"])
