@@ -72,6 +72,7 @@ def test_from_words_to_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ids = [f"outputs/split_blobs-cl1-{name}/[0-9a-f]{{8}}" for name in ("finetune", "ewc")]
     assert re.search(rf"^python -m hnet_cl.report {' '.join(ids)} --output {report}$", after, re.MULTILINE)
     assert after.splitlines()[-1] == f"{report}/index.html"
+    assert "4 jobs: 4 finished earlier" in in_process(*SMALL, "method=finetune,ewc", "seed=1,2").stdout
     assert re.search(r"^ewc +\d", after, re.MULTILINE) and re.search(r"^finetune +\d", after, re.MULTILINE)
 
 
