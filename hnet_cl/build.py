@@ -101,7 +101,12 @@ def make_learner(plan: Plan, context: Context) -> Learner:
     return plan.method_class(plan.method, context).to(context.device)
 
 
-def network_choices(plan: Plan, context: Context) -> list[str]:
+def choices(plan: Plan, learner: Learner) -> list[str]:
+    """Returns a line for each thing that was chosen for the user: in the target network, and by the learner."""
+    return [*_network_choices(plan, learner.context), *learner.choices()]
+
+
+def _network_choices(plan: Plan, context: Context) -> list[str]:
     """Returns a line for each thing that was chosen to fit the target network to its task; none where nothing was.
 
     A network that cannot be built on torch's meta device, which takes no memory, is passed over.

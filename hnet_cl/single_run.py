@@ -184,8 +184,7 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
-    choices = [*build.network_choices(plan, learner.context), *learner.choices()]
-    print_introduction(vars(facts), choices, context.label, console)
+    print_introduction(vars(facts), build.choices(plan, learner), context.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     tasks = benchmark.tasks
     benchmark_facts = BenchmarkFacts([task.majority for task in tasks], independent_examples(tasks))
