@@ -5,6 +5,7 @@
 >>> load(result.folder).generated(task=1).keys()
 >>> results("outputs")[["method", "seed", "acc"]]
 >>> compare("outputs", metric="acc,bwt")
+>>> compare(X, y, network=MyNet, methods=["hnet", "ewc"])
 
 Mistakes raise `hnet_cl.core.errors.UserError`, with the message that the command line prints.
 """
@@ -12,7 +13,7 @@ Mistakes raise `hnet_cl.core.errors.UserError`, with the message that the comman
 import logging
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -147,36 +148,81 @@ def results(*folders: Folder) -> "pd.DataFrame":
 
 
 def compare(
-    *folders: Folder,
+    *given: Any,
+    network: Any = None,
+    methods: str | Sequence[str] | None = None,
+    seeds: int | Sequence[int] | None = None,
     rows: str | Sequence[str] | None = None,
     columns: str | Sequence[str] | None = None,
     metric: str | Sequence[str] | None = None,
     where: str | Sequence[str] = (),
     ignore: str | Sequence[str] = (),
     ci: bool = False,
+    **keys: Any,
 ) -> "Comparison":
     """Compares the finished runs below some folders (`outputs` if none is given), as `python -m hnet_cl.report` does.
 
+    Given arrays, or `network`, `methods`, `seeds` or `keys`, it first trains, in this process, what
+    `python -m hnet_cl.compare` trains, and compares these runs alone. The same call again trains what is missing.
+
     Args:
-        folders: where runs are, at any depth.
+        given: folders where runs are, at any depth; or examples (n, ...) and their labels (n,), arrays or tensors,
+            which are written to `output_dir` as `dataset=arrays` takes them.
+        network: a class derived from `torch.nn.Module`, a function that returns one, the dotted path of either, or a
+            network, at whose weights methods with a network of their own start.
+        methods: names, as a list or separated by commas; by default those of that command.
+        seeds: how many, from 1 on, or which; by default those of that command.
         rows: keys whose values make the rows ("method" if not given); a list, or separated by commas.
         columns: the same for columns ("scenario"); "metric" puts metrics side by side.
         metric: what is compared ("acc").
         where: only runs that meet these conditions, KEY=VALUE or KEY=VALUE,VALUE.
         ignore: average over runs that differ in these keys only.
         ci: whether texts show 95 % confidence intervals (Student's t) instead of standard errors.
+        keys: settings of the runs and `config_dir`, as for `run`.
 
     Returns:
         A comparison: `.frame` has every cell in full precision, `str()` and `.markdown()` the tables.
 
     Raises:
-        UserError: a folder is not there, no run is left, or a key or metric is unknown.
+        UserError: a folder is not there, no run is left, a key or metric is unknown, or what `run` raises it for.
     """
     from hnet_cl.report.comparison import Choice, compare_runs
 
     conditions = [where] if isinstance(where, str) else list(where)
     choice = Choice(_keys(rows), _keys(columns), _keys(metric), conditions, _keys(ignore) or [], ci)
-    return compare_runs(_paths(folders), choice)
+    folders = all(isinstance(one, str | PathLike) for one in given)
+    if folders and not keys and all(one is None for one in (network, methods, seeds)):
+        return compare_runs(_paths(given), choice)
+    if given and (folders or len(given) != 2):
+        raise UserError("compare: give folders alone, or two arrays, examples and their labels, and what to train")
+    return compare_runs(_trained(given, network, _keys(methods), seeds, keys), choice)
+
+
+def _trained(
+    arrays: Sequence[Any],
+    network: Any,
+    methods: Sequence[str] | None,
+    seeds: int | Sequence[int] | None,
+    keys: Mapping[str, Any],
+) -> list[Path]:
+    """Runs every method with every seed, where they are not finished; returns the run folders."""
+    from hnet_cl.config.composing import swept_by
+    from hnet_cl.in_memory import network_path, write_arrays
+
+    words: dict[str, Any] = {"experiment": "compare"}
+    if arrays:
+        inputs, labels = arrays
+        root = write_arrays(inputs, labels, Path(keys.get("output_dir", "outputs")).expanduser())
+        words |= {"dataset": "arrays", "dataset.root": root}
+    if network is not None:
+        words["network"] = network_path(network)
+    usual = swept_by("compare")
+    chosen = range(1, seeds + 1) if isinstance(seeds, int) else seeds or usual["seed"]
+    return [
+        run(**{**words, **keys, "method": method, "seed": seed}).folder
+        for method in methods or usual["method"]
+        for seed in chosen
+    ]
 
 
 def _paths(folders: Sequence[Folder]) -> list[Path]:

@@ -68,11 +68,12 @@ def main() -> None:
 
 
 def _register_sweepers() -> None:
+    from hnet_cl.sweeps.compare_sweep import ComparisonSweeper
     from hnet_cl.sweeps.grid import GridSweeper
     from hnet_cl.sweeps.plugin import register
     from hnet_cl.sweeps.search import OptunaSweeper
 
-    register(GridSweeper, OptunaSweeper)
+    register(GridSweeper, ComparisonSweeper, OptunaSweeper)
 
 
 def _continues(reason: Interrupted) -> NoReturn:

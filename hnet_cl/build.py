@@ -14,10 +14,12 @@ from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_o
 from hnet_cl.core.checks import attempt
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.malloc import keep_freed_memory
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
+from hnet_cl.targets.fitting import OWN, fitted, supplied
 from hnet_cl.training.inspection import inspect_tasks
 from hnet_cl.training.optimizers import can_be_captured, optimizer_factory, scheduler_factory
 
@@ -99,6 +101,26 @@ def make_learner(plan: Plan, context: Context) -> Learner:
     return plan.method_class(plan.method, context).to(context.device)
 
 
+def choices(plan: Plan, learner: Learner) -> list[str]:
+    """Returns a line for each thing that was chosen for the user: in the target network, and by the learner."""
+    return [*_network_choices(plan, learner.context), *learner.choices()]
+
+
+def _network_choices(plan: Plan, context: Context) -> list[str]:
+    """Returns a line for each thing that was chosen to fit the target network to its task; none where nothing was.
+
+    A network that cannot be built on torch's meta device, which takes no memory, is passed over.
+    """
+    if set(OWN) <= {*supplied(plan.target_class)}:
+        return []
+    try:
+        with torch.device("meta"), seeded(context.seed, Stream.INSPECTION):
+            notes = fitted(plan.target_class, context.in_shape, context.heads.num_outputs, plan.target)[1]
+    except Exception:
+        return []
+    return [f"Target network {plan.target_class.__name__}: {note}." for note in notes]
+
+
 def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
     """Builds the learner on torch's meta device, which takes no memory, and checks that it would fit into memory.
 
@@ -147,7 +169,7 @@ def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Modul
         UserError: its constructor raises an error.
     """
     try:
-        return plan.target_class(in_shape=in_shape, num_outputs=num_outputs, **plan.target)
+        return fitted(plan.target_class, in_shape, num_outputs, plan.target)[0]
     except UserError:
         raise
     except Exception as error:

@@ -185,7 +185,7 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
-    print_introduction(vars(facts), [overview(benchmark), *learner.choices()], context.label, console)
+    print_introduction(vars(facts), [overview(benchmark), *build.choices(plan, learner)], context.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     tasks = benchmark.tasks
     benchmark_facts = BenchmarkFacts([task.majority for task in tasks], independent_examples(tasks))

@@ -162,9 +162,22 @@ class TestTheProgramAround:
         done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
         assert done.stdout == "['compare', 'load', 'results', 'run']\n", done.stderr
 
-    def test_no_module_is_called_like_a_function(self) -> None:
+    @pytest.mark.parametrize(
+        "imports",
+        [
+            "import hnet_cl, hnet_cl.compare",
+            "import hnet_cl.compare as one; import hnet_cl",
+            "from hnet_cl import compare",
+        ],
+    )
+    def test_a_module_called_like_a_function_is_that_function(self, imports: str) -> None:
+        same = "import hnet_cl.api, sys; assert hnet_cl.compare is hnet_cl.api.compare; from hnet_cl import compare"
+        code = f"{imports}\n{same}\nassert compare is hnet_cl.compare and 'torch' not in sys.modules"
+        subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+    def test_no_other_module_is_called_like_a_function(self) -> None:
         folder = Path(package.__file__).parent
-        assert not {path.stem for path in folder.iterdir()} & set(package.__all__)
+        assert {path.stem for path in folder.iterdir()} & set(package.__all__) == {"compare"}
         assert set(package.__all__) <= set(dir(package))
         with pytest.raises(AttributeError, match="module 'hnet_cl' has no attribute 'runn'"):
             package.runn  # noqa: B018

@@ -29,11 +29,12 @@ MAY_IMPORT = {
     },
     "records": {"core", "training.listener"},
     "loggers": {"core", "records"},
-    "sweeps": {"core", "config", "records"},
+    "sweeps": {"core", "config", "records", "report"},
     "report": {"core", "loggers.pictures", "records"},
-    "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"},
+    "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"}
+    | {"targets.fitting"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
-    | {"targets.bfloat16", "training"},
+    | {"targets.bfloat16", "targets.fitting", "training"},
     "single_run": {
         "core",
         "benchmarks.base",
@@ -48,9 +49,11 @@ MAY_IMPORT = {
     "predict": {"core", "benchmarks.base", "hypernet", "methods.base", "config", "build", "targets.bfloat16"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
     "data": {"core", "benchmarks.base", "benchmarks.overview", "build", "config", "loggers.pictures"},
-    "api": {"core", "config", "predict", "records", "report", "single_run"},
+    "api": {"core", "config", "in_memory", "predict", "records", "report", "single_run"},
+    "in_memory": {"core", "hypernet"},
     "app": {"core", "config", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
+    "compare": {"core", "config", "api", "app"},
     "testing": {"core", "benchmarks.base", "methods.base", "config", "build", "training"},
     "__init__": {"api"},
 }

@@ -95,7 +95,7 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
         raise UserError(f"seeds={number}: give the number of seeds to run, as seeds=10")
     if not re.fullmatch("[0-9]+", first):
         raise UserError(f"seeds={number} with seed={first}: give the first seed alone, as seed=1")
-    if search := _chosen(arguments, "hydra/sweeper", otherwise="grid"):
+    if search := _chosen(arguments, "hydra/sweeper", "grid", "compare"):
         raise UserError(f"seeds={number} with {search}: a search would choose among the seeds; give one, as seed=1")
     alone = any(argument.partition("=")[0] in NO_SWEEP for argument in arguments)
     seeds = [first] if alone else [str(int(first) + i) for i in range(int(number))]
@@ -130,10 +130,10 @@ def run_folder(value: object, key: str) -> Path:
     return Path(value)
 
 
-def _chosen(arguments: Sequence[str], group: str, otherwise: str = "") -> str:
+def _chosen(arguments: Sequence[str], group: str, *otherwise: str) -> str:
     """Returns the first argument that chooses anything but `otherwise` from a group; an empty string if none does."""
     chosen = [argument for argument in arguments if argument.startswith(f"{group}=")]
-    return next((argument for argument in chosen if argument != f"{group}={otherwise}"), "")
+    return next((argument for argument in chosen if argument.partition("=")[2] not in otherwise), "")
 
 
 def _replaced(arguments: Sequence[str], seeds: Sequence[str]) -> list[str]:

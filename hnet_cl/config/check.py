@@ -2,13 +2,12 @@
 
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import (
-    BaseModel,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -21,11 +20,10 @@ from torch import nn
 from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.config.check_lines import line
 from hnet_cl.config.check_tasks import check_tasks
+from hnet_cl.config.networks import network_builder, network_settings
 from hnet_cl.core.chosen import (
     TARGET,
     Chosen,
-    arguments_of,
-    parameters_of,
     subclass,
     targets,
     with_target,
@@ -83,7 +81,7 @@ class Plan:
     dataset: Chosen[Dataset] | None
     method_class: type[Learner]
     method: Any
-    target_class: type[nn.Module]
+    target_class: Callable[..., nn.Module]
     target: Mapping[str, Any]
     scenario: ScenarioSettings
     training: TrainingSettings
@@ -146,7 +144,9 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     )
 
 
-def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target_class: type[nn.Module]) -> Any:
+def _model(
+    benchmark_class: type[Benchmark], method_class: type[Learner], target_class: Callable[..., nn.Module]
+) -> Any:
     """Builds the pydantic model of the settings of a whole run with these classes."""
     return create_model(
         "Config",
@@ -161,7 +161,7 @@ def _model(benchmark_class: type[Benchmark], method_class: type[Learner], target
         dataset=(Chosen[Dataset] | None, None),
         usual_dataset=(str | None, None),
         method=with_target(method_class.Settings),
-        target=with_target(_arguments(target_class)),
+        target=with_target(network_settings(target_class)),
         scenario=ScenarioSettings,
         training=TrainingSettings,
         optimizer=Chosen[torch.optim.Optimizer],
@@ -222,14 +222,14 @@ def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
 
 
 def _find(group: str, paths: Mapping[str, str]) -> Any:
-    """Imports the class of a group, which must be derived from the group's base.
+    """Imports the class of a group, which must be derived from the group's base; or what builds a target network.
 
     Raises:
         UserError: it cannot be imported, is abstract or is not derived from the base.
     """
     key = f"{group}.{TARGET}"
     try:
-        return subclass(paths[key], key, BASES[group])
+        return network_builder(paths[key], key) if group == "target" else subclass(paths[key], key, BASES[group])
     except ValueError as error:
         raise UserError(str(error)) from error
 
@@ -250,18 +250,3 @@ def _check_together(method_class: type[Learner], checked: Any) -> None:
         )
     if checked.device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
-
-
-def _arguments(target: type[nn.Module]) -> type[BaseModel]:
-    """Builds settings from the arguments of a target network's constructor, except for those that the run gives.
-
-    Raises:
-        UserError: the constructor does not take what the run gives, `in_shape` and `num_outputs`.
-    """
-    given = ("in_shape", "num_outputs")
-    if not set(given) <= parameters_of(target).keys():
-        raise UserError(
-            f"target._target_={target.__module__}.{target.__name__}: its constructor must take in_shape and "
-            "num_outputs, which the benchmark and the scenario decide; wrap it in a class that does"
-        )
-    return arguments_of(target, given)

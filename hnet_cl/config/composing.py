@@ -102,6 +102,12 @@ def _hydra_as_before() -> Iterator[None]:
         HydraConfig.instance().cfg = config
 
 
+def swept_by(experiment: str) -> dict[str, list[str]]:
+    """Returns the values over which a shipped experiment sweeps, by key."""
+    params = OmegaConf.load(conf_dir() / "experiment" / f"{experiment}.yaml").hydra.sweeper.params
+    return {str(key): str(values).split(",") for key, values in params.items()}
+
+
 def as_override(key: str, value: Any) -> str:
     """Returns `key=value` as it would be typed, for a Python value.
 

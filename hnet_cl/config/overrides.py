@@ -7,7 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
-from hnet_cl.config.typed_parts import LISTED, as_choice, choices_of, moved
+from hnet_cl.config.typed_parts import LISTED, as_choice, choices_of, moved, with_target
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.older import MOVED_KEYS
@@ -25,13 +25,14 @@ def prepared(arguments: Sequence[str]) -> list[str]:
     A leading ~ of a folder is expanded to the user's home. In a sweep over a group, a key below a group becomes a sweep
     over its one value: so it is set only in the jobs, since the configuration of the sweep itself may have another
     choice, without this key. A list of data sets becomes a choice for each. Keys that have moved get their present
-    names, unless a custom benchmark is chosen, which may have keys of these names.
+    names, unless a custom benchmark is chosen, which may have keys of these names. `network=my.Net` becomes two
+    arguments.
 
     Raises:
         UserError: arguments cannot be read or choose what does not exist; the message has one line for each.
     """
     groups = Groups(arguments)
-    arguments = [one for argument in arguments for one in _spread(as_choice(_at_home(argument)))]
+    arguments = [one for argument in with_target(arguments) for one in _spread(as_choice(_at_home(argument)))]
     if not groups.has_own("benchmark", arguments):
         arguments = [_of_today(argument) for argument in arguments]
     read: dict[int, Override] = {}

@@ -1,7 +1,7 @@
-"""What is typed in a short form: parts of a method, as `method.regularizer=explicit`, and several data sets."""
+"""What is typed in a short form: parts of a method, as `method.regularizer=explicit`, several data sets, a network."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hnet_cl.core.errors import UserError
@@ -9,6 +9,7 @@ from hnet_cl.core.older import BLOCK_COUNT, REGULARIZER, TASKS
 from hnet_cl.core.plain_text import shown
 
 GROUP = f"method/{REGULARIZER}"
+NETWORK = "network"
 DATASET, SEVERAL = "dataset", "several"  # the group, and its file for several data sets
 LISTED = re.compile(rf"{DATASET}=[\[{{].*[\]}}]")  # an argument that chooses several; not a sweep over lists
 
@@ -27,6 +28,19 @@ def as_choice(argument: str) -> str:
         return argument
     place = "" if found[1] == "method" else f"@{found[1]}.{REGULARIZER}"
     return f"{GROUP}{place}={found[2]}"
+
+
+def with_target(arguments: Sequence[str]) -> list[str]:
+    """Replaces `network=my.Net` by the choice of that target network, and `network.KEY=VALUE` by its argument."""
+    found = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        first, dot, rest = key.lstrip("+").partition(".")
+        if first == NETWORK and equals:
+            found += [f"++target.{rest}={value}"] if dot else ["target=module", f"target._target_={value}"]
+        else:
+            found.append(argument)
+    return found
 
 
 def moved(argument: str) -> Iterator[str]:

@@ -110,7 +110,7 @@ class _Arguments(Settings):
     Yaml has no tuples, so a list is converted where the annotation asks for a tuple.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod
@@ -119,8 +119,8 @@ class _Arguments(Settings):
         return {name: tuple(v) if name in tuples and isinstance(v, list) else v for name, v in values.items()}
 
 
-def arguments_of(kind: type, given: tuple[str, ...]) -> type[BaseModel]:
-    """Builds a settings model from the arguments of a constructor, except those `given` by the run."""
+def arguments_of(kind: Callable[..., Any], given: tuple[str, ...]) -> type[BaseModel]:
+    """Builds a settings model from the arguments of a constructor or function, except those `given` by the run."""
     fields: dict[str, Any] = {}
     for name, parameter in parameters_of(kind).items():
         if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -138,7 +138,7 @@ def _of_yaml(annotation: Any) -> Any:
     return Union[given] if given else annotation  # noqa: UP007  # the alternatives are in a tuple
 
 
-def parameters_of(kind: type) -> Mapping[str, inspect.Parameter]:
+def parameters_of(kind: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """Returns the parameters of the class's constructor, with evaluated annotations if possible.
 
     If one annotation cannot be evaluated (its name is imported only for type checkers), all of them stay as written.

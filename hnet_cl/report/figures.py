@@ -74,14 +74,15 @@ def _write_below(figure: Figure, remarks: Sequence[str]) -> None:
 
 
 def encoded(figure: Figure, kind: str) -> bytes:
-    """Encodes a figure as a file of kind "png" or "svg"; an SVG file has no background and no metadata."""
+    """Encodes a figure as a file of kind "png", "svg" or "pdf"; an SVG file has no background and no metadata."""
     file = io.BytesIO()
     with rc_context(STYLE):
         if kind == "svg":
             nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             figure.savefig(file, format=kind, bbox_inches="tight", transparent=True, metadata=nothing)
         else:
-            figure.savefig(file, format=kind, bbox_inches="tight", dpi=150)
+            undated = {"CreationDate": None} if kind == "pdf" else None
+            figure.savefig(file, format=kind, bbox_inches="tight", dpi=150, metadata=undated)
     return file.getvalue()
 
 

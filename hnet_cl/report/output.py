@@ -8,17 +8,20 @@ from pathlib import Path
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
 from hnet_cl.report.comparison import Comparison
-from hnet_cl.report.figures import encoded, figures
+from hnet_cl.report.figures import Figure, encoded, figures
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.page import TITLE, Part, page
 from hnet_cl.report.tables import Table
 
 PAGE = "index.html"
+FIGURE = "figure.pdf"
 ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def write_report(folder: Path, compared: Comparison, command: str) -> Path:
     """Writes tables in all formats, each figure as PNG and SVG, and the page; returns the page's path.
+
+    `figure.pdf` is the first section's curve of mean accuracy, for a paper.
 
     Args:
         folder: where to write; made if needed.
@@ -37,7 +40,10 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
     parts: list[Part] = []
     for own in by_section.values():
         section = own[0].section
-        parts.append(Part(section, own, _plots(section, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
+        drawn = figures(section)
+        if not parts:
+            write_atomically(folder / FIGURE, encoded(drawn["accuracy"], "pdf"))
+        parts.append(Part(section, own, _plots(drawn, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
     path = folder / PAGE
     write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))
     for name, ending in ENDINGS.items():
@@ -47,19 +53,19 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
 
 def _refuse_foreign(folder: Path) -> None:
     ours = (folder / PAGE).is_file() and TITLE in (folder / PAGE).read_text(encoding="utf-8", errors="replace")
-    for name in (PAGE, *(f"table.{ending}" for ending in ENDINGS.values())):
+    for name in (PAGE, FIGURE, *(f"table.{ending}" for ending in ENDINGS.values())):
         if not ours and os.path.lexists(folder / name):
             raise UserError(f"--output {folder}: {name} there was not written by a report; give another folder")
 
 
-def _plots(section: Section, folder: Path, start: str) -> Mapping[str, bytes]:
-    """Writes the figures of a section under names that begin with `start`; returns the SVG files by figure name."""
-    drawn = {}
-    for name, figure in figures(section).items():
-        drawn[name] = encoded(figure, "svg")
-        write_atomically(folder / f"{start}-{name}.svg", drawn[name])
+def _plots(drawn: Mapping[str, Figure], folder: Path, start: str) -> Mapping[str, bytes]:
+    """Writes figures by name to files whose names begin with `start`; returns the SVG files by figure name."""
+    files = {}
+    for name, figure in drawn.items():
+        files[name] = encoded(figure, "svg")
+        write_atomically(folder / f"{start}-{name}.svg", files[name])
         write_atomically(folder / f"{start}-{name}.png", encoded(figure, "png"))
-    return drawn
+    return files
 
 
 def _slug(section: Section) -> str:

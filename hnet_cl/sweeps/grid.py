@@ -24,7 +24,7 @@ class GridSweeper(Sweeper):
 
     Args:
         max_batch_size: number of jobs that the launcher gets at a time; None for all.
-        params: overrides by key, treated as if typed.
+        params: overrides by key, treated as if typed; a key that is typed is taken from there alone.
     """
 
     def __init__(self, max_batch_size: int | None, params: Mapping[str, str]) -> None:
@@ -52,7 +52,18 @@ class GridSweeper(Sweeper):
             UserError, HydraException: an override of any job is wrong; nothing has run.
             SweepError: jobs failed.
         """
-        params = [f"{key}={value}" for key, value in self._params.items()]
+        outcomes = self.outcomes(arguments)
+        conclude(outcomes)
+        return outcomes
+
+    def outcomes(self, arguments: list[str]) -> list[Outcome]:
+        """Runs all jobs that are not finished yet and returns an outcome for each job.
+
+        Raises:
+            UserError, HydraException: an override of any job is wrong; nothing has run.
+        """
+        typed = {argument.partition("=")[0].lstrip("+") for argument in arguments}
+        params = [f"{key}={value}" for key, value in self._params.items() if key not in typed]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
@@ -64,7 +75,6 @@ class GridSweeper(Sweeper):
         outcomes: list[Outcome] = []
         for batch in batches:
             outcomes += finish([next(jobs) for _ in batch], self._launcher, first=len(outcomes))
-        conclude(outcomes)
         return outcomes
 
 

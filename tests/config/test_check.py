@@ -116,6 +116,8 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
         assert problem(config) == "dataset.root=null: give the place of your data, as ~/pictures"
     elif group == "logger" and find_spec(name) is None:
         assert problem(config).endswith(f" is not installed; pip install 'hnet-cl[{name}]'")
+    elif choice == "target=module":
+        assert problem(config) == "target._target_=???: give the dotted path of a Module class, as package.module.Class"
     else:
         check(config)
     assert re.match(r"[A-Z].{15,}", choices(conf_dir(), group)[name])
@@ -230,7 +232,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ("optimizer", "torch.nn.Linear"),
         ("method", "no.such.module"),
         ("method", "print"),
-        ("target", "torch.nn.Linear"),
+        ("target", "torch.nn.functional.relu"),
     ],
 )
 def test_yaml_reaches_nothing_but_classes_of_its_group(key: str, path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from in_process import command
 
 from hnet_cl.config.check import check
 from hnet_cl.config.composing import compose_job
-from hnet_cl.config.typed_parts import as_choice, choices_of
+from hnet_cl.config.typed_parts import as_choice, choices_of, with_target
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError
 
@@ -153,3 +153,16 @@ def test_a_list_of_datasets_in_a_sweep(tmp_path: Path) -> None:
 def test_a_dataset_inside_of_another_is_checked_by_its_key(tmp_path: Path) -> None:
     (line,) = command(tmp_path, "benchmark=split", "dataset=features", "dataset.of=mnsit").lines
     assert line.startswith("dataset.of=mnsit: no such choice; did you mean mnist? there are ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        (["network=my.Net"], ["target=module", "target._target_=my.Net"]),
+        (["network.width=3", "seed=1"], ["++target.width=3", "seed=1"]),
+        (["+network.width=3"], ["++target.width=3"]),
+        (["dataset.network=my.Net", "~network", "networks=1"], ["dataset.network=my.Net", "~network", "networks=1"]),
+    ],
+)
+def test_a_network_is_short_for_a_target(typed: list[str], words: list[str]) -> None:
+    assert with_target(typed) == words

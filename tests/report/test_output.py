@@ -36,9 +36,10 @@ def test_all_files(tmp_path: Path) -> None:
     starts = ("1-smnist-mnist", "2-smnist-mnist-validation")
     assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("png", "svg")}
     assert (folder / "plots" / "1-smnist-mnist-accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex"])
+@pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex", "figure.pdf"])
 def test_somebody_elses_files_are_not_replaced(name: str, tmp_path: Path) -> None:
     write_run(tmp_path / "runs", config="a")
     (tmp_path / name).write_text("mine")
