@@ -30,10 +30,10 @@ MAY_IMPORT = {
     "records": {"core", "training.listener"},
     "loggers": {"core", "records"},
     "sweeps": {"core", "config", "records"},
-    "report": {"core", "loggers.pictures", "records"},
+    "report": {"core", "loggers.colours", "records"},
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
-    | {"targets.bfloat16", "training"},
+    | {"methods.parts.objective", "targets.bfloat16", "training"},
     "single_run": {"core", "benchmarks.base", "methods.base", "config", "build", "training", "records", "loggers"},
     "predict": {"core", "benchmarks.base", "hypernet", "methods.base", "config", "build", "targets.bfloat16"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},

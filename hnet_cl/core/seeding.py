@@ -19,7 +19,9 @@ class Stream(StrEnum):
     BLOBS = "blobs"  # the toy benchmark's examples, per task
     CELEBA = "celeba"  # the assignment of images to tasks
     DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
+    DYNAMICS = "dynamics"  # first states and actions, per task
     PERMUTATION = "permutation"  # of pixels, per task
+    POLYNOMIALS = "polynomials"  # inputs and noise of the toy regression, per task
     # the sequence of tasks
     TASK_ORDER = "task order"
     VALIDATION = "validation"  # the choice of held-out examples
