@@ -1,4 +1,4 @@
-"""Draws the figure of docs/regression.md: the toy regression after each task, for several methods.
+"""Draws the toy regression after each task, for several methods.
 
 Usage: python scripts/toy_regression.py FILE.png [KEY=VALUE ...]
 """

@@ -67,7 +67,7 @@ def test_the_scores_are_those_of_the_tasks_networks(folder: Path) -> None:
 def test_the_summary_says_mse(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(composed("training.iterations=40"), folder, [])  # finished: shown again
     shown = capsys.readouterr().out
-    assert "MSE on each task (data: polynomials)" in shown and "growth (error at the end" in shown
+    assert "MSE on each task (data: polynomials)" in shown and "error growth (at the end, minus" in shown
     assert "ccuracy" not in shown and "%" not in shown
 
 

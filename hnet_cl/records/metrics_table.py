@@ -187,11 +187,11 @@ METRICS: dict[str, Metric] = {
             lambda run: metrics.acc(run.matrix), scores=(NMSE,),
         ),
         Metric(
-            "error_during", "during", "mean error right after learning", "",
+            "error_during", "error during", "mean error right after learning", "",
             lambda run: metrics.during(run.matrix), scores=ERRORS,
         ),
         Metric(
-            "error_growth", "growth", "error at the end, minus right after learning", "",
+            "error_growth", "error growth", "at the end, minus right after learning", "",
             lambda run: metrics.bwt(run.matrix), "minus BWT of Lopez-Paz & Ranzato 2017 (GEM)", TWO_TASKS,
             scores=ERRORS,
         ),
