@@ -54,7 +54,8 @@ def draw(axes: Axes, tasks: Sequence[Task], curves: Sequence[Tensor]) -> None:
         x, colour = torch.linspace(low, high, POINTS), COLOURS[number]
         axes.plot(x, function(x), color="#999999", linewidth=3, alpha=0.6)
         if number < len(curves):
-            axes.scatter(*(part[:, 0] for part in task.train.batch(slice(None))), s=4, color=colour, alpha=0.4)
+            inputs, labels = task.train.batch(slice(None))
+            axes.scatter(inputs[:, 0], labels[:, 0], s=4, color=colour, alpha=0.4)
             axes.plot(x, curves[number], color=colour, linestyle="--", linewidth=1.6)
     axes.set_ylim(-2.6, 2.6)
 
