@@ -37,6 +37,13 @@ class ScenarioSettings(Settings):
         return self
 
     @property
+    def unsupported_regression(self) -> str | None:
+        """Explains why the scenario is not defined for regression; returns None if it is."""
+        if self.task_known or self.classes == "shared":
+            return None
+        return "in regression there are no classes by which a task could be told; use scenario=cl1 or cl2"
+
+    @property
     def must_infer(self) -> bool:
         """Tells whether prediction needs task inference: tasks share their classes, but each has a head of its own."""
         return not self.task_known and self.heads == "separate" and self.classes == "shared"

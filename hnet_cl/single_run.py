@@ -19,6 +19,7 @@ from hnet_cl.core.capacity import naming_lack_of_memory
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
+from hnet_cl.core.scores import ACCURACY, SCORES
 from hnet_cl.core.signals import Interruption
 from hnet_cl.loggers.console import ConsoleLog, print_introduction, print_summary
 from hnet_cl.loggers.pictures import PictureLog
@@ -118,7 +119,7 @@ def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request,
 
 def _shown(done: RunResult, folder: Path, console: Console) -> RunResult:
     names = [f"task {number + 1}" for number in range(done.num_tasks)]
-    print_summary(done.accuracy_matrix, done.metrics, names, done.data.name, console)
+    print_summary(done.scores, done.metrics, names, done.data.name, console, SCORES[done.score])
     print(folder)
     return done
 
@@ -186,9 +187,9 @@ def execute(
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
     print_introduction(vars(facts), [overview(benchmark), *build.choices(plan, learner)], context.label, console)
-    iterations = [plan.training.steps(task) for task in benchmark.tasks]
-    tasks = benchmark.tasks
-    benchmark_facts = BenchmarkFacts([task.majority for task in tasks], independent_examples(tasks))
+    tasks, classified = benchmark.tasks, benchmark.score is ACCURACY
+    iterations = [plan.training.steps(task) for task in tasks]
+    benchmark_facts = BenchmarkFacts([t.majority for t in tasks], independent_examples(tasks)) if classified else None
     write_setup(folder, request.setup())
     state = RunState(folder, facts, config, iterations, benchmark_facts, progress)
     recorder = RunRecorder(state, progress.losses)
@@ -203,7 +204,7 @@ def execute(
         log.begin_run()
         heard = [log, saver]  # the saver last: it saves what the log has recorded
         for _ in train(learner, tasks, plan.training, heard, restored.start, saver.pause):
-            yield  # a row of the accuracy matrix is in the log already
+            yield  # a row of the matrix is in the log already
         log.end_run("finished")
         checkpoints.keep_last()
         recorder.finish(state)
@@ -293,4 +294,5 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
         device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
         command=request.command,
+        score=benchmark.score.name,
     )

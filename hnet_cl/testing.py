@@ -33,7 +33,7 @@ STOP = (1, STEPS // 2)  # the task, and iterations of it, after which learning i
 
 
 class Trained(NamedTuple):
-    """A learner after all tasks, its accuracy matrix, and what a checkpoint in the middle of a task holds of it."""
+    """A learner after all tasks, its matrix of scores, and what a checkpoint in the middle of a task holds of it."""
 
     learner: Learner
     matrix: list[Sequence[float | None]]
@@ -155,7 +155,7 @@ def _trained(plan: Plan, benchmark: Benchmark, device: torch.device, continued: 
     matrix = list(continued.matrix[:task]) if continued else []
     for row in train(learner, benchmark.tasks, plan.training, [], start, pause):
         if row is not None:
-            matrix.append(row.accuracies)
+            matrix.append(row.scores)
             if len(matrix) == task:
                 before.update(copy.deepcopy(learner.state_dict()))
     return Trained(learner, matrix, before, middle)
@@ -168,7 +168,7 @@ def _require_same(one: Trained, other: Trained, what: str) -> None:
         f"{what} end with different states ({', '.join(different) or 'other names'}): all that survives a step belongs "
         "into parameters, buffers, get_extra_state or training_state, and all randomness comes from streams of the seed"
     )
-    assert one.matrix == other.matrix, f"{what} have different accuracies: {one.matrix} and {other.matrix}"
+    assert one.matrix == other.matrix, f"{what} have different scores: {one.matrix} and {other.matrix}"
 
 
 def _equal(one: Any, other: Any) -> bool:

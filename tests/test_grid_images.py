@@ -110,8 +110,8 @@ def test_faces(scenario: str, target: str, data_dir: Path) -> None:
 def check_rows(rows: list[Row], method: str, scenario: str) -> None:
     """Every learned task was tested on all its examples, and its task inferred where it was not told."""
     for latest, row in enumerate(rows):
-        assert [entry is None for entry in row.accuracies] == [task > latest for task in range(2)]
-        assert all(0 <= entry <= 1 for entry in row.accuracies if entry is not None)
+        assert [entry is None for entry in row.scores] == [task > latest for task in range(2)]
+        assert all(0 <= entry <= 1 for entry in row.scores if entry is not None)
     counts = rows[-1].inferred
     if method in ("hnet_ent", "hnet_tir") and scenario != "cl1":
         assert counts is not None and [sum(own) > 0 for own in counts] == [True, True]

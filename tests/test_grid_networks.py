@@ -86,7 +86,7 @@ def check(network: str, method: str, scenario: str, folder: Path) -> None:
     inspect(whole, EXAMPLES)
     assert same_state(whole.state_dict(), untouched.state_dict()) and torch.equal(draws, torch.get_rng_state())
     rows = list(rows_of(whole, BENCHMARK.tasks, SETTINGS, []))
-    assert all(accuracy is not None and 0 <= accuracy <= 1 for accuracy in rows[1].accuracies)
+    assert all(accuracy is not None and 0 <= accuracy <= 1 for accuracy in rows[1].scores)
     assert (rows[1].inferred is not None) == (method in INFER and scenario != "cl1")
     assert len(start) == FROZEN.get(network, 0) * (len(BENCHMARK.tasks) if method == "scratch" else 1)
     assert all(map(torch.equal, start, frozen(whole)))

@@ -30,11 +30,11 @@ MAY_IMPORT = {
     "records": {"core", "training.listener"},
     "loggers": {"core", "records"},
     "sweeps": {"core", "config", "records", "report"},
-    "report": {"core", "loggers.pictures", "records"},
+    "report": {"core", "loggers.colours", "records"},
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"}
     | {"targets.fitting"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
-    | {"targets.bfloat16", "targets.fitting", "training"},
+    | {"methods.parts.objective", "targets.bfloat16", "targets.fitting", "training"},
     "single_run": {
         "core",
         "benchmarks.base",

@@ -1,4 +1,4 @@
-"""The interface of benchmarks: a benchmark is a fixed sequence of classification tasks."""
+"""The interface of benchmarks: a benchmark is a fixed sequence of tasks, of classification or of regression."""
 
 import typing
 from abc import ABC, abstractmethod
@@ -10,6 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.scores import ACCURACY, Kind, Score
 from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.core.settings import Settings
 from hnet_cl.datasets.base import Dataset, Part
@@ -22,7 +23,7 @@ class Split:
 
     Attributes:
         images: (m, ...), may be shared between tasks.
-        labels: (n,) int64 in 0..C-1 *within* the task.
+        labels: (n,) int64 in 0..C-1 *within* the task; in regression (n, C) float32.
         prepare: turns a batch of images (b, ...) into float32 network inputs (b, *in_shape).
         rows: (n,) int64 indices into `images` of the split's examples, in the order of `labels`; None for all images.
         augment: augments a batch of training images, with random numbers from the generator; None for no augmentation.
@@ -86,7 +87,7 @@ class TasksTogether:
             split = self._splits[task]
             own = (place[owner == task] - (self._ends[task] - len(split))).to(index.device)
             inputs, labels = split.batch(own, rng)
-            parts.append((inputs, labels, torch.full_like(labels, task)))
+            parts.append((inputs, labels, torch.full((len(labels),), task, device=labels.device)))
         inputs, labels, tasks = (torch.cat(part) for part in zip(*parts, strict=True))
         return inputs, labels, tasks
 
@@ -100,11 +101,12 @@ class Task:
         name: for display.
         train: training examples.
         test: test examples.
-        num_classes: number of classes C.
+        num_classes: number of classes C; in regression, of the numbers that are predicted.
         validation: examples that the benchmark itself sets aside for choosing hyperparameters; None if it does not.
         picture: turns network inputs (b, *in_shape) into images (b, C, H, W) in 0..1 for display; None if inputs are
             not images.
         class_names: (C,) for display; None to name classes by their labels.
+        kind: what the labels are.
     """
 
     id: int
@@ -115,6 +117,7 @@ class Task:
     validation: Split | None = None
     picture: Callable[[Tensor], Tensor] | None = None
     class_names: Sequence[str] | None = None
+    kind: Kind = "classification"
 
     @property
     def classes(self) -> list[str]:
@@ -233,6 +236,7 @@ class Benchmark(ABC):
 
     Settings: ClassVar[type[Settings]]
     made_of: ClassVar[type[Dataset] | None] = None
+    score: ClassVar[Score] = ACCURACY  # that learners are judged by; of the tasks' kind
     tasks: Sequence[Task]
     data: DataIdentity
     in_shape: tuple[int, ...]

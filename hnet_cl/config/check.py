@@ -121,7 +121,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     except ValidationError as error:
         raise UserError("\n".join(printable(line(model, config, item)) for item in error.errors())) from error
     checked.place()
-    _check_together(method_class, checked)
+    _check_together(benchmark_class, method_class, checked)
     kept_per_weight = try_out(checked.optimizer, config["lr_scheduler"], checked.training)
     check_tasks(benchmark_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
@@ -234,13 +234,19 @@ def _find(group: str, paths: Mapping[str, str]) -> Any:
         raise UserError(str(error)) from error
 
 
-def _check_together(method_class: type[Learner], checked: Any) -> None:
+def _check_together(benchmark_class: type[Benchmark], method_class: type[Learner], checked: Any) -> None:
     """Refuses choices that are possible alone but not together.
 
     Raises:
         UserError: there are such choices.
     """
     scenario, method = checked.scenario.name, checked.method.name
+    if benchmark_class.score.kind == "regression":
+        benchmark = checked.benchmark.name
+        if reason := method_class.unsupported_regression(checked.method):
+            raise UnsupportedError(f"method={method} with benchmark={benchmark}: {reason}")
+        if reason := checked.scenario.unsupported_regression:
+            raise UnsupportedError(f"scenario={scenario} with benchmark={benchmark}: {reason}")
     if reason := method_class.unsupported(checked.method, checked.scenario):
         raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
     if checked.lr_scheduler is not None and checked.training.lr_decay:

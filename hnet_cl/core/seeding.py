@@ -20,9 +20,11 @@ class Stream(StrEnum):
     CELEBA = "celeba"  # the assignment of images to tasks
     HELD_OUT = "held-out test data"  # a share of a user's own data, per class
     DIGITS = "digits"  # the order of classes in split benchmarks; named after split MNIST, the first of them
+    DYNAMICS = "dynamics"  # first states and actions, per task
     PERMUTATION = "permutation"  # of pixels, per task
     ROTATION = "rotation"  # angles, per task
     FROZEN_NETWORK = "frozen network"  # weights of a network whose features are the data, where none are given
+    POLYNOMIALS = "polynomials"  # inputs and noise of the toy regression, per task
     # the sequence of tasks
     TASK_ORDER = "task order"
     VALIDATION = "validation"  # the choice of held-out examples

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column, Table
 from rich.text import Text
 
+from hnet_cl.core.scores import ACCURACY, Score
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.metrics import Matrix
 from hnet_cl.records.metrics_table import METRICS, lines
@@ -82,8 +83,9 @@ class ConsoleLog(Logger):
         self._bar.update(self._run, detail="evaluating")
 
     def row(self, state: RunState) -> None:
-        """Shows the mean accuracy so far."""
-        mean = f"mean accuracy so far {METRICS['acc'].in_unit(state.metrics['acc'])}"
+        """Shows the mean score so far."""
+        main = state.score.main
+        mean = f"mean {state.score.title} so far {METRICS[main].in_unit(state.metrics[main])}"
         self._bar.update(self._run, detail=mean)
         if not self._console.is_interactive:
             count = f"task {state.learned}/{len(state.iterations)}"
@@ -126,26 +128,29 @@ def print_summary(
     task_names: Sequence[str],
     data_name: str,
     console: Console,
+    score: Score = ACCURACY,
 ) -> None:
-    """Prints the accuracy matrix and the metrics of a run.
+    """Prints the matrix of scores and the metrics of a run.
 
     Prints the whole matrix for up to 12 tasks if it fits the console's width, otherwise its diagonal and last row.
 
     Args:
-        matrix: n >= 1 finished rows of T fractions.
+        matrix: n >= 1 finished rows of T scores.
         metrics: as in result.json; those of older versions may be incomplete.
         task_names: (T,) names of the tasks.
         data_name: name of the data; for the embedded excerpt of MNIST a warning is printed.
         console: where to write.
+        score: what the matrix holds.
     """
-    table: RenderableType = _matrix_table(matrix)
+    table: RenderableType = _matrix_table(matrix, score)
     # Measured with a very large width: rich never reports more than the width it is given.
     width = Measurement.get(console, console.options.update(width=10_000), table).maximum
     if len(matrix[0]) > WHOLE_MATRIX_UP_TO or width > console.width:
-        table = _diagonal_and_last_row(matrix, task_names)
-    console.print(f"\nAccuracy on each task in % (data: {data_name})", markup=False, highlight=False)
+        table = _diagonal_and_last_row(matrix, task_names, score)
+    what = score.title[0].upper() + score.title[1:] + " on each task" + (f" in {score.unit}" if score.unit else "")
+    console.print(f"\n{what} (data: {data_name})", markup=False, highlight=False)
     console.print(table)
-    console.print(_metrics_table(metrics))
+    console.print(_metrics_table(metrics, score))
     if data_name.startswith(EMBEDDED_DIGITS):
         console.print(
             f"Warning: the data are {EMBEDDED_DIGITS}, 5,000 digits instead of MNIST's 70,000: "
@@ -155,19 +160,19 @@ def print_summary(
         )
 
 
-def _matrix_table(matrix: Matrix) -> Table:
+def _matrix_table(matrix: Matrix, score: Score) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("after task", justify="right", no_wrap=True)
     for number in range(1, len(matrix[0]) + 1):
         table.add_column(str(number), justify="right", no_wrap=True)
     for number, row in enumerate(matrix, start=1):
-        cells = [_cell(value) for value in row]
+        cells = [_cell(value, score) for value in row]
         table.add_row(str(number), *cells)
     return table
 
 
-def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> RenderableType:
-    """Lists each finished task with its accuracy right after learning it and after the last task."""
+def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str], score: Score) -> RenderableType:
+    """Lists each finished task with its score right after learning it and after the last task."""
     blocks = []
     for first in range(0, len(matrix), BLOCK):
         table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -175,19 +180,20 @@ def _diagonal_and_last_row(matrix: Matrix, task_names: Sequence[str]) -> Rendera
         table.add_column("during", justify="right", no_wrap=True)
         table.add_column("final", justify="right", no_wrap=True)
         for task in range(first, min(first + BLOCK, len(matrix))):
-            table.add_row(Text(task_names[task]), _cell(matrix[task][task]), _cell(matrix[-1][task]))
+            cells = (_cell(matrix[row][task], score) for row in (task, -1))
+            table.add_row(Text(task_names[task]), *cells)
         blocks.append(table)
     return Columns(blocks)
 
 
-def _metrics_table(metrics: Mapping[str, float | None]) -> Table:
+def _metrics_table(metrics: Mapping[str, float | None], score: Score) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
-    for label, value in lines(metrics):
+    for label, value in lines(metrics, score):
         table.add_row(label, value)
     return table
 
 
-def _cell(fraction: float | None) -> str:
-    return "" if fraction is None else f"{100 * fraction:.1f}"
+def _cell(value: float | None, score: Score) -> str:
+    return "" if value is None else score.shown(value)

@@ -81,7 +81,7 @@ class MlflowLogger(Logger):
         self._log({**shares, "recognised/real": samples.real}, state.task + 1)
 
     def row(self, state: RunState) -> None:
-        """Adds a point to each task's accuracy curve and to each metric's curve."""
+        """Adds a point to the curve of each task's score and to each metric's curve."""
         values = {f"task_{number}": value for number, value in enumerate(state.matrix[-1], start=1)} | state.metrics
         self._log({f"eval/{name}": value for name, value in values.items() if value is not None}, state.learned)
 

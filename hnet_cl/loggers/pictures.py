@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator
 from PIL import Image
 
 from hnet_cl.core.atomic_files import write_atomically
+from hnet_cl.core.scores import ACCURACY, Score
+from hnet_cl.loggers.colours import colour_bar, draw_cells, scale, write_numbers
 from hnet_cl.loggers.samples import sample_grid
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.metrics import BenchmarkFacts, Matrix, task_inference
-from hnet_cl.records.metrics_table import Evidence, summary
+from hnet_cl.records.metrics_table import METRICS, Evidence, summary
 from hnet_cl.records.run_state import RunState, Samples
 
-COLOUR_MAP = "viridis"  # perceptually uniform, also with the common colour vision deficiencies
 DRAWING_SHARE = 0.02  # the largest fraction of time that heat maps may take before the last task
 NUMBERED_UP_TO = 20  # tasks; with more, numbers in cells would be too small to read
 
@@ -33,7 +33,7 @@ def accuracy_heatmap(matrix: Matrix, title: str, benchmark_facts: BenchmarkFacts
     Args:
         matrix: n >= 1 finished rows of T fractions, None (left blank) where not evaluated.
         title: name of the run; ACC, its 95 % interval and the majority-class accuracy are added.
-        test_sets: facts about the test sets, for the interval and the majority-class accuracy.
+        benchmark_facts: facts about the test sets, for the interval and the majority-class accuracy.
     """
     found = summary(Evidence(matrix, benchmark_facts))
     within = f"(95 %: {100 * (found['acc_low'] or 0):.1f} to {100 * (found['acc_high'] or 0):.1f})"
@@ -44,21 +44,35 @@ def accuracy_heatmap(matrix: Matrix, title: str, benchmark_facts: BenchmarkFacts
     return _heatmap(matrix, text, ("accuracy on task", "after learning task"))
 
 
-def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str]) -> Figure:
-    """Draws fractions (n, T) as a square heat map, None left blank; labels are those of the x and the y axis."""
+def error_heatmap(matrix: Matrix, title: str, score: Score) -> Figure:
+    """Draws a matrix of errors as a heat map: one row per finished task, one column per task, colours logarithmic.
+
+    Args:
+        matrix: n >= 1 finished rows of T errors, None (left blank) where not evaluated.
+        title: name of the run; the mean error is added.
+        score: the kind of error.
+    """
+    mean = METRICS[score.main].in_unit(summary(Evidence(matrix, score=score))[score.main])
+    text = f"{title}\n{score.title} {mean} after {len(matrix)} of {len(matrix[0])} tasks, smaller is better"
+    return _heatmap(matrix, text, (f"{score.title} on task", "after learning task"), score)
+
+
+def _heatmap(matrix: Matrix, title: str, labels: tuple[str, str], score: Score = ACCURACY) -> Figure:
+    """Draws scores (n, T) as a square heat map, None left blank; labels are those of the x and the y axis."""
     tasks = len(matrix[0])
     figure, axes, bar_axes = _canvas(side=float(np.clip(0.52 * tasks, 3.2, 7.8)))
     values = np.full((tasks, tasks), np.nan)
     for i, row in enumerate(matrix):
         values[i] = [np.nan if value is None else value for value in row]
-    image = axes.imshow(values, cmap=COLOUR_MAP, norm=Normalize(0, 1), interpolation="nearest", aspect="auto")
+    norm = scale(score, values)
+    image = draw_cells(axes, values, score, norm, aspect="auto")
     _label_axes(axes, tasks, labels)
     if tasks <= NUMBERED_UP_TO:
-        write_numbers(axes, values, size=9 if tasks <= 10 else 6.5)
+        write_numbers(axes, values, score, norm, size=9 if tasks <= 10 else 6.5)
     axes.set_title(title, fontsize=10, loc="left")
-    bar = figure.colorbar(image, cax=bar_axes, format=PercentFormatter(1, 0))
-    bar.ax.tick_params(length=0, labelsize=8)
-    bar.ax.spines[:].set_visible(False)
+    bar = colour_bar(image, bar_axes, score, decimals=0)
+    bar.tick_params(length=0, labelsize=8)
+    bar.spines[:].set_visible(False)
     return figure
 
 
@@ -101,12 +115,11 @@ def _label_axes(axes: Axes, tasks: int, labels: tuple[str, str]) -> None:
         axes.tick_params(which="minor", length=0)
 
 
-def write_numbers(axes: Axes, values: np.ndarray, size: float) -> None:
-    """Writes fractions as percentages into the cells of a heat map; `size` is the font size in points."""
-    for (i, j), value in np.ndenumerate(values):
-        if not np.isnan(value):
-            colour = "white" if value < 0.6 else "black"
-            axes.text(j, i, f"{100 * value:.1f}", ha="center", va="center", fontsize=size, color=colour)
+def score_heatmap(state: RunState, title: str) -> Figure:
+    """Draws the matrix of a run's scores."""
+    if state.benchmark_facts is None:
+        return error_heatmap(state.matrix, title, state.score)
+    return accuracy_heatmap(state.matrix, title, state.benchmark_facts)
 
 
 class PictureLog(Logger):
@@ -133,14 +146,14 @@ class PictureLog(Logger):
             save_picture(self._sampled, state.folder / f"samples_after_task_{state.task + 1:02d}.png")
 
     def row(self, state: RunState) -> None:
-        """Draws the accuracy matrix and, where tasks are inferred, the inferred tasks."""
+        """Draws the matrix of scores and, where tasks are inferred, the inferred tasks."""
         if self._sampled is not None:
             self._show("samples", self._sampled)
             self._sampled = None
         start = time.monotonic()
         if start < self._next and state.learned < len(state.iterations):
             return
-        figures = {"accuracy_matrix": accuracy_heatmap(state.matrix, self._title, state.benchmark_facts)}
+        figures = {state.score.matrix: score_heatmap(state, self._title)}
         if state.inferred:
             figures["inferred_tasks"] = inference_heatmap(state.inferred, self._title)
         for name, figure in figures.items():

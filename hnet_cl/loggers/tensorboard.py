@@ -1,4 +1,4 @@
-"""TensorBoard: loss and accuracy curves, pictures, and the hparams table of a run."""
+"""TensorBoard: curves of losses and scores, pictures, and the hparams table of a run."""
 
 import threading
 from collections.abc import Mapping
@@ -48,10 +48,10 @@ class TensorBoardLogger(Logger):
             self._writer.add_scalar(f"recognised/{name}", share, state.task + 1)
 
     def row(self, state: RunState) -> None:
-        """Adds a point to each task's accuracy curve and to each metric's curve."""
-        for number, accuracy in enumerate(state.matrix[-1], start=1):
-            if accuracy is not None:
-                self._writer.add_scalar(f"eval/task_{number}", accuracy, state.learned)
+        """Adds a point to the curve of each task's score and to each metric's curve."""
+        for number, score in enumerate(state.matrix[-1], start=1):
+            if score is not None:
+                self._writer.add_scalar(f"eval/task_{number}", score, state.learned)
         for name, value in defined(state).items():
             self._writer.add_scalar(f"eval/{name}", value, state.learned)
         self._writer.flush()

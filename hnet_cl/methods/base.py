@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
@@ -17,6 +16,7 @@ from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
+from hnet_cl.methods.parts.objective import CLASSIFICATION, Objective
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 
 
@@ -34,6 +34,7 @@ class Context:
         make_scheduler: builds the learning-rate scheduler of an optimiser for a task of a given number of steps; None
             for a constant learning rate.
         graph: whether steps are captured as a CUDA graph where they can be.
+        objective: the loss and the score of the tasks.
     """
 
     heads: HeadMap
@@ -44,6 +45,7 @@ class Context:
     in_shape: tuple[int, ...]
     make_scheduler: Callable[[torch.optim.Optimizer, int], LRScheduler] | None = None
     graph: bool = False
+    objective: Objective = CLASSIFICATION
 
     def stream(self, *names: str | int) -> torch.Generator:
         """Returns the random stream called `names`, on the device, for random numbers that steps draw."""
@@ -71,6 +73,7 @@ class Context:
 class Prediction(NamedTuple):
     """Per input: the chosen output (b,) and, where the task is inferred, that task (b,) and the rule's score (b,).
 
+    In regression `output` are the predicted numbers (b, d), and so are `logits`.
     `logits` (b, n) are those of the outputs that could be chosen, with -inf where a row has fewer than n of them; None
     if the method has no logits.
     """
@@ -97,7 +100,7 @@ class Prediction(NamedTuple):
 
         If the task was inferred, logits beyond its number of classes are padding (-inf) and are ignored.
         """
-        invalid = torch.zeros_like(self.output, dtype=torch.bool)
+        invalid = torch.zeros(len(self.output), dtype=torch.bool, device=self.output.device)
         if self.task_score is not None:
             invalid |= ~self.task_score.isfinite()
         logits = self.logits
@@ -150,6 +153,16 @@ class Learner(nn.Module, ABC):
     def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
         """Explains why the method is not defined in a scenario and what to do instead; returns None if it is."""
         return None
+
+    @classmethod
+    def unsupported_regression(cls, settings: Any) -> str | None:
+        """Explains why the method is not defined for regression; returns None if it is."""
+        return "it is not defined for regression; use hnet, ewc, si, finetune, joint or scratch"
+
+    @property
+    def objective(self) -> Objective:
+        """Returns the loss and the score of the tasks."""
+        return self.context.objective
 
     def inspect(self, inputs: Tensor) -> list[str]:
         """Tries on a few inputs (b, *in_shape), before any task, the operations that only this method needs.
@@ -254,12 +267,12 @@ class Learner(nn.Module, ABC):
         """Returns a line for each setting whose value was derived from the networks, such as a chunk size."""
         return []
 
-    def cross_entropy(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
-        """Computes the mean cross-entropy of logits (b, n) for within-task labels (b,) of the newest task.
+    def task_loss(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
+        """Computes the mean loss of logits (b, n) for the labels of examples of the newest task.
 
-        The softmax is over `outputs`, which must contain the task's own.
+        It is that of `objective` on `outputs`, which must contain the task's own.
         """
-        return F.cross_entropy(logits[:, outputs], self.heads.label(labels, self.latest) - outputs.start)
+        return self.objective.loss(logits[:, outputs], labels, self.heads.own(self.latest).start - outputs.start)
 
     @property
     def layout(self) -> list[tuple[str, list[int]]]:

@@ -15,7 +15,8 @@ from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.methods.parts.example_gradients import Way, inspected
-from hnet_cl.methods.parts.fisher import Labels, diagonal_fisher
+from hnet_cl.methods.parts.fisher import diagonal_fisher
+from hnet_cl.methods.parts.objective import FisherLabels
 from hnet_cl.methods.parts.penalty import QuadraticPenalty
 
 BATCH = 500  # examples per batch for the Fisher information; does not affect the result
@@ -34,7 +35,7 @@ class EWC(Classifier):
         online: bool
         gamma: Annotated[float, Field(ge=0, le=1)]
         gamma_in_penalty: bool
-        fisher_labels: Labels
+        fisher_labels: FisherLabels
         fisher_samples: PositiveInt | None
 
     settings: Settings
@@ -45,8 +46,15 @@ class EWC(Classifier):
         self.penalties = nn.ModuleList(QuadraticPenalty(self.weights) for _ in range(number))
         self._way: Way | None = None  # to compute the Fisher information; None until `inspect` has chosen it
 
+    @classmethod
+    def unsupported_regression(cls, settings: Settings) -> str | None:
+        if settings.fisher_labels != "predicted":
+            return None
+        key = settings.key("fisher_labels")
+        return f"in regression {key}=predicted gives no Fisher information, but zero; use true, sampled or expected"
+
     def inspect(self, inputs: Tensor) -> list[str]:
-        self._way, lines = inspected(self.network, inputs, "the Fisher information")
+        self._way, lines = inspected(self.network, inputs, "the Fisher information", self.objective)
         return lines
 
     def _active(self, learned: int) -> list[QuadraticPenalty]:
@@ -77,12 +85,14 @@ class EWC(Classifier):
     def fisher(self) -> list[Tensor]:
         """Computes the diagonal Fisher information of the task just learned, one tensor for each of `weights`.
 
-        The softmax is over the outputs that the task was trained with.
+        It is that of the outputs that the task was trained with.
         """
         data = self.tasks[-1].train
         outputs = self.heads.trained(self.latest)
         rng = stream(self.context.seed, Stream.FISHER, self.latest)
         index = torch.randperm(len(data), generator=rng)[: self.settings.fisher_samples].to(self.context.device)
         batches = (data.batch(part) for part in index.split(BATCH))
-        marked = ((inputs, self.heads.label(labels, self.latest) - outputs.start) for inputs, labels in batches)
-        return diagonal_fisher(self.network, marked, outputs, self.settings.fisher_labels, rng, self._way)
+        start = self.heads.own(self.latest).start - outputs.start
+        marked = ((inputs, self.objective.within(labels, start)) for inputs, labels in batches)
+        which = self.settings.fisher_labels
+        return diagonal_fisher(self.network, marked, outputs, which, rng, self._way, self.objective)

@@ -60,6 +60,12 @@ class HNet(Learner):
     def unsupported(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
         return settings.task_inference.kind.unsupported(scenario)
 
+    @classmethod
+    def unsupported_regression(cls, settings: Settings) -> str | None:
+        if settings.task_inference.kind is Given:
+            return None
+        return "no rule that infers the task is defined for regression; use method=hnet with scenario=cl1"
+
     @property
     def target_size(self) -> int:
         return self.target.layout.total
@@ -147,7 +153,7 @@ class HNet(Learner):
         self.protected.zero_grad()
         self.target.train()
         logits = self.networks.logits(inputs, self.latest)
-        loss = self.cross_entropy(logits, labels, self.heads.own(self.latest))
+        loss = self.task_loss(logits, labels, self.heads.own(self.latest))
         loss.backward()
         losses = {"loss": loss.detach()} | self.protected.step()
         of_tasks = self.task_inference.train().step(inputs, labels)
@@ -179,8 +185,9 @@ class HNet(Learner):
         self.target.train(False)
         if task is None:
             return self._infer(inputs)
-        logits = self.networks.logits(inputs, task)[:, self.heads.own(task)]
-        return Prediction(self.heads.label(logits.argmax(1), task), logits=logits)
+        own = self.heads.own(task)
+        logits = self.networks.logits(inputs, task)[:, own]
+        return Prediction(self.objective.predicted(logits, own.start), logits=logits)
 
     def _infer(self, inputs: Tensor) -> Prediction:
         """Predicts for each input with the network of the task that is inferred for it among those learned so far."""

@@ -13,5 +13,9 @@ class Joint(Classifier):
     newest task has.
     """
 
+    @classmethod
+    def unsupported_regression(cls, settings: Classifier.Settings) -> None:
+        return None
+
     def training_data(self, tasks: Sequence[Task]) -> TasksTogether:
         return TasksTogether(tasks)

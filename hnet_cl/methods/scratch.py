@@ -33,6 +33,10 @@ class Scratch(Learner):
     def unsupported(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
         return None if scenario.task_known else "one network per task needs the task at test time; use scenario=cl1"
 
+    @classmethod
+    def unsupported_regression(cls, settings: Settings) -> None:
+        return None
+
     @property
     def target_size(self) -> int:
         return sum(weight.numel() for weight in trainable(self.networks[0]).values())
@@ -51,7 +55,7 @@ class Scratch(Learner):
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         self.optimizer.zero_grad()
         network = self.networks[self.latest].train()
-        loss = nn.functional.cross_entropy(network(inputs), labels)
+        loss = self.objective.loss(network(inputs), labels)
         loss.backward()
         self.optimizer.step()
         return {"loss": loss.detach()}
@@ -64,4 +68,4 @@ class Scratch(Learner):
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         assert task is not None
         logits = self.networks[task].eval()(inputs)
-        return Prediction(self.heads.label(logits.argmax(1), task), logits=logits)
+        return Prediction(self.objective.predicted(logits, self.heads.own(task).start), logits=logits)

@@ -34,6 +34,10 @@ class SI(Classifier):
         for i, weight in enumerate(self.weights):
             self.register_buffer(f"omega_{i}", torch.zeros_like(weight))
 
+    @classmethod
+    def unsupported_regression(cls, settings: Settings) -> None:
+        return None
+
     @property
     def omega(self) -> list[Tensor]:
         """Returns the path integral omega of the present task, one tensor for each weight tensor."""

@@ -52,8 +52,14 @@ class Trained:
         """Converts the task `number` that the user gives, from 1, to the learner's task, from 0; None stays None.
 
         Raises:
-            UserError: there is no such task, it is required but missing, or it would make no difference.
+            UserError: there is no such task, it is required but missing, or it would make no difference; or the run
+                does not classify.
         """
+        if self.learner.objective.score.kind == "regression":
+            raise UserError(
+                f"benchmark={self.plan.benchmark.name}: is regression, so there are no classes to answer with; "
+                "hnet_cl.load(FOLDER).network(task) is the network of a task"
+            )
         count, scenario = len(self.classes), self.plan.scenario.name
         if number is None:
             if self.learner.heads.task_known:

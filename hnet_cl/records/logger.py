@@ -42,7 +42,7 @@ class Logger:
         """Receives samples that the learner's generator draws for the tasks so far; called before `row`."""
 
     def row(self, state: RunState) -> None:
-        """Handles a new last row of the accuracy matrix, with its metrics."""
+        """Handles a new last row of the matrix of scores, with its metrics."""
 
     def picture(self, state: RunState, name: str, pixels: "np.ndarray") -> None:
         """Receives a picture, uint8 (height, width, 3), of the run after `state.learned` tasks."""

@@ -1,8 +1,11 @@
-"""Metrics of continual learning, computed from an accuracy matrix.
+"""Metrics of continual learning, computed from a matrix of scores.
 
 An accuracy matrix R is a list of rows: `R[i][j]` is the test accuracy (a fraction) on task j after learning
 task i, both counted from 0; entries of tasks not yet learned (j > i) are None and never read. Row i is added
 when task i is finished, so an unfinished run is measured over the n = len(R) tasks it has finished.
+
+In regression R holds errors in place of accuracies, of which `acc` and `during` are the means, too; what `bwt` gives is
+then the mean growth of the error on old tasks.
 
 Libraries disagree on what "forgetting" and "BWT" mean. The definitions used here are those of the papers
 named in each function.

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from hnet_cl.core.scores import ACCURACY, MSE, NMSE, Score
 from hnet_cl.records import metrics
 from hnet_cl.records.metrics import BenchmarkFacts, Matrix
 
+ERRORS = (MSE, NMSE)
 TWO_TASKS = "defined from two tasks on"
 SAMPLES = "measured for methods with a generator whose samples can be judged"
 
@@ -17,12 +19,13 @@ class Evidence:
     """The data from which metrics are computed.
 
     Attributes:
-        matrix: finished rows of the accuracy matrix.
+        matrix: finished rows of the matrix of scores.
         test_sets: facts about the benchmark's test sets; None where only a result.json is available.
         inferred: (T, T) counts of inferred tasks after the last finished task, for methods that infer the task.
         recognised: mean fractions of generated samples and of real images that a classifier recognised after that task,
             for methods with a generator.
-        scratch: accuracy matrix of the run from scratch that `transfer` compares with.
+        scratch: matrix of the run from scratch that `transfer` compares with.
+        score: what the matrix holds.
     """
 
     matrix: Matrix
@@ -30,6 +33,7 @@ class Evidence:
     inferred: Sequence[Sequence[int]] | None = None
     recognised: Sequence[float] | None = None
     scratch: Matrix | None = None
+    score: Score = ACCURACY
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Quantity:
         return f"{100 * value:.2f}" if self.unit in ("%", "points") else f"{value:.{self._decimals(of)}f}"
 
     def _decimals(self, value: float) -> int:
-        return next((digits for digits, bound in ((0, 1000), (1, 100), (2, 1)) if abs(value) >= bound), 4)
+        return next((digits for digits, bound in ((0, 1000), (1, 100), (2, 1), (4, 0.1)) if abs(value) >= bound), 5)
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class Metric(Quantity):
         needs: condition under which it is defined.
         of: runs that have it: every run, those of some methods, or those compared with another run.
         compared: whether a full report has a table of it.
+        scores: the scores from whose matrix it is computed; runs with others do not have it.
     """
 
     formula: Callable[[Evidence], float | None]
@@ -102,6 +107,7 @@ class Metric(Quantity):
     needs: str = ""
     of: Literal["every run", "some methods", "beside a run"] = "every run"
     compared: bool = True
+    scores: Sequence[Score] = (ACCURACY,)
 
 
 def _interval(evidence: Evidence, end: int) -> float | None:
@@ -172,13 +178,30 @@ METRICS: dict[str, Metric] = {
             "recognised_real", "recognised real", "the same of real test images", "%",
             lambda run: _recognised(run, 1), needs=SAMPLES, of="some methods", compared=False,
         ),
+        Metric(
+            "mse", "MSE", "mean squared error after the last task", "",
+            lambda run: metrics.acc(run.matrix), scores=(MSE,),
+        ),
+        Metric(
+            "nmse", "NMSE", "MSE over the labels' variance, after the last task", "",
+            lambda run: metrics.acc(run.matrix), scores=(NMSE,),
+        ),
+        Metric(
+            "error_during", "error during", "mean error right after learning", "",
+            lambda run: metrics.during(run.matrix), scores=ERRORS,
+        ),
+        Metric(
+            "error_growth", "error growth", "at the end, minus right after learning", "",
+            lambda run: metrics.bwt(run.matrix), "minus BWT of Lopez-Paz & Ranzato 2017 (GEM)", TWO_TASKS,
+            scores=ERRORS,
+        ),
     )
 }
 # fmt: on
 
 
 def of_a_run() -> list[Metric]:
-    """Returns the metrics that need no other run: those in a run's result.json."""
+    """Returns the metrics that need no other run: those in the result.json of a run with some score."""
     return [metric for metric in METRICS.values() if metric.of != "beside a run"]
 
 
@@ -193,7 +216,7 @@ def summary(evidence: Evidence) -> dict[str, float | None]:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    return {metric.name: metric.formula(evidence) for metric in of_a_run()}
+    return {metric.name: metric.formula(evidence) for metric in of_a_run() if evidence.score in metric.scores}
 
 
 def computed(evidence: Evidence) -> dict[str, float]:
@@ -202,17 +225,18 @@ def computed(evidence: Evidence) -> dict[str, float]:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    values = {name: metric.formula(evidence) for name, metric in METRICS.items()}
+    defined = {name: metric for name, metric in METRICS.items() if evidence.score in metric.scores}
+    values = {name: metric.formula(evidence) for name, metric in defined.items()}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def lines(values: Mapping[str, float | None]) -> list[tuple[str, str]]:
-    """Returns the metrics to show for a run, as pairs of label and value.
+def lines(values: Mapping[str, float | None], score: Score = ACCURACY) -> list[tuple[str, str]]:
+    """Returns the metrics to show for a run with some score, as pairs of label and value.
 
     For an undefined metric the value says what it needs; if only some methods have the metric, it is left out.
     """
     found = []
-    for metric in of_a_run():
+    for metric in (metric for metric in of_a_run() if score in metric.scores):
         value = values.get(metric.name)
         if value is not None:
             found.append((metric.labelled, metric.in_unit(value)))

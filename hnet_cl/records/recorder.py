@@ -1,4 +1,4 @@
-"""The files of a run folder that other tools read: result.json, accuracy_matrix.csv and metrics.csv."""
+"""The files of a run folder that other tools read: result.json, the matrix of scores as csv, and metrics.csv."""
 
 import contextlib
 import csv
@@ -15,7 +15,6 @@ from hnet_cl.records.run_folder import RESULT
 from hnet_cl.records.run_result import SCHEMA, Status, json_text
 from hnet_cl.records.run_state import RunState, Samples
 
-MATRIX = "accuracy_matrix.csv"
 METRICS = "metrics.csv"
 COLUMNS = ["task", "iteration", "name", "value"]
 
@@ -108,7 +107,7 @@ class RunRecorder(Logger):
         self.lines += len(rows)
 
     def _write_matrix(self, state: RunState) -> None:
-        write_atomically(self._folder / MATRIX, csv_text([state.task_names, *state.matrix]))
+        write_atomically(self._folder / f"{state.score.matrix}.csv", csv_text([state.task_names, *state.matrix]))
 
     def _write_result(self, state: RunState, status: Status, error: str | None = None) -> None:
         values = asdict(state.facts) | {
@@ -117,7 +116,7 @@ class RunRecorder(Logger):
             "error": error,
             "num_tasks": len(state.facts.tasks),
             "tasks_done": state.learned,
-            "accuracy_matrix": state.matrix,
+            state.score.matrix: state.matrix,
             "inferred_tasks": state.inferred,
             "metrics": state.metrics,
             "iterations": state.iterations_done,

@@ -14,6 +14,7 @@ from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import MARKER
 from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, read_regular
+from hnet_cl.core.scores import SCORES
 from hnet_cl.records.run_result import RunResult, TooNewError, json_text
 
 RESULT = "result.json"
@@ -21,8 +22,7 @@ SETUP = ".hydra"  # folder of the configuration, as Hydra calls it
 SETUP_FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
 LOCKS, LOG = (".lock", MARKER), "hnet_cl.log"
 WRITTEN = (  # files written during training, besides RESULT and the checkpoints
-    "accuracy_matrix.csv",
-    "accuracy_matrix.png",
+    *(f"{score.matrix}.{ending}" for score in SCORES.values() for ending in ("csv", "png")),
     "inferred_tasks.png",
     "metrics.csv",
     "samples_after_task_*.png",

@@ -56,11 +56,9 @@ class RunLog(Listener):
         self.state.sampled(samples)
         self._tell("samples", samples)
 
-    def row(
-        self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None
-    ) -> None:
-        """Notes and passes on a row of the accuracy matrix, (T,) fractions, and (T, T) counts of inferred tasks."""
-        self.state.row(accuracies, inferred)
+    def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None) -> None:
+        """Notes and passes on a row (T,) of the matrix of scores, and (T, T) counts of inferred tasks."""
+        self.state.row(scores, inferred)
         self._tell("row")
 
     def picture(self, name: str, pixels: "np.ndarray") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from hnet_cl.core.regular_files import parse_json
+from hnet_cl.core.scores import SCORES
 from hnet_cl.records import metrics
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ SHOWN_NAME, SHOWN_OVERRIDE = 200, 2000  # characters; longer texts would make ta
 
 Status = Literal["running", "interrupted", "finished", "failed"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Number = int | float
 Size = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -76,7 +78,10 @@ class RunResult(_Part, Mapping[str, Any]):
     overrides: list[str] = []
     num_tasks: Count  # 0: the run failed before the tasks were known
     tasks_done: Count = 0
-    accuracy_matrix: list[list[Fraction | None]]
+    score: Literal["accuracy", "mse", "nmse"] = "accuracy"
+    accuracy_matrix: list[list[Fraction | None]] = []  # exactly the one of the three that `score` names is there
+    mse_matrix: list[list[NonNegative | None]] = []
+    nmse_matrix: list[list[NonNegative | None]] = []
     inferred_tasks: list[list[Count]] | None = None
     metrics: dict[str, Number | None] = {}
     iterations: Count = 0
@@ -119,15 +124,17 @@ class RunResult(_Part, Mapping[str, Any]):
 
     @model_validator(mode="after")
     def _shapes(self) -> Self:
-        tasks, rows = self.num_tasks, self.accuracy_matrix
+        tasks, rows, key = self.num_tasks, self.scores, SCORES[self.score].matrix
+        if key not in self.model_fields_set:
+            raise ValueError(f"{key}: field required")
         if len(rows) > tasks or any(len(row) != tasks for row in rows):
-            raise ValueError(f"accuracy_matrix: not up to {tasks} rows of {tasks} tasks each")
+            raise ValueError(f"{key}: not up to {tasks} rows of {tasks} tasks each")
         inferred = self.inferred_tasks
         if inferred is not None and (len(inferred) != tasks or any(len(row) != tasks for row in inferred)):
             raise ValueError(f"inferred_tasks: not {tasks} rows of {tasks} tasks each")
         if self.status == "finished":
             if len(rows) < tasks:
-                raise ValueError(f"finished, but accuracy_matrix has {len(rows)} of {tasks} rows")
+                raise ValueError(f"finished, but {key} has {len(rows)} of {tasks} rows")
             if not tasks:
                 raise ValueError("finished without a task")
             metrics.acc(rows)  # raises ValueError if an entry is missing, as in a run whose outputs were NaN
@@ -152,11 +159,17 @@ class RunResult(_Part, Mapping[str, Any]):
         return self._folder
 
     @property
+    def scores(self) -> list[list[float | None]]:
+        """Returns the finished rows of the matrix of scores."""
+        rows: list[list[float | None]] = getattr(self, SCORES[self.score].matrix)
+        return rows
+
+    @property
     def matrix(self) -> "np.ndarray":
-        """Returns the accuracy matrix (tasks done, T) of fractions, NaN where a task was not evaluated."""
+        """Returns the matrix of scores (tasks done, T), NaN where a task was not evaluated."""
         import numpy as np
 
-        rows = [[math.nan if value is None else value for value in row] for row in self.accuracy_matrix]
+        rows = [[math.nan if value is None else value for value in row] for row in self.scores]
         return np.array(rows, dtype=float).reshape(len(rows), self.num_tasks)
 
     @cached_property
@@ -176,8 +189,9 @@ class RunResult(_Part, Mapping[str, Any]):
 
     def __repr__(self) -> str:
         names = "-".join([self.benchmark, self.scenario, self.method])
-        done = f"{self.status}, {len(self.accuracy_matrix)} of {self.num_tasks} tasks"
-        return f"RunResult({names}, seed {self.seed}, {done}, ACC {self.metrics.get('acc')})"
+        done = f"{self.status}, {len(self.scores)} of {self.num_tasks} tasks"
+        main = SCORES[self.score].main
+        return f"RunResult({names}, seed {self.seed}, {done}, {main.upper()} {self.metrics.get(main)})"
 
 
 KEYS = tuple(field.alias or name for name, field in RunResult.model_fields.items())

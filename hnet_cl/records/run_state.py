@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+from hnet_cl.core.scores import ACCURACY, SCORES, Score
 from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_result import Status
@@ -36,6 +37,7 @@ class RunFacts:
         tasks: `name` of each task and names of its `classes`, in the order of their labels.
         device: device on which the run is trained, e.g. cpu.
         command: the whole command line.
+        score: name of the score in the matrix.
     """
 
     config_id: str
@@ -53,6 +55,7 @@ class RunFacts:
     tasks: Sequence[Mapping[str, Any]]
     device: str
     command: str
+    score: str = ACCURACY.name
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class Progress:
     """The progress of a run at a checkpoint, from which the run can be continued.
 
     Attributes:
-        matrix: finished rows of the accuracy matrix.
+        matrix: finished rows of the matrix of scores.
         inferred: (T, T) counts of inferred tasks after the last finished task.
         recognised: mean fractions of samples and of real images that were recognised after that task, for learners with
             a generator.
@@ -104,10 +107,10 @@ class RunState:
         facts: what was known before the start.
         config: the resolved configuration.
         iterations: (T,) number of iterations of each task.
-        test_sets: facts about the test sets that put the accuracies into perspective.
+        benchmark_facts: facts about the test sets that put accuracies into perspective; None for other scores.
         status: `running` until the run ends.
         error: why the run did not finish; None as long as nothing has gone wrong.
-        matrix: finished rows of the accuracy matrix: (T,) fractions, None where not evaluated.
+        matrix: finished rows (T,) of the matrix of scores, None where not evaluated.
         inferred: (T, T) counts of inferred tasks after the last finished task; None where tasks are not inferred.
         recognised: mean fractions of samples and of real images that were recognised after that task; None without a
             generator.
@@ -121,7 +124,7 @@ class RunState:
         facts: RunFacts,
         config: Mapping[str, Any],
         iterations: Sequence[int],
-        benchmark_facts: BenchmarkFacts,
+        benchmark_facts: BenchmarkFacts | None,
         start: Progress | None = None,
     ) -> None:
         start = start or Progress()
@@ -142,6 +145,11 @@ class RunState:
         self._started = time.perf_counter() - start.wall_time_s
         self._trained_s = start.train_time_s
         self._training_since: float | None = None
+
+    @property
+    def score(self) -> Score:
+        """Returns the score in the matrix."""
+        return SCORES[self.facts.score]
 
     @property
     def task_names(self) -> list[str]:
@@ -177,7 +185,7 @@ class RunState:
     @cached_property
     def metrics(self) -> dict[str, float | None]:
         """Returns all metrics after the last finished task, as fractions, by the names in `metrics_table`."""
-        return summary(Evidence(self.matrix, self.benchmark_facts, self.inferred, self.recognised))
+        return summary(Evidence(self.matrix, self.benchmark_facts, self.inferred, self.recognised, score=self.score))
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Notes that training on `task` starts, or continues after `iteration` iterations."""
@@ -193,9 +201,9 @@ class RunState:
         """Notes samples; they enter the metrics together with the task's row."""
         self._samples = samples
 
-    def row(self, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Adds a row to the accuracy matrix, (T,) fractions, and replaces the (T, T) counts of inferred tasks."""
-        self.matrix.append(list(accuracies))
+    def row(self, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        """Adds a row (T,) to the matrix of scores, and replaces the (T, T) counts of inferred tasks."""
+        self.matrix.append(list(scores))
         self.inferred = inferred
         self.iteration = 0
         if self._samples is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hnet_cl.core.scores import ACCURACY, SCORES
 from hnet_cl.records.metrics_table import compared
 from hnet_cl.report import tables
 from hnet_cl.report.grouping import Layout, sections
@@ -33,7 +34,7 @@ class Choice:
     Attributes:
         rows: keys whose values make the rows; by default the method.
         columns: keys whose values make the columns, by default the scenario; `metric` puts metrics side by side.
-        metric: names of metrics; by default ACC, or all metrics in a full report.
+        metric: names of metrics; by default the mean score, or all metrics in a full report.
         where: conditions KEY=VALUE that runs must meet.
         ignore: keys in which runs that are averaged together may differ.
         ci: whether cells show confidence intervals.
@@ -97,7 +98,7 @@ def compare_runs(folders: Sequence[Path], choice: Choice, every_metric: bool = F
     Args:
         folders: where to look for runs, at any depth.
         choice: what to compare.
-        every_metric: whether all metrics are compared, rather than ACC alone, if `choice` names none.
+        every_metric: whether all metrics are compared, rather than the mean score alone, if `choice` names none.
 
     Raises:
         UserError: a folder does not exist, no run is left, or no run has a given key or metric.
@@ -110,11 +111,17 @@ def compare_runs(folders: Sequence[Path], choice: Choice, every_metric: bool = F
     layout = _layout(choice, runs)
     without_transfer = missing(selection.finished, every)
     needs = {"transfer": lines(without_transfer)[1].strip()} if without_transfer else {}
-    usual = compared() if every_metric else compared()[:1]
+    usual = compared() if every_metric else main_metrics(selection.finished)
     wanted = quantities(choice.metric, usual, selection.finished, needs)
     found = tables.tables(sections(selection.finished, layout), wanted, layout)
     asked = any(quantity.name == "transfer" for quantity in wanted)
     return Comparison(found, selection, [*notes(selection), *(without_transfer if asked else [])], choice.ci)
+
+
+def main_metrics(runs: Sequence[Run]) -> list[str]:
+    """Returns the metric that is the mean score: of each kind of score that the runs have, or else ACC."""
+    found = {run.score for run in runs}
+    return [score.main for score in SCORES.values() if score in found] or [ACCURACY.main]
 
 
 def _layout(choice: Choice, runs: Sequence[Run]) -> Layout:

@@ -16,7 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, PercentFormatter
 
-from hnet_cl.loggers.pictures import COLOUR_MAP, write_numbers
+from hnet_cl.core.scores import SCORES, Score
+from hnet_cl.loggers.colours import colour_bar, draw_cells, scale, write_numbers
+from hnet_cl.records.metrics_table import METRICS
+from hnet_cl.report.captions import names
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Row, Section, Values
 from hnet_cl.report.runs import Run
@@ -53,11 +56,12 @@ STYLE: Any = {
 def figures(section: Section) -> dict[str, Figure]:
     """Draws all figures of a section that its runs have the numbers for; returns them by name."""
     with rc_context(STYLE):
+        parts = [(score, section.of_score(score)) for score in SCORES.values()]
         made = {
-            "accuracy": accuracy_figure(section),
-            "during_final": during_final_figure(section),
-            "forgetting": forgetting_figure(section),
-            "accuracy_matrix": matrix_figure(section),
+            name: draw(part, score)
+            for score, part in parts
+            for name, draw in zip(names(score), DRAWN, strict=True)
+            if part.rows
         }
         drawn = {name: figure for name, figure in made.items() if figure is not None}
         for figure in drawn.values():
@@ -86,28 +90,28 @@ def encoded(figure: Figure, kind: str) -> bytes:
     return file.getvalue()
 
 
-def accuracy_figure(section: Section) -> Figure:
-    """Draws the mean accuracy over the tasks so far after each task: mean over seeds, with a band of standard error."""
+def curve_figure(section: Section, score: Score) -> Figure:
+    """Draws the mean score over the tasks so far after each task: mean over seeds, with a band of standard error."""
     chunks = [section.rows[i : i + LINES_TOGETHER] for i in range(0, len(section.rows), LINES_TOGETHER)]
     figure, grid = _panels(len(chunks), len(section.columns), PANEL_WIDTH, 2.4, above=0.8)
     for chunk, line_of_axes in zip(chunks, grid, strict=True):
         for column, axes in zip(section.columns, line_of_axes, strict=True):
             for number, row in enumerate(chunk):
                 _curve(axes, row.cells.get(column, ()), number)
-            _finish_curves(axes, column)
+            _finish_curves(axes, column, score)
         handles = [
             line_of_axes[0].plot([], [], label=_wrapped(row.label), **_line(number))[0]
             for number, row in enumerate(chunk)
         ]
         line_of_axes[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
-        line_of_axes[0].set_ylabel("mean accuracy so far")
+        line_of_axes[0].set_ylabel(f"mean {score.title} so far")
     return figure
 
 
 def _curve(axes: Axes, runs: Sequence[Run], number: int) -> None:
     if not runs:
         return
-    matrices = [run.result.accuracy_matrix for run in runs]
+    matrices = [run.result.scores for run in runs]
     tasks = min(len(matrix) for matrix in matrices)
     points = [estimate([_mean_so_far(matrix[n], n) for matrix in matrices]) for n in range(tasks)]
     x, mean = np.arange(1, tasks + 1), np.array([point.mean for point in points])
@@ -126,7 +130,7 @@ def _line(number: int) -> dict[str, Any]:
     return look | {"markersize": 4, "linewidth": 1.4}
 
 
-def _finish_curves(axes: Axes, column: Values) -> None:
+def _finish_curves(axes: Axes, column: Values, score: Score) -> None:
     if not axes.has_data():
         axes.set_axis_off()
         return
@@ -134,6 +138,9 @@ def _finish_curves(axes: Axes, column: Values) -> None:
     axes.set_xlabel("tasks learned")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(0.7, axes.dataLim.x1 + 0.3)
+    if not score.higher_is_better:
+        axes.set_yscale("log")
+        return
     axes.yaxis.set_major_locator(MaxNLocator(6))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     low, high = axes.get_ylim()
@@ -141,20 +148,21 @@ def _finish_curves(axes: Axes, column: Values) -> None:
     axes.set_ylim(min(low, high - SMALLEST_RANGE), high)
 
 
-def during_final_figure(section: Section) -> Figure:
-    """Draws the mean accuracy right after learning each task and that after the last task, side by side."""
+def during_final_figure(section: Section, score: Score) -> Figure:
+    """Draws the mean score right after learning each task and that after the last task, side by side."""
     figure, grid = _bar_panels(section, 0.42)
     for column, axes in zip(section.columns, grid, strict=True):
         for name, offset, look in (
             ("during", 0.2, {"facecolor": "none", "edgecolor": COLOURS[0], "hatch": "////"}),
             ("final", -0.2, {"facecolor": COLOURS[0], "edgecolor": COLOURS[0]}),
         ):
-            metric = "acc" if name == "final" else name
+            metric = score.main if name == "final" else score.during
             _bars(axes, section.rows, column, metric, {"label": name, "height": 0.36, **look}, offset)
         _mark_majority(axes, [run for row in section.rows for run in row.cells.get(column, ())])
-        axes.set_xlim(0, 1)
-        axes.set_xlabel("mean accuracy")
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.set_xlabel(f"mean {score.title}")
+        if score.higher_is_better:
+            axes.set_xlim(0, 1)
+            axes.xaxis.set_major_formatter(PercentFormatter(1))
     grid[-1].legend(loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
     return figure
 
@@ -165,17 +173,18 @@ def _mark_majority(axes: Axes, runs: Sequence[Run]) -> None:
         axes.axvline(shares.pop(), color=INK, linestyle=":", linewidth=1, label="majority class")
 
 
-def forgetting_figure(section: Section) -> Figure | None:
-    """Draws the forgetting of each row, in percentage points; returns None if no run has it."""
-    if not any("forgetting" in run.metrics for row in section.rows for runs in row.cells.values() for run in runs):
+def loss_figure(section: Section, score: Score) -> Figure | None:
+    """Draws the forgetting of each row, in percentage points, or the growth of errors; None if no run has it."""
+    if not any(score.loss in run.metrics for row in section.rows for runs in row.cells.values() for run in runs):
         return None
     figure, grid = _bar_panels(section, 0.28)
     for column, axes in zip(section.columns, grid, strict=True):
         look = {"height": 0.6, "facecolor": COLOURS[1], "edgecolor": COLOURS[1]}
-        _bars(axes, section.rows, column, "forgetting", look)
+        _bars(axes, section.rows, column, score.loss, look)
         axes.axvline(0, color=INK, linewidth=0.8)
-        axes.set_xlabel("forgetting in points")
-        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+        axes.set_xlabel(METRICS[score.loss].with_unit)
+        if score.higher_is_better:
+            axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
     return figure
 
 
@@ -213,8 +222,8 @@ def _estimate(runs: Sequence[Run], metric: str) -> Estimate | None:
     return estimate(values) if values else None
 
 
-def matrix_figure(section: Section) -> Figure:
-    """Draws an accuracy matrix for each cell of the table: the mean over its seeds."""
+def matrix_figure(section: Section, score: Score) -> Figure:
+    """Draws a matrix of scores for each cell of the table: the mean over its seeds."""
     cells = [
         (_wrapped(", ".join([row.label, *column])), runs) for row in section.rows for column, runs in row.cells.items()
     ]
@@ -222,29 +231,34 @@ def matrix_figure(section: Section) -> Figure:
     above = 0.45 + TITLE_LINE * max(name.count("\n") + 2 for name, _ in cells)
     figure, grid = _panels(math.ceil(len(cells) / abreast), abreast, 1.9, 1.9, above)
     places = [axes for line in grid for axes in line]
-    for axes, (name, runs) in zip(places, cells, strict=False):
-        mean = _mean_matrix(runs)
-        image = axes.imshow(mean, cmap=COLOUR_MAP, vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(f"{name}\nACC {mean[-1].mean():.1%}, n = {len(runs)}", loc="left", fontsize=8)
+    means = [_mean_matrix(runs) for _, runs in cells]
+    norm, main = scale(score, np.concatenate([mean.ravel() for mean in means])), METRICS[score.main]
+    for axes, (name, runs), mean in zip(places, cells, means, strict=False):
+        image = draw_cells(axes, mean, score, norm)
+        final = score.shown(mean[-1].mean()) + score.unit
+        axes.set_title(f"{name}\n{main.title} {final}, n = {len(runs)}", loc="left", fontsize=8)
         _number_tasks(axes, len(mean))
         if len(mean) <= NUMBERED_UP_TO:
-            write_numbers(axes, mean, size=7)
+            write_numbers(axes, mean, score, norm, size=7)
     for axes in places[len(cells) :]:
         axes.set_axis_off()
     for axes in places[len(cells) - abreast : len(cells)]:
-        axes.set_xlabel("accuracy on task")
+        axes.set_xlabel(f"{score.title} on task")
     for line in grid:
         line[0].set_ylabel("after learning task")
     bar = grid[0][-1].inset_axes((1.08, 0, 0.06, 1))
-    figure.colorbar(image, cax=bar, format=PercentFormatter(1)).outline.set_visible(False)
+    colour_bar(image, bar, score).spines[:].set_visible(False)
     return figure
+
+
+DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure)
 
 
 def _mean_matrix(runs: Sequence[Run]) -> np.ndarray:
     tasks = min(run.result.num_tasks for run in runs)
     values = np.full((len(runs), tasks, tasks), np.nan)
     for number, run in enumerate(runs):
-        for i, line in enumerate(run.result.accuracy_matrix[:tasks]):
+        for i, line in enumerate(run.result.scores[:tasks]):
             values[number, i, : i + 1] = line[: i + 1]
     return values.mean(axis=0)
 

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hnet_cl.core.scores import Score
 from hnet_cl.report.differences import tell
 from hnet_cl.report.labels import Place, grouped, joined, separate, tell_typed
 from hnet_cl.report.runs import Run
@@ -72,6 +73,12 @@ class Section:
         tasks = {run.result.num_tasks for row in self.rows for runs in row.cells.values() for run in runs}
         number = [f"{n} task{'s' if n > 1 else ''}" for n in tasks] if len(tasks) == 1 else []
         return ", ".join([*self.values, *number])
+
+    def of_score(self, score: Score) -> "Section":
+        """Returns the part of the section whose runs have this score."""
+        cells = ({c: runs for c, runs in row.cells.items() if runs[0].score is score} for row in self.rows)
+        rows = [replace(row, cells=own) for row, own in zip(self.rows, cells, strict=True) if own]
+        return replace(self, rows=rows, columns=[c for c in self.columns if any(c in row.cells for row in rows)])
 
 
 def sections(runs: Sequence[Run], layout: Layout) -> list[Section]:

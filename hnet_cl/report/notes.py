@@ -46,6 +46,6 @@ def _likeness(run: Run, first: Run) -> str:
 
 def _progress(run: Run) -> str:
     result = run.result
-    done = f"{len(result.accuracy_matrix)} of {result.num_tasks} tasks" if result.num_tasks else "before its first task"
+    done = f"{len(result.scores)} of {result.num_tasks} tasks" if result.num_tasks else "before its first task"
     why = result.error or ("running, or killed" if result.status == "running" else "")
     return f"{done}: {why}" if why else done

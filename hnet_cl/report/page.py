@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 import hnet_cl
 from hnet_cl.records.metrics_table import METRICS, compared
+from hnet_cl.report.captions import captions
 from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.notes import Note, counted
@@ -20,12 +21,6 @@ from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Table, cell_text, legend, measured
 
 HERE = Path(__file__).parent
-CAPTIONS = {
-    "accuracy": "Mean accuracy over the tasks learned so far, with its standard error over seeds",
-    "during_final": "Accuracy right after learning and after the last task, with its standard error over seeds",
-    "forgetting": "Forgetting, with its standard error over seeds",
-    "accuracy_matrix": "Accuracy matrices, mean over seeds",
-}
 SOUGHT = ("overrides", "config id", "error")  # details that the page's filter searches, besides a run's first line
 LIGHT_AND_DARK = "<style>svg{color:#111}@media(prefers-color-scheme:dark){svg{color:#e4e7ea}}</style>"
 TITLE = "<title>Runs of hnet_cl</title>"  # identifies a page written by this program
@@ -76,7 +71,7 @@ def page(parts: Sequence[Part], selection: Selection, notes: Sequence[Note], int
         notes=notes,
         interval=interval,
         legend=legend(interval),
-        captions=CAPTIONS,
+        captions=captions(),
         sought=SOUGHT,
         finished=counted(len(selection.finished), "finished"),
         runs=selection.runs,
@@ -113,7 +108,7 @@ def _details(run: Run) -> Mapping[str, str | None]:
         "overrides": " ".join(result.overrides),
         "config id": result.config_id,
         "error": result.error,
-        "tasks done": f"{len(result.accuracy_matrix)} of {result.num_tasks}",
+        "tasks done": f"{len(result.scores)} of {result.num_tasks}",
         "data checksum": result.data.checksum,
         "git commit": result.git_commit,
         "versions": ", ".join(f"{name} {version}" for name, version in result.versions.items()),

@@ -13,6 +13,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.nested import flatten
 from hnet_cl.core.older import new_key, upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
+from hnet_cl.core.scores import SCORES, Score
 from hnet_cl.records.metrics_table import Evidence, computed
 from hnet_cl.records.run_folder import RESULT, SETUP, read_result
 from hnet_cl.records.run_result import RunResult
@@ -32,6 +33,11 @@ class Run:
     folder: Path
     result: RunResult
     scratch: RunResult | None = field(default=None, repr=False)
+
+    @property
+    def score(self) -> Score:
+        """Returns the score in its matrix."""
+        return SCORES[self.result.score]
 
     @cached_property
     def facts(self) -> dict[str, Any]:
@@ -71,14 +77,14 @@ class Run:
     def metrics(self) -> dict[str, float]:
         """Returns all numbers of the run that can be averaged, by name; metrics are fractions.
 
-        Metrics that follow from the accuracy matrix are recomputed, so that runs of all versions share the formulas.
+        Metrics that follow from the matrix of scores are recomputed, so that runs of all versions share the formulas.
         """
         facts = {key: value for key, value in self.facts.items() if not key.startswith("metrics.")}
         numbers = facts | self.result.metrics
         with contextlib.suppress(ValueError):  # an unfinished run may have outputs that were not numbers
-            scratch = self.scratch.accuracy_matrix if self.scratch else None
+            result, scratch = self.result, self.scratch.scores if self.scratch else None
             numbers |= computed(
-                Evidence(self.result.accuracy_matrix, inferred=self.result.inferred_tasks, scratch=scratch)
+                Evidence(result.scores, inferred=result.inferred_tasks, scratch=scratch, score=self.score)
             )
         return {name: value for name, value in numbers.items() if _is_number(value)}
 

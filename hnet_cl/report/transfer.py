@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hnet_cl.core.config_hash import is_below
+from hnet_cl.core.scores import ACCURACY
 from hnet_cl.report.notes import Note
 from hnet_cl.report.runs import Run, one_line, shown
 
@@ -86,7 +87,8 @@ def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
 
 def _could_have_it(run: Run) -> bool:
     defined = run.settings.get("scenario.task_known") is not False  # with a network per task, the task must be known
-    return defined and run.result.method != SCRATCH and run.scratch is None
+    classified = run.score is ACCURACY
+    return defined and classified and run.result.method != SCRATCH and run.scratch is None
 
 
 def _folders(runs: Sequence[Run]) -> str:

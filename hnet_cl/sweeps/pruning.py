@@ -37,7 +37,7 @@ class TrialReport(Logger):
         Raises:
             PrunedError: the pruner stops the trial, since others were better after that task.
         """
-        task, value = state.task, state.metrics[self._metric]
+        task, value = state.task, state.metrics.get(self._metric)
         if task == 0 or value is None:
             return
         if task - 1 not in self._storage.get_trial(self._trial._trial_id).intermediate_values:

@@ -26,5 +26,16 @@ class MLP(nn.Module):
         """Maps inputs (b, *in_shape) to logits (b, num_outputs)."""
         x = x.flatten(1)
         for layer in self.layers[:-1]:
-            x = layer(x).relu_()
+            x = self.activation(layer(x))
         return self.layers[-1](x)
+
+    def activation(self, x: Tensor) -> Tensor:
+        """Applies the activation of hidden layers to x, which it may overwrite."""
+        return x.relu_()
+
+
+class SigmoidMLP(MLP):
+    """The same with sigmoids, as in the paper's toy regression."""
+
+    def activation(self, x: Tensor) -> Tensor:
+        return x.sigmoid_()

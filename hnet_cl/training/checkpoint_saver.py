@@ -61,7 +61,7 @@ class CheckpointSaver(Listener):
         if not self._short:
             self._interruption.release()
 
-    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+    def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Saves the learner. The other listeners must get the row before this one, so that `progress` contains it."""
         self._interruption.hold()
         self._short = time.monotonic() - self._ended < LONG

@@ -1,4 +1,4 @@
-"""One row of the accuracy matrix."""
+"""One row of the matrix of scores: of accuracies or, in regression, of errors."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,15 +11,15 @@ from hnet_cl.methods.base import Learner
 
 
 class Row(NamedTuple):
-    """One row of the accuracy matrix.
+    """One row of the matrix of scores.
 
     Attributes:
-        accuracies: (T,) test accuracies as fractions; None for tasks that are not learned yet.
+        scores: (T,) accuracies as fractions, or errors, on test examples; None for tasks that are not learned yet.
         inferred: (T, T) numbers of test examples by true task and inferred task; None if the learner does not infer
             tasks.
     """
 
-    accuracies: list[float | None]
+    scores: list[float | None]
     inferred: list[list[int]] | None = None
 
 
@@ -29,31 +29,32 @@ def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: i
     Raises:
         UserError: predictions rest on numbers that are NaN or infinite.
     """
-    accuracies: list[float | None] = [None] * len(tasks)
+    scores: list[float | None] = [None] * len(tasks)
     inferred = torch.zeros(len(tasks), len(tasks), dtype=torch.long)
     for task in tasks[: latest + 1]:
-        accuracies[task.id], inferred[task.id] = test(learner, task, batch_size)
-    return Row(accuracies, inferred.tolist() if inferred.any() else None)
+        scores[task.id], inferred[task.id] = test(learner, task, batch_size)
+    return Row(scores, inferred.tolist() if inferred.any() else None)
 
 
 def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Tensor]:
-    """Computes the test accuracy (a fraction) on a task, and the numbers (T,) of its examples by inferred task.
+    """Computes the score on a task's test examples, and the numbers (T,) of these by inferred task.
 
-    The learner is given the task id only if the scenario provides it. The head map decides which predictions are
-    correct: in CL3 (class-incremental learning) the right class under the wrong task is an error.
+    The learner is given the task id only if the scenario provides it. In classification the score is the accuracy (a
+    fraction), and the head map decides which predictions are correct: in CL3 (class-incremental learning) the right
+    class under the wrong task is an error.
 
     Raises:
         UserError: predictions rest on numbers that are NaN or infinite, which would be correct only by chance.
     """
     heads = learner.heads
     given = task.id if heads.task_known else None
-    correct = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
-    invalid = torch.zeros_like(correct)
+    points: list[torch.Tensor] = []
+    invalid = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
         answer = learner.predict(inputs, given)
-        correct += heads.correct(answer.output, labels, task.id).sum()
+        points.append(learner.objective.points(answer.output, labels, heads, task.id))
         invalid += answer.invalid(heads).sum()
         if answer.task is not None:
             inferred += answer.task.cpu().bincount(minlength=heads.num_tasks)
@@ -62,4 +63,4 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
             f"training diverged: {number} of {len(task.test)} answers to test examples of {task.name} rest on numbers "
             f"that are NaN or infinite, after task {learner.latest + 1}; use a smaller training.lr or method weight"
         )
-    return correct.item() / len(task.test), inferred
+    return learner.objective.mean(torch.stack(points).sum(0), task.test.labels), inferred

@@ -11,6 +11,7 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Benchmark, Split, Task
 from hnet_cl.core.checks import attempt, expect, kind_of, shape_of
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.scores import NMSE
 from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.datasets.identity import DataIdentity
 
@@ -39,6 +40,9 @@ def inspect_tasks(benchmark: Benchmark, name: str, device: torch.device) -> None
         for at, split in splits:
             seen.check(split, at)
             _check_inputs(split, at, in_shape)
+            if benchmark.score is NMSE:
+                varied = bool((split.labels.amin(0) < split.labels.amax(0)).all())
+                expect(varied, at, "a number is the same in all labels, and NMSE divides by its variance", "others")
         for task in tasks:
             _check_picture(task, f"{where}: {_called(task)}")
         _check_prepared(splits, prod(in_shape))
@@ -64,12 +68,14 @@ def _check_whole(benchmark: Any, where: str) -> None:
     expect(len(tasks) > 0, where, f"{kind}.tasks is empty", "at least one task")
     sizes = isinstance(in_shape, Sequence) and all(_is_count(size) for size in in_shape)
     expect(sizes, where, f"{kind}.in_shape is {in_shape!r}", "the shape of one input, such as (1, 28, 28)")
+    wanted, kinds = benchmark.score.kind, {getattr(task, "kind", benchmark.score.kind) for task in tasks}
+    expect(kinds == {wanted}, where, f"tasks of kind {', '.join(kinds)}", f"{wanted}, as {kind}.score says")
     data = getattr(benchmark, "data", None)
     expect(isinstance(data, DataIdentity), where, f"{kind}.data is {kind_of(data)}", "a DataIdentity")
 
 
 def _checked(task: Task, number: int, where: str, device: torch.device) -> Task:
-    """Checks a task, except for its inputs, and returns it with int64 labels."""
+    """Checks a task, except for its inputs, and returns it with int64 labels, or float32 ones in regression."""
     at = f"{where}: task {number + 1}"
     expect(isinstance(task, Task), at, f"it is {kind_of(task)}", "a Task")
     ids = "ids that count from 0 in the order of the tasks"
@@ -84,7 +90,8 @@ def _checked(task: Task, number: int, where: str, device: torch.device) -> Task:
         split = getattr(task, part)
         if split is not None or part != "validation":
             _check_split(split, f"{at}, {called}", device)
-            changes[part] = _with_labels(split, f"{at}, {called}", task.num_classes)
+            with_labels = _with_labels if task.kind == "classification" else _with_targets
+            changes[part] = with_labels(split, f"{at}, {called}", task.num_classes)
     return replace(task, **changes)
 
 
@@ -154,6 +161,16 @@ def _with_labels(split: Split, at: str, classes: int) -> Split:
     else:
         expected += f", as num_classes={classes}"
     expect(low >= 0 and high < classes, at, f"labels from {low} to {high}", expected)
+    return split if split.labels is labels else replace(split, labels=labels)
+
+
+def _with_targets(split: Split, at: str, numbers: int) -> Split:
+    """Returns the split with float32 labels, after checking that they are finite numbers (n, `numbers`)."""
+    labels = split.labels
+    right = labels.is_floating_point() and labels.shape == (len(labels), numbers)
+    expect(right, at, f"labels are {shape_of(labels)}", f"float32 of shape ({len(labels)}, {numbers})")
+    labels = labels.float()
+    _none_wrong(_not_finite(labels), torch.arange(len(labels)), at, "labels")
     return split if split.labels is labels else replace(split, labels=labels)
 
 

@@ -25,5 +25,5 @@ class Listener:
     def samples(self, task: int, pictures: "np.ndarray | None", recognised: Sequence[float], real: float) -> None:
         """Receives the quality of generated samples for tasks 0 to `task`, as in `SampleQuality`, before the row."""
 
-    def row(self, task: int, accuracies: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Receives row `task` of the accuracy matrix, as fractions, and counts of inferred tasks, as in `Row`."""
+    def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
+        """Receives row `task` of the matrix of scores, and counts of inferred tasks, as in `Row`."""

@@ -230,12 +230,17 @@ def _check_answers(learner: Learner, task: Task, at: str) -> None:
             what = f"predict on inputs of shape {tuple(inputs[:number].shape)}, task={asked},"
             answer = attempt(at, what, learner.predict, inputs[:number], asked)
             expect(isinstance(answer, Prediction), at, f"{what} returns {kind_of(answer)}", "a Prediction")
-            output = answer.output
-            right = isinstance(output, Tensor) and output.dtype == torch.int64 and output.shape == (number,)
-            found = shape_of(output) if isinstance(output, Tensor) else kind_of(output)
-            expect(right, at, f"{what} gives outputs {found}", f"int64 of shape ({number},)")
-            low, high = (int(value) for value in output.aminmax())
-            inside = low >= 0 and high < heads.num_outputs
-            expect(inside, at, f"{what} gives outputs from {low} to {high}", f"0 to {heads.num_outputs - 1}")
+            _check_outputs(learner, answer.output, number, at, what)
             invalid = bool(answer.invalid(heads).any())
             expect(not invalid, at, f"{what} rests on numbers that are NaN or infinite", "finite ones")
+
+
+def _check_outputs(learner: Learner, output: Any, number: int, at: str, what: str) -> None:
+    dtype, shape = learner.objective.answer_form(number, learner.heads)
+    right = isinstance(output, Tensor) and output.dtype == dtype and output.shape == shape
+    found = shape_of(output) if isinstance(output, Tensor) else kind_of(output)
+    expect(right, at, f"{what} gives outputs {found}", f"{str(dtype).removeprefix('torch.')} of shape {shape}")
+    if not output.is_floating_point():
+        low, high = (int(value) for value in output.aminmax())
+        inside = low >= 0 and high < learner.heads.num_outputs
+        expect(inside, at, f"{what} gives outputs from {low} to {high}", f"0 to {learner.heads.num_outputs - 1}")

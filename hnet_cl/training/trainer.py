@@ -1,4 +1,4 @@
-"""The training loop: tasks in sequence, one row of the accuracy matrix after each."""
+"""The training loop: tasks in sequence, one row of the matrix of scores after each."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ def train(
     start: Start | None = None,
     pause: Pause = go_on,
 ) -> Iterator[Row | None]:
-    """Learns the tasks one after another and yields a row of the accuracy matrix after each.
+    """Learns the tasks one after another and yields a row of the matrix of scores after each.
 
     In between it yields None every `STEPS_BETWEEN_YIELDS` steps, so that several runs in one process can take turns.
     The order of batches has its own random stream: with the same seed, all methods that learn from the same data see
@@ -136,7 +136,7 @@ def train(
             row = evaluate(learner, tasks, latest, settings.eval_batch_size)
             show_samples(learner, tasks[: latest + 1], logs)
         for log in logs:
-            log.row(latest, row.accuracies, row.inferred)
+            log.row(latest, row.scores, row.inferred)
         yield row
 
 

@@ -47,4 +47,4 @@ def test_one_job_after_another_where_nothing_else_fits(monkeypatch: pytest.Monke
 
 
 def test_what_an_experiment_sweeps_over() -> None:
-    assert swept_by("compare") == {"method": ["hnet", "finetune", "joint", "ewc"], "seed": ["1", "2", "3"]}
+    assert swept_by("compare") == {"method": ["hnet", "finetune", "joint", "ewc", "er"], "seed": ["1", "2", "3"]}

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 from states import state
 
+from hnet_cl.core.scores import MSE
 from hnet_cl.loggers import pictures as plots
-from hnet_cl.loggers.pictures import PictureLog, accuracy_heatmap, pixels, save_picture
+from hnet_cl.loggers.pictures import PictureLog, accuracy_heatmap, error_heatmap, pixels, save_picture
 from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import Progress
@@ -110,3 +111,17 @@ def test_heat_maps_take_little_of_the_time_but_the_last_is_drawn(
         log.row(task, row, None)
         now += 0.4 / plots.DRAWING_SHARE
     assert drawn == [1, 4, 7, 8]
+
+
+def test_errors_are_brighter_if_smaller() -> None:
+    figure = error_heatmap([[0.001, None], [0.1, 0.01]], "toy_regression · cl1", MSE)
+    axes, bar = figure.axes
+    image = axes.images[0]
+    assert [text.get_text() for text in axes.texts] == ["0.001", "0.1", "0.01"]
+    assert image.get_clim() == pytest.approx((0.001, 0.1)) and image.norm(0.01) == pytest.approx(0.5)
+    best, worst = (sum(image.cmap(float(image.norm(value)))[:3]) for value in (0.001, 0.1))
+    assert best > worst
+    assert [text.get_color() for text in axes.texts] == ["black", "white", "white"]
+    assert "MSE 0.05500 after 2 of 2 tasks, smaller is better" in axes.get_title(loc="left")
+    assert axes.get_xlabel() == "MSE on task" and len(bar.get_yticks()) > 1
+    assert len(error_heatmap([[0.0]], "a", MSE).axes[0].images) == 1  # no error at all has no logarithm

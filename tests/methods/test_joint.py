@@ -53,5 +53,5 @@ def test_is_above_fine_tuning_where_that_forgets() -> None:
     for name in ("joint", "finetune"):
         method = learner(name, benchmark, "cl3", target=lambda number: MLP((2,), number, [30]))
         rows = list(rows_of(method, benchmark.tasks, training(iterations=150), []))
-        final[name] = sum(rows[-1].accuracies) / 3
+        final[name] = sum(rows[-1].scores) / 3
     assert final["joint"] > final["finetune"] + 0.2, final

@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.scores import ACCURACY, MSE, NMSE
 from hnet_cl.loggers.console import print_summary
 from hnet_cl.loggers.tensorboard import TensorBoardLogger
 from hnet_cl.records.metrics_table import METRICS, Evidence, Metric, compared, of_a_run, summary
@@ -75,8 +76,9 @@ def test_one_entry_adds_a_metric_everywhere(
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 def test_each_is_defined_without_more_than_it_needs(metric: Metric) -> None:
     assert metric.formula(Evidence([])) is None
-    assert metric.title and metric.meaning and metric.unit in ("%", "points")
-    found = summary(Evidence(MATRIX))
+    assert metric.title and metric.meaning
+    assert metric.unit in (("%", "points") if ACCURACY in metric.scores else ("",))
+    found = summary(Evidence(MATRIX, score=metric.scores[0]))
     if metric.needs and metric.of == "some methods":
         assert found[metric.name] is None
 
@@ -86,7 +88,10 @@ def test_result_json_has_those_of_a_run_by_itself() -> None:
     assert [metric.name for metric in of_a_run()] == [
         *("acc", "acc_low", "acc_high", "during", "bwt", "forgetting"),
         *("task_inference", "majority", "recognised", "recognised_real"),
+        *("mse", "nmse", "error_during", "error_growth"),
     ]
+    assert list(summary(Evidence([], score=MSE))) == ["mse", "error_during", "error_growth"]
+    assert list(summary(Evidence([], score=NMSE))) == ["nmse", "error_during", "error_growth"]
     assert json.loads(json.dumps(summary(Evidence([])))) == dict.fromkeys(summary(Evidence([])))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ TODAY: dict[str, Any] = LEAST | {
     "preset": None,
     "target": "mlp_100",
     "dataset": "mnist",
+    "score": "accuracy",
 }
+ERRORS = ("mse_matrix", "nmse_matrix")  # in place of accuracies, in regression
 
 
 def parsed(values: dict[str, Any], **changes: Any) -> RunResult:
@@ -60,7 +63,7 @@ def parsed(values: dict[str, Any], **changes: Any) -> RunResult:
 
 def test_what_is_written_is_read_again_exactly_in_the_schemas_order() -> None:
     text = json_text(TODAY)
-    assert list(json.loads(text)) == list(KEYS), "TODAY has every key of the schema"
+    assert list(json.loads(text)) == [key for key in KEYS if key not in ERRORS], "TODAY has every key of the schema"
     result = RunResult.parse(text.encode())
     assert result == TODAY and json_text(result) == text
     assert isinstance(result["parameters"]["trainable"], int), "numbers stay of their kind"
@@ -168,3 +171,25 @@ def test_no_value_breaks_the_reader(key: str, value: Any) -> None:
         return
     assert result.status in ("running", "interrupted", "finished", "failed")
     assert json.loads(json_text(result)) == json.loads(json_text(RunResult.parse(json_text(result).encode())))
+
+
+def test_errors_have_a_matrix_of_their_own_and_may_exceed_one() -> None:
+    rest = {key: value for key, value in TODAY.items() if key != "accuracy_matrix"}
+    rows = [[0.01, None], [4.5, 0.0]]
+    result = parsed(rest, score="mse", mse_matrix=rows, metrics={"mse": 2.255})
+    assert result.scores == rows and result["mse_matrix"] == rows and "accuracy_matrix" not in result
+    assert result.matrix[1].tolist() == [4.5, 0.0] and "MSE 2.255" in repr(result)
+    assert parsed(LEAST).score == "accuracy" and parsed(LEAST).scores == LEAST["accuracy_matrix"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"score": "nmse"}, "nmse_matrix: field required"),
+        ({"score": "mse", "mse_matrix": [[1.0, None], [-0.1, 1.0]]}, "mse_matrix.1.0: input should be greater than or"),
+        ({"score": "auc"}, "score: input should be 'accuracy', 'mse' or 'nmse'"),
+    ],
+)
+def test_a_score_needs_its_matrix(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        parsed(TODAY, **changes)

@@ -37,7 +37,7 @@ def test_runs_are_named_by_the_folder_above_if_that_holds_no_others(tmp_path: Pa
 @pytest.mark.parametrize(
     ("typed", "jobs"),
     [
-        ([], [f"method={name} seed={seed}" for name in ("hnet", "finetune", "joint", "ewc") for seed in (1, 2, 3)]),
+        ([], [f"method={name} seed={seed}" for name in ("hnet", "finetune", "joint", "ewc", "er") for seed in (1, 2, 3)]),
         (["method=si,ewc", "seed=7"], ["method=si seed=7", "method=ewc seed=7"]),
         (["seeds=2", "method=ewc"], ["method=ewc seed=1", "method=ewc seed=2"]),
     ],

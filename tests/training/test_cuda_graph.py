@@ -125,7 +125,7 @@ def test_captured_steps_train_as_others_do(name: str, replayed: list[bool]) -> N
         assert replayed == 3 * [number >= steps.WARM_UP for length in lengths for number in range(length)]
     _, other_rows, other_losses = trained(plan(name, "device.graph=false"))
     assert_same_training(losses, other_losses)
-    assert [row.accuracies for row in rows] == [pytest.approx(row.accuracies, abs=0.02) for row in other_rows]
+    assert [row.scores for row in rows] == [pytest.approx(row.scores, abs=0.02) for row in other_rows]
 
 
 @on_gpu
@@ -134,7 +134,7 @@ def test_captured_steps_go_on_after_an_interruption(name: str) -> None:
     _, rows, losses = trained(plan(name))
     _, other_rows, other_losses = trained(plan(name), interrupted_at=17)
     assert_same_training(losses, other_losses)
-    assert rows[2].accuracies == pytest.approx(other_rows[-1].accuracies, abs=0.02)
+    assert rows[2].scores == pytest.approx(other_rows[-1].scores, abs=0.02)
 
 
 @on_gpu

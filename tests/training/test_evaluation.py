@@ -73,7 +73,7 @@ def test_batch_size_changes_no_answer(method: str) -> None:
     begin(made, 0)
     rows = [evaluate(made, benchmark.tasks, 0, size) for size in (1, 7, 40, 1000)]
     assert rows == [rows[0]] * 4
-    assert 0 < rows[0].accuracies[0] < 1  # type: ignore[operator]
+    assert 0 < rows[0].scores[0] < 1  # type: ignore[operator]
 
 
 class Brittle(nn.Module):
@@ -144,7 +144,7 @@ def test_outputs_that_a_task_does_not_have_are_no_error(method: str) -> None:
     benchmark.tasks = [benchmark.tasks[0], blobs(num_tasks=2, num_classes=4).tasks[1]]
     made = learner(method, benchmark, "cl3")
     *_, last = rows_of(made, benchmark.tasks, training(), [])
-    assert last.inferred and all(accuracy is not None for accuracy in last.accuracies)
+    assert last.inferred and all(accuracy is not None for accuracy in last.scores)
     answer = made.predict(benchmark.tasks[0].test.images)
     assert answer.logits is not None and answer.logits.isinf().any() and not answer.invalid(made.heads).any()
     own = answer.logits.clone()

@@ -99,7 +99,7 @@ def test_a_row_is_the_accuracy_after_its_task() -> None:
     for task, row in enumerate(rows_of(made, benchmark.tasks, training(), [])):
         assert made.latest == task
         assert row == evaluate(made, benchmark.tasks, task, 1000)
-        assert [entry is None for entry in row.accuracies] == [other > task for other in range(3)]
+        assert [entry is None for entry in row.scores] == [other > task for other in range(3)]
 
 
 def test_each_step_gets_a_batch_of_its_own_task() -> None:
@@ -252,7 +252,7 @@ def test_a_seed_decides_everything(method: str) -> None:
 @every_method
 def test_the_toy_benchmark_is_learned(method: str) -> None:
     rows = run(learner(method, blobs()), blobs(), iterations=150)
-    assert all(row[task] > 0.9 for task, row in enumerate(row.accuracies for row in rows))  # type: ignore[operator]
+    assert all(row[task] > 0.9 for task, row in enumerate(row.scores for row in rows))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
@@ -319,7 +319,7 @@ def test_an_importance_that_is_nan_ends_the_run(method: str, scenario: str) -> N
         UserError, match=r"^training diverged: the importance of weights .* NaN or infinite; use a smaller"
     ):
         for row in rows_of(made, benchmark.tasks, training(), []):
-            assert row.accuracies[1] is None
+            assert row.scores[1] is None
             for name, buffer in made.named_buffers():
                 if "importance" in name or "omega" in name:
                     buffer.fill_(torch.inf)

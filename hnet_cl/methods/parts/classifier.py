@@ -99,14 +99,14 @@ class Classifier(Learner):
         return loss.detach(), gradients
 
     def loss(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> Tensor:
-        """Computes the mean cross-entropy of examples under the outputs of their task: `tasks` (b,), or the newest.
+        """Computes the mean loss of examples under the outputs of their task: `tasks` (b,), or the newest.
 
         This is the loss that is logged; `new_share` times it is minimised, besides the protection of old tasks.
         """
         logits = self.network(inputs)
         if tasks is None:
-            return self.cross_entropy(logits, labels, self.heads.trained(self.latest))
-        return nn.functional.cross_entropy(only(logits, self.trained_outputs[tasks]), labels + self._starts[tasks])
+            return self.task_loss(logits, labels, self.heads.trained(self.latest))
+        return self.objective.loss(only(logits, self.trained_outputs[tasks]), labels, self._starts[tasks])
 
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         """Changes the gradients to protect old tasks, in place or by another backward pass; returns losses to log.
@@ -130,7 +130,7 @@ class Classifier(Learner):
         outputs = self.heads.read(task, self.latest)
         self.network.eval()
         logits = self.network(inputs)[:, outputs]
-        return Prediction(logits.argmax(1) + outputs.start, logits=logits)
+        return Prediction(self.objective.predicted(logits, outputs.start), logits=logits)
 
     def get_extra_state(self) -> dict[str, Any]:
         kept = None if self.optimizer is None else self.optimizer.state_dict()

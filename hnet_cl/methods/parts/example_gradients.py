@@ -6,13 +6,13 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import grad, vmap
 
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import TargetNetwork, copied, trainable
 from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.objective import CLASSIFICATION, Objective
 from hnet_cl.methods.parts.vectorized import obstacle, quiet
 from hnet_cl.targets.bfloat16 import in_float32
 
@@ -30,7 +30,7 @@ Measure = Callable[[Tensor], Tensor]  # elementwise, of products the product: to
 Way = Callable[[nn.Module, Examples, Loss, Measure], list[Tensor]]  # sums the measure of gradients over examples
 
 
-def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
+def fastest(network: nn.Module, inputs: Tensor, objective: Objective = CLASSIFICATION) -> tuple[Way, str | None]:
     """Finds the fastest way whose result for `inputs` (n, *in_shape) agrees with that of `one_by_one`.
 
     Returns:
@@ -40,8 +40,10 @@ def fastest(network: nn.Module, inputs: Tensor) -> tuple[Way, str | None]:
     with torch.no_grad(), seeded(0, Stream.OTHER_WEIGHTS):
         for parameter in trainable(network).values():  # zeros would hide differences
             parameter.add_(torch.randn_like(parameter), alpha=0.1)
-    one = torch.ones(len(inputs), device=inputs.device)
-    given = network, Examples(inputs, one.long() - 1, one), _first_class, torch.square
+    with torch.no_grad():
+        labels = objective.some_labels(network(inputs))
+    examples = Examples(inputs, labels, torch.ones(len(inputs), device=inputs.device))
+    given = network, examples, _summed(objective), torch.square
     expected = one_by_one(*given)
     # A network whose control flow depends on values may treat an example according to others in its batch; vmap
     # detects that. `at_once` is tried only if `of_linear_layers` fails, as importing torch.func.grad takes a second.
@@ -60,9 +62,11 @@ def _looks_at_no_values(network: nn.Module, inputs: Tensor) -> bool:
     return obstacle(fast, lambda: [torch.cat([network(x) for x in inputs.split(1)])]) is None
 
 
-def inspected(network: nn.Module, inputs: Tensor, what: str) -> tuple[Way, list[str]]:
+def inspected(
+    network: nn.Module, inputs: Tensor, what: str, objective: Objective = CLASSIFICATION
+) -> tuple[Way, list[str]]:
     """Returns the `fastest` way, and a line for the user if `what` is therefore computed example by example."""
-    way, reason = fastest(network, inputs)
+    way, reason = fastest(network, inputs, objective)
     if not reason:
         return way, []
     return way, [
@@ -79,8 +83,8 @@ def summed(way: Way, network: nn.Module, examples: Examples, loss: Loss, measure
         return one_by_one(network, examples, loss, measure)
 
 
-def _first_class(logits: Tensor, examples: Examples) -> Tensor:
-    return F.cross_entropy(logits, examples.labels, reduction="sum")
+def _summed(objective: Objective) -> Loss:
+    return lambda outputs, examples: objective.each(outputs, examples.labels).sum()
 
 
 class _OtherLayersError(Exception):

@@ -1,0 +1,26 @@
+"""The names of the figures of a report, and what each of them shows."""
+
+from hnet_cl.core.scores import SCORES, Score
+from hnet_cl.records.metrics_table import METRICS
+
+
+def names(score: Score) -> tuple[str, str, str, str]:
+    """Returns the names of the figures of a score, in the order in which they are drawn."""
+    start = "" if score.higher_is_better else f"{score.name}_"
+    return score.name, f"{start}during_final", f"{start}{score.loss}", score.matrix
+
+
+def captions() -> dict[str, str]:
+    """Returns a caption for each figure, by name."""
+    spread = "with its standard error over seeds"
+    found: dict[str, str] = {}
+    for score in SCORES.values():
+        title, lost = (text[0].upper() + text[1:] for text in (score.title, METRICS[score.loss].title))
+        texts = (
+            f"Mean {score.title} over the tasks learned so far, {spread}",
+            f"{title} right after learning and after the last task, {spread}",
+            f"{lost}, {spread}",
+            f"{title} matrices, mean over seeds",
+        )
+        found |= zip(names(score), texts, strict=True)
+    return found
