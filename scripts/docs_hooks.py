@@ -1,6 +1,5 @@
-"""Hooks of MkDocs: the pages that are made from other files, and the place of pages that mkdocs.yml does not name."""
+"""Hooks of MkDocs: the pages that are made from other files."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,6 @@ from key_reference import choices_page, reference
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-GUIDES = "Guides"
 
 
 def generated() -> dict[str, str]:
@@ -22,18 +20,7 @@ def generated() -> dict[str, str]:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages that are made from other files, and fills the section of guides."""
+    """Adds the pages that are made from other files."""
     for path, text in generated().items():
         files.append(File.generated(config, path, content=text))
-    named = set(_pages(config.nav))
-    rest = sorted(file.src_uri for file in files.documentation_pages() if file.src_uri not in named)
-    config.nav = [{GUIDES: rest} if GUIDES in entry else entry for entry in config.nav if GUIDES not in entry or rest]
     return files
-
-
-def _pages(nav: Any) -> Iterator[str]:
-    if isinstance(nav, str):
-        yield nav
-    else:
-        for inner in nav.values() if isinstance(nav, dict) else nav:
-            yield from _pages(inner)

@@ -17,7 +17,7 @@ for a sweep, whose command it prints; the same command again runs what is missin
 
 Examples
   python -m hnet_cl.compare dataset=mnist_5k
-      a hypernetwork, finetuning, joint training and EWC on digits, two new ones in each task
+      a hypernetwork, fine-tuning, joint training, EWC and experience replay on digits, two new ones in each task
   python -m hnet_cl.compare dataset=cifar10 network=torchvision.models.resnet18 method=hnet,si seeds=5 device=cuda
       a network, methods and seeds of your choice
   python -m hnet_cl.compare benchmark=smnist scenario=cl1,cl2

@@ -9,6 +9,7 @@ import torch
 from documents import ROOT, blocks, commands, pages, text_of, write_files
 from in_process import command
 
+from hnet_cl.config.compare_words import sweep_words
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
 from hnet_cl.predict.options import parse
@@ -93,8 +94,10 @@ def arguments(module: str, words: list[str]) -> None:
         assert words == ["--help"] or _parser().parse_args(words)
     elif module == "hnet_cl.predict":
         assert words == ["--help"] or parse(words)
+    elif module == "hnet_cl.compare":
+        assert words == ["--help"] or sweep_words(words)
     else:
-        assert module == "hnet_cl", module
+        assert module in ("hnet_cl", "hnet_cl.data"), module
 
 
 @pytest.mark.parametrize("page", pages())

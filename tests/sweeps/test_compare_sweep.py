@@ -17,6 +17,8 @@ SMALL = (
     *("device.threads=1", "hydra/sweeper=compare", "--multirun"),
 )
 
+METHODS = ("hnet", "finetune", "joint", "ewc", "er")
+
 
 def test_the_name_of_a_report_is_that_of_its_runs() -> None:
     one, other = Path("outputs/a"), Path("outputs/b")
@@ -37,7 +39,7 @@ def test_runs_are_named_by_the_folder_above_if_that_holds_no_others(tmp_path: Pa
 @pytest.mark.parametrize(
     ("typed", "jobs"),
     [
-        ([], [f"method={name} seed={seed}" for name in ("hnet", "finetune", "joint", "ewc", "er") for seed in (1, 2, 3)]),
+        ([], [f"method={name} seed={seed}" for name in METHODS for seed in (1, 2, 3)]),
         (["method=si,ewc", "seed=7"], ["method=si seed=7", "method=ewc seed=7"]),
         (["seeds=2", "method=ewc"], ["method=ewc seed=1", "method=ewc seed=2"]),
     ],
