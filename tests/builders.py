@@ -125,7 +125,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "fisher_samples": None,
     },
     "si": {"reset_optimizer": False, "strength": 0.5, "damping": 0.1, "path_gradient": "total"},
-    "mas": {"reset_optimizer": False, "strength": 0.5, "importance_samples": None},
+    "mas": {"reset_optimizer": False, "strength": 0.02, "importance_samples": None},
     "lwf": {"reset_optimizer": False, "strength": 1.0, "temperature": 2.0, "square": False, "count": "once"},
     "er": REHEARSAL | {"weighting": "tasks"},
     "agem": REHEARSAL,

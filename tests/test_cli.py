@@ -32,6 +32,7 @@ KEYS = {
         "target",
         "preset",
         "seed",
+        "score",
         "overrides",
         "num_tasks",
     ),

@@ -42,7 +42,7 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
         section = own[0].section
         drawn = figures(section)
         if not parts:
-            write_atomically(folder / FIGURE, encoded(drawn["accuracy"], "pdf"))
+            write_atomically(folder / FIGURE, encoded(next(iter(drawn.values())), "pdf"))
         parts.append(Part(section, own, _plots(drawn, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
     path = folder / PAGE
     write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))

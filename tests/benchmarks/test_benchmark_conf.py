@@ -67,7 +67,7 @@ def test_every_value_is_explained(path: Path) -> None:
     values = [
         line for line in path.read_text().splitlines() if re.match(r"\s*(- )?\w.*: \S", line) and "_target_" not in line
     ]
-    assert values
+    assert values or path.stem == "module", "whose keys are those of the network that is chosen"
     assert [line for line in values if "  # " not in line] == []
 
 

@@ -18,7 +18,10 @@ from hnet_cl.config.help_text import GROUPS
 from hnet_cl.report.cli import main as report
 
 FIRST_RUN, REPORT, PREDICT = "docs/tutorials/first_run.md", "docs/howto/report.md", "docs/howto/predict.md"
-LIBRARY, TUTORIALS = "docs/howto/library.md", ("docs/tutorials/python.md", "docs/tutorials/your_method.md")
+LIBRARY, TUTORIALS = (
+    "docs/howto/library.md",
+    ("docs/tutorials/python.md", "docs/tutorials/your_method.md", "docs/your_data.md"),
+)
 
 
 def printed(module: str, words: Sequence[str], folder: Path) -> str:

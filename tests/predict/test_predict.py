@@ -448,7 +448,7 @@ class TestMistakes:
         (told / "result.json").write_text(json.dumps(result))
         assert self.refused(predict, told).startswith(f"{told / 'result.json'}: tasks is missing, as in results")
         (told / "result.json").write_text("{}")
-        no = "no status, config_id, benchmark, scenario, method, seed, num_tasks, accuracy_matrix, data"
+        no = "no status, config_id, benchmark, scenario, method, seed, num_tasks, data"
         assert self.refused(predict, told) == (
             f"{told / 'result.json'} is not a result of hnet_cl ({no}); give another run folder, or run its command "
             "again with fresh=true"

@@ -7,9 +7,10 @@ from torch import nn
 
 from hnet_cl.core.scores import SCORES
 from hnet_cl.core.seeding import stream
-from hnet_cl.methods.parts import fisher
+from hnet_cl.methods.parts import example_gradients
 from hnet_cl.methods.parts.distillation import masks, only
-from hnet_cl.methods.parts.fisher import diagonal_fisher, fastest
+from hnet_cl.methods.parts.example_gradients import fastest
+from hnet_cl.methods.parts.fisher import diagonal_fisher
 from hnet_cl.methods.parts.objective import CLASSIFICATION, OBJECTIVES
 from hnet_cl.targets.mlp import MLP
 
@@ -91,8 +92,9 @@ def test_the_predicted_label_has_no_information() -> None:
 def test_all_ways_agree() -> None:
     network = MLP((1,), 2, [4])
     way, reason = fastest(network, X[:2], MSE)
-    assert (way, reason) == (fisher.of_linear_layers, None)
+    assert (way, reason) == (example_gradients.of_linear_layers, None)
     fast, slow = (
-        diagonal_fisher(network, [(X, Y)], BOTH, "true", stream(1), how, MSE) for how in (way, fisher.one_by_one)
+        diagonal_fisher(network, [(X, Y)], BOTH, "true", stream(1), how, MSE)
+        for how in (way, example_gradients.one_by_one)
     )
     torch.testing.assert_close(fast, slow)
