@@ -121,6 +121,7 @@ class TestRun:
         owner = torch.load(checkpoint, weights_only=True)["owner"]
         assert owner.startswith(f"{result_of(folder)['config_id']} on toy ")
 
+    @pytest.mark.slow
     def test_a_second_time_shows_the_results_and_trains_nothing(self, done: Any, outputs: Path) -> None:
         folder = folder_of(done)
         kept = ["result.json", "metrics.csv", *(str(path) for path in (folder / "checkpoint").iterdir())]
@@ -131,6 +132,7 @@ class TestRun:
         assert "${" not in (folder / ".hydra" / "config.yaml").read_text()
         assert {name: (folder / name).read_bytes() for name in before} == before
 
+    @pytest.mark.slow
     def test_fresh_trains_again_to_the_same_numbers(self, done: Any, outputs: Path) -> None:
         folder = folder_of(done)
         before, losses, written = result_of(folder), losses_of(folder), (folder / "result.json").stat().st_mtime_ns
@@ -157,6 +159,7 @@ def sweeping(folder: Path) -> list[str]:
     return ["-m", *SMALL, f"output_dir={folder}", *jobs]
 
 
+@pytest.mark.slow
 class TestSweep:
     REASON = "training.validation=1e-09: holds out 0 of "
 
@@ -287,6 +290,7 @@ class TestMistakes:
         assert line.startswith("device=cuda: torch finds no GPU here; use device=cpu")
         assert list(tmp_path.iterdir()) == []
 
+    @pytest.mark.slow
     def test_missing_data(self, tmp_path: Path) -> None:
         nowhere = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
         arguments = ["benchmark=smnist", "benchmark.source=full", f"data_dir={tmp_path / 'data'}"]

@@ -216,7 +216,7 @@ def test_whichever_operation_fails_nothing_is_lost(
     expected = straight(method)
     counted = Fault(operation, 0, 0, str(tmp_path))
     survives(method, counted, tmp_path / "counted", expected)
-    ended, numbers = 0, range(1, counted.count + 1, max(counted.count // 8, 1))
+    ended, numbers = 0, range(1, counted.count + 1, max(counted.count // 5, 1))
     for number in numbers:
         fault = Fault(operation, number, CODES[number % len(CODES)], str(tmp_path), lasting=number % 2 == 0)
         ended += survives(method, fault, tmp_path / f"run{number}", expected) is not None

@@ -12,6 +12,7 @@ import pytest
 import torch
 from builders import rows_of
 from hydra import compose, initialize_config_dir
+from marks import few
 from omegaconf import OmegaConf
 from tiny_images import write_cifar
 
@@ -38,7 +39,17 @@ def composed(*overrides: str) -> dict[str, Any]:
     return {str(key): value for key, value in config.items()}
 
 
-@pytest.mark.parametrize(("method", "scenario"), list(product(METHODS, SCENARIOS)))
+QUICK = [
+    ("hnet", "cl1"),
+    ("hnet", "cl2"),
+    ("hnet_ent", "cl2"),
+    ("hnet_tir", "cl3"),
+    ("hnet_r", "cl3"),
+    ("derpp", "cl1"),
+]
+
+
+@pytest.mark.parametrize(("method", "scenario"), few(product(METHODS, SCENARIOS), QUICK))
 def test_grid(method: str, scenario: str) -> None:
     config = composed("benchmark=toy", f"method={method}", f"scenario={scenario}", "training.iterations=60")
     if method in NEED_THE_TASK and scenario != "cl1":

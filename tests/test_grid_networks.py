@@ -45,8 +45,8 @@ def pairwise() -> Iterator[tuple[str, str, str]]:
 
 QUICK = [("frozen part", "hnet", "cl1"), ("frozen part", "scratch", "cl1"), ("masked write", "hnet", "cl1")]
 QUICK += [(network, "hnet_ent", "cl3") for network in NETWORKS]
-QUICK += [(network, "ewc", "cl1") for network in ("frozen part", "shared", "rnn", "item", "control flow")]
-QUICK += [("frozen recurrent part", method, "cl1") for method in CHOICES if method not in ("hnet_ent", "ewc")]
+QUICK += [("rnn", "ewc", "cl1")]
+QUICK += [("frozen recurrent part", method, "cl1") for method in ("hnet_r", "derpp", "mas")]
 
 
 class Stop(BaseException):

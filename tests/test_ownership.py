@@ -148,6 +148,7 @@ def test_fresh_removes_what_the_run_wrote_and_nothing_else(tmp_path: Path) -> No
     assert {name for name in ours if "event" not in name and "checkpoint" not in name} <= set(after)
 
 
+@pytest.mark.slow
 def test_another_configuration_or_seed_is_not_shown_as_finished(tmp_path: Path) -> None:
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
     before = contents(folder)
@@ -210,6 +211,7 @@ def test_a_run_cannot_be_called_what_it_is_not(override: str, sweep: bool, tmp_p
     assert not list(tmp_path.rglob("result.json"))
 
 
+@pytest.mark.slow
 def test_a_derived_method_has_the_name_of_its_file(tmp_path: Path) -> None:
     variant = tmp_path / "conf" / "method" / "mine.yaml"
     variant.parent.mkdir(parents=True)
@@ -259,6 +261,7 @@ def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Digits:
 DIGITS = ("benchmark=smnist", "training.iterations=2", "benchmark.num_tasks=1", "target=mlp_10", "data_dir=data")
 
 
+@pytest.mark.slow
 def test_a_result_on_a_stand_in_counts_until_the_real_data_can_be_had(digits: Digits) -> None:
     folder = folder_of(in_process(*DIGITS))
     first = result_of(folder)
@@ -272,6 +275,7 @@ def test_a_result_on_a_stand_in_counts_until_the_real_data_can_be_had(digits: Di
     assert "finished already (data: mnist)" in in_process(*DIGITS).stdout and result_of(folder) == second
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_on_a_stand_in_begins_anew_on_the_real_data(digits: Digits) -> None:
     folder = folder_of(in_process(*DIGITS))
     (folder / "result.json").write_text(json.dumps(result_of(folder) | {"status": "running"}))
@@ -288,6 +292,7 @@ def test_a_result_on_real_data_stands_when_they_are_gone(digits: Digits, tmp_pat
     assert result_of(folder)["data"]["name"] == "mnist"
 
 
+@pytest.mark.slow
 def test_an_old_result_on_a_stand_in_is_made_anew_too(digits: Digits) -> None:
     folder = folder_of(in_process(*DIGITS))
     result = result_of(folder)
@@ -310,6 +315,7 @@ def test_a_sweep_counts_and_names_stand_ins(digits: Digits) -> None:
     assert "3 jobs: 3 finished\n" in real.stdout and "stand-in" not in real.stdout
 
 
+@pytest.mark.slow
 def test_data_that_changed_since_are_not_passed_over(tmp_path: Path) -> None:
     """Without published checksums, the same settings can mean other data."""
     package = tmp_path / "points.py"

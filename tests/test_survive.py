@@ -17,6 +17,8 @@ import torch
 from builders import same_state
 from processes import folder_of, hnet_cl, losses_of, mistake, result_of, start
 
+pytestmark = pytest.mark.slow
+
 RUN = ("benchmark=toy", "method=hnet", "benchmark.spread=0.6", "device.threads=1", "checkpoint_every=0.1")
 ITERATIONS = 600
 SHORT = (*RUN, f"training.iterations={ITERATIONS}")
@@ -110,7 +112,6 @@ def test_a_second_process_on_the_same_run_refuses(terminated: Any) -> None:
     assert refused == f"{only_run(outputs)}: another process is working on this run; wait for it, or end it"
 
 
-@pytest.mark.slow
 def test_ctrl_c_ends_with_130_and_what_was_interrupted_twice_ends_as_if_never(
     terminated: Any, straight: Path, tmp_path: Path
 ) -> None:
@@ -126,7 +127,6 @@ def test_ctrl_c_ends_with_130_and_what_was_interrupted_twice_ends_as_if_never(
     assert_same_run(folder_of(done), straight)
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_the_last_good_state(
     terminated: Any, straight: Path, tmp_path: Path
 ) -> None:
@@ -146,7 +146,6 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_good_state(
     assert_same_run(folder_of(hnet_cl(*SHORT, f"output_dir={outputs}")), straight)
 
 
-@pytest.mark.slow
 def test_damaged_checkpoints_are_passed_over_or_refused(terminated: Any, straight: Path, tmp_path: Path) -> None:
     outputs = shutil.copytree(terminated[0], tmp_path / "damaged")
     folder = only_run(outputs)
@@ -158,7 +157,6 @@ def test_damaged_checkpoints_are_passed_over_or_refused(terminated: Any, straigh
     assert "; going on from an older one" in done.stdout
 
 
-@pytest.mark.slow
 def test_without_a_good_checkpoint_a_run_refuses_and_keeps_everything(terminated: Any, tmp_path: Path) -> None:
     outputs = shutil.copytree(terminated[0], tmp_path / "lost")
     folder = only_run(outputs)
@@ -171,7 +169,6 @@ def test_without_a_good_checkpoint_a_run_refuses_and_keeps_everything(terminated
     assert losses_of(folder)
 
 
-@pytest.mark.slow
 def test_a_run_killed_ten_times_ends_as_if_never(tmp_path: Path) -> None:
     arguments = (*RUN, "method=hnet_ent", "scenario=cl3", "training.iterations=3000", "training.log_every=50")
     expected = folder_of(hnet_cl(*arguments, f"output_dir={tmp_path / 'straight'}"))

@@ -14,6 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hypothesis import given
 from hypothesis import strategies as st
+from marks import few
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel
@@ -84,17 +85,17 @@ QUICK = "pmnist_mini"
 
 
 def combinations() -> Iterator[Any]:
-    """Yields benchmark, scenario and method: all of QUICK, and of the others every pair with a method."""
+    """Yields benchmark, scenario and method: every benchmark with every method, in scenarios that take turns."""
     for row, benchmark in enumerate(BENCHMARKS):
         for column, method in enumerate(METHODS):
             for place, scenario in enumerate(SCENARIOS):
-                if benchmark == QUICK:
-                    yield pytest.param(benchmark, scenario, method)
-                elif place == (row + column) % len(SCENARIOS):
-                    yield pytest.param(benchmark, scenario, method, marks=pytest.mark.slow)
+                if place == (row + column) % len(SCENARIOS):
+                    yield benchmark, scenario, method
 
 
-@pytest.mark.parametrize(("benchmark", "scenario", "method"), [*combinations()])
+@pytest.mark.parametrize(
+    ("benchmark", "scenario", "method"), few(combinations(), [c for c in combinations() if c[0] == QUICK])
+)
 def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, scenario: str, method: str) -> None:
     data = TWO if f"benchmark={benchmark}" in NEEDS_SEVERAL else []
     config = composed(f"benchmark={benchmark}", f"scenario={scenario}", f"method={method}", *data)
@@ -112,7 +113,12 @@ def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, sc
     assert (plan.benchmark.name, plan.scenario.name, plan.method.name) == (benchmark, scenario, method)
 
 
-@pytest.mark.parametrize("choice", [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(), group)])
+CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(), group)]
+
+
+@pytest.mark.parametrize(
+    "choice", few(CHOICES, [choice for choice in CHOICES if choice.startswith(("method=", "dataset=", "device="))])
+)
 def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     group, _, name = choice.partition("=")
     config = composed(choice, *WITH.get(group, []), *(TWO if choice in NEEDS_SEVERAL else []))
@@ -340,6 +346,7 @@ def test_mistakes_in_a_task_inference_rule_are_named_as_typed(part: dict[str, An
 
 
 @pytest.mark.parametrize("rule", TASK_INFERENCE)
+@pytest.mark.slow
 def test_a_rule_and_the_short_name_for_it_differ_in_the_name_alone(rule: str) -> None:
     short = {"given": "hnet", "entropy": "hnet_ent", "classifier": "hnet_tir"}[rule]
     long = composed("benchmark=pmnist_mini", "method=hnet", f"method/task_inference={rule}")
@@ -494,6 +501,7 @@ def test_presets_hold_the_papers_values_and_what_is_typed_wins(
         ("dgr", "pmnist", [1000, 1000], [1000, 1000], None),
     ],
 )
+@pytest.mark.slow
 def test_presets_hold_the_papers_generators(
     method: str, benchmark: str, encoder: list[int], decoder: list[int], strength: float | None
 ) -> None:
@@ -522,6 +530,7 @@ def test_presets_hold_the_papers_generators(
 
 
 @pytest.mark.parametrize(("scenario", "tasks"), [("cl1", None), ("cl2", 20), ("cl3", None)])
+@pytest.mark.slow
 def test_in_cl2_twenty_of_a_hundred_tasks_are_drawn(scenario: str, tasks: int | None) -> None:
     words = "method=hnet_tir", "benchmark=pmnist100", f"scenario={scenario}"
     assert composed(*words)["method"]["regularizer"]["sampled_tasks"] == tasks
@@ -540,7 +549,9 @@ def test_every_regulariser_can_be_chosen_and_says_all_that_it_can_be_told(name: 
     assert len(choices(conf_dir(), "method/regularizer")[name]) > 15
 
 
-@pytest.mark.parametrize("benchmark", [name for name in BENCHMARKS if name != "toy_regression"])  # of three tasks
+@pytest.mark.parametrize(
+    "benchmark", few([name for name in BENCHMARKS if name != "toy_regression"], ["smnist", "split"])
+)
 def test_what_is_typed_changes_just_that(benchmark: str) -> None:
     usual, typed = composed(f"benchmark={benchmark}"), composed("benchmark.num_tasks=4", f"benchmark={benchmark}")
     assert differences(usual, typed) == {"benchmark.num_tasks": 4}

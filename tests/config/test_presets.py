@@ -100,6 +100,7 @@ def test_a_method_with_another_rule_has_the_presets_of_what_it_is(method: str, r
     assert preset_for("smnist", method, rule) == preset
 
 
+@pytest.mark.slow
 def test_the_preset_of_a_composition_is_that_of_its_short_name() -> None:
     composed, files = chosen("benchmark=smnist", "scenario=cl3", "method=hnet", "method/task_inference=classifier")
     short, _ = chosen("benchmark=smnist", "scenario=cl3", "method=hnet_tir")

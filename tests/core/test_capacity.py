@@ -309,6 +309,7 @@ def test_many_seeds_and_digits_are_fine() -> None:
     assert len(spread_seeds(["seeds=10000"])[0].split(",")) == 10_000
 
 
+@pytest.mark.slow
 def test_a_million_threads_are_refused_and_nothing_is_left_behind(tmp_path: Path) -> None:
     line = mistake("benchmark=toy", "device.threads=1000000", f"output_dir={tmp_path / 'out'}")
     assert line.startswith("device.threads=1000000: input should be less than or equal to ")

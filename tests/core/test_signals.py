@@ -105,6 +105,7 @@ def kill_often(words: Sequence[str], outputs: Path, kills: int, seed: int, lates
     return met
 
 
+@pytest.mark.slow
 def test_signals_in_the_first_seconds(tmp_path: Path) -> None:
     assert "beginning" in kill_often(["-m", "hnet_cl", *LONG], tmp_path, kills=2, seed=4, latest=1.0)
     assert kill_often([*SCRIPT, *LONG], tmp_path, kills=1, seed=1, latest=0.1) == {"beginning"}

@@ -55,6 +55,7 @@ def test_what_can_be_written_is(tmp_path: Path) -> None:
         assert done.stderr.decode(encoding) == {"·": "é\n", "?": "?\n"}[shown]
 
 
+@pytest.mark.slow
 def test_a_run_outlives_its_reader(tmp_path: Path) -> None:
     process = start(*RUN, f"output_dir={tmp_path}")
     assert process.stdout and process.stderr

@@ -42,5 +42,6 @@ def test_datasets_and_transforms_work_as_installed() -> None:
     assert _run(_USE) == "works\n"
 
 
+@pytest.mark.slow
 def test_datasets_and_transforms_work_without_the_compiled_operators() -> None:
     assert _run(_BREAK + _USE) == "works\n"

@@ -165,6 +165,7 @@ def test_a_run_continued_in_the_middle_of_a_task_goes_on_the_same(method: str) -
     assert same_state(whole.state_dict(), other.state_dict())
 
 
+@pytest.mark.slow
 def test_replaying_keeps_what_fine_tuning_loses() -> None:
     benchmark = blobs(num_tasks=2, train_per_class=100)
     changes = {"generator": GENERATED | {"encoder": [20], "decoder": [20], "pixel_noise": 0.1}}

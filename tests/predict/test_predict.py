@@ -506,6 +506,7 @@ class TestMistakes:
         assert "No such file" in self.refused(predict, told)
 
 
+@pytest.mark.slow
 def test_as_a_process(runs: Any, tmp_path: Path) -> None:
     images = save_pngs(tmp_path / "images", digits()[:2])
     (images / "009.png").write_text("no image")

@@ -117,6 +117,7 @@ def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 class TestCode:
+    @pytest.mark.slow
     def test_a_process_runs_none_of_it(self, place: Path) -> None:
         done = process(place)
         assert (done.returncode, done.stdout) == (2, "")
@@ -126,6 +127,7 @@ class TestCode:
         )
         assert not (place / "imported").exists()
 
+    @pytest.mark.slow
     def test_a_process_that_is_told_to_trust_it(self, place: Path) -> None:
         done = process(place, "trust=theirs")
         assert (done.returncode, done.stderr) == (0, "")

@@ -14,6 +14,7 @@ from hnet_cl.sweeps.jobs import compose
 @pytest.mark.parametrize(
     "subdir", [pytest.param([], marks=pytest.mark.slow), ["hydra.sweep.subdir=${hydra.job.override_dirname}"]]
 )
+@pytest.mark.slow
 def test_only_the_seed_is_exchanged(subdir: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     methods = ["method=ewc", "method=si"]
     combinations = [

@@ -55,8 +55,17 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "hnet_r": {"method": "hnet_r", "scenario": "cl3"},
     "hnet_tir": {"method": "hnet_tir", "scenario": "cl3"},
     "dgr": {"method": "dgr", "scenario": "cl3"},
+    "er": {"method": "er", "scenario": "cl3"},
+    "agem": {"method": "agem"},
+    "derpp": {"method": "derpp", "scenario": "cl3"},
+    "lwf": {"method": "lwf", "scenario": "cl2"},
+    "mas": {"method": "mas"},
 }
-every_learner = pytest.mark.parametrize("choices", LEARNERS.values(), ids=LEARNERS.keys())
+QUICK = ("hnet", "hnet with buffers", "ewc", "hnet_r", "derpp")
+every_learner = pytest.mark.parametrize(
+    "choices",
+    [pytest.param(LEARNERS[name], id=name, marks=[] if name in QUICK else pytest.mark.slow) for name in LEARNERS],
+)
 
 
 def make(method: str, **choices: Any) -> Learner:
@@ -150,6 +159,7 @@ def test_a_restored_learner_gives_the_same_answers(choices: dict[str, Any], tmp_
     list(rows_of(first, BENCHMARK.tasks, training(), []))
     for task in range(3):
         begin(second, task)
+        second.end_task()
     before = answers(first)
     assert answers(second) != before
     Checkpoints(tmp_path, "abc").after_task(3, first, {})
@@ -223,6 +233,7 @@ def history(folder: Path) -> dict[str, Path]:
     ],
 )
 @pytest.mark.parametrize("how", ["cut", "gone"])
+@pytest.mark.slow
 def test_an_older_good_one_is_used(spoiled: list[str], used: str, how: str, tmp_path: Path) -> None:
     files = history(tmp_path)
     for name in spoiled:
