@@ -80,6 +80,7 @@ def survives(method: str, fault: Fault, folder: Path, expected: Path) -> str | N
 
 @pytest.mark.parametrize("operation", ["write", "fsync", "rename"])
 @pytest.mark.parametrize("name", ["result.json", "metrics.csv", "accuracy_matrix.csv", "checkpoint"])
+@pytest.mark.slow
 def test_the_file_is_named_and_the_same_command_goes_on(
     name: str, operation: Operation, straight: Any, tmp_path: Path
 ) -> None:

@@ -97,6 +97,7 @@ def test_the_folder_of_another_hydra_program_is_refused(tmp_path: Path) -> None:
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves_that_was_killed_before_its_first_result_is_its_own(tmp_path: Path) -> None:
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
     for path in folder.iterdir():
@@ -350,6 +351,7 @@ class P(GaussianBlobs):
 """
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_run_is_started_anew_costs_nothing_but_its_old_results(tmp_path: Path) -> None:
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
     clear(folder, lambda: None)  # and nothing after it

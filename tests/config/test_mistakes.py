@@ -76,6 +76,7 @@ def test_a_fixed_key_below_a_swept_group_goes_to_every_job(tmp_path: Path) -> No
     assert (verified.code, len(verified.jobs)) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_fixed_key_below_a_searched_group_goes_to_every_trial(tmp_path: Path) -> None:
     settings = ["hydra.sweeper.n_trials=3", "training.validation=0.25"]
     ended = command(

@@ -23,7 +23,7 @@ def test_a_run_without_results_is_a_result_with_every_key(tmp_path: Path) -> Non
     folder = tmp_path / "new" / "seed=3"
     record_failure(folder, CONFIG, ["seed=3"], "no data")
     result = read_result(folder)
-    assert result and result.keys() == KEYS
+    assert result and result.keys() == KEYS - {"score"}  # nobody knows yet what its tasks are
     assert (result["status"], result["error"], result["tasks_done"]) == ("failed", "no data", 0)
     assert [result[key] for key in ("benchmark", "scenario", "method", "seed")] == ["smnist", "cl2", "hnet", 3]
     assert result["overrides"] == ["seed=3"] and result["accuracy_matrix"] == []
