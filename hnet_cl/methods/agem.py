@@ -18,13 +18,23 @@ class AGEM(Rehearsal):
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         if not self.replayed:
             return {}
-        loss = self.replay_loss(self.replayed[0])
-        reference = torch.autograd.grad(loss, self.weights, materialize_grads=True)
+        loss, reference = self._reference(gradients)
         product, square = _dot(gradients, reference), _dot(reference, reference)
         factor = product.clamp(max=0) / (square + SMALLEST)
         torch._foreach_sub_(gradients, torch._foreach_mul(reference, factor))
         return {"replay": loss.detach()}
 
+    def _reference(self, gradients: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Computes loss and gradient on the replayed batch; `gradients` are those of the weights again afterwards."""
+        for weight in self.weights:
+            weight.grad = None
+        loss = self.replay_loss(self.replayed[0])
+        loss.backward()  # not torch.autograd.grad, which reentrant checkpointing does not allow
+        found = [torch.zeros_like(weight) if weight.grad is None else weight.grad for weight in self.weights]
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            weight.grad = gradient
+        return loss, found
 
-def _dot(one: list[Tensor] | tuple[Tensor, ...], other: tuple[Tensor, ...]) -> Tensor:
+
+def _dot(one: list[Tensor], other: list[Tensor]) -> Tensor:
     return torch.stack([a.flatten().dot(b.flatten()) for a, b in zip(one, other, strict=True)]).sum()
