@@ -122,6 +122,6 @@ def test_every_method_on_every_protocol(method: str, protocol: str, kind: str, i
     assert list(benchmark.class_counts) == (counts if kind == "vectors" or protocol == "split" else [10, 10])
     learner = build.build_learner(plan, benchmark.in_shape, benchmark.class_counts, torch.device("cpu"))
     rows = list(rows_of(learner, benchmark.tasks, plan.training, []))
-    known = [[entry is not None for entry in row.accuracies] for row in rows]
+    known = [[entry is not None for entry in row.scores] for row in rows]
     assert known == [[True, False], [True, True]]
-    assert all(0 <= entry <= 1 for entry in rows[-1].accuracies if entry is not None)
+    assert all(0 <= entry <= 1 for entry in rows[-1].scores if entry is not None)
