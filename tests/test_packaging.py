@@ -108,7 +108,9 @@ def test_the_library_needs_torch_alone(dist: Path, tmp_path: Path) -> None:
         for name in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
             (borrowed / name).symlink_to(str(package.locate_file(name)))
     python = environment(tmp_path / "environment", dist, borrowed) / "python"
-    (code,) = re.findall(r"```python\n(import torch\n.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (code,) = re.findall(
+        r"```python\n(import torch\n.*?)```", (ROOT / "docs" / "howto" / "library.md").read_text(), re.DOTALL
+    )
     (tmp_path / "example.py").write_text(code)
     accuracies = re.findall(r"task \d: accuracy (\S+)", output(python, "example.py", cwd=tmp_path))
     assert len(accuracies) == 2 and all(float(accuracy) > 0.97 for accuracy in accuracies)

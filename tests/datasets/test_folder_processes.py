@@ -20,7 +20,8 @@ torch.set_num_threads(1)
 root = Path(sys.argv[1])
 usual = dict(name="folder", csv=None, channels=1, fit="crop", background=None, unreadable="error", augment="none")
 data = ImageFolder.Settings(root=str(root), size={SIDE}, test_share=0.5, seed=1, **usual)
-tasks = SplitClasses.Settings(name="split", num_tasks=None, classes_per_task=2, shuffle_classes=False, seed=1)
+given = dict(shuffle_classes=False, tasks=None, keep_remainder=False, seed=1)
+tasks = SplitClasses.Settings(name="split", num_tasks=None, classes_per_task=2, **given)
 used = int(next(line for line in open("/proc/self/status") if line.startswith("VmData")).split()[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + (200 << 20),) * 2)
 try:
