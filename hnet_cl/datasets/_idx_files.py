@@ -16,6 +16,7 @@ from torch import Tensor
 from hnet_cl.core.errors import UserError
 from hnet_cl.datasets._elsewhere import elsewhere
 from hnet_cl.datasets._fetch import Source, from_npm, from_torchvision
+from hnet_cl.datasets._published import require
 
 SIZE_LIMIT = 100_000_000  # bytes of an uncompressed file; the largest has 47 million
 
@@ -107,11 +108,7 @@ def read_idx(path: Path, checksum: str, packed: bool = False) -> Tensor:
         raise UserError(
             f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): make it readable, or remove it"
         ) from error
-    found = hashlib.md5(raw if packed else content, usedforsecurity=False).hexdigest()
-    if found != checksum:
-        raise UserError(
-            f"{path} is damaged: its MD5 is {found} and must be {checksum}; delete it to have it fetched again"
-        )
+    require(hashlib.md5(raw if packed else content, usedforsecurity=False).hexdigest(), checksum, path)
     return parse_idx(content)
 
 

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.regular_files import open_regular, read_regular
-from hnet_cl.datasets._fetch import Source, fetch, from_url, md5_of
 from hnet_cl.datasets._idx_files import parse_idx
+from hnet_cl.datasets._published import fetched_from, verify
 from hnet_cl.datasets.base import Data, Dataset, Part
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 
-URL = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
+URL = "https://biometrics.nist.gov/cs_links/EMNIST"
 ARCHIVE, CHECKSUM = "gzip.zip", "58c8d27c78d21e728a6bc7b3cc06412e"  # MD5, as torchvision gives it
 LIMIT = 600_000_000  # bytes of a file; the largest has 547 million
 
@@ -74,7 +74,7 @@ class EMNIST(Dataset):
             tensors = [_parsed(self.raw_dir / name, lambda path: read_regular(path, LIMIT)) for name in names]
         else:
             if not archive.exists():
-                origin = self._fetched()
+                origin = fetched_from(URL, self.raw_dir, {ARCHIVE: CHECKSUM}, self.settings.name)
             tensors = _from_archive(archive, names)
         train, test = (_part(images, labels, SPLITS[split].first) for images, labels in (tensors[:2], tensors[2:]))
         identity = DataIdentity(f"emnist-{split}", origin, fingerprint(*train, *test), fixed=not unpacked)
@@ -95,25 +95,6 @@ class EMNIST(Dataset):
         """Returns the number of images of the split; a lower bound for letters, of which two versions are published."""
         return SPLITS[self.settings.split].examples
 
-    def _fetched(self) -> str:
-        """Downloads the archive; returns where from.
-
-        Raises:
-            UserError: it cannot be fetched.
-        """
-
-        def download(folder: Path) -> Path:
-            return from_url(URL, folder)
-
-        try:
-            return fetch(self.data_dir, [Source(URL, download, self.raw_dir, {ARCHIVE: CHECKSUM})]).origin
-        except ConnectionError as failure:
-            raise UserError(
-                f"dataset={self.settings.name}: {ARCHIVE} cannot be found in {self.raw_dir} nor fetched ({failure}); "
-                f"get it from {URL} and put it there, or set data_dir (or HNET_CL_DATA) to the folder that has it in "
-                "its EMNIST/raw"
-            ) from failure
-
 
 def _from_archive(archive: Path, names: list[str]) -> list[Tensor]:
     """Reads the gzipped files `names` from the published archive, without unpacking it.
@@ -121,12 +102,8 @@ def _from_archive(archive: Path, names: list[str]) -> list[Tensor]:
     Raises:
         UserError: the archive cannot be read, or has another MD5 than the published one.
     """
+    verify(archive, CHECKSUM)
     try:
-        found = md5_of(archive)
-        if found != CHECKSUM:
-            raise UserError(
-                f"{archive} is damaged: its MD5 is {found} and must be {CHECKSUM}; delete it to have it fetched again"
-            )
         with open_regular(archive) as file, zipfile.ZipFile(file) as members:
 
             def content(path: Path) -> bytes:

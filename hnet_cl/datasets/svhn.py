@@ -7,7 +7,7 @@ import scipy.io
 import torch
 
 from hnet_cl.core.errors import UserError
-from hnet_cl.datasets._fetch import Source, fetch, from_url, md5_of
+from hnet_cl.datasets._published import fetched_from, verify
 from hnet_cl.datasets.base import Data, Part
 from hnet_cl.datasets.colour import ColourImages
 from hnet_cl.datasets.fingerprint import fingerprint
@@ -38,7 +38,7 @@ class SVHN(ColourImages):
         """
         places = {name: self._place(name) for name in CHECKSUMS}
         missing = {name: CHECKSUMS[name] for name, path in places.items() if path is None}
-        origin = self._fetched(missing) if missing else "files"
+        origin = fetched_from(URL, self.data_dir, missing, self.settings.name) if missing else "files"
         train, test = (_read(path or self.data_dir / name, CHECKSUMS[name]) for name, path in places.items())
         identity = DataIdentity("svhn", origin, fingerprint(*train, *test), fixed=True)
         return Data(train, test, [str(digit) for digit in range(10)], identity)
@@ -47,27 +47,6 @@ class SVHN(ColourImages):
         paths = (self.data_dir / name, self.data_dir / "SVHN" / name)
         return next((path for path in paths if os.path.lexists(path)), None)
 
-    def _fetched(self, missing: dict[str, str]) -> str:
-        """Downloads the `missing` files, given with their checksums, into `data_dir`; returns where from.
-
-        Raises:
-            UserError: they cannot be fetched.
-        """
-
-        def download(folder: Path) -> Path:
-            for name in missing:
-                from_url(f"{URL}/{name}", folder)
-            return folder
-
-        try:
-            return fetch(self.data_dir, [Source(URL, download, self.data_dir, missing)]).origin
-        except ConnectionError as failure:
-            raise UserError(
-                f"dataset={self.settings.name}: {', '.join(missing)} cannot be found in {self.data_dir} nor fetched "
-                f"({failure}); get them from {URL} and put them there, or set data_dir (or HNET_CL_DATA) to the folder "
-                "that has them"
-            ) from failure
-
 
 def _read(path: Path, checksum: str) -> Part:
     """Reads images uint8 (n, 3, 32, 32) and labels (n,) from a MATLAB file; the label 10 stands for the digit 0.
@@ -75,12 +54,8 @@ def _read(path: Path, checksum: str) -> Part:
     Raises:
         UserError: the file cannot be read, or its MD5 is not `checksum`.
     """
+    verify(path, checksum)
     try:
-        found = md5_of(path)
-        if found != checksum:
-            raise UserError(
-                f"{path} is damaged: its MD5 is {found} and must be {checksum}; delete it to have it fetched again"
-            )
         content = scipy.io.loadmat(path)
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): make it readable, or remove it") from error

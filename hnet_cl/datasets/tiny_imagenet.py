@@ -5,7 +5,6 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.regular_files import open_regular, read_regular
-from hnet_cl.datasets._fetch import Source, fetch, from_url, md5_of
+from hnet_cl.datasets._published import fetched_from, verify
 from hnet_cl.datasets.base import Data, Part
 from hnet_cl.datasets.cache import cached
 from hnet_cl.datasets.colour import ColourImages
@@ -22,7 +21,7 @@ from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.datasets.images import Statistics
 
-URL = "https://cs231n.stanford.edu/tiny-imagenet-200.zip"
+URL = "https://cs231n.stanford.edu"
 ARCHIVE, CHECKSUM = "tiny-imagenet-200.zip", "90528d7ca1a48142e341f4ef8d21d0de"  # MD5
 FOLDER = "tiny-imagenet-200"
 SIDE = 64
@@ -53,10 +52,10 @@ class TinyImageNet(ColourImages):
         archive, folder, origin = self.data_dir / ARCHIVE, self.data_dir / FOLDER, "files"
         packed = archive.exists() or not folder.is_dir()
         if not archive.exists() and packed:
-            origin = self._fetched()
+            origin = fetched_from(URL, self.data_dir, {ARCHIVE: CHECKSUM}, self.settings.name)
         try:
             if packed:
-                _verify(archive)
+                verify(archive, CHECKSUM)
                 with open_regular(archive) as file, zipfile.ZipFile(file) as members:
                     names = [name.removeprefix(f"{FOLDER}/") for name in members.namelist()]
                     return self._data(lambda name: members.read(f"{FOLDER}/{name}"), names, CHECKSUM, origin)
@@ -94,32 +93,6 @@ class TinyImageNet(ColourImages):
             "tiny_imagenet", origin or "files", fingerprint(*parts[0], *parts[1]), origin is not None
         )
         return Data(parts[0], parts[1], _class_names(read("words.txt").decode(), wnids), identity)
-
-    def _fetched(self) -> str:
-        """Downloads the archive into `data_dir`; returns where from.
-
-        Raises:
-            UserError: it cannot be fetched.
-        """
-
-        def download(folder: Path) -> Path:
-            return from_url(URL, folder)
-
-        try:
-            return fetch(self.data_dir, [Source(URL, download, self.data_dir, {ARCHIVE: CHECKSUM})]).origin
-        except ConnectionError as failure:
-            raise UserError(
-                f"dataset={self.settings.name}: neither {ARCHIVE} nor {FOLDER} is in {self.data_dir}, and it cannot be "
-                f"fetched ({failure}); get it from {URL} and put it there, or set data_dir (or HNET_CL_DATA) to the "
-                "folder that has it"
-            ) from failure
-
-
-def _verify(archive: Path) -> None:
-    if (found := md5_of(archive)) != CHECKSUM:
-        raise UserError(
-            f"{archive} is damaged: its MD5 is {found} and must be {CHECKSUM}; delete it to have it fetched again"
-        )
 
 
 def _jpeg(name: str) -> bool:

@@ -87,18 +87,6 @@ def test_another_archive_is_refused(archive: Path, tmp_path: Path) -> None:
         letters(tmp_path).load()
 
 
-def test_what_is_missing_is_named_with_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Path:
-        raise OSError("no network")
-
-    monkeypatch.setattr(emnist, "from_url", refuse)
-    with pytest.raises(UserError) as caught:
-        letters(tmp_path).load()
-    message = str(caught.value)
-    assert message.startswith(f"dataset=emnist: gzip.zip cannot be found in {tmp_path / 'EMNIST' / 'raw'} nor fetched")
-    assert "no network" in message and emnist.URL in message and "\n" not in message
-
-
 @pytest.mark.parametrize(
     ("split", "classes"),
     [("byclass", 62), ("bymerge", 47), ("balanced", 47), ("letters", 26), ("digits", 10), ("mnist", 10)],

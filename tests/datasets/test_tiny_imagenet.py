@@ -108,15 +108,3 @@ def test_a_missing_list_is_one_line(name: str, unpacked: Path) -> None:
     (unpacked / FOLDER / name).unlink()
     with pytest.raises(UserError, match=rf"^{unpacked / FOLDER} is damaged or incomplete \(.*{name}.*\): remove it"):
         images(unpacked).load()
-
-
-def test_what_is_missing_is_named_with_its_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> Path:
-        raise OSError("no network")
-
-    monkeypatch.setattr(tiny_imagenet, "from_url", refuse)
-    with pytest.raises(UserError) as caught:
-        images(tmp_path).load()
-    message = str(caught.value)
-    assert message.startswith(f"dataset=tiny_imagenet: neither tiny-imagenet-200.zip nor {FOLDER} is in {tmp_path}")
-    assert "no network" in message and tiny_imagenet.URL in message and "\n" not in message
