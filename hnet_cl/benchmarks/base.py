@@ -13,7 +13,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.scores import ACCURACY, Kind, Score
 from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.core.settings import Settings
-from hnet_cl.datasets.base import Dataset, Part
+from hnet_cl.datasets.base import Dataset
 from hnet_cl.datasets.identity import DataIdentity
 
 
@@ -282,12 +282,3 @@ class Protocol(Benchmark):
         """Returns the bytes of the dataset, which the tasks share."""
         size: int = dataset.memory()
         return size
-
-
-def select(part: Part, own: Sequence[int], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Returns the rows (n,) of the examples of the classes `own`, ascending, and labels (n,): class `own[c]` gets c."""
-    position = torch.full((int(part.labels.max()) + 1 + max(own),), -1)
-    position[list(own)] = torch.arange(len(own))
-    labels = position[part.labels]
-    rows = (labels >= 0).nonzero()[:, 0]
-    return rows.to(device), labels[rows].to(device)

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from hnet_cl.benchmarks.base import ImageKind, Protocol, Split, Task, select
+from hnet_cl.benchmarks.base import ImageKind, Protocol
+from hnet_cl.benchmarks.by_class import Classes, tasks_of
 from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
@@ -36,24 +37,11 @@ class Domains(Protocol):
         data = examples(dataset)
         self.data = data.identity
         self.in_shape = data.in_shape
-        prepare = dataset.encoder(device)
-        train, test = data.train.images.to(device), data.test.images.to(device)
         classes = _aligned(_classes(data, list(dataset.parts)), settings)
-        self.tasks = []
-        for number, (name, own) in enumerate(list(classes.items())[: settings.num_tasks]):
-            rows, labels = select(data.train, list(own.values()), device)
-            test_rows, test_labels = select(data.test, list(own.values()), device)
-            self.tasks.append(
-                Task(
-                    id=number,
-                    name=name,
-                    train=Split(train, labels, prepare, rows, dataset.augment),
-                    test=Split(test, test_labels, prepare, test_rows),
-                    num_classes=len(own),
-                    picture=prepare.undo if data.are_images else None,
-                    class_names=list(own),
-                )
-            )
+        domains = list(classes.items())[: settings.num_tasks]
+        self.tasks = tasks_of(
+            (Classes(name, list(own.values()), list(own)) for name, own in domains), data, dataset, device
+        )
 
     @classmethod
     def unsupported(cls, settings: Any, dataset: Several) -> str | None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from hnet_cl.benchmarks.base import ImageKind, Protocol, Split, Task, select
+from hnet_cl.benchmarks.base import ImageKind, Protocol
+from hnet_cl.benchmarks.by_class import Classes, tasks_of
 from hnet_cl.benchmarks.dealing import Groups, Sizes, contradiction, dealt, too_many
 from hnet_cl.core import settings as base
 from hnet_cl.datasets.base import Dataset, examples
@@ -42,24 +43,10 @@ class SplitClasses(Protocol):
         data = examples(dataset)
         self.data = data.identity
         self.in_shape = data.in_shape
-        prepare = dataset.encoder(device)
-        train, test = data.train.images.to(device), data.test.images.to(device)
-        self.tasks = []
-        for number, own in enumerate(dealt(data, settings)):
-            rows, labels = select(data.train, own, device)
-            test_rows, test_labels = select(data.test, own, device)
-            names = [data.class_names[label] for label in own]
-            self.tasks.append(
-                Task(
-                    id=number,
-                    name=dataset.called(names),
-                    train=Split(train, labels, prepare, rows, dataset.augment),
-                    test=Split(test, test_labels, prepare, test_rows),
-                    num_classes=len(own),
-                    picture=prepare.undo if data.are_images else None,
-                    class_names=names,
-                )
-            )
+        names = data.class_names
+        chosen = ((own, [names[label] for label in own]) for own in dealt(data, settings))
+        classes = (Classes(dataset.called(called), own, called) for own, called in chosen)
+        self.tasks = tasks_of(classes, data, dataset, device)
 
     @classmethod
     def unsupported(cls, settings: Any, dataset: Dataset) -> str | None:
