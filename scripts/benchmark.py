@@ -246,7 +246,7 @@ def compare(comparison: Comparison, rate: float, arguments: argparse.Namespace) 
 
 
 def memory(arguments: argparse.Namespace) -> Iterator[str]:
-    """What the regulariser keeps, for two and for a hundred tasks."""
+    """Measures what the regulariser keeps, for two and for a hundred tasks."""
     yield "## Memory of the regulariser\n"
     rows = []
     for learned in (2, 100):
@@ -330,7 +330,7 @@ def machine(rate: float, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 def sections(arguments: argparse.Namespace) -> Iterator[Iterator[str]]:
-    """What was asked for, one section at a time."""
+    """Yields the sections that were asked for."""
     rate = matmul_rate(arguments.device)
     yield machine(rate, arguments)
     for name, comparison in COMPARISONS.items():

@@ -100,7 +100,7 @@ REPLAY: dict[str, Any] = {
     "init": "torch",
     "generator": GENERATED,
 }
-REHEARSAL: dict[str, Any] = {
+BUFFER_REPLAY: dict[str, Any] = {
     "reset_optimizer": False,
     "replay_batch_size": 4,
     "buffer": {"examples": None, "examples_per_class": 3, "bytes": None, "balance": "classes"},
@@ -127,9 +127,9 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "si": {"reset_optimizer": False, "strength": 0.5, "damping": 0.1, "path_gradient": "total"},
     "mas": {"reset_optimizer": False, "strength": 0.02, "importance_samples": None},
     "lwf": {"reset_optimizer": False, "strength": 1.0, "temperature": 2.0, "square": False, "count": "once"},
-    "er": REHEARSAL | {"weighting": "tasks"},
-    "agem": REHEARSAL,
-    "derpp": REHEARSAL | {"alpha": 0.3, "beta": 0.5},
+    "er": BUFFER_REPLAY | {"weighting": "tasks"},
+    "agem": BUFFER_REPLAY,
+    "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
 }
 
 

@@ -1,4 +1,4 @@
-"""What is typed in a short form: parts of a method, as `method.regularizer=explicit`, several data sets, a network."""
+"""Short forms of arguments: parts of a method, as `method.regularizer=explicit`, several data sets, a network."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What data of a user's own have in common: the place where they lie, and a share of them to test with."""
+"""The base class of datasets in files of the user's own, at a place that he names."""
 
 from pathlib import Path
 from typing import Annotated

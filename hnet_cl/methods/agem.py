@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from hnet_cl.methods.parts.rehearsal import Rehearsal
+from hnet_cl.methods.parts.buffer_replay import BufferReplay
 
 SMALLEST = 1e-7  # added to the squared length of the reference gradient (three-scenarios code)
 
 
-class AGEM(Rehearsal):
+class AGEM(BufferReplay):
     """A classifier whose gradient g is projected (Chaudhry et al., ICLR 2019, Eq. 11).
 
     With r the gradient of the loss on a batch of stored examples, g becomes g - (g.r / r.r) r where g.r < 0. All

@@ -10,13 +10,13 @@ from torch import Tensor
 from hnet_cl.benchmarks.base import Split, Task
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.buffer import ReplayBuffer
+from hnet_cl.methods.parts.buffer_replay import BufferReplay
 from hnet_cl.methods.parts.distillation import masks
-from hnet_cl.methods.parts.rehearsal import Rehearsal
 
 BATCH = 500  # examples at a time when logits are computed; does not affect the result
 
 
-class DERpp(Rehearsal):
+class DERpp(BufferReplay):
     """DER++ (Buzzega et al., NeurIPS 2020, Eq. 6): the loss L_new + alpha * L_logits + beta * L_labels.
 
     L_logits is the mean squared distance of logits to the stored ones, and L_labels the mean cross-entropy, on two
@@ -25,7 +25,7 @@ class DERpp(Rehearsal):
     that were trained then.
     """
 
-    class Settings(Rehearsal.Settings):
+    class Settings(BufferReplay.Settings):
         alpha: NonNegativeFloat
         beta: NonNegativeFloat
 

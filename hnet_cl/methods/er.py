@@ -4,10 +4,10 @@ from typing import Literal
 
 from torch import Tensor
 
-from hnet_cl.methods.parts.rehearsal import Rehearsal
+from hnet_cl.methods.parts.buffer_replay import BufferReplay
 
 
-class ER(Rehearsal):
+class ER(BufferReplay):
     """A classifier of new and stored examples (Chaudhry et al., "On tiny episodic memories", 2019).
 
     The loss is w * (mean loss of the new examples) + (1 - w) * (mean loss of the replayed ones). `weighting` sets w:
@@ -15,7 +15,7 @@ class ER(Rehearsal):
     examples' share of all examples of the step, so that each counts the same (Mammoth).
     """
 
-    class Settings(Rehearsal.Settings):
+    class Settings(BufferReplay.Settings):
         weighting: Literal["tasks", "examples"]
 
     settings: Settings

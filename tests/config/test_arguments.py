@@ -36,8 +36,8 @@ def test_flags_go_last(typed: list[str], meant: list[str]) -> None:
 
 
 def test_the_folder_of_a_flag_may_be_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    assert flags_last(["--config-dir=~/conf"]) == ["--config-dir=/home/me/conf"]
+    monkeypatch.setenv("HOME", "/the/home")
+    assert flags_last(["--config-dir=~/conf"]) == ["--config-dir=/the/home/conf"]
 
 
 @pytest.mark.parametrize(

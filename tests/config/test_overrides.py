@@ -30,8 +30,8 @@ def test_a_fixed_key_below_a_swept_group_is_a_sweep_of_one(typed: list[str], mea
 
 @pytest.mark.parametrize("key", ["output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir", "++output_dir"])
 def test_a_leading_tilde_is_the_home(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
-    for typed, meant in (("~/runs", "/home/me/runs"), ("~", "/home/me"), ("'~/a b'", "/home/me/a b")):
+    monkeypatch.setenv("HOME", "/the/home")
+    for typed, meant in (("~/runs", "/the/home/runs"), ("~", "/the/home"), ("'~/a b'", "/the/home/a b")):
         assert prepared([f"{key}={typed}"]) == [f"{key}='{meant}'"]
     same = [f"{key}='x/~'", f"{key}=", f"{key}=~nobody_at_all/x", "method.name='~'"]
     assert prepared(same) == [*same[:2], f"{key}='~nobody_at_all/x'", same[3]]

@@ -55,6 +55,6 @@ def test_a_missing_folder_is_an_os_error(tmp_path: Path) -> None:
 
 
 def test_a_leading_tilde_is_the_home_of_its_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/the/home")
     paths = ["~", "~/x y", "x/~", "", "~nobody_at_all/x"]
-    assert [at_home(path) for path in paths] == ["/home/me", "/home/me/x y", "x/~", "", "~nobody_at_all/x"]
+    assert [at_home(path) for path in paths] == ["/the/home", "/the/home/x y", "x/~", "", "~nobody_at_all/x"]

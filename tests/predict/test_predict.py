@@ -519,7 +519,7 @@ def test_as_a_process(runs: Any, tmp_path: Path) -> None:
 
 
 def test_a_leading_tilde_is_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/the/home")
     options = parse(["run=~/run", "input=~/a.png,~/b.png", "input=~/c", "output=/~"])
-    assert (options.run, options.output) == (Path("/home/me/run"), Path("/~"))
-    assert [str(path) for path in options.inputs] == ["/home/me/a.png", "/home/me/b.png", "/home/me/c"]
+    assert (options.run, options.output) == (Path("/the/home/run"), Path("/~"))
+    assert [str(path) for path in options.inputs] == ["/the/home/a.png", "/the/home/b.png", "/the/home/c"]

@@ -1,4 +1,4 @@
-"""What a network's outputs mean, how they are trained and how they are judged. A part of methods.
+"""Objectives: the meaning, the loss and the score of a network's outputs. A part of methods.
 
 No other part of a method asks whether tasks are classified or regressed.
 """

@@ -12,7 +12,7 @@ from hnet_cl.methods.parts.buffer import BufferSettings, ReplayBuffer, Replayed
 from hnet_cl.methods.parts.classifier import Classifier
 
 
-class Rehearsal(Classifier):
+class BufferReplay(Classifier):
     """A classifier with a replay buffer, from which `draws` batches are drawn for each step.
 
     `replay_batch_size`: examples of each batch that is drawn from the buffer.
