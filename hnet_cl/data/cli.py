@@ -59,6 +59,8 @@ def _show(arguments: Sequence[str]) -> None:
     folders = own_folders(given)
     words = [word for word in given if not word.startswith(("--config-dir", OUTPUT))]
     output = [word.removeprefix(OUTPUT) for word in given if word.startswith(OUTPUT)]
+    if output and not output[-1].strip():
+        raise UserError("output=: is empty; give a file, as output=tasks.png")
     job = compose_job(words, folders[-1] if folders else None)
     from hnet_cl.data.showing import show  # torch takes seconds
 

@@ -1,10 +1,12 @@
 """Prints the tasks of a configuration and draws their contact sheet."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -16,9 +18,11 @@ from hnet_cl.config.check import check
 from hnet_cl.core.capacity import out_of_memory
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import printable
+from hnet_cl.core.regular_files import open_regular
 from hnet_cl.data.contact_sheet import contact_sheet
 from hnet_cl.loggers.pictures import pixels, save_picture
 
+PROGRAM = "hnet_cl.data"
 NAMED = 12  # classes of a task; of more, the sizes are summed up
 
 
@@ -30,11 +34,13 @@ def show(settings: Mapping[str, Any], output: Path | None) -> None:
         output: the PNG file; None for one in the configuration's `output_dir`, named after the benchmark.
 
     Raises:
-        UserError: the configuration is wrong, or its tasks cannot be made.
+        UserError: the configuration is wrong, its tasks cannot be made, or the file is not one of this command's.
         OSError: the picture cannot be written.
     """
     plan = check(settings)
     name = plan.benchmark.name
+    path = output or Path(settings["output_dir"]) / f"{name}.png"
+    _require_own(path, f"output={output}" if output else str(path))
     try:
         benchmark = build_benchmark(plan, Path(settings["data_dir"]), torch.device("cpu"))
     except Exception as error:
@@ -46,10 +52,22 @@ def show(settings: Mapping[str, Any], output: Path | None) -> None:
     if figure is None:
         print("Inputs are no images: nothing is drawn.")
         return
-    path = output or Path(settings["output_dir"]) / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_picture(pixels(figure), path)
+    save_picture(pixels(figure), path, PROGRAM)
     print(path)
+
+
+def _require_own(path: Path, typed: str) -> None:
+    """Refuses to replace anything but a picture that this command has drawn."""
+    if not os.path.lexists(path):
+        return
+    try:
+        with open_regular(path) as file, Image.open(file, formats=("PNG",)) as picture:
+            ours = not path.is_symlink() and picture.info.get("Software") == PROGRAM
+    except (OSError, UserError, ValueError, SyntaxError):
+        ours = False
+    if not ours:
+        raise UserError(f"{typed}: is there already, and {PROGRAM} has not drawn it; give another file")
 
 
 def _print(benchmark: Benchmark) -> None:

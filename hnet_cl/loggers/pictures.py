@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.scores import ACCURACY, Score
@@ -171,12 +172,15 @@ def pixels(figure: Figure) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def save_picture(picture: np.ndarray, path: Path) -> None:
-    """Writes pixels, uint8 (height, width, 3), as a PNG file atomically.
+def save_picture(picture: np.ndarray, path: Path, program: str | None = None) -> None:
+    """Writes pixels, uint8 (height, width, 3), as a PNG file atomically, with the name of the program in it if given.
 
     Raises:
         OSError: the file cannot be written.
     """
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="png")
+    mark = PngInfo()
+    if program is not None:
+        mark.add_text("Software", program)
+    Image.fromarray(picture).save(buffer, format="png", pnginfo=mark)
     write_atomically(path, buffer.getvalue())

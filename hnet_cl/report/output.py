@@ -1,21 +1,16 @@
 """The files of a full report."""
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from hnet_cl.core.atomic_files import write_atomically
-from hnet_cl.core.errors import UserError
 from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.figures import Figure, encoded, figures
 from hnet_cl.report.grouping import Section
-from hnet_cl.report.page import TITLE, Part, page
+from hnet_cl.report.ownership import ENDINGS, FIGURE, PAGE, PLOTS, claim, require_own
+from hnet_cl.report.page import Part, page
 from hnet_cl.report.tables import Table
-
-PAGE = "index.html"
-FIGURE = "figure.pdf"
-ENDINGS = {"text": "txt", "markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 def write_report(folder: Path, compared: Comparison, command: str) -> Path:
@@ -32,8 +27,9 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
         UserError: the folder holds files of these names that no report has written.
         OSError: the folder cannot be written.
     """
-    _refuse_foreign(folder)
-    (folder / "plots").mkdir(parents=True, exist_ok=True)
+    require_own(folder)
+    claim(folder)
+    (folder / PLOTS).mkdir(exist_ok=True)
     by_section: dict[int, list[Table]] = {}
     for table in compared.tables:
         by_section.setdefault(id(table.section), []).append(table)
@@ -43,19 +39,12 @@ def write_report(folder: Path, compared: Comparison, command: str) -> Path:
         drawn = figures(section)
         if not parts:
             write_atomically(folder / FIGURE, encoded(next(iter(drawn.values())), "pdf"))
-        parts.append(Part(section, own, _plots(drawn, folder / "plots", f"{len(parts) + 1}-{_slug(section)}")))
+        parts.append(Part(section, own, _plots(drawn, folder / PLOTS, f"{len(parts) + 1}-{_slug(section)}")))
     path = folder / PAGE
     write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))
     for name, ending in ENDINGS.items():
         write_atomically(folder / f"table.{ending}", compared.render(name))
     return path
-
-
-def _refuse_foreign(folder: Path) -> None:
-    ours = (folder / PAGE).is_file() and TITLE in (folder / PAGE).read_text(encoding="utf-8", errors="replace")
-    for name in (PAGE, FIGURE, *(f"table.{ending}" for ending in ENDINGS.values())):
-        if not ours and os.path.lexists(folder / name):
-            raise UserError(f"--output {folder}: {name} there was not written by a report; give another folder")
 
 
 def _plots(drawn: Mapping[str, Figure], folder: Path, start: str) -> Mapping[str, bytes]:

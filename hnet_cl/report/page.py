@@ -16,6 +16,7 @@ from hnet_cl.report.captions import captions
 from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.notes import Note, counted
+from hnet_cl.report.ownership import TITLE
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
 from hnet_cl.report.tables import Table, cell_text, legend, measured
@@ -23,7 +24,6 @@ from hnet_cl.report.tables import Table, cell_text, legend, measured
 HERE = Path(__file__).parent
 SOUGHT = ("overrides", "config id", "error")  # details that the page's filter searches, besides a run's first line
 LIGHT_AND_DARK = "<style>svg{color:#111}@media(prefers-color-scheme:dark){svg{color:#e4e7ea}}</style>"
-TITLE = "<title>Runs of hnet_cl</title>"  # identifies a page written by this program
 
 
 @dataclass(frozen=True)

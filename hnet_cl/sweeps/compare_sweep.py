@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from hnet_cl.core.errors import UserError
 from hnet_cl.report.comparison import Choice, compare_runs
 from hnet_cl.report.folders import run_folders
+from hnet_cl.report.ownership import require_own
 from hnet_cl.sweeps.grid import GridSweeper
 from hnet_cl.sweeps.jobs import Outcome
 from hnet_cl.sweeps.summary import conclude
@@ -35,11 +36,13 @@ class ComparisonSweeper(GridSweeper):
         """Checks the settings as `GridSweeper` does, and the report's folder.
 
         Raises:
-            UserError: a setting is wrong.
+            UserError: a setting is wrong, or the folder holds files that no report has written.
         """
         super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
         if self._report is not None and not str(self._report).strip():
             raise UserError("hydra.sweeper.report=: is empty; give a folder, or null for one named after the runs")
+        if self._report is not None:
+            require_own(Path(self._report), f"hydra.sweeper.report={self._report}")
         self._folder = Path(config.hydra.sweep.dir)
 
     def sweep(self, arguments: list[str]) -> list[Outcome]:

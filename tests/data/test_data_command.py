@@ -94,3 +94,39 @@ def test_no_sheet_of_points() -> None:
 def test_as_a_program() -> None:
     done = subprocess.run([sys.executable, "-m", "hnet_cl.data", "--help"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{HELP}\n", "")
+
+
+@pytest.mark.parametrize("kind", ["text", "picture", "link", "folder"])
+def test_nothing_of_the_users_is_replaced(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, other = tmp_path / "mine.png", tmp_path / "other.png"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        Image.new("L", (2, 2)).save(other)
+        path.symlink_to(other)
+    elif kind == "picture":
+        Image.new("L", (2, 2)).save(path)
+    else:
+        path.write_text("mine")
+    before = [(one.name, one.is_dir() or one.read_bytes()) for one in sorted(tmp_path.iterdir())]
+    with pytest.raises(SystemExit) as ended:
+        main([*DIGITS, f"output={path}"])
+    assert ended.value.code == 2
+    line = f"hnet_cl.data: output={path}: is there already, and hnet_cl.data has not drawn it; give another file\n"
+    assert capsys.readouterr().err == line
+    assert [(one.name, one.is_dir() or one.read_bytes()) for one in sorted(tmp_path.iterdir())] == before
+
+
+def test_its_own_picture_is_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "tasks.png"
+    main([*DIGITS, f"output={path}"])
+    first = path.read_bytes()
+    main(["benchmark=split", "dataset=mnist_5k", "benchmark.tasks=[[5,6]]", f"output={path}"])
+    assert path.read_bytes() != first and capsys.readouterr().out.splitlines()[-1] == str(path)
+
+
+@pytest.mark.parametrize("typed", ["", " "])
+def test_an_empty_output_is_one_line(typed: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([*DIGITS, f"output={typed}"])
+    assert capsys.readouterr().err == "hnet_cl.data: output=: is empty; give a file, as output=tasks.png\n"

@@ -151,6 +151,17 @@ class TestCode:
         )
         assert not (place / "imported").exists()
 
+    def test_our_functions_build_no_networks(
+        self, place: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """One of them imports what it is given by name."""
+        folder = changed(place / "run", tmp_path / "run", "target._target_", "hnet_cl.datasets._frozen.made")
+        monkeypatch.chdir(place)
+        monkeypatch.syspath_prepend(place)
+        line = refused(capsys, f"run={folder}", "input=points.npy")
+        assert "target._target_=hnet_cl.datasets._frozen.made: is no network" in line
+        assert not (place / "imported").exists()
+
     @pytest.mark.parametrize("trust", ["", "a,", ",a", "a b", "theirs/net", "a..b", "*"])
     def test_trust_in_nothing(self, trust: str, own: Path, capsys: Any) -> None:
         line = refused(capsys, f"run={own}", "input=x", f"trust={trust}")

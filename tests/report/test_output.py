@@ -1,15 +1,20 @@
 """The files of a full report."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_runs import readable, write_run
 
+from hnet_cl.core.atomic_files import write_atomically
+from hnet_cl.core.errors import UserError
 from hnet_cl.records.metrics_table import METRICS
+from hnet_cl.report import output
 from hnet_cl.report.cli import main
 from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.grouping import Layout, sections
 from hnet_cl.report.output import write_report
+from hnet_cl.report.ownership import require_own
 from hnet_cl.report.selection import select
 from hnet_cl.report.tables import tables
 
@@ -39,7 +44,7 @@ def test_all_files(tmp_path: Path) -> None:
     assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
 
 
-@pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex", "figure.pdf"])
+@pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex", "figure.pdf", "plots"])
 def test_somebody_elses_files_are_not_replaced(name: str, tmp_path: Path) -> None:
     write_run(tmp_path / "runs", config="a")
     (tmp_path / name).write_text("mine")
@@ -56,3 +61,30 @@ def test_a_report_is_replaced(tmp_path: Path) -> None:
         (tmp_path / "report" / "table.csv").write_text("old")
     main([str(tmp_path / "runs"), "--output", str(tmp_path / "report")])
     assert (tmp_path / "report" / "table.csv").read_text() != "old"
+
+
+def test_a_report_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any number of files, the folder is a report's."""
+    write_run(tmp_path / "runs", config="a")
+    folder = tmp_path / "report"
+    for files in range(6):
+        left = [files]
+
+        def writes(path: Path, content: Any, left: list[int] = left) -> None:
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            write_atomically(path, content)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(output, "write_atomically", writes)
+            with pytest.raises(KeyboardInterrupt):
+                main([str(tmp_path / "runs"), "--output", str(folder)])
+    main([str(tmp_path / "runs"), "--output", str(folder)])
+    assert "<table" in (folder / "index.html").read_text()
+
+
+def test_a_place_that_is_no_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match=r"^hydra.sweeper.report=file: is no folder; give another one"):
+        require_own(tmp_path / "file", "hydra.sweeper.report=file")

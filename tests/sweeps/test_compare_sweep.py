@@ -78,6 +78,13 @@ def test_from_words_to_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert re.search(r"^ewc +\d", after, re.MULTILINE) and re.search(r"^finetune +\d", after, re.MULTILINE)
 
 
+def test_a_folder_of_somebody_elses_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    ended = command(tmp_path, *SMALL, f"hydra.sweeper.report={tmp_path}")
+    assert (ended.code, ended.jobs) == (2, [])
+    assert f"hydra.sweeper.report={tmp_path}: index.html there was not written by a report" in ended.err
+
+
 @pytest.mark.slow
 def test_what_failed_is_missing_in_the_table_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
