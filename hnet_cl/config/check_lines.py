@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from hnet_cl.config.typed_parts import NETWORK
 from hnet_cl.core.chosen import TARGET, Chosen, settings_of
 from hnet_cl.core.importing import import_named
 from hnet_cl.core.older import advice_on
@@ -19,7 +20,8 @@ def line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     path = _path(error["loc"], config)
     key = ".".join(path)
     if error["type"] == "missing":
-        return f"{key}: is missing; give +{key}=VALUE"
+        typed = f"{NETWORK}.{key.removeprefix('target.')}" if path[0] == "target" else f"+{key}"
+        return f"{key}: is missing; give {typed}=VALUE"
     if error["type"] == "extra_forbidden":
         beside = [key.removesuffix(path[-1]) + name for name in _keys(model, path[:-1], config)]
         if advice := advice_on(key, beside):

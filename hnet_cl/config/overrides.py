@@ -82,7 +82,11 @@ class Groups:
     """The config groups of the shipped yaml files and of the folders that the arguments add."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
-        self._folders = [conf_dir(), *own_folders(arguments)]
+        own = own_folders(arguments)
+        for folder in own:
+            if not folder.is_dir():
+                raise UserError(f"--config-dir={shown(folder)}: no such folder")
+        self._folders = [conf_dir(), *own]
         self._elsewhere = any("hydra.searchpath=" in argument for argument in arguments)
 
     def has(self, key: str) -> bool:

@@ -258,3 +258,12 @@ def command(program: str, otherwise: str = "") -> Iterator[Interruption]:
     except Interrupted as reason:
         print(f"{program}: {reason}{otherwise}", file=sys.stderr)
         raise SystemExit(reason.exit_code) from None
+    except ModuleNotFoundError as missing:
+        if not missing.name or missing.name.partition(".")[0] == __name__.partition(".")[0]:
+            raise
+        print(
+            f"{program}: the package {missing.name} is not there for {sys.executable}; activate the environment that "
+            "has it (source .venv/bin/activate), or install hnet_cl there (pip install .)",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from None

@@ -61,7 +61,7 @@ class TrainingSettings(Settings):
         if (self.iterations is None) == (self.epochs is None):
             raise ValueError(
                 f"iterations={shown(self.iterations)} and epochs={shown(self.epochs)}: give one of them and set the "
-                "other to null"
+                "other to null, as epochs=null"
             )
         return self
 

@@ -198,7 +198,10 @@ def test_one_wrong_value_is_one_line(key: str, value: Any, message: str) -> None
 
 def test_keys_that_do_not_go_together_are_named_alone() -> None:
     message = problem(changed(composed(), "training.epochs", 3))
-    assert message == "training.iterations=600 and training.epochs=3: give one of them and set the other to null"
+    assert message == (
+        "training.iterations=600 and training.epochs=3: give one of them and set the other to null, "
+        "as training.epochs=null"
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from in_process import command, left
             ["data_dir=${output_dir}", "output_dir=${data_dir}"],
             ["data_dir: refers to itself; check data_dir=${output_dir}, output_dir=${data_dir}"],
         ),
-        (["seed=1", "--config-dir", "/nowhere", "method=ewc"], ["Additional config directory '/nowhere' not found"]),
+        (["seed=1", "--config-dir", "/nowhere", "method=ewc"], ["--config-dir=/nowhere: no such folder"]),
         (
             ["-m", "method=ewc,finetune,si", "method.strength=10"],
             ["method.strength: method=finetune has no such key; there are method.reset_optimizer (job "],

@@ -67,5 +67,5 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert result["parameters"]["target"] == 3 * 5 + 2 * 5 + 6 * 4
     line = "Target network Own: its last linear layer, 3, has 4 outputs in place of 7."
     assert line in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"^target\.width: is missing; give \+target\.width=VALUE$"):
+    with pytest.raises(UserError, match=r"^target\.width: is missing; give network\.width=VALUE$"):
         run(*small, f"output_dir={tmp_path / 'others'}", "network=nets_of_others.Own")

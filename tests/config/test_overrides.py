@@ -81,3 +81,9 @@ def test_choices_of_other_places_are_left_to_hydra(tmp_path: Path) -> None:
     assert prepared(["method=mine", f"--config-dir={tmp_path}"])
     for typed in (["method=mine", f"hydra.searchpath=[file://{tmp_path}]"], ["hydra/launcher=basic"], ["~preset"]):
         assert prepared(typed) == typed
+
+
+@pytest.mark.parametrize("words", [["--config-dir=nowhere"], ["--config-dir", "nowhere", "method=mine"]])
+def test_a_config_dir_that_is_not_there_is_named(words: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^--config-dir=nowhere: no such folder$"):
+        prepared(words)

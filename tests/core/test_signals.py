@@ -113,8 +113,10 @@ def test_signals_in_the_first_seconds(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_signals_at_any_time(tmp_path: Path) -> None:
-    assert kill_often(["-m", "hnet_cl", *LONG], tmp_path / "a", 10, seed=1, latest=8.0) == {"beginning", "running"}
-    assert "beginning" in kill_often([*SCRIPT, *RUN], tmp_path / "b", 6, seed=2, latest=8.0)
+    long = ["-m", "hnet_cl", *LONG]
+    latest = 2 * until_training(long, tmp_path / "first")
+    assert kill_often(long, tmp_path / "a", 10, seed=1, latest=latest) == {"beginning", "running"}
+    assert "beginning" in kill_often([*SCRIPT, *RUN], tmp_path / "b", 6, seed=2, latest=latest)
     folder_of(hnet_cl(*RUN, f"output_dir={tmp_path / 'b'}"))
 
 
@@ -193,3 +195,16 @@ def test_a_terminal_that_is_closed_saves(tmp_path: Path) -> None:
         f"hnet_cl: {LINES[signal.SIGHUP]}; the same command continues this run\n",
     )
     assert list(tmp_path.rglob("in-task-1-*.pt"))
+
+
+def test_a_package_that_is_not_installed_is_one_line() -> None:
+    """As with a Python that has none of them; a module of ours that is missing is a fault."""
+    code = "from hnet_cl.core.signals import command\nwith command('hnet_cl'):\n    import {}"
+    done, fault = (
+        subprocess.run([sys.executable, "-c", code.format(name)], capture_output=True, text=True)
+        for name in ("no_such_package.inside", "hnet_cl.no_such_module")
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("hnet_cl: the package no_such_package is not there for ")
+    assert "source .venv/bin/activate" in done.stderr
+    assert fault.returncode == 1 and "Traceback" in fault.stderr
