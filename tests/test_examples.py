@@ -1,11 +1,13 @@
 """The scripts and the notebook in examples run as they stand, and say what they promise."""
 
+import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAYS = {
@@ -18,7 +20,8 @@ pytestmark = pytest.mark.slow
 
 
 def test_all_are_tried() -> None:
-    assert {path.name for path in EXAMPLES.iterdir()} == {*(f"{name}.py" for name in SAYS), "notebook.ipynb"}
+    there = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
+    assert there == {*(f"{name}.py" for name in SAYS), "notebook.ipynb", "frozen_convolutions.py"}
 
 
 @pytest.mark.parametrize("name", SAYS)
@@ -44,3 +47,19 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert "| hnet | 100.00 (1) |" in shown[-1]["text/markdown"]
     text = "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
     assert "task 3/3 (blobs 2): mean accuracy so far" in text  # progress
+
+
+def test_the_frozen_convolutions_are_those_that_are_published() -> None:
+    spec = importlib.util.spec_from_file_location("frozen_convolutions", EXAMPLES / "frozen_convolutions.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network = module.Convolutions()
+    names = [
+        f"convLayer{layer}.{part}" for layer in range(1, 6) for part in ("conv", "bn") if (layer, part) != (5, "bn")
+    ]
+    assert sorted({name.rpartition(".")[0] for name in network.state_dict()}) == sorted(names)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 393_088
+    images = torch.rand(2, 3, 32, 32)
+    features = network.eval()(images)
+    assert features.shape == (2, 1024) and (features < 0).any()
