@@ -24,7 +24,7 @@ from hnet_cl.config.overrides import prepared
 from hnet_cl.config.presets import preset_of, target_of
 from hnet_cl.config.resolvers import named, setup_files
 from hnet_cl.core.atomic_files import at_home
-from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError
+from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError, described
 from hnet_cl.core.signals import answer, interruption
 from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
@@ -159,7 +159,7 @@ def _turns(config: DictConfig, job: Any, context: Any) -> Generator[None, None, 
         raise
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
-        line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
+        line = explain(error, overrides) if mendable else described(error)
         if isinstance(error, BusyError) and job.mode == RunMode.MULTIRUN:
             raise BusyJobError(line) from None
         if not isinstance(error, OccupiedError):

@@ -12,7 +12,7 @@ from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
 from hnet_cl.config.check import DeviceSettings, Plan
 from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require_memory
 from hnet_cl.core.checks import attempt
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, described
 from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.datasets.base import Dataset
@@ -177,9 +177,8 @@ def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Modul
         if out_of_memory(error):
             raise
         arguments = ", ".join(f"{key}={value}" for key, value in plan.target.items())
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         name = plan.target_class.__name__
         raise UserError(
             f"target: {name} cannot be built for inputs {list(in_shape)} and {num_outputs} outputs with "
-            f"{arguments or 'no arguments'} ({reason}); debug=true shows where"
+            f"{arguments or 'no arguments'} ({described(error)}); debug=true shows where"
         ) from error
