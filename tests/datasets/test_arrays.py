@@ -5,7 +5,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -227,12 +227,6 @@ def test_an_archive_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pyte
     )
 
 
-@pytest.fixture
-def no_warnings() -> Iterator[None]:
-    with warnings.catch_warnings(action="error"):
-        yield
-
-
 def npy(shape: tuple[int, ...], kind: str = "<f4", data: bytes = bytes(640)) -> bytes:
     """A .npy file with this shape in its header."""
     file = io.BytesIO()
@@ -255,9 +249,7 @@ def npy(shape: tuple[int, ...], kind: str = "<f4", data: bytes = bytes(640)) -> 
         (b"\x93NUMPY\3\0\x04\0\0\0{  \n", "holds records, or is of a newer form"),
     ],
 )
-def test_a_header_that_states_more_than_there_is(
-    content: bytes, said: str, archive: bool, tmp_path: Path, no_warnings: None
-) -> None:
+def test_a_header_that_states_more_than_there_is(content: bytes, said: str, archive: bool, tmp_path: Path) -> None:
     save(tmp_path, y=Y)
     root = tmp_path / "mine.npz" if archive else tmp_path
     if archive:
@@ -283,7 +275,7 @@ def test_a_header_that_states_more_than_there_is(
         ({}, "X: is neither a tensor nor"),
     ],
 )
-def test_tensors_that_are_none(x: Any, said: str, tmp_path: Path, no_warnings: None) -> None:
+def test_tensors_that_are_none(x: Any, said: str, tmp_path: Path) -> None:
     torch.save({"X": x, "y": torch.from_numpy(Y)}, tmp_path / "mine.pt")
     message = problem(tmp_path / "mine.pt")
     assert message.startswith(f"{tmp_path / 'mine.pt'}, X: ") and said in message
@@ -294,7 +286,7 @@ def test_labels_in_a_list(tmp_path: Path) -> None:
     assert read(tmp_path / "mine.pt").class_names == ["cat", "dog"]
 
 
-def test_what_libraries_say_is_silent_and_short(tmp_path: Path, no_warnings: None) -> None:
+def test_what_libraries_say_is_silent_and_short(tmp_path: Path) -> None:
     (tmp_path / "pickled.pt").write_bytes(pickle.dumps({"X": 1}, protocol=4))
     assert "pickled.pt: is damaged, or holds something else than tensors" in problem(tmp_path / "pickled.pt")
     with warnings.catch_warnings(action="ignore"):  # they are deprecated
