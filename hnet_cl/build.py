@@ -17,7 +17,7 @@ from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Context, Learner
-from hnet_cl.methods.parts.objective import OBJECTIVES
+from hnet_cl.methods.parts.objective import objective_of
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.fitting import OWN, fitted, supplied
@@ -159,7 +159,9 @@ def _context(
     make_optimizer = optimizer_factory(plan.optimizer, plan.training, device)
     graph = plan.device.graph and can_be_captured(plan.optimizer)
     make_scheduler = scheduler_factory(plan.lr_scheduler)
-    heads, objective = HeadMap(plan.scenario, class_counts), OBJECTIVES[plan.benchmark_class.score.name]
+    training = plan.training
+    objective = objective_of(plan.benchmark_class.score, training.likelihood, training.log_variance)
+    heads = HeadMap(plan.scenario, [objective.num_outputs(count) for count in class_counts])
     return Context(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph, objective)
 
 
