@@ -19,7 +19,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hnet_cl.core.errors import Interrupted, OccupiedError, UserError
+from hnet_cl.core.errors import Interrupted, OccupiedError, UserError, described
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,11 +84,13 @@ def _run(job: "Job", command: str) -> "RunResult":
             return exhaust(run_cooperatively(job.settings, job.folder, request, RunContext(Console(), signals)))
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
-        line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
+        line = explain(error, job.overrides) if mendable else described(error)
         if not isinstance(error, OccupiedError) and job.folder.exists():
             record_failure(job.folder, job.settings, job.overrides, line, command)
         if isinstance(error, OSError):
             raise UserError(line) from error
+        if mendable:
+            raise type(error)(line) from error
         raise
     finally:
         torch.set_num_threads(threads)

@@ -23,8 +23,8 @@ from hnet_cl.config.messages import explain, is_mistake
 from hnet_cl.config.overrides import prepared
 from hnet_cl.config.presets import preset_of, target_of
 from hnet_cl.config.resolvers import named, setup_files
-from hnet_cl.core.atomic_files import at_home
-from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError
+from hnet_cl.core.atomic_files import at_home, require_writable
+from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError, described
 from hnet_cl.core.signals import answer, interruption
 from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
@@ -51,7 +51,7 @@ def main() -> None:
     try:
         refuse_long_numbers(sys.argv[1:])
         arguments = sys.argv[1:] = prepared(spread_seeds(flags_last(sys.argv[1:])))
-    except UserError as error:
+    except (UserError, OSError) as error:  # a folder of yaml files may not be readable
         _stop(error)
     if any("multirun" in argument.lower() for argument in arguments):  # also hydra.mode=MULTIRUN
         _register_sweepers()
@@ -109,7 +109,9 @@ class CheckFirst(Callback):
             refuse_names(_typed(config.hydra))
             settings = named(config, config.hydra.runtime.choices)
             check(settings)
-            earlier_result(run_folder(config.hydra.run.dir, "hydra.run.dir"), settings)
+            folder = run_folder(config.hydra.run.dir, "hydra.run.dir")
+            require_writable(folder)  # before Hydra writes there, whose errors take several lines
+            earlier_result(folder, settings)
             answer()
         except Exception as error:
             if not is_mistake(error):
@@ -159,7 +161,7 @@ def _turns(config: DictConfig, job: Any, context: Any) -> Generator[None, None, 
         raise
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
-        line = explain(error, []) if mendable else f"{type(error).__name__}: {error}"
+        line = explain(error, overrides) if mendable else described(error)
         if isinstance(error, BusyError) and job.mode == RunMode.MULTIRUN:
             raise BusyJobError(line) from None
         if not isinstance(error, OccupiedError):

@@ -12,12 +12,12 @@ from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
 from hnet_cl.config.check import DeviceSettings, Plan
 from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require_memory
 from hnet_cl.core.checks import attempt
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, described
 from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Context, Learner
-from hnet_cl.methods.parts.objective import OBJECTIVES
+from hnet_cl.methods.parts.objective import objective_of
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.fitting import OWN, fitted, supplied
@@ -159,7 +159,9 @@ def _context(
     make_optimizer = optimizer_factory(plan.optimizer, plan.training, device)
     graph = plan.device.graph and can_be_captured(plan.optimizer)
     make_scheduler = scheduler_factory(plan.lr_scheduler)
-    heads, objective = HeadMap(plan.scenario, class_counts), OBJECTIVES[plan.benchmark_class.score.name]
+    training = plan.training
+    objective = objective_of(plan.benchmark_class.score, training.likelihood, training.log_variance)
+    heads = HeadMap(plan.scenario, [objective.num_outputs(count) for count in class_counts])
     return Context(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph, objective)
 
 
@@ -177,9 +179,8 @@ def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Modul
         if out_of_memory(error):
             raise
         arguments = ", ".join(f"{key}={value}" for key, value in plan.target.items())
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
         name = plan.target_class.__name__
         raise UserError(
             f"target: {name} cannot be built for inputs {list(in_shape)} and {num_outputs} outputs with "
-            f"{arguments or 'no arguments'} ({reason}); debug=true shows where"
+            f"{arguments or 'no arguments'} ({described(error)}); debug=true shows where"
         ) from error

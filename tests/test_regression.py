@@ -18,6 +18,7 @@ from hnet_cl.config.check import check
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.scores import NMSE
+from hnet_cl.methods.parts.objective import GaussianRegression
 from hnet_cl.report.comparison import Choice, compare_runs
 from hnet_cl.report.output import write_report
 from hnet_cl.testing import check_learner
@@ -92,6 +93,15 @@ def test_the_report_says_mse(folder: Path, tmp_path: Path) -> None:
             "method=ewc with benchmark=toy_regression: in regression method.fisher_labels=predicted gives no Fisher",
         ),
         (
+            ["training.likelihood=gaussian", "training.log_variance=[1,0]"],
+            "training.log_variance=[1, 0]: give the lower bound first, as [-10,0.5]",
+        ),
+        (
+            ["benchmark=toy", "training.likelihood=gaussian"],
+            "training.likelihood=gaussian with benchmark=toy: is for regression; give null",
+        ),
+        (["training.likelihood=laplace"], "training.likelihood=laplace: input should be 'gaussian'"),
+        (
             ["method=finetune", "scenario=cl3"],
             "scenario=cl3 with benchmark=toy_regression: in regression there are no classes by which a task could",
         ),
@@ -103,17 +113,36 @@ def test_what_is_not_defined_is_one_line(overrides: list[str], line: str) -> Non
     assert str(error.value).startswith(line) and "\n" not in str(error.value)
 
 
-METHODS = (
-    "hnet",
-    "ewc",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("si", "finetune", "joint", "scratch")),
-)
+SLOW = ("si", "finetune", "joint", "scratch")
+METHODS = ("hnet", "ewc", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW))
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_and_goes_on(method: str) -> None:
     small = "benchmark.train_episodes=2", "benchmark.test_episodes=1"
     check_learner(f"method={method}", "benchmark=dynamics", *small, scenarios=["cl1", "cl2"])
+
+
+@pytest.mark.parametrize("method", ["hnet", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ewc", *SLOW))])
+def test_every_method_learns_a_variance(method: str) -> None:
+    small = "benchmark.train_episodes=2", "benchmark.test_episodes=1", "training.likelihood=gaussian"
+    check_learner(f"method={method}", "benchmark=dynamics", *small, scenarios=["cl1", "cl2"])
+
+
+@pytest.mark.slow
+def test_a_run_that_learns_the_variance_of_the_noise(tmp_path: Path) -> None:
+    """Its scores are those of the means, and its variances come from those of labels to that of their noise."""
+    gaussian = ("training.likelihood=gaussian", "training.iterations=600", "benchmark.noise=0.2")
+    run(composed("method=scratch", *gaussian), tmp_path, [])
+    learner = load(tmp_path)
+    objective = learner.trained.learner.objective
+    assert isinstance(objective, GaussianRegression)
+    scores = json.loads((tmp_path / "result.json").read_text())["mse_matrix"][2]
+    for number, task in enumerate(Polynomials(learner.trained.plan.benchmark, None, CPU).tasks):
+        inputs, labels = task.test.batch(slice(None))
+        means, log_variances = objective.split(learner.network(number + 1)(inputs).detach())
+        assert scores[number] == pytest.approx((means - labels).square().mean().item(), rel=1e-4)
+        assert 0.1 < (log_variances / 2).exp().mean() < 0.4
 
 
 def inspected(labels: torch.Tensor, **changes: Any) -> None:

@@ -62,6 +62,7 @@ NEEDED_BY_CORE = {  # beside the standard library
     "chosen": {"pydantic", "pydantic_core"},
     "seeding": {"torch"},
     "tensor_files": {"torch"},
+    "numpy_files": {"numpy"},
     "checks": {"torch"},
     "importing": {"torch"},
     "regular_files": {"yaml"},

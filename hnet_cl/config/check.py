@@ -247,6 +247,10 @@ def _check_together(benchmark_class: type[Benchmark], method_class: type[Learner
             raise UnsupportedError(f"method={method} with benchmark={benchmark}: {reason}")
         if reason := checked.scenario.unsupported_regression:
             raise UnsupportedError(f"scenario={scenario} with benchmark={benchmark}: {reason}")
+    elif likelihood := checked.training.likelihood:
+        raise UserError(
+            f"training.likelihood={likelihood} with benchmark={checked.benchmark.name}: is for regression; give null"
+        )
     if reason := method_class.unsupported(checked.method, checked.scenario):
         raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
     if checked.lr_scheduler is not None and checked.training.lr_decay:

@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from hnet_cl.config.arguments import NAMES
 from hnet_cl.config.conf_files import conf_dir, own_folders
+from hnet_cl.config.typed_parts import as_typed
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.older import advice_on
@@ -39,7 +40,7 @@ def explain(error: BaseException, arguments: Sequence[str]) -> str:
     """Returns the message that the user gets instead of a traceback; `arguments` are those of the command line."""
     text = str(error)
     if isinstance(error, UserError):
-        return text
+        return as_typed(text, arguments)
     if ours := re.match(r"UserError raised while resolving interpolation: (.*)", text):
         return ours[1]
     if isinstance(error, MissingConfigException) and error.missing_cfg_file and error.options:

@@ -10,6 +10,7 @@ from hnet_cl.core.plain_text import shown
 
 GROUP = f"method/{REGULARIZER}"
 NETWORK = "network"
+CHOSEN = "target=module"  # what network=my.Net becomes, besides its class
 DATASET, SEVERAL = "dataset", "several"  # the group, and its file for several data sets
 LISTED = re.compile(rf"{DATASET}=[\[{{].*[\]}}]")  # an argument that chooses several; not a sweep over lists
 
@@ -37,10 +38,18 @@ def with_target(arguments: Sequence[str]) -> list[str]:
         key, equals, value = argument.partition("=")
         first, dot, rest = key.lstrip("+").partition(".")
         if first == NETWORK and equals:
-            found += [f"++target.{rest}={value}"] if dot else ["target=module", f"target._target_={value}"]
+            found += [f"++target.{rest}={value}"] if dot else [CHOSEN, f"target._target_={value}"]
         else:
             found.append(argument)
     return found
+
+
+def as_typed(message: str, arguments: Sequence[str]) -> str:
+    """Returns a message with the keys of the target network called as typed, if it was chosen by `network=my.Net`."""
+    if not any(argument == CHOSEN or argument.startswith(f"{NETWORK}=") for argument in arguments):
+        return message
+    message = re.sub(r"(?<![\w.])target\._target_(?=\W)", NETWORK, message)
+    return re.sub(r"(?<![\w.])target(?=\.\w)|^target(?=: )", NETWORK, message, flags=re.MULTILINE)
 
 
 def moved(argument: str) -> Iterator[str]:

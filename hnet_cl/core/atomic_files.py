@@ -65,6 +65,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def require_writable(folder: Path) -> None:
+    """Checks that files can be made in a folder, if it exists.
+
+    Raises:
+        PermissionError: it may not be written to, or not be looked into.
+    """
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
 def at_home(path: str) -> str:
     """Expands a leading ~ to the user's home, also where a shell would not, as in KEY=~/x."""
     try:

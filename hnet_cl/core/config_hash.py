@@ -46,7 +46,11 @@ HASHED_NULLS = (  # other keys that are null are not hashed, so that a new key w
     "training.iterations",
 )
 # A new key whose default is not null belongs here, with the value that corresponds to all earlier runs.
-IMPLIED: Mapping[str, Any] = {"optimizer._target_": "torch.optim.Adam", "optimizer.weight_decay": 0.0}
+IMPLIED: Mapping[str, Any] = {
+    "optimizer._target_": "torch.optim.Adam",
+    "optimizer.weight_decay": 0.0,
+    "training.log_variance": [-10.0, 0.5],
+}
 
 
 def config_id(config: Mapping[str, Any], implied: Mapping[str, Any] = IMPLIED) -> str:

@@ -2,9 +2,19 @@
 
 import signal
 
+from hnet_cl.core.plain_text import printable, shown
+
+LONGEST = 500  # characters of another program's message that are repeated in ours
+
 
 class UserError(Exception):
-    """A mistake that the user can correct. The message is one line: key, value, what is allowed, what to do."""
+    """A mistake that the user can correct. The message is one line: key, value, what is allowed, what to do.
+
+    What a terminal would take for commands is escaped in it, as it may repeat what files and other programs say.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__("\n".join(map(printable, message.split("\n"))))
 
 
 class OccupiedError(UserError):
@@ -46,5 +56,15 @@ class Interrupted(BaseException):
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or the name of its class if it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """Returns the first line of an error's message, or the name of its class if it has none.
+
+    It is `shown`: escaped and, unless the message is ours, shortened.
+    """
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if isinstance(error, UserError) else shown(line, LONGEST)
+
+
+def described(error: BaseException) -> str:
+    """Returns the class of an error and, if it has one, its message, `shown` in one line."""
+    said = shown(" ".join(str(error).split()), LONGEST)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

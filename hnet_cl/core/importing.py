@@ -8,7 +8,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.errors import Interrupted, UserError, described
 
 
 def import_named(path: str, key: str) -> Any:
@@ -24,9 +24,10 @@ def import_named(path: str, key: str) -> Any:
     except (KeyboardInterrupt, Interrupted):
         raise
     except BaseException as error:  # third-party modules may do anything, even call sys.exit
-        said = " ".join(str(error).split())
-        reason = said if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {said}"
-        raise UserError(f"{key}={path}: cannot be imported ({reason.removesuffix(': ')})") from error
+        reason = described(error)
+        if isinstance(error, ImportError | AttributeError):
+            reason = reason.removeprefix(f"{type(error).__name__}: ")
+        raise UserError(f"{key}={path}: cannot be imported ({reason})") from error
 
 
 def heal_torchvision() -> None:

@@ -22,11 +22,14 @@ def printable(text: str) -> str:
     )
 
 
-def shown(value: object) -> str:
-    """Returns a value as one line of `printable` text, with null, true and false as in YAML; long text is shortened."""
+def shown(value: object, longest: int = LONG) -> str:
+    """Returns a value as one line of `printable` text, with null, true and false as in YAML.
+
+    Of text that is longer than `longest`, beginning and end are returned.
+    """
     words: dict[object, str] = {None: "null", True: "true", False: "false"}
     text = printable(words[value] if value is None or isinstance(value, bool) else str(value))
-    return text if len(text) <= LONG else f"{text[: LONG // 2]}[...]{text[-LONG // 4 :]}"
+    return text if len(text) <= longest else f"{text[: longest // 2]}[...]{text[-longest // 4 :]}"
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

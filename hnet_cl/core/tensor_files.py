@@ -2,6 +2,7 @@
 
 import pickletools
 import re
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,7 +34,7 @@ def load_plain(file: BinaryIO) -> Any:
     """
     _require_stored(file)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return _loaded(file)
     except (RuntimeError, MemoryError):  # e.g. too little memory
         raise
     except Exception as error:  # torch's own message may advise loading without weights_only
@@ -57,12 +58,23 @@ def load_tensor(path: Path) -> Tensor:
             for _ in range(_LEGACY_PICKLES):
                 _require_tensor_alone(file)
         size = file.seek(0, 2)
-    found = torch.load(path, map_location="cpu", weights_only=True, mmap=archive)
-    if not isinstance(found, Tensor) or found.layout != torch.strided or found.is_meta:
+    found = _loaded(path, mmap=archive)
+    if not isinstance(found, Tensor) or not is_dense(found):
         raise ContentError("holds something else than one dense tensor")
     if max(found.untyped_storage().nbytes(), len(found) if found.dim() else 0) > size:
         raise ContentError("claims more numbers than it has")
     return found.detach()
+
+
+def is_dense(tensor: Tensor) -> bool:
+    """Tells whether a tensor is an ordinary array of numbers: neither sparse, quantised nor without any data."""
+    return tensor.layout == torch.strided and not tensor.is_meta and not tensor.is_quantized
+
+
+def _loaded(file: BinaryIO | Path, mmap: bool = False) -> Any:
+    """Loads a file without code; torch's warnings on pickles and types tell nothing that our errors do not."""
+    with warnings.catch_warnings(action="ignore"):
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=mmap)
 
 
 def _require_stored(file: BinaryIO) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from hnet_cl.config.arguments import flags_last, is_set, refuse_long_numbers
 from hnet_cl.config.composing import compose_job
 from hnet_cl.config.conf_files import own_folders
-from hnet_cl.core.atomic_files import at_home, refusal
+from hnet_cl.config.messages import explain
+from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 
 EXIT_USER_ERROR = 2
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (UserError, OSError) as error:
         if is_set("debug", arguments):
             traceback.print_exception(error)
-        print(f"hnet_cl.data: {refusal(error) if isinstance(error, OSError) else error}", file=sys.stderr)
+        print(f"hnet_cl.data: {explain(error, arguments)}", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
 
 

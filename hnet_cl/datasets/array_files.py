@@ -1,5 +1,7 @@
 """Files with a user's arrays: X and y, or X_train, y_train, X_test and y_test, as .npy files or in one .npz or .pt."""
 
+import os
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,15 +15,18 @@ from torch import Tensor
 
 from hnet_cl.core.capacity import amount, memory_limit
 from hnet_cl.core.errors import UserError, first_line
-from hnet_cl.core.plain_text import printable, shown
+from hnet_cl.core.numpy_files import require_whole
+from hnet_cl.core.plain_text import shown
 from hnet_cl.core.regular_files import open_regular
-from hnet_cl.core.tensor_files import ContentError, load_plain
+from hnet_cl.core.tensor_files import ContentError, is_dense, load_plain
 from hnet_cl.datasets.held_out import listed
 
 TOGETHER = ("X", "y")
 APART = ("X_train", "y_train", "X_test", "y_test")
 TENSORS = (".pt", ".pth")
 EXPECTED = "X and y, or X_train, y_train, X_test and y_test"
+NPY = ".npy"
+LONGEST = 1000  # characters of a label
 NAMED = 6  # names of what is there, in a message
 
 Array = NDArray[Any]
@@ -41,7 +46,7 @@ def read_arrays(root: Path) -> dict[str, Array]:
     if root.suffix.lower() in TENSORS:
         return _chosen(root, *_in_tensors(root))
     try:
-        files = {path.stem: path for path in sorted(root.iterdir()) if path.suffix.lower() == ".npy"}
+        files = {path.stem: path for path in sorted(root.iterdir()) if path.suffix.lower() == NPY}
         there = sorted(f"{path.name}/" if path.is_dir() else path.name for path in root.iterdir())
     except OSError as error:
         raise UserError(
@@ -65,10 +70,9 @@ def _chosen(root: Path, found: Mapping[str, Callable[[], Array]], there: list[st
 def _reader(path: Path) -> Callable[[], Array]:
     def read() -> Array:
         with _in_one_line(path):
-            open_regular(path).close()  # a pipe would never end
-            found: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-            if not isinstance(found, np.ndarray):
-                raise ContentError("is no .npy file")
+            with open_regular(path) as file:  # a pipe would never end
+                require_whole(file, os.fstat(file.fileno()).st_size)
+            found: Array = np.lib.format.open_memmap(path, mode="r")
             return found
 
     return read
@@ -78,25 +82,28 @@ def _in_npz(path: Path) -> tuple[dict[str, Callable[[], Array]], list[str]]:
     with _in_one_line(path):
         open_regular(path).close()
         with zipfile.ZipFile(path) as archive:
-            size = sum(member.file_size for member in archive.infolist())
+            members = {member.filename: member for member in archive.infolist()}
+        size = sum(member.file_size for member in members.values())
         if size > memory_limit():
             raise ContentError(
                 f"takes {amount(size)} of memory, which is too much; give .npy files, which stay on disk"
             )
-        with np.load(path, allow_pickle=False) as loaded:
-            names = list(loaded)
 
-    def read(name: str) -> Array:
-        with _in_one_line(path, name), np.load(path, allow_pickle=False) as loaded:
-            found: Array = loaded[name]
+    def read(name: str, member: zipfile.ZipInfo) -> Array:
+        with _in_one_line(path, name), zipfile.ZipFile(path) as archive, archive.open(member) as file:
+            stream: Any = file  # no BinaryIO by name, but one in what it does
+            require_whole(stream, member.file_size)
+            found: Array = np.lib.format.read_array(stream, allow_pickle=False)
             return found
 
-    return {name: partial(read, name) for name in names}, names
+    arrays = {name.removesuffix(NPY): member for name, member in members.items() if name.endswith(NPY)}
+    return {name: partial(read, name, member) for name, member in arrays.items()}, list(members)
 
 
 def _in_tensors(path: Path) -> tuple[dict[str, Callable[[], Array]], list[str]]:
     with _in_one_line(path):
         with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             loaded = load_plain(file)
         if not isinstance(loaded, dict):
             raise ContentError("holds no dict of arrays")
@@ -105,17 +112,46 @@ def _in_tensors(path: Path) -> tuple[dict[str, Callable[[], Array]], list[str]]:
     def read(name: str) -> Array:
         with _in_one_line(path, name):
             value = found[name]
-            return value.numpy() if isinstance(value, Tensor) else np.array(value)
+            return _of_tensor(value, size) if isinstance(value, Tensor) else _of_list(value)
 
     return {name: partial(read, name) for name in found}, list(found)
+
+
+def _of_tensor(tensor: Tensor, size: int) -> Array:
+    """Returns the numbers of a tensor from a file of `size` bytes; one that is expanded would take any memory."""
+    if not is_dense(tensor):
+        raise ContentError("is no ordinary tensor but sparse, quantised or without data; save its numbers")
+    if max(tensor.nbytes, tensor.untyped_storage().nbytes()) > size:
+        raise ContentError(
+            f"has the shape {shown(tuple(tensor.shape))}, which takes {shown(tensor.nbytes)} bytes, and the file has "
+            f"{size}; save a copy of it (contiguous())"
+        )
+    try:
+        array: Array = tensor.numpy()
+    except TypeError as error:
+        raise ContentError(f"holds {tensor.dtype}, which numpy does not know; save it as float32 (float())") from error
+    return array
+
+
+def _of_list(values: Any) -> Array:
+    """Returns labels that are a list of whole numbers or of text; of short text, as each takes as much as the longest.
+
+    A list in a file can contain another one many times, and so take more memory than any file has bytes.
+    """
+    if not isinstance(values, list | tuple) or not all(isinstance(value, int | str) for value in values):
+        raise ContentError("is neither a tensor nor a list of whole numbers or of text; save a tensor")
+    if any(isinstance(value, str) and len(value) > LONGEST for value in values):
+        raise ContentError(f"has a text of more than {LONGEST} characters; expected names of classes")
+    return np.array(values)
 
 
 @contextmanager
 def _in_one_line(path: Path, name: str = "") -> Iterator[None]:
     """Turns errors of reading a file, or the array `name` in it, into a UserError of one line."""
-    what = f"{shown(path)}, {printable(name)}" if name else shown(path)
+    what = f"{shown(path)}, {shown(name)}" if name else shown(path)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):  # the line says what matters
+            yield
     except ContentError as error:
         raise UserError(f"{what}: {error}") from error
     except OSError as error:
@@ -123,10 +159,4 @@ def _in_one_line(path: Path, name: str = "") -> Iterator[None]:
     except (MemoryError, UserError):
         raise
     except Exception as error:  # readers may raise anything for a damaged or foreign file
-        objects = "Object arrays" in str(error) or "Python objects" in str(error)
-        reason = (
-            "holds Python objects; save numbers or text"
-            if objects
-            else f"is damaged or no such file ({first_line(error)})"
-        )
-        raise UserError(f"{what}: {reason}") from error
+        raise UserError(f"{what}: is damaged or no such file ({first_line(error)})") from error

@@ -106,7 +106,11 @@ class Arrays(OwnData):
             return None
         try:
             names = [line.strip() for line in read_regular(path, CLASSES_LIMIT).decode("utf-8-sig").splitlines()]
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise UserError(
+                f"{shown(path)} cannot be read ({error.strerror}); make it readable, or remove it"
+            ) from error
+        except UnicodeDecodeError as error:
             raise UserError(
                 f"{shown(path)} cannot be read ({error}); expected a line for each class, in UTF-8"
             ) from error

@@ -131,7 +131,9 @@ def in_csv(path: Path) -> ImageList:
     try:
         reader = csv.DictReader(io.StringIO(read_regular(path, CSV_LIMIT).decode("utf-8-sig"), newline=""), strict=True)
         rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise UserError(f"{shown(path)} cannot be read ({error.strerror}): give a csv file that may be read") from error
+    except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{shown(path)} cannot be read as a csv file ({error}): give one in UTF-8") from error
     columns = reader.fieldnames or []
     if missing := [name for name in COLUMNS if name not in columns]:

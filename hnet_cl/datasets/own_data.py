@@ -35,10 +35,16 @@ class OwnData(Dataset):
         """Checks that there is something at the root.
 
         Raises:
-            UserError: there is nothing.
+            UserError: there is nothing, or it may not be looked at.
         """
-        if not self.root.exists():
-            given, place = shown(self.settings.root), shown(self.root.absolute())
+        given, place = shown(self.settings.root), shown(self.root.absolute())
+        try:
+            there = self.root.exists()
+        except OSError as error:
+            raise UserError(
+                f"{self.settings.key('root')}={given}: cannot be looked at ({error.strerror}); give a place that can"
+            ) from error
+        if not there:
             raise UserError(
                 f"{self.settings.key('root')}={given}: there is nothing at {place}; give the place of your data"
             )

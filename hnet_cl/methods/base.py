@@ -73,7 +73,7 @@ class Context:
 class Prediction(NamedTuple):
     """Per input: the chosen output (b,) and, where the task is inferred, that task (b,) and the rule's score (b,).
 
-    In regression `output` are the predicted numbers (b, d), and so are `logits`.
+    In regression `output` are the predicted numbers (b, d), and `logits` the outputs that they are read from.
     `logits` (b, n) are those of the outputs that could be chosen, with -inf where a row has fewer than n of them; None
     if the method has no logits.
     """

@@ -8,6 +8,7 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Split, Task
+from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.buffer import ReplayBuffer
 from hnet_cl.methods.parts.buffer_replay import BufferReplay
@@ -40,11 +41,26 @@ class DERpp(BufferReplay):
         super().begin_task(tasks)
         if self.buffer is None:
             return
-        stored = zip(self._stored, self.buffer.rows, strict=True)
-        self._stored = [(kept, logits[torch.searchsorted(rows, kept)]) for (rows, logits), kept in stored]
+        self._stored = self._still_stored(self.buffer.rows)
         self._logits = torch.cat([logits for _, logits in self._stored]).to(self.context.device)
         outputs = [self.heads.trained(task, task) for task in range(self.latest)]
         self._compared = masks(outputs, self.heads.num_outputs, self.context.device)
+
+    def _still_stored(self, present: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Returns what is stored of the rows that are `present` in the buffer, task by task.
+
+        Raises:
+            UserError: not all of them are, so that a checkpoint was changed.
+        """
+        if len(present) != len(self._stored) or not all(
+            bool(torch.isin(kept, rows).all()) for kept, (rows, _) in zip(present, self._stored, strict=True)
+        ):
+            raise UserError(
+                f"the checkpoint after {self.latest} tasks holds logits of other examples than are replayed: it was "
+                "changed; give fresh=true to start from scratch"
+            )
+        stored = zip(self._stored, present, strict=True)
+        return [(kept, logits[torch.searchsorted(rows, kept)]) for (rows, logits), kept in stored]
 
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         if not self.replayed:
@@ -73,5 +89,17 @@ class DERpp(BufferReplay):
         return super().get_extra_state() | {"stored": self._stored}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Restores the state that `get_extra_state` returned.
+
+        Raises:
+            ValueError: what is stored are not the rows and the logits of examples of each task.
+        """
         super().set_extra_state(state)
-        self._stored = list(state["stored"])
+        for rows, logits in state["stored"]:
+            good = rows.dtype == torch.int64 and rows.dim() == 1 and bool((rows.diff() > 0).all())
+            if not good or logits.shape != (len(rows), self.heads.num_outputs) or not logits.is_floating_point():
+                raise ValueError(
+                    f"it holds rows of shape {tuple(rows.shape)} and logits of shape {tuple(logits.shape)}, "
+                    f"where each task has ascending rows and {self.heads.num_outputs} logits for each"
+                )
+        self._stored = [(rows, logits) for rows, logits in state["stored"]]

@@ -20,7 +20,7 @@ from hnet_cl.config.conf_files import own_folders
 from hnet_cl.config.messages import explain, is_mistake
 from hnet_cl.config.resolvers import named
 from hnet_cl.core.config_hash import config_id
-from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.errors import Interrupted, UserError, described
 from hnet_cl.core.signals import answer, sleep
 from hnet_cl.records.failure import record_failure
 from hnet_cl.records.run_folder import RESULT, finished_result, on_stand_in, settled
@@ -284,4 +284,4 @@ def _one_line(error: Any) -> str:
     if isinstance(error, BrokenExecutor):  # its message is a paragraph with one informative line
         said = [line for line in str(error).splitlines() if "exit code" in line] or [str(error)]
         return f"its process died ({said[0]}); was there memory enough?"
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return described(error)

@@ -23,6 +23,7 @@ from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.core.regular_files import read_regular
 from hnet_cl.core.tensor_files import ContentError, load_plain
 from hnet_cl.methods.base import Learner
+from hnet_cl.training.task_state import WRONG
 from hnet_cl.training.trainer import Start
 
 FOLDER = "checkpoint"
@@ -157,7 +158,7 @@ class Checkpoints:
         for file in files:
             try:
                 restored = self._load(file, files, learner)
-            except (_UnusableError, RuntimeError, LookupError, TypeError, ValueError, MemoryError) as error:
+            except (_UnusableError, MemoryError, *WRONG) as error:
                 reason = first_line(error)
                 problems.append(f"{self.folder / file.name}: checkpoint cannot be used ({reason})")
             else:

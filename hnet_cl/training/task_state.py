@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Generator
 
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.batches import BatchStream
+
+WRONG = (RuntimeError, LookupError, TypeError, ValueError, AttributeError)  # of loading a state of another form
 
 
 class TaskInProgress:
@@ -51,8 +53,17 @@ class TaskInProgress:
         """Restores a `state()` of the same task.
 
         Raises:
-            UserError: the learner's `training_state` had other parts then than now.
+            UserError: the learner's `training_state` had other parts then than now, or the state is damaged.
         """
+        try:
+            self._restore(state)
+        except WRONG as error:
+            raise UserError(
+                f"the checkpoint in the middle of a task cannot be used ({first_line(error)}); give fresh=true to "
+                "start from scratch"
+            ) from error
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
         parts = self._learner.training_state()
         if parts.keys() != state["moving"].keys():
             raise UserError(

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, field_validator, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
@@ -40,6 +40,9 @@ class TrainingSettings(Settings):
         betas: decay rates of Adam and AdamW.
         gradient_clip_norm: L2 norm that the gradients of each optimiser are clipped to; None for no clipping.
         shuffle_tasks: whether the order of the tasks is drawn from the run's seed.
+        likelihood: of labels in regression; None for the squared error, which is that of a Gaussian of one variance;
+            `gaussian` for one whose variances are outputs of the network, too.
+        log_variance: the least and the largest log-variance that `gaussian` can reach.
         validation: share of each task's training data that replaces its test data; 0 to use the test data.
         log_every: iterations between two logged losses.
     """
@@ -51,6 +54,8 @@ class TrainingSettings(Settings):
     lr_decay: list[Annotated[list[PositiveFloat], Field(min_length=2, max_length=2)]]
     betas: Annotated[list[Decay], Field(min_length=2, max_length=2)]
     gradient_clip_norm: PositiveFloat | None
+    likelihood: Literal["gaussian"] | None
+    log_variance: Annotated[list[Annotated[float, Field(ge=-50, le=50)]], Field(min_length=2, max_length=2)]
     shuffle_tasks: bool
     validation: Annotated[float, Field(ge=0, lt=1)]
     eval_batch_size: Count
@@ -71,6 +76,13 @@ class TrainingSettings(Settings):
         if shares != sorted(set(shares)) or any(share >= 1 for share in shares):
             raise ValueError(f"lr_decay={self.lr_decay}: give pairs [share, factor] with ascending shares below 1")
         return self
+
+    @field_validator("log_variance")
+    @classmethod
+    def _from_low_to_high(cls, bounds: list[float]) -> list[float]:
+        if bounds[0] >= bounds[1]:
+            raise ValueError("give the lower bound first, as [-10,0.5]")
+        return bounds
 
     def steps(self, task: Task) -> int:
         """Returns the number of iterations for the task."""

@@ -26,6 +26,14 @@ class Own(nn.Sequential):
 def made(width: int = 3, **more: Any) -> nn.Module:
     return Own(width)
 
+class Loud(nn.Linear):
+    def forward(self, x):
+        raise RuntimeError("cleared \\x1b[2J the screen, " + 5000 * "x" + "\\nand more")
+
+class Unbuilt(nn.Module):
+    def __init__(self, in_features, num_outputs):
+        raise RuntimeError("cleared \\x1b[2J the screen\\nand more")
+
 def silent(width=3):
     return Own(width)
 
@@ -67,5 +75,40 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert result["parameters"]["target"] == 3 * 5 + 2 * 5 + 6 * 4
     line = "Target network Own: its last linear layer, 3, has 4 outputs in place of 7."
     assert line in capsys.readouterr().out
-    with pytest.raises(UserError, match=r"^target\.width: is missing; give network\.width=VALUE$"):
+    with pytest.raises(UserError, match=r"^network\.width: is missing; give network\.width=VALUE$"):
         run(*small, f"output_dir={tmp_path / 'others'}", "network=nets_of_others.Own")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["network=nets_of_others.silent"], "network=nets_of_others.silent: is a function that does not say"),
+        (
+            ["network=nets_of_others.Nope"],
+            "network=nets_of_others.Nope: cannot be imported (module 'nets_of_o",
+        ),
+        (["network=loud_import.Net"], r"network=loud_import.Net: cannot be imported (RuntimeError: \x1b[2J and more)"),
+        (["network=nodot"], "network=nodot: give the dotted path of a Module class, as package.module.Class"),
+        (["network=nets_of_others.Own", "network.width=a"], "network.width=a: input should be a valid integer"),
+        (["network=nets_of_others.Own", "network.widht=1"], "network.width: is missing; give network.width=VALUE\n"),
+        (["network=nets_of_others.Loud"], r"network=nets_of_others.Loud: forward in training mode of float32 inputs"),
+        (
+            ["network=nets_of_others.Unbuilt"],
+            "network: Unbuilt cannot be built for inputs [2] and 4 outputs with",
+        ),
+        (["target=module", "target._target_=nets_of_others.Nope"], "network=nets_of_others.Nope: cannot be imported"),
+        (
+            ["target=mlp_10", "target._target_=nets_of_others.Nope"],
+            "target._target_=nets_of_others.Nope: cannot be imp",
+        ),
+    ],
+)
+def test_errors_name_what_was_typed_and_send_nothing_to_the_terminal(
+    typed: list[str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "loud_import.py").write_text('raise RuntimeError("\\x1b[2J and\\nmore")')
+    small = ("benchmark=toy", "benchmark.num_tasks=2", "training.iterations=3", "device.threads=1")
+    with pytest.raises(UserError) as caught:
+        run(*small, f"output_dir={tmp_path / 'outputs'}", *typed)
+    assert str(caught.value).startswith(said)
+    assert "\x1b" not in str(caught.value) and len(str(caught.value)) < 900

@@ -1,6 +1,10 @@
 """Arrays of one's own: all shapes and types that count, and one line for what does not."""
 
+import io
+import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -221,6 +225,78 @@ def test_an_archive_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pyte
     assert re.search(
         r"big\.npz: takes 0\.0016 GB of memory, which is too much; give \.npy", problem(tmp_path / "big.npz")
     )
+
+
+def npy(shape: tuple[int, ...], kind: str = "<f4", data: bytes = bytes(640)) -> bytes:
+    """A .npy file with this shape in its header."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": kind, "fortran_order": False, "shape": shape})
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize("archive", [False, True])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (npy((10**9, 10**9)), "states the shape (1000000000, 1000000000), which takes 4000000000000000000 bytes, and"),
+        (npy((2**40, 2**40, 2**40)), "states the shape"),
+        (npy((-1, 5)), "states the shape (-1, 5)"),
+        (npy((10**12,), "|S0"), "states the shape (1000000000000,)"),
+        (npy((16, 10), data=bytes(639)), "states the shape (16, 10), which takes 640 bytes, and has 639"),
+        (npy((2,) * 3000), "states the shape (2, 2, 2"),
+        (b"\x93NUMPY\2\0\xff\xff\xff\xff{", "states a header longer than any array has"),
+        (b"\x93NUMPY\1\0\x08\x27" + b"[" * 9999 + b"\n", "is damaged or no such file"),
+        (b"\x93NUMPY\3\0\x04\0\0\0{  \n", "holds records, or is of a newer form"),
+    ],
+)
+def test_a_header_that_states_more_than_there_is(content: bytes, said: str, archive: bool, tmp_path: Path) -> None:
+    save(tmp_path, y=Y)
+    root = tmp_path / "mine.npz" if archive else tmp_path
+    if archive:
+        with zipfile.ZipFile(root, "w", zipfile.ZIP_DEFLATED) as packed:
+            packed.writestr("X.npy", content)
+            packed.write(tmp_path / "y.npy", "y.npy")
+    else:
+        (tmp_path / "X.npy").write_bytes(content)
+    message = problem(root)
+    assert message.startswith(f"{root}, X: {said}" if archive else f"{root / 'X.npy'}: {said}") and len(message) < 900
+
+
+@pytest.mark.parametrize(
+    ("x", "said"),
+    [
+        (torch.zeros(1, 1).expand(10**6, 1000), "X: has the shape (1000000, 1000), which takes 4000000000 bytes, and"),
+        (torch.zeros(16, 1, 4).expand(16, 300, 4), "save a copy of it (contiguous())"),
+        (torch.zeros(16, 4).to_sparse(), "X: is no ordinary tensor but sparse, quantised or without data"),
+        (torch.zeros(16, 4, device="meta"), "X: is no ordinary tensor"),
+        (torch.zeros(16, 4, dtype=torch.bfloat16), "X: holds torch.bfloat16, which numpy does not know; save it as fl"),
+        ([["dog"] * 4] * 16, "X: is neither a tensor nor a list of whole numbers or of text"),
+        (["d" * 1001] + [""] * 15, "X: has a text of more than 1000 characters"),
+        ({}, "X: is neither a tensor nor"),
+    ],
+)
+def test_tensors_that_are_none(x: Any, said: str, tmp_path: Path) -> None:
+    torch.save({"X": x, "y": torch.from_numpy(Y)}, tmp_path / "mine.pt")
+    message = problem(tmp_path / "mine.pt")
+    assert message.startswith(f"{tmp_path / 'mine.pt'}, X: ") and said in message
+
+
+def test_labels_in_a_list(tmp_path: Path) -> None:
+    torch.save({"X": torch.from_numpy(VECTORS), "y": ["dog" if y == 3 else "cat" for y in Y]}, tmp_path / "mine.pt")
+    assert read(tmp_path / "mine.pt").class_names == ["cat", "dog"]
+
+
+def test_what_libraries_say_is_silent_and_short(tmp_path: Path) -> None:
+    (tmp_path / "pickled.pt").write_bytes(pickle.dumps({"X": 1}, protocol=4))
+    assert "pickled.pt: is damaged, or holds something else than tensors" in problem(tmp_path / "pickled.pt")
+    with warnings.catch_warnings(action="ignore"):  # they are deprecated
+        quantised = torch.quantize_per_tensor(torch.zeros(16, 4), 1.0, 0, torch.quint8)
+    torch.save({"X": quantised, "y": torch.from_numpy(Y)}, tmp_path / "quantised.pt")
+    assert "quantised.pt, X: is no ordinary tensor" in problem(tmp_path / "quantised.pt")
+    save(tmp_path, y=Y)
+    header = b"{" + b"'descr'\x1b[2J" * 300 + b"}\n"
+    (tmp_path / "X.npy").write_bytes(b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header)
+    assert len(problem(tmp_path)) < 800 and "\x1b" not in problem(tmp_path)
 
 
 def test_images_out_of_range_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

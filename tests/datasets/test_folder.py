@@ -95,6 +95,23 @@ def test_train_and_test_folders(root: Path, tmp_path: Path) -> None:
     assert "no training examples of new, of which there are test examples" in problem(tmp_path / "parted")
 
 
+def test_a_list_may_name_images_elsewhere(root: Path, tmp_path: Path) -> None:
+    """By ../, by an absolute path and by a link: images can stay where they are."""
+    for number in range(4):
+        write(tmp_path / "beside" / f"{number}.png", 10 + number)
+        write(tmp_path / "far" / f"{number}.png", 20 + number)
+        write(tmp_path / "behind" / f"{number}.png", 30 + number)
+    (root / "link").symlink_to(tmp_path / "behind")
+    places = {"../beside": "b", str(tmp_path / "far"): "f", "link": "l"}
+    rows = [f"{place}/{number}.png,{label}" for place, label in places.items() for number in range(4)]
+    (root / "my.csv").write_text("\n".join(["path,label", *rows]))
+    data = read(root, csv="my.csv")
+    both = zip((data.train, data.test), (9, 3), strict=True)
+    assert data.class_names == ["b", "f", "l"] and all(len(part.labels) == number for part, number in both)
+    for part in (data.train, data.test):
+        assert torch.equal(part.images[:, 0, 0, 0] // 10 - 1, part.labels)
+
+
 def test_a_list(root: Path) -> None:
     rows = ["kind 0/1.png,10,train,b", "kind 0/2.png,10,test,b", "kind 1/1.png,9,train,a", "kind 1/5.png,9,test,a"]
     (root / "my.csv").write_text("\n".join(["path,label,split,task", *rows]))

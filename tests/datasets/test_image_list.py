@@ -1,6 +1,5 @@
 """Which image files there are, and of which classes: from folders and from csv files."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -88,14 +87,6 @@ def test_names_with_line_breaks(tmp_path: Path) -> None:
     assert "the folder name 'b\\nc' cannot be shown in a line; rename it" in problem(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root can list all folders")
-def test_a_folder_that_may_not_be_listed(tmp_path: Path) -> None:
-    touch(tmp_path, "a/1.png")
-    (tmp_path / "a").chmod(0)
-    assert "a cannot be listed (Permission denied)" in problem(tmp_path)
-    (tmp_path / "a").chmod(0o700)
-
-
 def table(root: Path, text: str) -> Path:
     (root / "list.csv").write_text(text)
     return root / "list.csv"
@@ -133,7 +124,9 @@ def test_a_csv_that_is_wrong(text: str, said: str, tmp_path: Path) -> None:
 
 
 def test_a_csv_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"list\.csv cannot be read as a csv file \(.*No such file"):
+    with pytest.raises(
+        UserError, match=r"list\.csv cannot be read \(No such file or directory\): give a csv file that may"
+    ):
         in_csv(tmp_path / "list.csv")
     (tmp_path / "list.csv").write_bytes(b"path,label\n\xff,a\n")
     with pytest.raises(UserError, match=r"cannot be read as a csv file .*: give one in UTF-8"):

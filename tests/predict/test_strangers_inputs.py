@@ -78,7 +78,7 @@ def test_images_column_by_column(tmp_path: Path) -> None:
         (np.float64(1), "holds no inputs"),
         (np.zeros((0, 1, 28, 28), ">f4"), "holds no inputs"),
         (np.zeros((3, 0, 28), ">f4"), "holds no inputs"),
-        (np.array([{}, print], dtype=object), "is damaged, or holds something else than numbers"),
+        (np.array([{}, print], dtype=object), "holds Python objects; save numbers"),
         (np.zeros(3, dtype=[("a", "f4")]), "is damaged, or holds something else than numbers"),
         (np.array(["a", "b"]), "is damaged, or holds something else than numbers"),
         (np.zeros((2, 28, 28), "M8[s]"), "is damaged, or holds something else than numbers"),
@@ -122,7 +122,8 @@ def test_headers_that_claim_more_than_there_is(content: bytes, tmp_path: Path) -
     if b"\xff\xff\xff\xff" in content:
         os.truncate(tmp_path / "x.npy", 1 << 33)  # takes no space on the disk
     start = time.monotonic()
-    assert refused(tmp_path / "x.npy").startswith("is damaged, or holds something else than numbers")
+    said = ("is damaged, or holds something else than numbers", "states the shape (", "states a header longer than")
+    assert refused(tmp_path / "x.npy").startswith(said)
     assert time.monotonic() - start < 5
 
 

@@ -455,6 +455,38 @@ def assert_refused(folder: Path, reason: str) -> None:
     assert "\n" not in str(caught.value) and reason in str(caught.value)
 
 
+def test_damaged_replay_is_one_clear_line(tmp_path: Path) -> None:
+    """DER++ keeps rows and logits beside its tensors; another number of them, or other rows, cannot be replayed."""
+    made = make("derpp", scenario="cl3")
+    learned(made, BENCHMARK, 1)
+    state = made.state_dict()
+    (rows, logits), extra = state["_extra_state"]["stored"][0], state["_extra_state"]
+    for stored in ([(rows, logits[:, :-1])], [(rows[:-1], logits)], [(rows.flip(0), logits)], [(1, 2)], [rows], 3):
+        again = make("derpp", scenario="cl3")
+        damaged = {**state, "_extra_state": {**extra, "stored": stored}}
+        put(tmp_path, {"owner": "abc", "place": [1, 0], "learner": damaged, "progress": {}})
+        with pytest.raises(UserError, match=r"checkpoint cannot be used \(.+\); give fresh=true") as caught:
+            Checkpoints(tmp_path, "abc").restore(again)
+        assert "\n" not in str(caught.value)
+    for stored in ([], [(rows, logits)] * 2, [(rows[:-1], logits[:-1])], [(rows + 1000, logits)]):
+        again = make("derpp", scenario="cl3")
+        again.load_state_dict({**state, "_extra_state": {**extra, "stored": stored}})
+        with pytest.raises(UserError, match=r"^the checkpoint after 1 tasks holds logits of other examples than are"):
+            again.begin_task(BENCHMARK.tasks[:2])
+
+
+def test_a_damaged_state_in_the_middle_of_a_task_is_one_clear_line() -> None:
+    made = make("finetune")
+    made.begin_task(BENCHMARK.tasks[:1])
+    task = TaskInProgress(made, BatchStream(len(BENCHMARK.tasks[0].train), 8, stream(1)), stream(1))
+    state = task.state()
+    for part in ("learner", "moving", "batches", "augmentation", "torch"):
+        with pytest.raises(UserError, match=r"^the checkpoint in the middle of a task cannot be used \(.+\); give fr"):
+            task.restore({**state, part: torch.zeros(1)})
+        with pytest.raises(UserError, match=rf"^the checkpoint in the middle of a task cannot be used \('{part}'\)"):
+            task.restore({key: value for key, value in state.items() if key != part})
+
+
 def test_a_task_whose_steps_went_on_in_another_way_is_not_continued() -> None:
     made = make("joint")
     made.begin_task(BENCHMARK.tasks[:1])

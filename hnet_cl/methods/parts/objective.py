@@ -4,7 +4,7 @@ No other part of a method asks whether tasks are classified or regressed.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -37,6 +37,10 @@ class Objective(ABC):
     @abstractmethod
     def each(self, outputs: Tensor, labels: Tensor, start: int | Tensor = 0) -> Tensor:
         """Computes the loss (b,) of each example; it is -log p(labels | outputs), up to a constant."""
+
+    def num_outputs(self, count: int) -> int:
+        """Returns the number of outputs of a task with `count` classes, or numbers to predict."""
+        return count
 
     @abstractmethod
     def predicted(self, outputs: Tensor, start: int | Tensor = 0) -> Tensor:
@@ -164,7 +168,86 @@ class Regression(Objective):
         return [(outputs + deviation * unit, one) for unit in units]
 
 
+class GaussianRegression(Regression):
+    """Regression with a variance that is learned too: of each number, for each input.
+
+    Outputs of a task are d means m and d numbers r, from which log-variances s within `log_variance` = (low, high)
+    come: u = high - softplus(high - r), s = low + softplus(u - low) (Chua et al., NeurIPS 2018, appendix A.1). The loss
+    is -log p up to a constant, the sum over k of ((y_k - m_k)^2 exp(-s_k) + s_k) / 2 (Nix & Weigend, 1994; HyperCRL's
+    code, which learns the bounds and divides by d / 2). Answers, and with them the scores, are the means.
+    """
+
+    def __init__(self, score: Score, log_variance: Sequence[float]) -> None:
+        super().__init__(score)
+        self._low, self._high = log_variance
+
+    def each(self, outputs: Tensor, labels: Tensor, start: int | Tensor = 0) -> Tensor:
+        means, log_variances = self.split(self._own(outputs, self.num_outputs(labels.shape[1]), start))
+        return ((labels - means).square() * (-log_variances).exp() + log_variances).sum(1) / 2
+
+    def split(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns means and log-variances (b, d) from the outputs (b, 2d) of a task."""
+        means, free = outputs.chunk(2, 1)
+        below = self._high - F.softplus(self._high - free)
+        return means, self._low + F.softplus(below - self._low)
+
+    def num_outputs(self, count: int) -> int:
+        return 2 * count
+
+    def predicted(self, outputs: Tensor, start: int | Tensor = 0) -> Tensor:
+        return outputs.chunk(2, 1)[0]
+
+    def some_labels(self, outputs: Tensor) -> Tensor:
+        return torch.zeros_like(outputs.chunk(2, 1)[0])
+
+    def answer_form(self, number: int, heads: HeadMap) -> tuple[torch.dtype, tuple[int, ...]]:
+        return torch.float32, (number, heads.widest // 2)
+
+    def fisher_labels(
+        self, outputs: Tensor, true: Tensor, which: FisherLabels, rng: torch.Generator
+    ) -> list[tuple[Tensor, Tensor]]:
+        means, log_variances = self.split(outputs)
+        deviations, one = (log_variances / 2).exp(), torch.ones_like(outputs[:, 0])
+        if which == "predicted":  # the mode, where the means have no gradient; methods refuse it
+            return [(means, one)]
+        if which == "true":
+            return [(true, one)]
+        if which == "sampled":
+            return [(means + deviations * torch.randn(means.shape, generator=rng).to(means.device), one)]
+        noise, weight = exact_noise(means.shape[1])
+        return [(means + deviations * z, weight * one) for z in noise.to(means.device)]
+
+
+def exact_noise(width: int) -> tuple[Tensor, float]:
+    """Returns noise z (n, d) and a weight w that give the exact diagonal of a Gaussian's Fisher information.
+
+    With a_k a weight's gradient of mean k, divided by the deviation, and b_k half its gradient of log-variance k, the
+    gradient of -log p where the noise is z is minus the sum over k of a_k z_k + b_k (z_k^2 - 1). The mean of its square
+    over Gaussian noise is the sum of a_k^2 + 2 b_k^2. Here one z_k^2 at a time is u and all others are 1; signs are the
+    rows of a Hadamard matrix and their opposites, over which products of different terms cancel. So the weighted sum
+    is right if w (u + d - 1) = 1 and w (u - 1)^2 = 2.
+    """
+    signs = torch.ones(1, 1)
+    while len(signs) < width:
+        signs = torch.cat([torch.cat([signs, signs], 1), torch.cat([signs, -signs], 1)])
+    signs = torch.cat([signs, -signs])[:, :width]
+    square = 2 + (1 + 2 * width) ** 0.5
+    lengths = torch.ones(width, width).fill_diagonal_(square**0.5)
+    return (signs[:, None] * lengths).flatten(0, 1), 1 / (square + width - 1) / len(signs)
+
+
 CLASSIFICATION = Classification(ACCURACY)
 OBJECTIVES: Mapping[str, Objective] = {
     objective.score.name: objective for objective in (CLASSIFICATION, Regression(MSE), Regression(NMSE))
 }
+
+
+def objective_of(score: Score, likelihood: Literal["gaussian"] | None, log_variance: Sequence[float]) -> Objective:
+    """Returns the objective of tasks with this score: the usual one, or that of a likelihood with a learned variance.
+
+    Args:
+        score: of the tasks; of regression if a `likelihood` is given.
+        likelihood: None for cross-entropy or squared error.
+        log_variance: the bounds of log-variances, if they are learned.
+    """
+    return OBJECTIVES[score.name] if likelihood is None else GaussianRegression(score, log_variance)
