@@ -43,4 +43,4 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert any("image/png" in data for data in shown)
     assert "| hnet | 100.00 (1) |" in shown[-1]["text/markdown"]
     text = "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
-    assert "task 3/3 (blobs 2): mean accuracy so far" in text  # progress
+    assert "task 3/3 (blobs 2): accuracy 100.00 %, mean 100.00 %" in text  # progress
