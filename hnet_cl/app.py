@@ -44,7 +44,10 @@ def main() -> None:
         Interrupted: a signal came before there was anything to continue.
     """
     if "--help" in sys.argv or "-h" in sys.argv:
-        print(help_text(sys.argv[1:]))
+        try:
+            print(help_text(sys.argv[1:]))
+        except UserError as error:
+            _stop(error)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     if data_dir := os.environ.get("HNET_CL_DATA"):

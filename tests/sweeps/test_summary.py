@@ -38,7 +38,8 @@ def test_what_another_process_works_on_is_no_failure(capsys: pytest.CaptureFixtu
 
 def test_what_was_to_start_anew_goes_on_without_that() -> None:
     again = Outcome(["seed=1", "fresh=true"], Path("runs/seed=1"), "failed", {}, "no")
-    assert summary([again], 1).endswith("The same command again without fresh=true runs only what is missing or failed.")
+    last = summary([again], 1).splitlines()[-1]
+    assert last == "The same command again without fresh=true runs only what is missing or failed."
 
 
 def test_failures_end_the_sweep_with_an_error_and_nothing_else_does(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,4 +50,4 @@ def test_failures_end_the_sweep_with_an_error_and_nothing_else_does(capsys: pyte
     with pytest.raises(SweepError):
         conclude([DONE, FAILED], 1)
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("\n2 jobs: 1 finished, 1 failed\nfailed: seed=-1 method=si\n")
+    assert out == "" and err.startswith("\n2 jobs: 1 finished, 1 failed\nTime: 1.0 s.\nfailed: seed=-1 method=si\n")
