@@ -50,11 +50,12 @@ def test_other_methods_are_looked_at_too(unlike: Path) -> None:
 
 
 def test_it_is_in_every_format(unlike: Path) -> None:
-    main([str(unlike), "--output", str(unlike / "report")])
+    main([str(unlike), "--output", str(unlike / "report"), "--figure", "accuracy"])
     written = {name: (unlike / "report" / name).read_text() for name in ("table.txt", "table.md", "table.tex")}
     assert f"\n{LABEL}  90.00 (1)\n" in written["table.txt"] and f"\n\n{REMARK}\n" in written["table.txt"]
-    assert f"\n| {LABEL} |" in written["table.md"] and f"\n\n- {REMARK}\n" in written["table.md"]
-    assert f"\n{LABEL} &" in written["table.tex"]
+    title = LABEL.replace("hnet", "HNET")
+    assert f"\n| {title} |" in written["table.md"] and f"\n\n- {REMARK}\n" in written["table.md"]
+    assert f"\n{title} &" in written["table.tex"]
     assert f"\\end{{tabular}}\n\\par\\footnotesize {REMARK}\n\\end{{table}}" in written["table.tex"]
     page = (unlike / "report" / "index.html").read_text().replace("<wbr>", "")
     assert f">{LABEL}</th>" in page and f"<li>{REMARK}</li>" in page

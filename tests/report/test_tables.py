@@ -70,7 +70,7 @@ def test_markdown(root: Path) -> None:
         "",
         "| method | cl1 | cl2 |",
         "| --- | ---: | ---: |",
-        "| hnet | 80.00 ± 5.77 (3) |  |",
+        "| HNET | 80.00 ± 5.77 (3) |  |",
         "| ewc_x |  | 50.00 (1) |",
     ]
 
@@ -79,8 +79,26 @@ def test_latex(root: Path) -> None:
     lines = latex(made(root), False, []).splitlines()
     assert lines[0] == r"% needs \usepackage{booktabs}"
     assert r"\begin{tabular}{lrr}" in lines and r"method & cl1 & cl2 \\" in lines
-    assert r"ewc\_x &  & $50.00$ (1) \\" in lines and r"hnet & $80.00 \pm 5.77$ (3) &  \\" in lines
+    assert r"ewc\_x &  & $50.00$ (1) \\" in lines and r"HNET & $80.00 \pm 5.77$ (3) &  \\" in lines
     assert lines[4].startswith(r"\caption{") and r"in \%; mean $\pm$ standard error" in lines[4]
+
+
+def test_the_best_are_bold_within_the_error_of_the_best(tmp_path: Path) -> None:
+    """The best, 0.8 ± 0.1, is matched by 0.725; the bounds are no rivals."""
+    last = {"hnet": (0.4, 0.8), "ewc": (0.45,), "si": (0.2,), "joint": (0.9,)}
+    for method, values in last.items():
+        for seed, value in enumerate(values, 1):
+            write_run(tmp_path, method, seed, method=method, accuracy_matrix=square(value, 1.0))
+    lines = markdown(made(tmp_path), False, []).splitlines()
+    assert lines[4:8] == [
+        "| HNET | **80.00 ± 10.00** (2) |",
+        "| EWC | **72.50** (1) |",
+        "| SI | 60.00 (1) |",
+        "| Joint | 95.00 (1) |",
+    ]
+    found = latex(made(tmp_path, ("forgetting",)), False, [])
+    assert r"HNET & \boldmath$+40.00 \pm 20.00$ (2) \\" in found, "of forgetting, the least is the best"
+    assert r"EWC & \boldmath$+55.00$ (1) \\" in found and r"SI & $+80.00$ (1) \\" in found
 
 
 @given(st.text())
