@@ -51,6 +51,13 @@ def run(*overrides: str, config_dir: Folder | None = None, **keys: Any) -> "RunR
         UserError: a mistake that you can mend; the message has one line for each.
         KeyboardInterrupt: Ctrl-C; progress is saved first.
     """
+    return _run_words(overrides, config_dir, keys)
+
+
+def _run_words(
+    overrides: Sequence[str], config_dir: Folder | None, keys: Mapping[str, Any], label: str = ""
+) -> "RunResult":
+    """Does what `run` does; with a `label`, few lines are printed, which begin with it."""
     from hnet_cl.config.composing import as_override, compose_job
 
     words = [*overrides, *(as_override(key, value) for key, value in keys.items())]
@@ -58,13 +65,13 @@ def run(*overrides: str, config_dir: Folder | None = None, **keys: Any) -> "RunR
     job = compose_job(words, own)
     flags = [] if own is None else [f"--config-dir={own}"]
     try:
-        return _run(job, shlex.join(["python", "-m", "hnet_cl", *flags, *words]))
+        return _run(job, shlex.join(["python", "-m", "hnet_cl", *flags, *words]), label)
     except Interrupted as reason:  # the program's own handlers are in place again only here
         signal.raise_signal(reason.signum)
         raise
 
 
-def _run(job: "Job", command: str) -> "RunResult":
+def _run(job: "Job", command: str, label: str) -> "RunResult":
     import torch
     from rich.console import Console
 
@@ -81,7 +88,8 @@ def _run(job: "Job", command: str) -> "RunResult":
         earlier_result(job.folder, job.settings)
         with interruption() as signals, _logged(job.folder):
             request = Request(job.overrides, lambda: job.setup, job.preset, job.target, command)
-            return exhaust(run_cooperatively(job.settings, job.folder, request, RunContext(Console(), signals)))
+            context = RunContext(Console(), signals, label=label)
+            return exhaust(run_cooperatively(job.settings, job.folder, request, context))
     except Exception as error:
         mendable = isinstance(error, UserError | OSError)
         line = explain(error, job.overrides) if mendable else described(error)
@@ -220,8 +228,10 @@ def _trained(
         words["network"] = network_path(network)
     usual = swept_by("compare")
     chosen = range(1, seeds + 1) if isinstance(seeds, int) else seeds or usual["seed"]
+    own = {**words, **keys}
+    config_dir = own.pop("config_dir", None)
     return [
-        run(**{**words, **keys, "method": method, "seed": seed}).folder
+        _run_words([], config_dir, {**own, "method": method, "seed": seed}, f"method={method} seed={seed}").folder
         for method in methods or usual["method"]
         for seed in chosen
     ]

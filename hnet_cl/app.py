@@ -30,6 +30,7 @@ from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepErro
 
 EXIT_FAILED_JOBS = 1
 EXIT_USER_ERROR = 2
+ONE_AFTER_ANOTHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # other jobs share the screen
 
 log = logging.getLogger("hnet_cl")
 
@@ -43,7 +44,10 @@ def main() -> None:
         Interrupted: a signal came before there was anything to continue.
     """
     if "--help" in sys.argv or "-h" in sys.argv:
-        print(help_text(sys.argv[1:]))
+        try:
+            print(help_text(sys.argv[1:]))
+        except UserError as error:
+            _stop(error)
         return
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them
     if data_dir := os.environ.get("HNET_CL_DATA"):
@@ -102,6 +106,8 @@ class CheckFirst(Callback):
         Raises:
             SystemExit: something is wrong. Hydra would turn an Exception from a callback into a warning.
         """
+        if "torch" not in sys.modules:
+            print("Loading PyTorch.", flush=True)
         from hnet_cl.config.check import check
         from hnet_cl.records.run_folder import earlier_result
 
@@ -137,11 +143,14 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     from hnet_cl.single_run import RunContext, exhaust
 
     job = HydraConfig.get()
+    label = "" if job.mode == RunMode.RUN else job.sweeper.get("label") or job.sweep.subdir
     if shared is not None:
-        return _turns(config, job, RunContext(Console(force_interactive=False), shared, label=job.sweep.subdir))
+        return _turns(config, job, RunContext(Console(force_interactive=False), shared, label=label))
+    alone = not label or job.launcher._target_ == ONE_AFTER_ANOTHER
+    console = Console() if alone else Console(force_interactive=False)
     with interruption() as own:
         own.answer()
-        return exhaust(_turns(config, job, RunContext(Console(), own)))
+        return exhaust(_turns(config, job, RunContext(console, own, label=label)))
 
 
 def _turns(config: DictConfig, job: Any, context: Any) -> Generator[None, None, dict[str, float | None]]:

@@ -19,10 +19,12 @@ from hnet_cl.core.capacity import naming_lack_of_memory
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError
 from hnet_cl.core.locking import locked
-from hnet_cl.core.scores import ACCURACY, SCORES
+from hnet_cl.core.scores import ACCURACY
 from hnet_cl.core.signals import Interruption
-from hnet_cl.loggers.console import ConsoleLog, print_introduction, print_summary
+from hnet_cl.loggers.console import ConsoleLog
+from hnet_cl.loggers.introduction import print_introduction, say_what_is_done
 from hnet_cl.loggers.pictures import PictureLog
+from hnet_cl.loggers.run_summary import show
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.metrics import BenchmarkFacts
@@ -54,7 +56,8 @@ CooperativeRun = Generator[None, None, RunResult]
 class RunContext:
     """The surroundings of a run: `console` and `interruption`, shared with the runs that it takes turns with.
 
-    `listeners` hear of the run besides the usual ones. `label` marks its lines on the console.
+    `listeners` hear of the run besides the usual ones. With a `label`, the run is one of several: its lines on the
+    console begin with the label, and are few.
     """
 
     console: Console
@@ -112,15 +115,9 @@ def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request,
             done = finished()  # perhaps by another process in the meantime
             if done is None:
                 done = yield from execute(plan, config, folder, request, context)
-                return _shown(done, folder, context.console)
-    context.console.print(f"This run is finished already (data: {done.data.name}); fresh=true runs it again.")
-    return _shown(done, folder, context.console)
-
-
-def _shown(done: RunResult, folder: Path, console: Console) -> RunResult:
-    names = [f"task {number + 1}" for number in range(done.num_tasks)]
-    print_summary(done.scores, done.metrics, names, done.data.name, console, SCORES[done.score])
-    print(folder)
+                show(done, folder, config, context.label, context.console)
+                return done
+    show(done, folder, config, context.label, context.console, again=True)
     return done
 
 
@@ -163,21 +160,18 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def execute(
-    plan: Plan,
-    config: Mapping[str, Any],
-    folder: Path,
-    request: Request,
-    context: RunContext,
+    plan: Plan, config: Mapping[str, Any], folder: Path, request: Request, context: RunContext
 ) -> CooperativeRun:
     """Builds the run, trains and records it; yields as `run_cooperatively` and returns the contents of result.json.
 
     Raises:
         UserError, Interrupted: as `run_cooperatively`.
     """
-    console, interruption = context.console, context.interruption
-    device = build.build_device(plan.device)
+    console, interruption, device = context.console, context.interruption, build.build_device(plan.device)
+    say_what_is_done(f"Reading the data of {plan.benchmark.name}.", context.label, console)
     with interruption.interruptible():  # data may have to be downloaded
         benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
+    say_what_is_done("Trying two examples of the first tasks, before training.", context.label, console)
     learner = build_rehearsed(plan, benchmark, device)
     identity = config_id(config)
     checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
@@ -186,7 +180,7 @@ def execute(
     restored = restore(checkpoints, learner, console)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
-    print_introduction(vars(facts), [overview(benchmark), *build.choices(plan, learner)], context.label, console)
+    print_introduction(vars(facts), overview(benchmark), build.choices(plan, learner), folder, context.label, console)
     tasks, classified = benchmark.tasks, benchmark.score is ACCURACY
     iterations = [plan.training.steps(task) for task in tasks]
     benchmark_facts = BenchmarkFacts([t.majority for t in tasks], independent_examples(tasks)) if classified else None

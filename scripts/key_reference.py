@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
@@ -15,6 +14,7 @@ from pydantic.fields import FieldInfo
 from hnet_cl.config.check import DeviceSettings
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS, HYDRAS
+from hnet_cl.config.key_comments import keys_of
 from hnet_cl.core.chosen import TARGET, arguments_of, settings_of
 from hnet_cl.core.importing import import_named
 from hnet_cl.methods.parts.generated_decoder import GeneratedDecoderSettings
@@ -47,42 +47,6 @@ KNOWN: Mapping[str, type[BaseModel]] = {
 }
 SIGNS = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}
 WORDS = {bool: "true or false", int: "whole number", float: "number", str: "text", list: "list", dict: "mapping"}
-NOT_KEYS = ("_target_", "name", "defaults", "kind")
-LINE = re.compile(r"^(?P<indent> *)(?P<key>[\w.]+):(?P<value>[^#]*?)(?:\s+# (?P<comment>.*))?$")
-ITEM = re.compile(r"^\s+- (?P<value>.*)$")
-COMMENT = re.compile(r"^\s+# (?P<comment>.*)$")
-
-
-@dataclass
-class Key:
-    """A key of a yaml file: its dotted name within the file, its value as written and its comment."""
-
-    name: str
-    value: str
-    comment: str
-
-
-def keys_of(text: str) -> list[Key]:
-    """Returns the keys of a yaml file, in their order: those with a value, and mappings that have a comment."""
-    found: list[Key] = []
-    above: list[tuple[int, Key]] = []  # the mappings that a line is inside of, with their indentation
-    for line in text.splitlines():
-        if (more := COMMENT.match(line)) and found:
-            found[-1].comment += f" {more['comment']}"
-        elif (item := ITEM.match(line)) and above:
-            above[-1][1].value += f"{', ' if above[-1][1].value else ''}{item['value']}"
-            if above[-1][1] not in found:
-                found.append(above[-1][1])
-        elif part := LINE.match(line):
-            indent = len(part["indent"])
-            above = [(depth, key) for depth, key in above if depth < indent]
-            name = ".".join([*(key.name.rpartition(".")[2] for _, key in above), part["key"]])
-            key = Key(name, part["value"].strip(), part["comment"] or "")
-            if key.value or key.comment:
-                found.append(key)
-            if not key.value:
-                above.append((indent, key))
-    return [key for key in found if not key.name.startswith("defaults") and key.name.rpartition(".")[2] not in NOT_KEYS]
 
 
 def kind(annotation: Any, metadata: Any = ()) -> str:

@@ -12,7 +12,7 @@ import torch
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SAYS = {
     "run_and_load": r"task 3: norm of the generated weights \d+\.\d\d\ntask 1 says \['\d', '\d'\] with confidence",
-    "compare_methods": r"\| hnet \| \d+\.\d\d ± \d\.\d\d \(2\) \|",
+    "compare_methods": r"\| HNET \| \*\*\d+\.\d\d ± \d\.\d\d\*\* \(2\) \|",
     "export_network": r"task_2\.pt answers \[(\d), (\d)\], the learner \['\1', '\2'\]",
 }
 
@@ -44,9 +44,9 @@ def test_the_notebook(tmp_path: Path) -> None:
     assert not [output for output in outputs if output.get("name") == "stderr"]
     shown = [output.get("data", {}) for output in outputs]
     assert any("image/png" in data for data in shown)
-    assert "| hnet | 100.00 (1) |" in shown[-1]["text/markdown"]
+    assert "| HNET | 100.00 (1) |" in shown[-1]["text/markdown"]
     text = "".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs)
-    assert "task 3/3 (blobs 2): mean accuracy so far" in text  # progress
+    assert "task 3/3 (blobs 2): accuracy 100.00 %, mean 100.00 %" in text  # progress
 
 
 def test_the_frozen_convolutions_are_those_that_are_published() -> None:

@@ -1,13 +1,18 @@
 """The text of --help: every group's choices, the other keys, and examples."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
+from hnet_cl.config.key_comments import NO_KEYS, chosen, explained
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.suggest import nearest
 
 GROUPS = (
     *("benchmark", "dataset", "scenario", "method", "method/task_inference", "target", "optimizer", "lr_scheduler"),
     *("schedule", "device", "logger", "experiment", "hydra/sweeper", "hydra/launcher"),
 )
+PARTS = ("method/generator", "method/regularizer", "method/buffer")  # groups below a method besides these
 HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that come with Hydra
 
 START = """\
@@ -36,14 +41,23 @@ Examples
   python -m hnet_cl benchmark=pmnist benchmark.num_tasks=20 method.strength=0.05 --cfg job --resolve
       print the complete configuration of a run instead of running it
 
+The keys of a choice, with what they mean: python -m hnet_cl method=ewc --help
 More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own yaml groups)
 A finished run classifies your images: python -m hnet_cl.predict --help
 What tasks a benchmark has, without training: python -m hnet_cl.data --help"""
 
 
 def help_text(arguments: Sequence[str]) -> str:
-    """Returns the help text, with the choices of the shipped configuration and of any `--config-dir` argument."""
+    """Returns the help text, with the choices of the shipped configuration and of any `--config-dir` argument.
+
+    Where choices are typed, it is on the keys of these alone.
+
+    Raises:
+        UserError: there is no such choice.
+    """
     folders = [conf_dir(), *own_folders(arguments)]
+    if typed := chosen(arguments, (*GROUPS, *PARTS)):
+        return "\n\n".join(_of_choice(group, name, folders) for group, name in typed)
     parts = [START]
     for group in GROUPS:
         own = {name: line for folder in folders for name, line in choices(folder, group).items()}
@@ -52,3 +66,13 @@ def help_text(arguments: Sequence[str]) -> str:
         lines = [f"  {group}={name:<{width}}  {line}".rstrip() for name, line in found.items()]
         parts.append("\n".join([f"{group}", *lines, ""]))
     return "\n".join([*parts, END])
+
+
+def _of_choice(group: str, name: str, folders: Sequence[Path]) -> str:
+    lines = {name: line for folder in folders for name, line in choices(folder, group).items()}
+    if name in HYDRAS.get(group, {}):
+        return f"{group}={name}  {HYDRAS[group][name]}\n\n  {NO_KEYS}"
+    if name not in lines:
+        raise UserError(f"{group}={name}: no such choice{nearest(name, sorted(lines))}")
+    files = {name: folder / group / f"{name}.yaml" for folder in folders for name in choices(folder, group)}
+    return f"{group}={name}  {lines[name]}\n\n{explained(group, name, files)}"

@@ -32,6 +32,19 @@ def shown(value: object, longest: int = LONG) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2]}[...]{text[-longest // 4 :]}"
 
 
+def duration(seconds: float) -> str:
+    """Returns a duration as `1.3 s`, `36 s`, `2 min 5 s` or `1 h 2 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
 def csv_text(rows: Iterable[Sequence[object]]) -> str:
     """Returns rows as CSV, one line per row.
 

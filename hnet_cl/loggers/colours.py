@@ -45,7 +45,7 @@ def colour_bar(image: AxesImage, axes: Axes, score: Score, decimals: int | None 
     assert axes.figure is not None
     bar = axes.figure.colorbar(image, cax=axes)
     if score.higher_is_better:
-        bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals))
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals, symbol=" %"))
     else:
         bar.ax.yaxis.set_major_locator(LogLocator())
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -29,6 +29,10 @@ WRITTEN = (  # files written during training, besides RESULT and the checkpoints
     "events.out.tfevents.*",
 )
 EMBEDDED_DIGITS = "mnist-5k"
+STAND_IN_WARNING = (
+    f"Warning: the data are {EMBEDDED_DIGITS}, 5,000 digits instead of MNIST's 70,000: "
+    "results are not comparable with published ones."
+)
 
 
 def read_result(folder: Path) -> RunResult | None:

@@ -11,7 +11,10 @@ from typing import NoReturn
 
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.suggest import nearest
+from hnet_cl.report.captions import captions
 from hnet_cl.report.comparison import FORMATS, Choice, compare_runs
+from hnet_cl.report.forms import FONTS, WIDTHS, Form
 from hnet_cl.report.notes import lines
 
 EXIT_USER_ERROR = 2
@@ -20,7 +23,8 @@ EXAMPLES = """examples:
   python -m hnet_cl.report outputs --where benchmark=smnist --metric acc,during,bwt
   python -m hnet_cl.report outputs --where method=hnet --rows method.strength
   python -m hnet_cl.report outputs --format latex > table.tex
-  python -m hnet_cl.report outputs --output report"""
+  python -m hnet_cl.report outputs --output report
+  python -m hnet_cl.report outputs --output report --figure accuracy --width column --style paper"""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -48,14 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _main(arguments: Sequence[str]) -> None:
     options = _parser().parse_args(arguments)
+    for name in ("figure", "width", "style"):
+        if getattr(options, name) is not None and options.output is None:
+            raise UserError(f"--{name}: figures are part of a whole report; add --output FOLDER")
     choice = Choice(options.rows, options.columns, options.metric, options.where, options.ignore, options.ci)
     compared = compare_runs(options.folders, choice, every_metric=options.output is not None)
     remarks = lines(compared.remarks)
     if options.output:
-        from hnet_cl.report.output import write_report  # imports matplotlib, which takes longer than everything else
+        from hnet_cl.report.output import Drawing, write_report  # imports matplotlib, which takes longer than all else
 
         command = shlex.join(["python", "-m", "hnet_cl.report", *arguments])
-        path = write_report(options.output, compared, command)
+        drawing = Drawing(Form(options.width, options.style), options.figure)
+        path = write_report(options.output, compared, command, drawing)
         print("\n".join([*remarks, str(path)]))
         return
     sys.stdout.write(compared.render(options.format))
@@ -87,11 +95,27 @@ def _parser() -> argparse.ArgumentParser:
     add("--ci", action="store_true", help="95 %% confidence intervals (Student's t) instead of standard errors")
     add("--format", choices=FORMATS, default="text", help="of the table (default: text)")
     add("--output", type=_path, metavar="FOLDER", help="write tables in all formats, plots and a page there instead")
+    figures = ", ".join(captions())
+    add("--figure", type=_figures, metavar="NAMES", help=f"with --output: only these figures (of: {figures})")
+    add("--width", choices=WIDTHS, help="with --output: of figures, of a column (3.25 in) or of a page (6.75 in)")
+    add(
+        "--style",
+        choices=FONTS,
+        help="with --output: text in figures, for a paper (8 pt) or a talk (14 pt)",
+    )
     return parser
 
 
 def _path(text: str) -> Path:
     return Path(at_home(text))
+
+
+def _figures(text: str) -> list[str]:
+    names = _list(text)
+    for name in names:
+        if name not in captions():
+            raise UserError(f"--figure {name}: no such figure{nearest(name, sorted(captions()))}")
+    return names
 
 
 def _list(text: str) -> list[str]:

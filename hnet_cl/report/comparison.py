@@ -13,7 +13,7 @@ from hnet_cl.report.notes import Note, lines, notes
 from hnet_cl.report.quantities import quantities
 from hnet_cl.report.runs import Run, read_runs
 from hnet_cl.report.selection import Selection, require_key, require_settings, select, where
-from hnet_cl.report.transfer import missing, with_scratch
+from hnet_cl.report.transfer import SCRATCH, missing, with_scratch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,7 +114,9 @@ def compare_runs(folders: Sequence[Path], choice: Choice, every_metric: bool = F
     usual = compared() if every_metric else main_metrics(selection.finished)
     wanted = quantities(choice.metric, usual, selection.finished, needs)
     found = tables.tables(sections(selection.finished, layout), wanted, layout)
-    asked = any(quantity.name == "transfer" for quantity in wanted)
+    # A report of all metrics says nothing of transfer where nobody has trained from scratch.
+    sought = choice.metric is not None or any(run.result.method == SCRATCH for run in every)
+    asked = sought and any(quantity.name == "transfer" for quantity in wanted)
     return Comparison(found, selection, [*notes(selection), *(without_transfer if asked else [])], choice.ci)
 
 

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from hnet_cl.core.scores import Score
 from hnet_cl.report.differences import tell
 from hnet_cl.report.labels import Place, grouped, joined, separate, tell_typed
+from hnet_cl.report.methods import METHOD, named, place
 from hnet_cl.report.runs import Run
 from hnet_cl.report.selection import identity_of
 
@@ -35,16 +37,25 @@ class Layout:
 
 @dataclass(frozen=True)
 class Row:
-    """One row: the values of the row keys, further settings that identify it, and its runs by column."""
+    """One row: the values of the row keys, further settings that identify it, and its runs by column.
+
+    `shown` are the values as a paper would write them.
+    """
 
     values: Values
     settings: str
     cells: Mapping[Values, Sequence[Run]]
+    shown: Values
 
     @property
     def label(self) -> str:
         """Returns the full label: values of the row keys, then settings."""
         return joined(*self.values, self.settings)
+
+    @property
+    def title(self) -> str:
+        """Returns the full label as a paper would write it."""
+        return joined(*self.shown, self.settings)
 
 
 @dataclass(frozen=True)
@@ -94,8 +105,10 @@ def _section(keys: Sequence[str], values: Values, runs: Sequence[Run], layout: L
     ]
     differences = tell(places, compared, layout.ignored)
     separate(places)
-    rows = [row for row_values, own in grouped((place.row, place) for place in places).items() for row in _rows(own)]
-    columns = sorted({place.column for place in places}, key=_natural)
+    rows = [
+        row for row_values, own in grouped((place.row, place) for place in places).items() for row in _rows(own, layout)
+    ]
+    columns = sorted({place.column for place in places}, key=partial(_natural, layout.columns))
     return Section(keys, values, columns, rows, differences.remarks(), [*differences.keys])
 
 
@@ -114,11 +127,12 @@ def _places(row: Values, family: Sequence[Run], compared: Sequence[str], layout:
     return places
 
 
-def _rows(places: Sequence[Place]) -> list[Row]:
+def _rows(places: Sequence[Place], layout: Layout) -> list[Row]:
     """Makes rows of places that share the values of the row keys: one row for each name."""
     names = grouped((place.name, place) for place in places)
+    shown = tuple(named(key, value) for key, value in zip(layout.rows, places[0].row, strict=True))
     return [
-        Row(places[0].row, name, {place.column: place.runs for place in names[name]})
+        Row(places[0].row, name, {place.column: place.runs for place in names[name]}, shown)
         for name in sorted(names, key=_natural_settings)
     ]
 
@@ -126,12 +140,15 @@ def _rows(places: Sequence[Place]) -> list[Row]:
 def _sorted_groups(runs: Iterable[Run], keys: Sequence[str]) -> list[tuple[Values, list[Run]]]:
     """Groups runs by their values of some keys; returns the groups in natural order."""
     groups = grouped((tuple(run.value(key) or NOTHING for key in keys), run) for run in runs)
-    return sorted(groups.items(), key=lambda group: _natural(group[0]))
+    return sorted(groups.items(), key=lambda group: _natural(keys, group[0]))
 
 
-def _natural(values: Values) -> list[tuple[int, float, str]]:
-    """Returns a sort key that puts 9 before 10, numbers before words, and `NOTHING` last."""
-    return [_natural_one(value) for value in values]
+def _natural(keys: Sequence[str], values: Values) -> list[tuple[tuple[int, int], tuple[int, float, str]]]:
+    """Returns a sort key that puts methods in their order, 9 before 10, numbers before words, and `NOTHING` last."""
+    return [
+        (place(value) if key == METHOD else (0, 0), _natural_one(value))
+        for key, value in zip(keys, values, strict=True)
+    ]
 
 
 def _natural_one(value: str) -> tuple[int, float, str]:

@@ -13,8 +13,8 @@ from markupsafe import Markup, escape
 import hnet_cl
 from hnet_cl.records.metrics_table import METRICS, compared
 from hnet_cl.report.captions import captions
-from hnet_cl.report.figures import INK
 from hnet_cl.report.grouping import Section
+from hnet_cl.report.looks import INK
 from hnet_cl.report.notes import Note, counted
 from hnet_cl.report.ownership import TITLE
 from hnet_cl.report.runs import Run, one_line

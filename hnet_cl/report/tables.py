@@ -6,6 +6,7 @@ from functools import partial
 
 from hnet_cl.core.plain_text import csv_text
 from hnet_cl.records.metrics_table import Quantity
+from hnet_cl.report.best import best
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Layout, Row, Section, Values
 from hnet_cl.report.runs import Run
@@ -108,20 +109,24 @@ def cell_text(found: Estimate | None, quantity: Quantity, interval: bool, plus_m
     return f"{mean}{uncertainty} ({found.n})"
 
 
-def _text_rows(table: Table, interval: bool) -> list[list[str]]:
-    columns = table.columns
-    body = [
-        [row.label, *(cell_text(cell, column.quantity, interval) for cell, column in zip(cells, columns, strict=True))]
-        for row, cells in table.rows
+def _cells_text(table: Table, cells: Sequence[Estimate | None], interval: bool) -> list[str]:
+    return [cell_text(found, column.quantity, interval) for found, column in zip(cells, table.columns, strict=True)]
+
+
+def _bold(table: Table) -> list[list[bool]]:
+    """Tells of each cell whether it is printed in bold, by row."""
+    rows, cells = [row for row, _ in table.rows], [own for _, own in table.rows]
+    by_column = [
+        best(rows, [own[number] for own in cells], column.quantity.name) for number, column in enumerate(table.columns)
     ]
-    return [table.header, *body]
+    return [[column[number] for column in by_column] for number in range(len(rows))]
 
 
 def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     """Formats all tables and notes as plain text for a terminal; lines are not wrapped."""
     parts = []
     for table in tables:
-        rows = _text_rows(table, interval)
+        rows = [table.header, *([row.label, *_cells_text(table, cells, interval)] for row, cells in table.rows)]
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
         rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
@@ -135,7 +140,11 @@ def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> s
     """Formats all tables and notes in GitHub-style Markdown."""
     parts = []
     for table in tables:
-        header, *body = ([_markdown(cell) for cell in row] for row in _text_rows(table, interval))
+        header = [_markdown(name) for name in table.header]
+        body = [
+            [_markdown(row.title), *map(_markdown_cell, _cells_text(table, cells, interval), bold)]
+            for (row, cells), bold in zip(table.rows, _bold(table), strict=True)
+        ]
         rule = ["---"] + ["---:"] * (len(header) - 1)
         lines = [f"| {' | '.join(row)} |" for row in (header, rule, *body)]
         parts.append(f"**{_markdown(table.title)}**\n\n" + "\n".join(lines))
@@ -145,6 +154,11 @@ def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> s
     if notes:
         parts.append("\n".join(_markdown(line.replace("  ", "- ", 1)) for line in notes))
     return "\n\n".join(parts) + "\n"
+
+
+def _markdown_cell(cell: str, bold: bool) -> str:
+    mean, _, n = _markdown(cell).rpartition(" ")
+    return f"**{mean}** {n}" if bold else _markdown(cell)
 
 
 def _markdown(cell: str) -> str:
@@ -175,8 +189,8 @@ def latex(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     parts = ["\n".join(f"% {remark}" for remark in remarks)]
     for table in tables:
         body = [
-            [escape_latex(row.label), *map(partial(_latex_cell, interval), cells, table.columns)]
-            for row, cells in table.rows
+            [escape_latex(row.title), *map(partial(_latex_cell, interval), cells, table.columns, bold)]
+            for (row, cells), bold in zip(table.rows, _bold(table), strict=True)
         ]
         header = [escape_latex(name) for name in table.header]
         lines = [" & ".join(row) + r" \\" for row in (header, *body)]
@@ -202,9 +216,10 @@ def latex(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _latex_cell(interval: bool, found: Estimate | None, column: Column) -> str:
+def _latex_cell(interval: bool, found: Estimate | None, column: Column, bold: bool) -> str:
     mean, _, n = cell_text(found, column.quantity, interval, r"\pm").rpartition(" ")
-    return f"${mean}$ {n}" if mean else ""
+    number = rf"\boldmath${mean}$" if bold else f"${mean}$"
+    return f"{number} {n}" if mean else ""
 
 
 def to_csv(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -54,9 +55,10 @@ class ComparisonSweeper(GridSweeper):
             UserError, HydraException: an override of any job is wrong; nothing has run.
             SweepError: jobs failed.
         """
+        started = time.monotonic()
         outcomes = self.outcomes(arguments)
         try:
-            conclude(outcomes)
+            conclude(outcomes, time.monotonic() - started)
         finally:
             folders = [one.folder for one in outcomes if one.status == "finished" and one.folder]
             if folders:
@@ -71,10 +73,11 @@ def report(folders: Sequence[Path], output: Path) -> None:
         UserError: `output` holds files that no report has written.
         OSError: it cannot be written.
     """
+    print("\nWriting tables and figures.", flush=True)
     from hnet_cl.report.output import write_report  # imports matplotlib, which takes a while
 
     command = shlex.join(["python", "-m", "hnet_cl.report", *map(str, named(folders)), "--output", str(output)])
-    print(f"\n{command}\n", flush=True)
+    print(f"{command}\n", flush=True)
     page = write_report(output, compare_runs(folders, Choice(), every_metric=True), command)
     print(f"{compare_runs(folders, Choice())}\n{page}", flush=True)
 

@@ -1,5 +1,6 @@
 """The default sweeper: every combination of the given values."""
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.composing import compose_all
 from hnet_cl.sweeps.jobs import Outcome, by_folder, finish
+from hnet_cl.sweeps.labels import announcement, labelled
 from hnet_cl.sweeps.launchers import make_launcher
 from hnet_cl.sweeps.summary import conclude
 
@@ -25,9 +27,10 @@ class GridSweeper(Sweeper):
     Args:
         max_batch_size: number of jobs that the launcher gets at a time; None for all.
         params: overrides by key, treated as if typed; a key that is typed is taken from there alone.
+        label: not used here; each job gets one, which its lines on the screen begin with.
     """
 
-    def __init__(self, max_batch_size: int | None, params: Mapping[str, str]) -> None:
+    def __init__(self, max_batch_size: int | None, params: Mapping[str, str], label: str | None = None) -> None:
         self._max_batch_size = max_batch_size
         self._params = params
 
@@ -52,8 +55,9 @@ class GridSweeper(Sweeper):
             UserError, HydraException: an override of any job is wrong; nothing has run.
             SweepError: jobs failed.
         """
+        started = time.monotonic()
         outcomes = self.outcomes(arguments)
-        conclude(outcomes)
+        conclude(outcomes, time.monotonic() - started)
         return outcomes
 
     def outcomes(self, arguments: list[str]) -> list[Outcome]:
@@ -68,10 +72,12 @@ class GridSweeper(Sweeper):
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
         combinations = [combination for batch in batches for combination in batch]
+        print("Checking the jobs of the sweep.", flush=True)
         checked = check_jobs(compose_all(self._loader, self._config, combinations))
         by_folder(checked)
-        jobs = iter(checked)
+        jobs = iter(labelled(checked) if "label" in self._config.hydra.sweeper else checked)
         start_folder(self._config)
+        print(announcement(checked), flush=True)
         outcomes: list[Outcome] = []
         for batch in batches:
             outcomes += finish([next(jobs) for _ in batch], self._launcher, first=len(outcomes))

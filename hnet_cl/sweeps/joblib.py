@@ -1,6 +1,5 @@
 """A launcher that runs jobs in parallel processes on this machine, by joblib."""
 
-import logging
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -9,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra_plugins.hydra_joblib_launcher import joblib_launcher
 from hydra_plugins.hydra_joblib_launcher._core import execute_job, process_joblib_cfg
 from joblib import Parallel, delayed
 
 from hnet_cl.sweeps.workers import Lifeline, Worker
-
-log = logging.getLogger(__name__)
 
 
 class JoblibLauncher(joblib_launcher.JoblibLauncher):
@@ -30,8 +27,6 @@ class JoblibLauncher(joblib_launcher.JoblibLauncher):
         """Runs all jobs and waits until all have ended."""
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
-        for number, overrides in enumerate(job_overrides, initial_job_idx):
-            log.info("\t#%d : %s", number, " ".join(filter_overrides(overrides)))
         settings = {**self.joblib, "backend": "loky"}
         process_joblib_cfg(settings)
         resource_tracker.ensure_running()  # its start unblocks signals, which workers must inherit blocked

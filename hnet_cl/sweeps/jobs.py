@@ -18,6 +18,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from hnet_cl.config.arguments import refuse_names, run_folder
 from hnet_cl.config.conf_files import own_folders
 from hnet_cl.config.messages import explain, is_mistake
+from hnet_cl.config.presets import preset_of
 from hnet_cl.config.resolvers import named
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import Interrupted, UserError, described
@@ -43,6 +44,8 @@ class Job:
         folder: its run folder; relative to the working directory if `output_dir` is.
         subdir: the last part of `folder`, `hydra.sweep.subdir`.
         config: its resolved configuration.
+        preset: the preset that its method's settings come from; None if there is none.
+        label: what its lines on the screen begin with; empty for its folder.
     """
 
     overrides: Sequence[str]
@@ -50,6 +53,8 @@ class Job:
     folder: Path
     subdir: str
     config: Mapping[str, Any]
+    preset: str | None = None
+    label: str = ""
 
     @property
     def identity(self) -> tuple[str, Any]:
@@ -58,7 +63,8 @@ class Job:
 
     def launched_as(self) -> list[str]:
         """Returns the overrides for the launcher, which also fix the folder, however the launcher numbers the job."""
-        return [*self.overrides, *self.for_hydra, f"hydra.sweep.subdir={quoted(self.subdir)}"]
+        label = [f"hydra.sweeper.label={quoted(self.label)}"] if self.label else []
+        return [*self.overrides, *self.for_hydra, *label, f"hydra.sweep.subdir={quoted(self.subdir)}"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,7 @@ class Outcome:
         error: why it did not finish, in one line (several if it could not be composed).
         earlier: whether it was finished before this sweep began, or by another process.
         stand_in: name of the data if they stood in for the ones that were asked for.
+        data: name of the data; empty if the job is not finished.
     """
 
     overrides: Sequence[str]
@@ -82,6 +89,7 @@ class Outcome:
     error: str = ""
     earlier: bool = False
     stand_in: str = ""
+    data: str = ""
 
 
 def quoted(text: str) -> str:
@@ -120,7 +128,8 @@ def compose(
         HydraConfig.instance().set_config(job_config)
         subdir = str(run_folder(job_config.hydra.sweep.subdir, "hydra.sweep.subdir"))
         folder = run_folder(job_config.hydra.sweep.dir, "hydra.sweep.dir") / subdir
-        return Job(overrides, for_hydra, folder, subdir, named(job_config, job_config.hydra.runtime.choices))
+        choices = job_config.hydra.runtime.choices
+        return Job(overrides, for_hydra, folder, subdir, named(job_config, choices), preset_of(choices))
     except Exception as error:
         if not is_mistake(error):
             raise
@@ -160,6 +169,8 @@ def finish(
     launch([job for folder, job in wanted.items() if folder not in ended])
     until, wait = time.monotonic() + patience, 1.0
     while (busy := [job for job in wanted.values() if ended[job.folder].status == "busy"]) and time.monotonic() < until:
+        if wait == 1.0:
+            print(f"Waiting for jobs that other processes are working on: {len(busy)}.", flush=True)
         sleep(wait)
         wait = min(2 * wait, LONGEST_WAIT_S)
         ended |= {job.folder: earlier for job in busy if (earlier := _earlier(job))}
@@ -199,7 +210,7 @@ def _earlier(job: Job) -> Outcome | None:
 
 def _finished(job: Job, result: RunResult, earlier: bool = False) -> Outcome:
     stand_in = result.data.name if on_stand_in(result) else ""
-    return Outcome(job.overrides, job.folder, "finished", result.metrics, earlier=earlier, stand_in=stand_in)
+    return Outcome(job.overrides, job.folder, "finished", result.metrics, "", earlier, stand_in, result.data.name)
 
 
 def _result(job: Job) -> RunResult | None:

@@ -5,7 +5,9 @@ import importlib.util
 import math
 import shlex
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -61,6 +63,7 @@ class OptunaSweeper(Sweeper):
 
         from hnet_cl.sweeps.space import one_by_one, search_space
 
+        started = time.monotonic()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         params = [f"{key}={value}" for key, value in self._settings.params.items()]
         overrides = OverridesParser.create(config_loader=self._loader).parse_overrides([*params, *arguments])
@@ -85,7 +88,7 @@ class OptunaSweeper(Sweeper):
                     self._tell(study, trial, outcome)
             outcomes += ended
         print(report(study.best(), self._settings.metric, fixed, study.running()))
-        conclude(outcomes)
+        conclude(outcomes, time.monotonic() - started)
         return outcomes
 
     def _study(self, base: Job | Outcome, fixed: Sequence[str], space: Mapping[str, Any]) -> "SharedStudy":
@@ -108,7 +111,7 @@ class OptunaSweeper(Sweeper):
         job = compose(self._loader, self._config, [*fixed, *drawn], slot_of(trial), report_to)
         trial.set_user_attr("overrides", list(drawn))
         trial.set_user_attr("folder", str(job.folder))
-        return job
+        return replace(job, label=f"trial {slot_of(trial)}") if isinstance(job, Job) else job
 
     def _tell(self, study: "SharedStudy", trial: "Trial", outcome: Outcome) -> None:
         metric = self._settings.metric

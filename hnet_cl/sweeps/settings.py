@@ -35,6 +35,9 @@ class SearchSettings(Settings):
     params: Mapping[str, Any]
 
 
+NOT_SETTINGS = ("_target_", "trial", "label")  # keys of the sweeper that the search itself sets
+
+
 def check_search(sweeper: DictConfig) -> SearchSettings:
     """Checks the settings in a sweeper's configuration.
 
@@ -43,7 +46,7 @@ def check_search(sweeper: DictConfig) -> SearchSettings:
     """
     values: Any = OmegaConf.to_container(sweeper, resolve=True)
     try:
-        settings = SearchSettings(**{key: value for key, value in values.items() if key not in ("_target_", "trial")})
+        settings = SearchSettings(**{key: value for key, value in values.items() if key not in NOT_SETTINGS})
     except ValidationError as error:
         raise UserError("\n".join(map(_line, error.errors()))) from error
     metrics = [metric.name for metric in of_a_run()]

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hnet_cl.config.arguments import is_set
+from hnet_cl.core.plain_text import duration
+from hnet_cl.records.run_folder import EMBEDDED_DIGITS, STAND_IN_WARNING
 from hnet_cl.sweeps.errors import SweepError
 from hnet_cl.sweeps.jobs import Outcome
 
@@ -12,8 +14,12 @@ BUSY = "being worked on by another process"
 ORDER = ("finished", "finished earlier", "pruned", BUSY, "failed")
 
 
-def conclude(outcomes: Sequence[Outcome]) -> None:
+def conclude(outcomes: Sequence[Outcome], took_s: float) -> None:
     """Prints a summary of the jobs, if there are any: counts, and the failed ones with overrides, error and folder.
+
+    Args:
+        outcomes: how the jobs ended.
+        took_s: how long all of them took, in seconds.
 
     Raises:
         SweepError: a job failed.
@@ -22,22 +28,24 @@ def conclude(outcomes: Sequence[Outcome]) -> None:
         return
     sys.stdout.flush()
     failed = any(outcome.status == "failed" for outcome in outcomes)
-    print(f"\n{summary(outcomes)}", file=sys.stderr if failed else sys.stdout)
+    print(f"\n{summary(outcomes, took_s)}", file=sys.stderr if failed else sys.stdout, flush=True)
     if failed:
         raise SweepError
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    """Returns a text with counts, stand-in data, the overrides, error and folder of each failed job, and a remedy."""
+def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
+    """Returns a text with counts, time and data, the overrides, error and folder of each failed job, and a remedy."""
     names = {"busy": BUSY}
     counts = Counter(
         "finished earlier" if outcome.earlier else names.get(outcome.status, outcome.status) for outcome in outcomes
     )
     numbers = ", ".join(f"{count} {what}" for what in ORDER if (count := counts[what]))
-    lines = [f"{len(outcomes)} jobs: {numbers}"]
+    lines = [f"{len(outcomes)} jobs: {numbers}", f"Time: {duration(took_s)}."]
     if stand_ins := Counter(outcome.stand_in for outcome in outcomes if outcome.stand_in):
         counted = ", ".join(f"{count} on {name}" for name, count in stand_ins.items())
-        lines.append(f"Not on the data that were asked for, but on a stand-in: {counted}; see their warnings.")
+        lines.append(f"Not on the data that were asked for, but on a stand-in: {counted}.")
+    if any(outcome.data.startswith(EMBEDDED_DIGITS) for outcome in outcomes):
+        lines.append(STAND_IN_WARNING)
     for outcome in outcomes:
         if outcome.status == "failed":
             lines += [

@@ -248,12 +248,14 @@ def test_a_run_says_and_records_its_preset_and_its_sizes(own: Path, tmp_path: Pa
     assert sizes["target"] == sizes["generated"] == weights - 2 * 10 - 2  # two tasks of two classes
     assert sizes["compression_ratio"] == sizes["trainable"] / sizes["target"]
     said = out.splitlines()
-    assert said[:2] == [
-        "Preset toy/hnet, for method mine on toy.",
+    assert said[:4] == [
+        "Reading the data of toy.",
+        "Trying two examples of the first tasks, before training.",
+        "Hyperparameters of mine on toy: preset toy/hnet.",
         f"Sizes: target network {sizes['target']} weights, {sizes['trainable']:,} trainable in all (compression ratio "
         f"{sizes['compression_ratio']:.3g}).",
     ]
-    assert said[2] == (
+    assert said[4] == (
         "Data toy: 2 tasks of 2 classes, training examples 400 a task and 200 a class, test examples 200 a task, "
         "inputs 2."
     )
@@ -272,10 +274,11 @@ def test_what_was_chosen_for_the_user_is_said(own: Path, tmp_path: Path) -> None
 @pytest.mark.slow
 def test_every_job_of_a_sweep_has_its_own_preset(own: Path, tmp_path: Path) -> None:
     out, _ = run(own, tmp_path, "method=alone", "target._target_=hnet_cl.targets.mlp.MLP")
-    assert out.startswith("No preset for method alone on toy: the method's own defaults.\n")
+    assert "\nHyperparameters of alone on toy: the method's own defaults.\n" in out
     words = ["benchmark=toy", "training.iterations=1", "benchmark.num_tasks=1", f"output_dir={tmp_path}"]
     done = in_process(f"--config-dir={own}", "-m", "method=mine,dgr", *words)
     assert done.returncode == 0, done.stderr
+    assert "\nHyperparameters: preset toy/hnet for mine; preset toy/dgr for dgr.\n" in done.stdout
     results = [result_of(path.parent) for path in tmp_path.rglob("result.json")]
     assert {result["method"]: (result["preset"], result["target"]) for result in results} == {
         "alone": (None, "MLP"),

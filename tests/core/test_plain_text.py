@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from hnet_cl.core.plain_text import csv_text, printable
+from hnet_cl.core.plain_text import csv_text, duration, printable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,19 @@ def test_other_cells_are_as_python_writes_them() -> None:
     assert read_back(-3, -0.1, None, "a,b", 'say "x"', "", "it's") == ["-3", "-0.1", "", "a,b", 'say "x"', "", "it's"]
     assert read_back(None) == [""]
     assert csv_text([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (3599.6, "1 h 0 min"),
+        (3661, "1 h 1 min"),
+    ],
+)
+def test_durations(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown

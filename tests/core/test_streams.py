@@ -60,8 +60,9 @@ def test_a_run_outlives_its_reader(tmp_path: Path) -> None:
     process = start(*RUN, f"output_dir={tmp_path}")
     assert process.stdout and process.stderr
     process.stderr.close()
-    lines = [process.stdout.readline() for _ in range(4)]
-    assert [line.split()[0] for line in lines] == ["Preset", "Sizes:", "Data", "task"]
+    lines = [process.stdout.readline() for _ in range(7)]
+    first = ["Loading", "Reading", "Trying", "Hyperparameters", "Sizes:", "Data", "task"]
+    assert [line.split()[0] for line in lines] == first
     process.stdout.close()
     assert process.wait(timeout=120) == 0
     assert only_result(tmp_path) == "finished"

@@ -1,8 +1,10 @@
 """What a run shows on a terminal, on anything else, and at its end."""
 
 import io
+import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,9 +16,12 @@ import pytest
 from rich.console import Console
 from states import state
 
-from hnet_cl.loggers.console import ConsoleLog, print_summary
+from hnet_cl.loggers import console as console_log
+from hnet_cl.loggers.console import ConsoleLog
+from hnet_cl.loggers.run_summary import print_summary, show
 from hnet_cl.records.metrics import BenchmarkFacts, Matrix
 from hnet_cl.records.metrics_table import Evidence, summary
+from hnet_cl.records.run_folder import read_result
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import Progress
 
@@ -67,8 +72,21 @@ def test_plain_lines_without_a_terminal() -> None:
     continues, *lines = text(out).splitlines()
     assert continues == "This run continues after iteration 4 of 10 of task 1."
     assert len(lines) == 2 and "\x1b" not in text(out)
-    assert lines[0].startswith("task 1/2 (zeros [0/1]): mean accuracy so far 98.00 %, ")
-    assert lines[1].startswith("task 2/2 (ones): mean accuracy so far 97.95 %, ")
+    assert re.fullmatch(r"task 1/2 \(zeros \[0/1\]\): accuracy 98.00 %, mean 98.00 %, \d\.\d s", lines[0])
+    second = r"task 2/2 \(ones\): accuracy 98.00 %, mean 97.95 %, forgetting \+0.10 points, \d\.\d s"
+    assert re.fullmatch(second, lines[1])
+
+
+@pytest.mark.parametrize(("silent_s", "said"), [(0.0, 1), (60.0, 0)])
+def test_a_job_of_a_sweep_says_little(silent_s: float, said: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line of a task only after some silence, and none of the last task, whose line is that of the run."""
+    monkeypatch.setattr(console_log, "QUIET_S", silent_s)
+    out = console()
+    with logged(out, ["a", "b"], [10] * 2, label="method=si seed=1") as log:
+        learn(log, 0, 2)
+        learn(log, 1, 2)
+    lines = text(out).splitlines()
+    assert len(lines) == said and all(line.startswith("method=si seed=1: task 1/2 (a): ") for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +114,19 @@ def test_bar_on_a_terminal() -> None:
         log.losses(1, 6, {"loss": 0.25})
         log._loggers[0]._bar.refresh()  # type: ignore[attr-defined]
         assert "task 2/2" in text(out) and "40%" in text(out) and "loss 0.25" in text(out)
-        assert "it/s" in text(out)
+        assert "it/s" in text(out) and re.search(r"task \d+:\d\d, run \d+:\d\d", text(out))
+
+
+def test_what_tasks_came_to_stays_on_a_terminal() -> None:
+    out = console(terminal=True, width=80)
+    with logged(out, ["a long name of a task", "b"], [10, 10]) as log:
+        learn(log, 0, 2)
+        learn(log, 1, 2)
+    assert re.search(r"task 1/2 \(a long name of a task\): accuracy 98.00 %, mean 98.00 %, \d\.\d s\n", text(out))
+    out = console(terminal=True, width=60)
+    with logged(out, ["a long name of a task", "b"], [10, 10]) as log:
+        learn(log, 0, 2)
+    assert re.search(r"task 1/2: accuracy 98.00 %, mean 98.00 %, \d\.\d s\n", text(out))  # the name does not fit
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
@@ -132,7 +162,7 @@ def test_whole_matrix_when_it_fits() -> None:
     assert max(len(line) for line in shown.splitlines()) <= 80
 
 
-@pytest.mark.parametrize(("tasks", "width"), [(13, 200), (10, 40), (100, 80)])
+@pytest.mark.parametrize(("tasks", "width"), [(13, 200), (10, 40), (40, 80)])
 def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
     out = console(width=width)
     names = [f"split {i}/{i + 1}" for i in range(tasks)]
@@ -143,6 +173,45 @@ def test_diagonal_and_last_row_when_it_does_not(tasks: int, width: int) -> None:
     assert "after task" not in shown and "during" in shown and "…" not in shown
     assert all(name in shown for name in names)
     assert f"{98 - 0.1 * (tasks - 1):.1f}" in shown
+
+
+def test_a_hundred_tasks_are_summarised_by_tens() -> None:
+    out, rows = console(width=80), matrix(100)
+    rows[-1][9], rows[-1][56] = 0.892, 0.5  # instead of 0.890 and 0.937
+    print_summary(rows, measured(rows, BenchmarkFacts([0.5] * 100, [100] * 100)), ["x"] * 100, "mnist", out)
+    lines = [line.split() for line in text(out).splitlines()]
+    assert ["1", "to", "10", "98.0", "88.6", "88.1", "(task", "1)"] in lines  # mean of 0.881, 0.882, ...: 0.8857
+    assert ["51", "to", "60", "98.0", "89.2", "50.0", "(task", "57)"] in lines  # 0.9355 less 0.0437
+    assert len([line for line in lines if line[1:2] == ["to"]]) == 10
+
+
+@pytest.mark.parametrize(("known", "task"), [(True, " task=1"), (False, "")])
+def test_the_commands_that_come_next(
+    known: bool, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "a" / "b" / "seed=1"
+    folder.mkdir(parents=True)
+    (folder / "events.out.tfevents.1").touch()
+    facts = {"benchmark": "toy", "scenario": "cl1", "method": "hnet", "num_tasks": 1, "config_id": "a", "seed": 1}
+    facts |= {"status": "finished", "error": None, "data": {"name": "toy", "checksum": "c"}, "metrics": {"acc": 0.5}}
+    facts |= {"accuracy_matrix": [[0.5]], "wall_time_s": 125.0, "train_time_s": 59.4}
+    (folder / "result.json").write_text(json.dumps(facts))
+    done = read_result(folder)
+    assert done is not None
+    out, config = console(width=60), {"output_dir": str(tmp_path), "scenario": {"task_known": known}}
+    show(done, folder, config, "", out)
+    lines = text(out).splitlines()
+    assert lines[-5:] == [
+        "Time: 2 min 5 s, of which training 59 s.",
+        "Next:",
+        f"  python -m hnet_cl.report {tmp_path}",
+        f"  tensorboard --logdir {tmp_path}",
+        f"  python -m hnet_cl.predict run={folder} input=FILES{task}",
+    ]
+    assert capsys.readouterr().out == f"{folder}\n"
+    one = console(width=60)
+    show(done, folder, config, "method=si", one)
+    assert text(one) == "method=si: ACC 50.00 %, 2 min 5 s\n" and capsys.readouterr().out == ""
 
 
 def test_one_task_inferred_tasks_and_the_warning() -> None:
@@ -173,13 +242,13 @@ def test_a_real_terminal_and_a_pipe() -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE")}
     environment |= {"TERM": "xterm", "COLUMNS": "80"}
     piped = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
-    assert piped.stdout.startswith(b"task 1/1 (a): mean accuracy so far 50.00 %") and b"\x1b" not in piped.stdout
+    assert piped.stdout.startswith(b"task 1/1 (a): accuracy 50.00 %, mean 50.00 %, ") and b"\x1b" not in piped.stdout
     ours, theirs = pty.openpty()
     subprocess.run([sys.executable, "-c", code], env=environment, stdout=theirs, check=True, timeout=20)
     shown = os.read(ours, 65536)
     os.close(ours)
     os.close(theirs)
-    assert b"\x1b[?25h" in shown and b"100%" in shown
+    assert b"\x1b[?25h" in shown and b"task 1/1 (a): accuracy 50.00 %" in shown
 
 
 def test_summary_names_recognised_samples_where_there_are_any() -> None:

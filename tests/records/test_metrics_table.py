@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.scores import ACCURACY, MSE, NMSE
-from hnet_cl.loggers.console import print_summary
+from hnet_cl.loggers.run_summary import print_summary
 from hnet_cl.loggers.tensorboard import TensorBoardLogger
 from hnet_cl.records.metrics_table import METRICS, Evidence, Metric, compared, of_a_run, summary
 from hnet_cl.records.recorder import RunRecorder

@@ -16,7 +16,7 @@ from hnet_cl.report.grouping import Layout, Section, sections
 from hnet_cl.report.labels import Place, grouped
 from hnet_cl.report.selection import select
 
-METHODS = ("ewc", "finetune", "hnet", "joint", "scratch", "si")
+METHODS = ("hnet", "ewc", "si", "finetune", "joint", "scratch")
 USUAL = Layout(["method"], ["scenario"])
 
 
@@ -50,11 +50,12 @@ def test_other_methods_are_looked_at_too(unlike: Path) -> None:
 
 
 def test_it_is_in_every_format(unlike: Path) -> None:
-    main([str(unlike), "--output", str(unlike / "report")])
+    main([str(unlike), "--output", str(unlike / "report"), "--figure", "accuracy"])
     written = {name: (unlike / "report" / name).read_text() for name in ("table.txt", "table.md", "table.tex")}
     assert f"\n{LABEL}  90.00 (1)\n" in written["table.txt"] and f"\n\n{REMARK}\n" in written["table.txt"]
-    assert f"\n| {LABEL} |" in written["table.md"] and f"\n\n- {REMARK}\n" in written["table.md"]
-    assert f"\n{LABEL} &" in written["table.tex"]
+    title = LABEL.replace("hnet", "HNET")
+    assert f"\n| {title} |" in written["table.md"] and f"\n\n- {REMARK}\n" in written["table.md"]
+    assert f"\n{title} &" in written["table.tex"]
     assert f"\\end{{tabular}}\n\\par\\footnotesize {REMARK}\n\\end{{table}}" in written["table.tex"]
     page = (unlike / "report" / "index.html").read_text().replace("<wbr>", "")
     assert f">{LABEL}</th>" in page and f"<li>{REMARK}</li>" in page
@@ -79,14 +80,14 @@ def test_nothing_is_said_where_nothing_differs(tmp_path: Path) -> None:
 def test_who_typed_nothing_is_usual(tmp_path: Path) -> None:
     write_run(tmp_path, "a", method="ewc", overrides=["training.lr=1"])
     write_run(tmp_path, "b", method="hnet")
-    assert shown(tmp_path) == (["ewc, training.lr=1", "hnet"], ["unless a row says otherwise: training.lr=0.1"])
+    assert shown(tmp_path) == (["hnet", "ewc, training.lr=1"], ["unless a row says otherwise: training.lr=0.1"])
 
 
 def test_another_optimizer_is_told_beside_a_run_from_before_there_was_a_choice(tmp_path: Path) -> None:
     write_run(tmp_path, "a", method="ewc")
     write_run(tmp_path, "b", method="hnet", overrides=["optimizer._target_=torch.optim.SGD"])
     assert shown(tmp_path) == (
-        ["ewc", "hnet, optimizer._target_=torch.optim.SGD"],
+        ["hnet, optimizer._target_=torch.optim.SGD", "ewc"],
         ["unless a row says otherwise: optimizer._target_=torch.optim.Adam"],
     )
 
@@ -98,7 +99,7 @@ def test_a_groups_choice_tells_its_settings(tmp_path: Path) -> None:
     )
     write_run(tmp_path, "c", overrides=["target=narrow"])
     labels, remarks = shown(tmp_path)
-    assert labels == ["ewc", "hnet, target=narrow", "hnet, target=wide"]
+    assert labels == ["hnet, target=narrow", "hnet, target=wide", "ewc"]
     assert "unless a row says otherwise: target.hidden=[10,10]" in remarks
 
 
@@ -127,7 +128,7 @@ def test_settings_of_methods_are_their_own(tmp_path: Path) -> None:
     for method, settings_ in (("hnet", {"beta": 1}), ("ewc", {"beta": 2, "gamma": 1})):
         overrides = [f"method.{key}={value}" for key, value in settings_.items()]
         write_run(tmp_path, method, method=method, overrides=overrides)
-    assert shown(tmp_path) == (["ewc", "hnet"], [])
+    assert shown(tmp_path) == (["hnet", "ewc"], [])
 
 
 def test_settings_of_one_method_that_differ_between_columns_are_told(tmp_path: Path) -> None:
@@ -145,8 +146,8 @@ def test_settings_of_compared_groups_differ_as_they_must(tmp_path: Path) -> None
     assert shown(tmp_path) == (["hnet"], [])
     write_run(tmp_path, "x", scenario="cl2", method="ewc", overrides=["scenario.heads=separate"])
     assert shown(tmp_path) == (
-        ["ewc", "hnet", "hnet, scenario.heads=shared"],
-        ["cl2, unless a row says otherwise: scenario.heads=separate"],
+        ["hnet", "ewc, scenario.heads=separate"],
+        ["cl2, unless a row says otherwise: scenario.heads=shared"],
     )
 
 
@@ -162,7 +163,7 @@ def test_benchmarks_side_by_side_may_be_trained_differently_but_it_is_said(tmp_p
     assert (
         shown(tmp_path, Layout(["method"], ["benchmark"]))
         == (
-            ["ewc", "hnet"],
+            ["hnet", "ewc"],
             ["unless a row says otherwise: training.iterations=5000 (pmnist), training.iterations=2000 (smnist)"],
         )
         or shown(tmp_path, Layout(["method"], ["benchmark"]))[1]
@@ -174,7 +175,7 @@ def test_number_of_tasks_and_data(tmp_path: Path) -> None:
     write_run(tmp_path, "b", accuracy_matrix=[[1.0]])
     write_run(tmp_path, "c", method="si", data={"name": "mnist", "checksum": "d1"})
     labels, remarks = shown(tmp_path)
-    assert labels == ["ewc", "hnet, num_tasks=1", "si, data.checksum=d1"]
+    assert labels == ["hnet, num_tasks=1", "ewc", "si, data.checksum=d1"]
     assert remarks == ["unless a row says otherwise: num_tasks=2, data.checksum=c0ffee"]
 
 
@@ -190,7 +191,7 @@ def test_different_numbers_of_tasks_are_never_averaged(tmp_path: Path) -> None:
 def test_a_key_that_some_configurations_lack(tmp_path: Path) -> None:
     write_run(tmp_path, "a", method="ewc")
     write_run(tmp_path, "b", method="hnet", overrides=["training.validation=0.0", "training.later=null"])
-    assert shown(tmp_path) == (["ewc", "hnet"], ["not in the configuration of ewc: training.validation"])
+    assert shown(tmp_path) == (["hnet", "ewc"], ["not in the configuration of ewc: training.validation"])
 
 
 def test_unknown_settings_are_said_to_be(tmp_path: Path) -> None:
@@ -200,9 +201,9 @@ def test_unknown_settings_are_said_to_be(tmp_path: Path) -> None:
         if method != "si":
             (folder / ".hydra" / "config.yaml").unlink()
     assert shown(tmp_path) == (
-        ["ewc", "hnet, training.iterations=300", "si"],
+        ["hnet, training.iterations=300", "ewc", "si"],
         [
-            "unknown settings, .hydra/config.yaml cannot be read: ewc; hnet, training.iterations=300",
+            "unknown settings, .hydra/config.yaml cannot be read: hnet, training.iterations=300; ewc",
         ],
     )
 
@@ -216,7 +217,7 @@ def test_what_is_ignored_is_said(tmp_path: Path) -> None:
     assert section(tmp_path, layout).differing == ["device.threads"]
     write_run(tmp_path, "e", method="ewc", overrides=["device.precision=bfloat16"])
     labels, (remark,) = shown(tmp_path, layout)
-    assert labels == ["ewc", "hnet"]
+    assert labels == ["hnet", "ewc"]
     assert remark == "ignored, but not the same: device.precision (bfloat16; float32), device.threads (1; 2)"
 
 
@@ -225,7 +226,7 @@ def test_ignored_settings_of_methods_are_their_own(tmp_path: Path) -> None:
         overrides = [f"method.beta={beta}", f"method.only_{method}=1"]
         write_run(tmp_path, f"{beta}", seed, method=method, overrides=overrides)
     layout = Layout(["method"], ["scenario"], ["method"])
-    assert shown(tmp_path, layout) == (["ewc", "hnet"], ["ignored, but not the same: method.beta (1; 2)"])
+    assert shown(tmp_path, layout) == (["hnet", "ewc"], ["ignored, but not the same: method.beta (1; 2)"])
 
 
 def test_machines_and_versions_are_compared(tmp_path: Path) -> None:

@@ -11,8 +11,11 @@ from fake_runs import readable, square, write_run
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from hnet_cl.report.figures import COLOURS, DASHES, LINES_TOGETHER, MARKERS, encoded, figures
+from hnet_cl.report.drawing import encoded
+from hnet_cl.report.figures import ASIDE, figures
+from hnet_cl.report.forms import FONTS, WIDTHS, Form
 from hnet_cl.report.grouping import Layout, Section, sections
+from hnet_cl.report.looks import BLUE, COLOURS, DASHES, GREY, MARKERS, METHODS, SOLID, TOGETHER, VERMILION, looks
 
 
 def section(root: Path) -> Section:
@@ -32,32 +35,37 @@ def drawn(tmp_path: Path) -> dict[str, Figure]:
 
 def test_accuracy_after_each_task(drawn: dict[str, Figure]) -> None:
     cl1, cl2 = drawn["accuracy"].axes
-    curves = {line.get_color(): line.get_ydata() for line in cl1.lines if len(line.get_xdata())}
-    assert curves[COLOURS[0]] == pytest.approx([1.0, 0.5]) and curves[COLOURS[1]] == pytest.approx([1.0, 0.8])
+    curves = {line.get_color(): line for line in cl1.lines if len(line.get_xdata())}
+    assert curves[VERMILION].get_ydata() == pytest.approx([1.0, 0.5])
+    assert curves[BLUE].get_ydata() == pytest.approx([1.0, 0.8])
+    assert curves[BLUE].get_xdata() == pytest.approx([1 - ASIDE / 2, 2 - ASIDE / 2])
+    assert curves[VERMILION].get_xdata() == pytest.approx([1 + ASIDE / 2, 2 + ASIDE / 2])
+    assert curves[BLUE].get_linewidth() == pytest.approx(1.8 * 1.4)  # drawn first, and not hidden by the later one
+    assert curves[VERMILION].get_linewidth() == pytest.approx(0.7 * 1.4)
     (band,) = cl1.collections  # of hnet; a single seed has none
     heights = band.get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((0.7, 1.0))  # 0.8 - sem, with sem |0.9 - 0.7| / 2
     assert [len(line.get_xdata()) for line in cl2.lines] == [2]
-    assert [text.get_text() for text in cl2.get_legend().get_texts()] == ["ewc", "hnet"]
+    assert [text.get_text() for text in cl2.get_legend().get_texts()] == ["HNET", "EWC"]
 
 
 def test_bars(drawn: dict[str, Figure]) -> None:
     cl1, cl2 = drawn["during_final"].axes
-    assert [label.get_text() for label in cl1.get_yticklabels()] == ["hnet", "ewc"]  # from the bottom
+    assert [label.get_text() for label in cl1.get_yticklabels()] == ["EWC", "HNET"]  # from the bottom
     during, _, final, _ = cl1.containers
     assert [bar.get_width() for bar in during] == pytest.approx([1.0, 1.0])
-    assert [bar.get_width() for bar in final] == pytest.approx([0.5, 0.8])
+    assert [bar.get_width() for bar in final] == pytest.approx([0.8, 0.5])
     assert during[0].get_hatch() and not final[0].get_hatch()
     assert final[0].get_y() > final[1].get_y() and during[0].get_y() > final[0].get_y()
     assert len(cl2.containers[0]) == 1
     assert len(cl2.containers) == 2  # of a single seed there is no standard error to be drawn
     forgetting = drawn["forgetting"].axes[0].containers[0]
-    assert [bar.get_width() for bar in forgetting] == pytest.approx([1.0, 0.4])
+    assert [bar.get_width() for bar in forgetting] == pytest.approx([0.4, 1.0])
 
 
 def test_matrices_are_means(drawn: dict[str, Figure]) -> None:
-    ewc, ewc_cl2, hnet = (axes for axes in drawn["accuracy_matrix"].axes if axes.images)
-    assert hnet.get_title(loc="left") == "hnet, cl1\nACC 80.0%, n = 2"
+    hnet, ewc, ewc_cl2 = (axes for axes in drawn["accuracy_matrix"].axes if axes.images)
+    assert hnet.get_title(loc="left") == "HNET, cl1\nACC 80.0 %, n = 2"
     values = hnet.images[0].get_array().filled(np.nan)
     np.testing.assert_allclose(values, [[1.0, np.nan], [0.6, 1.0]])
     assert ewc.images[0].get_clim() == (0, 1) and len(ewc_cl2.texts) == 3
@@ -69,7 +77,51 @@ def test_one_task_has_no_forgetting(tmp_path: Path) -> None:
 
 
 def test_lines_of_a_panel_differ_in_more_than_colour() -> None:
-    assert len(set(COLOURS)) == len(set(DASHES)) == len(set(MARKERS)) == LINES_TOGETHER
+    assert len(set(COLOURS)) == len(set(DASHES)) == len(set(MARKERS)) == TOGETHER
+    shown = [(look.colour, look.marker) for look in METHODS.values()]
+    assert len(set(shown)) == len(shown)
+    assert {name for name, look in METHODS.items() if look.colour == GREY} == {"finetune", "joint", "scratch"}
+    assert not [name for name, look in METHODS.items() if look.colour == GREY and look.dash == SOLID]
+
+
+def test_a_method_looks_the_same_beside_any_others(tmp_path: Path) -> None:
+    for number, method in enumerate(("si", "mine", "hnet", "joint", "other")):
+        write_run(tmp_path, f"{number}", method=method)
+    write_run(tmp_path, "6", method="hnet", overrides=["method.strength=2"])
+    rows = section(tmp_path).rows
+    assert [row.title for row in rows] == ["HNET", "HNET, method.strength=2", "mine", "other", "SI", "Joint"]
+    found = looks(rows)
+    assert [found[0], found[4], found[5]] == [METHODS["hnet"], METHODS["si"], METHODS["joint"]]
+    assert len({look.colour for look in found}) == len(found), "what is no method of ours has colours that are free"
+
+
+@pytest.mark.parametrize(("width", "style"), [("column", "paper"), ("page", None), ("page", "talk")])
+def test_width_and_size_of_text(width: str, style: str | None, tmp_path: Path) -> None:
+    for number, method in enumerate(("hnet", "ewc", "finetune")):
+        write_run(tmp_path, f"{number}", method=method)
+    form = Form(width, style)
+    for name, figure in figures(section(tmp_path), form, ("accuracy", "during_final")).items():
+        size = imread(io.BytesIO(encoded(figure, "png"))).shape[1] / 300
+        assert size == pytest.approx(WIDTHS[width], abs=0.1), name
+        assert figure.axes[0].xaxis.label.get_fontsize() == pytest.approx(FONTS.get(style or "", 9.0))
+
+
+def test_ticks_are_round_and_a_hundred_per_cent_is_inside(drawn: dict[str, Figure]) -> None:
+    axes = drawn["accuracy"].axes[0]
+    low, high = axes.get_ylim()
+    drawn["accuracy"].canvas.draw()
+    ticks = zip(axes.get_yticks(), axes.get_yticklabels(), strict=True)
+    shown = [label.get_text() for value, label in ticks if low <= value <= high]
+    assert shown == ["50 %", "60 %", "70 %", "80 %", "90 %", "100 %"] and 1 < high < 1.05
+    assert drawn["during_final"].axes[0].get_xlim() == (0, 1.04)
+
+
+def test_files_for_papers(drawn: dict[str, Figure]) -> None:
+    """Text that is text in SVG, TrueType and no Type 3 fonts in PDF."""
+    svg = encoded(drawn["accuracy"], "svg").decode()
+    assert ">tasks learned</text>" in svg and ">HNET</text>" in svg
+    pdf = encoded(drawn["accuracy"], "pdf")
+    assert b"/CIDFontType2" in pdf and b"/Type3" not in pdf
 
 
 def simulated(colour: str, matrix: list[list[float]]) -> np.ndarray:
@@ -93,7 +145,7 @@ def test_colours_stay_apart(matrix: list[list[float]]) -> None:
 
 
 def test_many_long_names_fit(tmp_path: Path) -> None:
-    for number in range(LINES_TOGETHER + 2):
+    for number in range(TOGETHER + 2):
         overrides = [f"method.a_key_with_a_long_name={number}", "method.other=1"][: number + 1]
         write_run(tmp_path, f"{number}", overrides=overrides, accuracy_matrix=square(*[0.5] * 12))
     made = figures(section(tmp_path))

@@ -19,6 +19,7 @@ from hnet_cl.report.selection import select
 from hnet_cl.report.tables import tables
 
 USUAL = Layout(["method"], ["scenario"])
+QUICKLY = ("--figure", "accuracy")
 
 
 def test_all_files(tmp_path: Path) -> None:
@@ -39,9 +40,28 @@ def test_all_files(tmp_path: Path) -> None:
     names = {file.name for file in (folder / "plots").iterdir()}
     plots = ("accuracy", "accuracy_matrix", "during_final", "forgetting")
     starts = ("1-smnist-mnist", "2-smnist-mnist-validation")
-    assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("png", "svg")}
+    assert names == {f"{start}-{plot}.{kind}" for start in starts for plot in plots for kind in ("pdf", "png", "svg")}
     assert (folder / "plots" / "1-smnist-mnist-accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert (folder / "figure.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_one_figure_in_a_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", config="a")
+    chosen = ["--figure", "during_final", "--width", "column", "--style", "paper"]
+    main([str(tmp_path / "runs"), "--output", str(tmp_path / "report"), *chosen])
+    start = "1-smnist-mnist-during_final"
+    names = {file.name for file in (tmp_path / "report" / "plots").iterdir()}
+    assert names == {f"{start}.{kind}" for kind in ("pdf", "png", "svg")}
+    one, other = ((tmp_path / "report" / name).read_bytes() for name in ("figure.pdf", f"plots/{start}.pdf"))
+    assert one == other
+    for words, line in (
+        (["--width", "page"], "--width: figures are part of a whole report; add --output FOLDER"),
+        (["--figure", "acuracy"], "--figure acuracy: no such figure; did you mean accuracy?"),
+        (["--figure", "mse", "--output", "x"], "--figure mse: no run has what it shows"),
+    ):
+        with pytest.raises(SystemExit):
+            main([str(tmp_path / "runs"), *words])
+        assert capsys.readouterr().err == f"hnet_cl.report: {line}\n"
 
 
 @pytest.mark.parametrize("name", ["index.html", "table.csv", "table.tex", "figure.pdf", "plots"])
@@ -57,9 +77,9 @@ def test_somebody_elses_files_are_not_replaced(name: str, tmp_path: Path) -> Non
 def test_a_report_is_replaced(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", config="a")
     for _ in range(2):
-        main([str(tmp_path / "runs"), "--output", str(tmp_path / "report")])
+        main([str(tmp_path / "runs"), "--output", str(tmp_path / "report"), *QUICKLY])
         (tmp_path / "report" / "table.csv").write_text("old")
-    main([str(tmp_path / "runs"), "--output", str(tmp_path / "report")])
+    main([str(tmp_path / "runs"), "--output", str(tmp_path / "report"), *QUICKLY])
     assert (tmp_path / "report" / "table.csv").read_text() != "old"
 
 
@@ -79,8 +99,8 @@ def test_a_report_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pyt
         with monkeypatch.context() as patch:
             patch.setattr(output, "write_atomically", writes)
             with pytest.raises(KeyboardInterrupt):
-                main([str(tmp_path / "runs"), "--output", str(folder)])
-    main([str(tmp_path / "runs"), "--output", str(folder)])
+                main([str(tmp_path / "runs"), "--output", str(folder), *QUICKLY])
+    main([str(tmp_path / "runs"), "--output", str(folder), *QUICKLY])
     assert "<table" in (folder / "index.html").read_text()
 
 

@@ -104,7 +104,8 @@ def test_a_real_process_imports_nothing_heavy(root: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith(f"and 2 more\n{root}/report/index.html\n")
+    assert done.stdout.endswith(f"loss is nan\n{root}/report/index.html\n")
+    assert "without transfer" not in done.stdout, "nobody has trained from scratch"
 
 
 def test_odd_names_and_terminals(root: Path) -> None:

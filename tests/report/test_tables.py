@@ -38,8 +38,8 @@ def test_text(root: Path) -> None:
         "",
         "method  cl1               cl2",
         "─" * 35,
-        "ewc_x                     50.00 (1)",
         "hnet    80.00 ± 5.77 (3)",
+        "ewc_x                     50.00 (1)",
         "",
         "mean ± standard error (number of seeds)",
     ]
@@ -47,7 +47,7 @@ def test_text(root: Path) -> None:
 
 def test_intervals(root: Path) -> None:
     half = 4.302653 * 0.1 / math.sqrt(3)
-    line = text(made(root), True, []).splitlines()[5]
+    line = text(made(root), True, []).splitlines()[4]
     assert line == f"hnet    80.00 [{100 * (0.8 - half):.2f}, {100 * (0.8 + half):.2f}] (3)"
 
 
@@ -70,8 +70,8 @@ def test_markdown(root: Path) -> None:
         "",
         "| method | cl1 | cl2 |",
         "| --- | ---: | ---: |",
+        "| HNET | 80.00 ± 5.77 (3) |  |",
         "| ewc_x |  | 50.00 (1) |",
-        "| hnet | 80.00 ± 5.77 (3) |  |",
     ]
 
 
@@ -79,8 +79,26 @@ def test_latex(root: Path) -> None:
     lines = latex(made(root), False, []).splitlines()
     assert lines[0] == r"% needs \usepackage{booktabs}"
     assert r"\begin{tabular}{lrr}" in lines and r"method & cl1 & cl2 \\" in lines
-    assert r"ewc\_x &  & $50.00$ (1) \\" in lines and r"hnet & $80.00 \pm 5.77$ (3) &  \\" in lines
+    assert r"ewc\_x &  & $50.00$ (1) \\" in lines and r"HNET & $80.00 \pm 5.77$ (3) &  \\" in lines
     assert lines[4].startswith(r"\caption{") and r"in \%; mean $\pm$ standard error" in lines[4]
+
+
+def test_the_best_are_bold_within_the_error_of_the_best(tmp_path: Path) -> None:
+    """The best, 0.8 ± 0.1, is matched by 0.725; the bounds are no rivals."""
+    last = {"hnet": (0.4, 0.8), "ewc": (0.45,), "si": (0.2,), "joint": (0.9,)}
+    for method, values in last.items():
+        for seed, value in enumerate(values, 1):
+            write_run(tmp_path, method, seed, method=method, accuracy_matrix=square(value, 1.0))
+    lines = markdown(made(tmp_path), False, []).splitlines()
+    assert lines[4:8] == [
+        "| HNET | **80.00 ± 10.00** (2) |",
+        "| EWC | **72.50** (1) |",
+        "| SI | 60.00 (1) |",
+        "| Joint | 95.00 (1) |",
+    ]
+    found = latex(made(tmp_path, ("forgetting",)), False, [])
+    assert r"HNET & \boldmath$+40.00 \pm 20.00$ (2) \\" in found, "of forgetting, the least is the best"
+    assert r"EWC & \boldmath$+55.00$ (1) \\" in found and r"SI & $+80.00$ (1) \\" in found
 
 
 @given(st.text())
@@ -97,19 +115,19 @@ def test_latex_escapes_leave_nothing_special(plain: str) -> None:
 def test_csv_has_full_precision(root: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(to_csv(made(root, ("acc", "bwt")), False, ["unseen"]))))
     assert [(row["method"], row["metric"]) for row in rows] == [
-        ("ewc_x", "acc"),
         ("hnet", "acc"),
-        ("ewc_x", "bwt"),
+        ("ewc_x", "acc"),
         ("hnet", "bwt"),
+        ("ewc_x", "bwt"),
     ]
-    hnet = rows[1]
+    hnet = rows[0]
     assert (hnet["benchmark"], hnet["data.name"], hnet["scenario"], hnet["settings"]) == ("smnist", "mnist", "cl1", "")
     assert (hnet["n"], hnet["seeds"], hnet["config_ids"]) == ("3", "1 2 3", "a")
     assert float(hnet["mean"]) == pytest.approx(0.8, abs=1e-15)
     assert float(hnet["sem"]) == pytest.approx(0.1 / math.sqrt(3), rel=1e-12)
     half = float(hnet["ci95_high"]) - float(hnet["mean"])
     assert half == pytest.approx(4.30265272974946 * 0.1 / math.sqrt(3), rel=1e-9)
-    assert (rows[0]["n"], rows[0]["sem"], rows[0]["ci95_low"]) == ("1", "", "")
+    assert (rows[1]["n"], rows[1]["sem"], rows[1]["ci95_low"]) == ("1", "", "")
 
 
 def test_metrics_side_by_side(root: Path) -> None:
@@ -129,4 +147,4 @@ def test_rows_and_columns_without_a_number_are_left_out(root: Path) -> None:
 def test_no_column_keys(root: Path) -> None:
     (table,) = made(root, layout=Layout(["method", "scenario"], []))
     assert table.header == ["method, scenario", "ACC"]
-    assert [row.label for row, _ in table.rows] == ["ewc_x, cl2", "hnet, cl1"]
+    assert [row.label for row, _ in table.rows] == ["hnet, cl1", "ewc_x, cl2"]

@@ -17,8 +17,9 @@ NOWHERE = Outcome(["seed=x"], None, "failed", {}, "contradiction")
 
 
 def test_counts_and_failures() -> None:
-    assert summary([DONE, FAILED, EARLIER, PRUNED, DONE, NOWHERE]).splitlines() == [
+    assert summary([DONE, FAILED, EARLIER, PRUNED, DONE, NOWHERE], 7.25).splitlines() == [
         "6 jobs: 2 finished, 1 finished earlier, 1 pruned, 2 failed",
+        "Time: 7.2 s.",
         "failed: seed=-1 method=si",
         "  seed=-1: too small",
         "  method=si: no",
@@ -31,21 +32,22 @@ def test_counts_and_failures() -> None:
 
 
 def test_what_another_process_works_on_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    conclude([DONE, BUSY])
-    assert capsys.readouterr() == ("\n2 jobs: 1 finished, 1 being worked on by another process\n", "")
+    conclude([DONE, BUSY], 65)
+    assert capsys.readouterr() == ("\n2 jobs: 1 finished, 1 being worked on by another process\nTime: 1 min 5 s.\n", "")
 
 
 def test_what_was_to_start_anew_goes_on_without_that() -> None:
     again = Outcome(["seed=1", "fresh=true"], Path("runs/seed=1"), "failed", {}, "no")
-    assert summary([again]).endswith("The same command again without fresh=true runs only what is missing or failed.")
+    last = summary([again], 1).splitlines()[-1]
+    assert last == "The same command again without fresh=true runs only what is missing or failed."
 
 
 def test_failures_end_the_sweep_with_an_error_and_nothing_else_does(capsys: pytest.CaptureFixture[str]) -> None:
-    conclude([])
+    conclude([], 0)
     assert capsys.readouterr() == ("", "")
-    conclude([DONE, PRUNED, EARLIER])
-    assert capsys.readouterr() == ("\n3 jobs: 1 finished, 1 finished earlier, 1 pruned\n", "")
+    conclude([DONE, PRUNED, EARLIER], 3)
+    assert capsys.readouterr() == ("\n3 jobs: 1 finished, 1 finished earlier, 1 pruned\nTime: 3.0 s.\n", "")
     with pytest.raises(SweepError):
-        conclude([DONE, FAILED])
+        conclude([DONE, FAILED], 1)
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("\n2 jobs: 1 finished, 1 failed\nfailed: seed=-1 method=si\n")
+    assert out == "" and err.startswith("\n2 jobs: 1 finished, 1 failed\nTime: 1.0 s.\nfailed: seed=-1 method=si\n")

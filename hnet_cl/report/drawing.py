@@ -1,0 +1,75 @@
+"""Grids of axes, figures of a given width, and files of figures."""
+
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hnet_cl.report.forms import STYLE, WIDTHS, Form
+
+GAP = 0.6  # inches between panels
+PNG_DPI = 300
+MARGIN = 0.02  # inches around what is drawn
+NARROWEST = 0.3  # of a panel's usual width; a figure with longer labels is wider than was asked for
+
+
+def fitted(draw: Callable[[Form], Figure | None], form: Form) -> Figure | None:
+    """Draws a figure in a form whose panels are stretched so that the saved figure has the form's width.
+
+    What is beside the panels, such as labels, keeps its width; so the figure's width is linear in that of the panels.
+    """
+    figure = draw(form)
+    if form.width is None or figure is None:
+        return figure
+    other = draw(replace(form, stretch=2 * form.stretch))
+    assert other is not None  # what is drawn does not depend on the form
+    one, two = _width(figure), _width(other)
+    stretch = 1 + (WIDTHS[form.width] - one) / (two - one)
+    return draw(replace(form, stretch=max(stretch, NARROWEST)))
+
+
+def _width(figure: Figure) -> float:
+    """Returns the width in inches of what is drawn, which is that of the saved figure but for its margin."""
+    return float(figure.get_tightbbox().width)
+
+
+def encoded(figure: Figure, kind: str) -> bytes:
+    """Encodes a figure as a file of kind "png", "svg" or "pdf"; an SVG file has no background and no metadata."""
+    file = io.BytesIO()
+    with rc_context(STYLE):
+        box = figure.get_tightbbox().padded(MARGIN)  # "tight" means the same, but draws twice
+        options: dict[str, Any] = {"format": kind, "bbox_inches": box}
+        if kind == "svg":
+            nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+            figure.savefig(file, transparent=True, metadata=nothing, **options)
+        else:
+            undated = {"CreationDate": None} if kind == "pdf" else None
+            figure.savefig(file, dpi=PNG_DPI, metadata=undated, **options)
+    return file.getvalue()
+
+
+def panels(
+    number: tuple[int, int], size: tuple[float, float], form: Form, above: float = GAP
+) -> tuple[Figure, Sequence[Sequence[Axes]]]:
+    """Makes a grid of axes, with `above` inches above each for its title.
+
+    Saved files are cropped to the drawn content, so labels that reach beyond the figure are not cut off.
+
+    Args:
+        number: of axes, one below the other and side by side.
+        size: of each in inches, width and height, before it is stretched.
+        form: the form of the figure.
+        above: inches above each of the axes.
+    """
+    (lines, abreast), gap, above = number, GAP * form.text, above * form.text
+    width, height = size[0] * form.stretch, size[1] * math.sqrt(form.text)
+    across, down = abreast * (width + gap), lines * (height + above)
+    figure = Figure(figsize=(across, down))
+    space = {"wspace": gap / width, "hspace": above / height}
+    edges = {"left": 0, "bottom": 0, "right": 1 - gap / across, "top": 1 - above / down}
+    return figure, list(figure.subplots(lines, abreast, squeeze=False, gridspec_kw=space | edges))

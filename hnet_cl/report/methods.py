@@ -1,0 +1,39 @@
+"""The methods of hnet_cl in tables and figures: their order, and the names by which papers know them.
+
+The hypernetworks come first, then their rivals, by name, and the bounds last: fine-tuning below, joint training and
+training from scratch above.
+"""
+
+METHOD = "method"  # the key whose values these are
+FAMILY = ("hnet", "hnet_ent", "hnet_tir", "hnet_r")
+BOUNDS = ("finetune", "joint", "scratch")
+NAMES = {
+    "hnet": "HNET",
+    "hnet_ent": "HNET+ENT",
+    "hnet_tir": "HNET+TIR",
+    "hnet_r": "HNET+R",
+    "agem": "A-GEM",
+    "derpp": "DER++",
+    "dgr": "DGR",
+    "er": "ER",
+    "ewc": "EWC",
+    "ewc_offline": "EWC (offline)",
+    "lwf": "LwF",
+    "mas": "MAS",
+    "si": "SI",
+    "finetune": "Fine-tuning",
+    "joint": "Joint",
+    "scratch": "From scratch",
+}
+
+
+def place(method: str) -> tuple[int, int]:
+    """Returns a sort key for a method; rivals, and methods of one's own, share one and are sorted by name."""
+    if method in FAMILY:
+        return 0, FAMILY.index(method)
+    return (2, BOUNDS.index(method)) if method in BOUNDS else (1, 0)
+
+
+def named(key: str, value: str) -> str:
+    """Returns the value of a key as a paper would write it: the name of a method, all else as it is."""
+    return NAMES.get(value, value) if key == METHOD else value
