@@ -26,6 +26,7 @@ from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.lwf import LwF
 from hnet_cl.methods.mas import MAS
+from hnet_cl.methods.owm import OWM
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
@@ -54,7 +55,10 @@ METHODS: Mapping[str, type[Learner]] = {
     "er": ER,
     "agem": AGEM,
     "derpp": DERpp,
+    "owm": OWM,
 }
+NEED_THE_TASK = {"hnet", "scratch"}  # defined in CL1 alone
+LAYERWISE = {"owm"}  # know plain layers alone
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
@@ -130,6 +134,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "er": BUFFER_REPLAY | {"weighting": "tasks"},
     "agem": BUFFER_REPLAY,
     "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
+    "owm": {"reset_optimizer": False, "restricted": "step", "alpha": 0.1, "samples": None},
 }
 
 
