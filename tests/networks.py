@@ -320,3 +320,4 @@ PLAIN_LAYERS = {
     "unused layers",
     "bfloat16",
 }
+CHAINS = PLAIN_LAYERS - {"frozen part", "unused layers"}  # whose layers read one another, unit by unit

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from builders import LAYERWISE, METHODS, NEED_THE_TASK, blobs, learned, learner, rows_of, same_state, training
-from networks import EXAMPLES_ONE_BY_ONE, NETWORKS, PLAIN_LAYERS, TASKS_ONE_BY_ONE
+from builders import GATED, LAYERWISE, METHODS, NEED_THE_TASK, blobs, learned, learner, rows_of, same_state, training
+from networks import CHAINS, EXAMPLES_ONE_BY_ONE, NETWORKS, PLAIN_LAYERS, TASKS_ONE_BY_ONE
 from torch import Tensor
 
 from hnet_cl.hypernet import trainable
@@ -38,7 +38,7 @@ def pairwise() -> Iterator[tuple[str, str, str]]:
     """Yields each network with each method, in scenarios that take turns; all scenarios take three times as long."""
     for row, network in enumerate(NETWORKS):
         for column, method in enumerate(CHOICES):
-            if method in LAYERWISE and network not in PLAIN_LAYERS:
+            if method in LAYERWISE and network not in (CHAINS if method in GATED else PLAIN_LAYERS):
                 continue
             scenarios = [scenario for scenario in SCENARIOS if defined(method, scenario)]
             yield network, method, scenarios[(row + column) % len(scenarios)]

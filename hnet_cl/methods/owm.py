@@ -1,6 +1,7 @@
 """Orthogonal weight modification: weights move where the inputs of old tasks do not reach."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -19,10 +20,14 @@ class OWM(Restricted):
     In each linear layer or convolution, A is the mean over old tasks of the mean of a a^T over their training examples,
     with a = [input; 1] as it was when the task had been learned (three-scenarios code). All layers are restricted, the
     output layer too. For directions that old inputs do not have, P is 1, and for others it is near 0.
+
+    Where the task is not given, `softmax` says whether the loss is over the classes `seen` so far or over `all` of the
+    sequence, so that classes to come are unlikely for old inputs, and stay so.
     """
 
     class Settings(Restricted.Settings):
         alpha: PositiveFloat
+        softmax: Literal["seen", "all"]
         samples: PositiveInt | None
 
     settings: Settings
@@ -47,6 +52,11 @@ class OWM(Restricted):
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
         self.projectors = [projector(A, self.settings.alpha) for A in self.moments] if self.latest else []
+
+    def loss(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> Tensor:
+        if self.settings.softmax == "seen" or self.heads.task_known:
+            return super().loss(inputs, labels, tasks)
+        return self.task_loss(self.logits(inputs, self.latest), labels, slice(0, self.heads.num_outputs))
 
     @torch.no_grad()
     def restrict(self, changes: list[Tensor]) -> None:

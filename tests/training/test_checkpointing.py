@@ -66,6 +66,10 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "lwf": {"method": "lwf", "scenario": "cl2"},
     "mas": {"method": "mas"},
     "owm": {"method": "owm", "scenario": "cl3", "target": plain},
+    "gpm": {"method": "gpm", "target": plain},
+    "packnet": {"method": "packnet", "target": plain, "reset_optimizer": False},
+    "hat": {"method": "hat", "target": plain},
+    "xdg": {"method": "xdg", "target": plain},
 }
 QUICK = ("hnet", "hnet with buffers", "ewc", "hnet_r", "derpp")
 every_learner = pytest.mark.parametrize(
