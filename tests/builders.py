@@ -154,7 +154,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     },
     "packnet": {"reset_optimizer": True, "pruned": 0.5, "retraining": 0.25, "left": "zero"},
     "hat": {"reset_optimizer": True, "restricted": "step", "strength": 0.75, "steepest": 50.0},
-    "xdg": {"reset_optimizer": False, "off": 0.4},
+    "xdg": {"reset_optimizer": False, "gated": 0.4},
 }
 
 

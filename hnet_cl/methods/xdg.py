@@ -15,12 +15,12 @@ from hnet_cl.methods.parts.gates import Gated
 class XdG(Gated):
     """A classifier without any other protection (Masse, Grant & Freedman, PNAS 2018; alone as in three-scenarios code).
 
-    `off` is the share, rounded down, of the units of each hidden layer that are off. Which ones they are is drawn for
+    `gated` is the share, rounded down, of the units of each hidden layer that are off. Which ones they are is drawn for
     each task and layer from the seed, which is all that has to be stored.
     """
 
     class Settings(Gated.Settings):
-        off: Annotated[float, Field(ge=0, lt=1)]
+        gated: Annotated[float, Field(ge=0, lt=1)]
 
     settings: Settings
 
@@ -35,7 +35,7 @@ class XdG(Gated):
             for layer, units in enumerate(self.units):
                 order = torch.randperm(units, generator=stream(self._seed, Stream.GATES, task, layer))
                 gates = torch.ones(units)
-                gates[order[: int(self.settings.off * units)]] = 0.0
+                gates[order[: int(self.settings.gated * units)]] = 0.0
                 drawn.append(gates.to(self.context.device))
             self._gates[task] = drawn
         return self._gates[task]

@@ -13,7 +13,7 @@ def deep(num_outputs: int) -> nn.Module:
 
 
 def test_the_share_that_is_off_is_fixed_by_seed_task_and_layer() -> None:
-    first, again, other = (learner("xdg", BENCHMARK, seed=seed, target=deep, off=0.65) for seed in (1, 1, 2))
+    first, again, other = (learner("xdg", BENCHMARK, seed=seed, target=deep, gated=0.65) for seed in (1, 1, 2))
     assert not list(first.buffers()), "nothing is stored"
     found = [first.gates(task) for task in range(3)]
     for gates in found:
@@ -27,7 +27,7 @@ def test_the_share_that_is_off_is_fixed_by_seed_task_and_layer() -> None:
 
 
 def test_units_that_are_off_do_not_speak_or_learn() -> None:
-    made = learner("xdg", BENCHMARK, target=deep, off=0.5)
+    made = learner("xdg", BENCHMARK, target=deep, gated=0.5)
     before = [weight.detach().clone() for weight in made.weights]
     learned(made, BENCHMARK, 1, 5)
     off = [gates == 0 for gates in made.gates(0)]
