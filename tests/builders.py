@@ -22,13 +22,18 @@ from hnet_cl.methods.derpp import DERpp
 from hnet_cl.methods.er import ER
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
+from hnet_cl.methods.gpm import GPM
+from hnet_cl.methods.hat import HAT
 from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.lwf import LwF
 from hnet_cl.methods.mas import MAS
+from hnet_cl.methods.owm import OWM
+from hnet_cl.methods.packnet import PackNet
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
+from hnet_cl.methods.xdg import XdG
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
 from hnet_cl.targets.mlp import MLP
@@ -54,7 +59,15 @@ METHODS: Mapping[str, type[Learner]] = {
     "er": ER,
     "agem": AGEM,
     "derpp": DERpp,
+    "owm": OWM,
+    "gpm": GPM,
+    "packnet": PackNet,
+    "hat": HAT,
+    "xdg": XdG,
 }
+NEED_THE_TASK = {"hnet", "scratch", "packnet", "hat", "xdg"}  # defined in CL1 alone
+LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
+GATED = {"hat", "xdg"}  # know chains of these alone
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
@@ -130,6 +143,18 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "er": BUFFER_REPLAY | {"weighting": "tasks"},
     "agem": BUFFER_REPLAY,
     "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
+    "owm": {"reset_optimizer": False, "restricted": "step", "alpha": 0.1, "softmax": "seen", "samples": None},
+    "gpm": {
+        "reset_optimizer": True,
+        "restricted": "step",
+        "thresholds": [0.9],
+        "threshold_growth": 0.01,
+        "first_basis": "reach",
+        "samples": 20,
+    },
+    "packnet": {"reset_optimizer": True, "pruned": 0.5, "retraining": 0.25, "left": "zero"},
+    "hat": {"reset_optimizer": True, "restricted": "step", "strength": 0.75, "steepest": 50.0},
+    "xdg": {"reset_optimizer": False, "gated": 0.4},
 }
 
 

@@ -303,3 +303,21 @@ TASKS_ONE_BY_ONE = {
     "function of its own",
 }
 EXAMPLES_ONE_BY_ONE = TASKS_ONE_BY_ONE - {"lstm"} | {"frozen recurrent part", "reentrant checkpointing"}
+# Whose trained parameters are weights and biases of plain linear layers and convolutions, each used in its layer alone.
+PLAIN_LAYERS = {
+    "mlp",
+    "dropout",
+    "dropout always",
+    "item",
+    "control flow",
+    "masked write",
+    "nested",
+    "frozen part",
+    "frozen recurrent part",
+    "function of its own",
+    "checkpointing",
+    "reentrant checkpointing",
+    "unused layers",
+    "bfloat16",
+}
+CHAINS = PLAIN_LAYERS - {"frozen part", "unused layers"}  # whose layers read one another, unit by unit

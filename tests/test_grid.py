@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import rows_of
+from builders import NEED_THE_TASK, rows_of
 from hydra import compose, initialize_config_dir
 from marks import few
 from omegaconf import OmegaConf
@@ -24,7 +24,6 @@ from hnet_cl.config.overrides import prepared
 from hnet_cl.core.errors import UserError
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
-NEED_THE_TASK = {"hnet", "scratch"}
 PROTOCOLS = {  # on images or vectors, and the number of classes of each task
     "split": (["benchmark.classes_per_task=[3,1]"], [3, 1]),
     "permuted": (["benchmark.num_tasks=2"], [4, 4]),

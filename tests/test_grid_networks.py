@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from builders import METHODS, blobs, learned, learner, rows_of, same_state, training
-from networks import EXAMPLES_ONE_BY_ONE, NETWORKS, TASKS_ONE_BY_ONE
+from builders import GATED, LAYERWISE, METHODS, NEED_THE_TASK, blobs, learned, learner, rows_of, same_state, training
+from networks import CHAINS, EXAMPLES_ONE_BY_ONE, NETWORKS, PLAIN_LAYERS, TASKS_ONE_BY_ONE
 from torch import Tensor
 
 from hnet_cl.hypernet import trainable
@@ -25,7 +25,6 @@ CHOICES: Mapping[str, dict[str, Any]] = {method: {"method": method} for method i
 }
 SCENARIOS = ("cl1", "cl2", "cl2 separate", "cl3")
 FROZEN = {"frozen part": 5, "frozen recurrent part": 4, "lists, einsum": 1}  # tensors
-NEED_THE_TASK = {"hnet", "scratch"}
 INFER = {"hnet_ent", "hnet_tir"}
 
 
@@ -39,6 +38,8 @@ def pairwise() -> Iterator[tuple[str, str, str]]:
     """Yields each network with each method, in scenarios that take turns; all scenarios take three times as long."""
     for row, network in enumerate(NETWORKS):
         for column, method in enumerate(CHOICES):
+            if method in LAYERWISE and network not in (CHAINS if method in GATED else PLAIN_LAYERS):
+                continue
             scenarios = [scenario for scenario in SCENARIOS if defined(method, scenario)]
             yield network, method, scenarios[(row + column) % len(scenarios)]
 
@@ -46,7 +47,7 @@ def pairwise() -> Iterator[tuple[str, str, str]]:
 QUICK = [("frozen part", "hnet", "cl1"), ("frozen part", "scratch", "cl1"), ("masked write", "hnet", "cl1")]
 QUICK += [(network, "hnet_ent", "cl3") for network in NETWORKS]
 QUICK += [("rnn", "ewc", "cl1")]
-QUICK += [("frozen recurrent part", method, "cl1") for method in ("hnet_r", "derpp", "mas")]
+QUICK += [("frozen recurrent part", method, "cl1") for method in ("hnet_r", "derpp", "mas", "owm")]
 
 
 class Stop(BaseException):

@@ -49,6 +49,8 @@ class Stream(StrEnum):
     BUFFER_DRAWS = "buffer draws"  # of stored examples in each step, per task
     SAMPLES = "samples"  # a generator's samples that are shown and that a classifier judges
     FISHER = "fisher"  # examples and labels for the Fisher information
+    GATES = "gates"  # which units are off, per task and layer; or first embeddings of tasks, from which gates are made
+    LAYER_INPUTS = "layer inputs"  # examples whose inputs to layers are kept
     # the classifier that judges samples
     SAMPLE_CLASSIFIER = "judge"  # its seed, per number of tasks; it is trained on real data
     SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # its training batches

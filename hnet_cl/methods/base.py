@@ -148,6 +148,7 @@ class Learner(nn.Module, ABC):
         self.context = context
         self.heads = context.heads
         self.latest = -1  # the task being learned, or learned last
+        self.task_steps: int | None = None  # steps that the present task takes; set before `begin_task`, if known
 
     @classmethod
     def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:

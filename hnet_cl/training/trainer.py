@@ -171,6 +171,7 @@ def learn(
     rng = stream(seed, Stream.AUGMENTATION, task.id)
     last = settings.steps(task)
     own = OwnRandomness(seed, Stream.STEPS, task.id)  # for modules that draw from global generators, as dropout does
+    learner.task_steps = last
     learner.begin_task(tasks)
     progress = TaskInProgress(learner, batches, rng)
     with own:

@@ -37,11 +37,26 @@ from hnet_cl.methods.base import Learner
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
 )
-TASK_MUST_BE_KNOWN = {"hnet", "scratch"}
+TASK_MUST_BE_KNOWN = {"hnet", "scratch", "packnet", "hat", "xdg"}
 NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
 TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 REGRESSION = {"toy_regression", "dynamics", "dynamics_cartpole"}
-NEED_CLASSES = {"hnet_ent", "hnet_tir", "hnet_r", "dgr", "agem", "derpp", "er", "lwf", "mas"}
+NEED_CLASSES = {
+    "hnet_ent",
+    "hnet_tir",
+    "hnet_r",
+    "dgr",
+    "agem",
+    "derpp",
+    "er",
+    "lwf",
+    "mas",
+    "owm",
+    "gpm",
+    "packnet",
+    "hat",
+    "xdg",
+}
 WITH = {
     "scenario": ["method=finetune"],
     "schedule": ["benchmark=split_cifar"],

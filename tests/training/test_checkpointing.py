@@ -37,6 +37,11 @@ def normalized(num_outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(2, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, num_outputs))
 
 
+def plain(num_outputs: int) -> nn.Module:
+    """A target with linear layers alone, and with randomness of its own."""
+    return nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, num_outputs))
+
+
 LEARNERS: dict[str, dict[str, Any]] = {
     "hnet": {"method": "hnet"},
     "hnet explicit": {"method": "hnet", "regularizer": EXPLICIT},
@@ -60,6 +65,11 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "derpp": {"method": "derpp", "scenario": "cl3"},
     "lwf": {"method": "lwf", "scenario": "cl2"},
     "mas": {"method": "mas"},
+    "owm": {"method": "owm", "scenario": "cl3", "target": plain},
+    "gpm": {"method": "gpm", "target": plain},
+    "packnet": {"method": "packnet", "target": plain, "reset_optimizer": False},
+    "hat": {"method": "hat", "target": plain},
+    "xdg": {"method": "xdg", "target": plain},
 }
 QUICK = ("hnet", "hnet with buffers", "ewc", "hnet_r", "derpp")
 every_learner = pytest.mark.parametrize(

@@ -4,7 +4,20 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from builders import CPU, METHODS, adam, begin, blobs, head_map, learned, learner, rows_of, small_target, training
+from builders import (
+    CPU,
+    METHODS,
+    NEED_THE_TASK,
+    adam,
+    begin,
+    blobs,
+    head_map,
+    learned,
+    learner,
+    rows_of,
+    small_target,
+    training,
+)
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Split, Task
@@ -94,9 +107,7 @@ class Brittle(nn.Module):
 
 
 RIGHT = 0.2
-scenarios = [(m, "cl1") for m in METHODS] + [
-    (m, s) for m in METHODS for s in ("cl2", "cl3") if m not in ("hnet", "scratch")
-]
+scenarios = [(m, "cl1") for m in METHODS] + [(m, s) for m in METHODS for s in ("cl2", "cl3") if m not in NEED_THE_TASK]
 
 
 def brittle(value: float, every: bool = True) -> Callable[[int], nn.Module]:

@@ -1,6 +1,6 @@
 """The base class of fine-tuning, EWC, SI, replay and joint training: one plain network for all tasks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -66,7 +66,11 @@ class Classifier(Learner):
         self.trained_outputs = masks(trained, self.heads.num_outputs, self.context.device)
         self._starts = torch.tensor([self.heads.own(task).start for task in seen], device=self.context.device)
         if self.optimizer is None or self.settings.reset_optimizer:
-            self.optimizer = self.context.make_optimizer(trainable(self.network).values())
+            self.optimizer = self.context.make_optimizer(self.optimized())
+
+    def optimized(self) -> Iterable[nn.Parameter]:
+        """Returns the parameters that the optimiser moves."""
+        return trainable(self.network).values()
 
     @property
     def capturable(self) -> bool:
@@ -103,10 +107,15 @@ class Classifier(Learner):
 
         This is the loss that is logged; `new_share` times it is minimised, besides the protection of old tasks.
         """
-        logits = self.network(inputs)
+        logits = self.logits(inputs, self.latest)
         if tasks is None:
             return self.task_loss(logits, labels, self.heads.trained(self.latest))
         return self.objective.loss(only(logits, self.trained_outputs[tasks]), labels, self._starts[tasks])
+
+    def logits(self, inputs: Tensor, task: int | None) -> Tensor:
+        """Computes all logits (b, outputs) of inputs (b, *in_shape), of `task` if it is known; it is in training."""
+        found: Tensor = self.network(inputs)
+        return found
 
     def protect(self, inputs: Tensor, labels: Tensor, gradients: list[Tensor]) -> dict[str, Tensor]:
         """Changes the gradients to protect old tasks, in place or by another backward pass; returns losses to log.
@@ -129,7 +138,7 @@ class Classifier(Learner):
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         outputs = self.heads.read(task, self.latest)
         self.network.eval()
-        logits = self.network(inputs)[:, outputs]
+        logits = self.logits(inputs, task)[:, outputs]
         return Prediction(self.objective.predicted(logits, outputs.start), logits=logits)
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -139,5 +148,5 @@ class Classifier(Learner):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)
         if state["optimizer"] is not None:
-            self.optimizer = self.context.make_optimizer(trainable(self.network).values())
+            self.optimizer = self.context.make_optimizer(self.optimized())
             self.optimizer.load_state_dict(state["optimizer"])
