@@ -129,6 +129,7 @@ def print_summary(
     data_name: str,
     console: Console,
     score: Score = ACCURACY,
+    memory: Mapping[str, float | None] | None = None,
 ) -> None:
     """Prints the matrix of scores and the metrics of a run.
 
@@ -141,6 +142,7 @@ def print_summary(
         data_name: name of the data; for the embedded excerpt of MNIST a warning is printed.
         console: where to write.
         score: what the matrix holds.
+        memory: bytes that the method keeps, in all (`total`) and by part; None if unknown.
     """
     table: RenderableType = _matrix_table(matrix, score)
     # Measured with a very large width: rich never reports more than the width it is given.
@@ -151,6 +153,8 @@ def print_summary(
     console.print(f"\n{what} (data: {data_name})", markup=False, highlight=False)
     console.print(table)
     console.print(_metrics_table(metrics, score))
+    if memory:
+        console.print(_memory_line(memory), markup=False, highlight=False, soft_wrap=True)
     if data_name.startswith(EMBEDDED_DIGITS):
         console.print(
             f"Warning: the data are {EMBEDDED_DIGITS}, 5,000 digits instead of MNIST's 70,000: "
@@ -193,6 +197,11 @@ def _metrics_table(metrics: Mapping[str, float | None], score: Score) -> Table:
     for label, value in lines(metrics, score):
         table.add_row(label, value)
     return table
+
+
+def _memory_line(memory: Mapping[str, float | None]) -> str:
+    """Returns in words the bytes that a method keeps, by part."""
+    return "Memory in bytes: " + ", ".join(f"{part} {number:,}" for part, number in memory.items() if part != "total")
 
 
 def _cell(value: float | None, score: Score) -> str:

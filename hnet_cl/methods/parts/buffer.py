@@ -65,6 +65,7 @@ class ReplayBuffer:
 
     Attributes:
         rows: for each task, the ascending rows of its stored training examples.
+        nbytes: bytes of the stored examples, see `example_bytes`.
 
     Raises:
         UserError: the budget is too small for a single example.
@@ -79,6 +80,8 @@ class ReplayBuffer:
             [replace(task, train=task.train.part(rows.to(task.train.labels.device))) for task, rows in stored]
         )
 
+        self.nbytes = sum(len(rows) * example_bytes(task) for task, rows in zip(tasks, self.rows, strict=True))
+
     def __len__(self) -> int:
         return len(self._data)
 
@@ -89,9 +92,13 @@ class ReplayBuffer:
 
 
 def example_bytes(task: Task) -> int:
-    """Returns the bytes of one stored example: its image, and one byte each for label and task."""
-    images = task.train.images
-    return prod(images.shape[1:]) * images.element_size() + 2
+    """Returns the bytes of one stored example: its image, and one byte each for label and task.
+
+    In regression the label counts as it is.
+    """
+    images, labels = task.train.images, task.train.labels
+    label = prod(labels.shape[1:]) * labels.element_size() if labels.is_floating_point() else 1
+    return prod(images.shape[1:]) * images.element_size() + label + 1
 
 
 def _stored_rows(settings: BufferSettings, tasks: Sequence[Task], seed: int) -> list[Tensor]:
