@@ -220,6 +220,18 @@ def test_what_a_method_takes_from_the_benchmark_can_be_typed_for_both() -> None:
     assert config_id(of_benchmark) == config_id(of_method) != config_id(usual)
 
 
+@pytest.mark.parametrize(("benchmark", "usual"), [("smnist", 100), ("pmnist", 10)])
+def test_one_budget_of_a_buffer_takes_the_place_of_the_usual_one(benchmark: str, usual: int) -> None:
+    names = ("examples", "examples_per_class", "bytes")
+    budgets = {"name=er": (None, usual, None), "buffer.examples=50": (50, None, None), "buffer.bytes=9": (None, None, 9)}
+    for word, budget in budgets.items():
+        config, _ = chosen(f"benchmark={benchmark}", "method=er", f"method.{word}")
+        assert tuple(config["method"]["buffer"][name] for name in names) == budget
+    config, _ = chosen(f"benchmark={benchmark}", "method=er", "method.buffer.examples=50", "method.buffer.bytes=9")
+    with pytest.raises(UserError, match=r"^method.buffer: examples and bytes given; give exactly one of examples, "):
+        check(config)
+
+
 def test_chunk_size_and_compression_exclude_each_other() -> None:
     config, _ = chosen("benchmark=smnist", "method.hypernet.compression=0.5")
     with pytest.raises(UserError) as error:
