@@ -20,6 +20,7 @@ from hnet_cl.methods.agem import AGEM
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.derpp import DERpp
 from hnet_cl.methods.er import ER
+from hnet_cl.methods.er_ace import ERACE
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.hnet import HNet
@@ -52,6 +53,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "mas": MAS,
     "lwf": LwF,
     "er": ER,
+    "er_ace": ERACE,
     "agem": AGEM,
     "derpp": DERpp,
 }
@@ -128,6 +130,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "mas": {"reset_optimizer": False, "strength": 0.02, "importance_samples": None},
     "lwf": {"reset_optimizer": False, "strength": 1.0, "temperature": 2.0, "square": False, "count": "once"},
     "er": BUFFER_REPLAY | {"weighting": "tasks"},
+    "er_ace": BUFFER_REPLAY,
     "agem": BUFFER_REPLAY,
     "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
 }

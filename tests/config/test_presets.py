@@ -222,11 +222,12 @@ def test_what_a_method_takes_from_the_benchmark_can_be_typed_for_both() -> None:
 
 @pytest.mark.parametrize(("benchmark", "usual"), [("smnist", 100), ("pmnist", 10)])
 def test_one_budget_of_a_buffer_takes_the_place_of_the_usual_one(benchmark: str, usual: int) -> None:
-    names = ("examples", "examples_per_class", "bytes")
-    budgets = {"name=er": (None, usual, None), "buffer.examples=50": (50, None, None), "buffer.bytes=9": (None, None, 9)}
-    for word, budget in budgets.items():
-        config, _ = chosen(f"benchmark={benchmark}", "method=er", f"method.{word}")
-        assert tuple(config["method"]["buffer"][name] for name in names) == budget
+    budgets = {"examples_per_class": usual, "examples": 50, "bytes": 9}
+    for given, number in budgets.items():
+        words = [] if given == "examples_per_class" else [f"method.buffer.{given}={number}"]
+        config, _ = chosen(f"benchmark={benchmark}", "method=er", *words)
+        found = {name: config["method"]["buffer"][name] for name in budgets}
+        assert found == dict.fromkeys(budgets) | {given: number}
     config, _ = chosen(f"benchmark={benchmark}", "method=er", "method.buffer.examples=50", "method.buffer.bytes=9")
     with pytest.raises(UserError, match=r"^method.buffer: examples and bytes given; give exactly one of examples, "):
         check(config)

@@ -56,6 +56,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "hnet_tir": {"method": "hnet_tir", "scenario": "cl3"},
     "dgr": {"method": "dgr", "scenario": "cl3"},
     "er": {"method": "er", "scenario": "cl3"},
+    "er_ace": {"method": "er_ace", "scenario": "cl3"},
     "agem": {"method": "agem"},
     "derpp": {"method": "derpp", "scenario": "cl3"},
     "lwf": {"method": "lwf", "scenario": "cl2"},
