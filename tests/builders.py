@@ -23,6 +23,7 @@ from hnet_cl.methods.er import ER
 from hnet_cl.methods.er_ace import ERACE
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
+from hnet_cl.methods.gdumb import GDumb
 from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.lwf import LwF
@@ -56,6 +57,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "er_ace": ERACE,
     "agem": AGEM,
     "derpp": DERpp,
+    "gdumb": GDumb,
 }
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
@@ -133,6 +135,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "er_ace": BUFFER_REPLAY,
     "agem": BUFFER_REPLAY,
     "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
+    "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
 }
 
 

@@ -41,7 +41,7 @@ TASK_MUST_BE_KNOWN = {"hnet", "scratch"}
 NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
 TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 REGRESSION = {"toy_regression", "dynamics", "dynamics_cartpole"}
-NEED_CLASSES = {"hnet_ent", "hnet_tir", "hnet_r", "dgr", "agem", "derpp", "er", "er_ace", "lwf", "mas"}
+NEED_CLASSES = {"hnet_ent", "hnet_tir", "hnet_r", "dgr", "agem", "derpp", "er", "er_ace", "gdumb", "lwf", "mas"}
 WITH = {
     "scenario": ["method=finetune"],
     "schedule": ["benchmark=split_cifar"],

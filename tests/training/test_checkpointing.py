@@ -59,6 +59,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "er_ace": {"method": "er_ace", "scenario": "cl3"},
     "agem": {"method": "agem"},
     "derpp": {"method": "derpp", "scenario": "cl3"},
+    "gdumb": {"method": "gdumb", "scenario": "cl3"},
     "lwf": {"method": "lwf", "scenario": "cl2"},
     "mas": {"method": "mas"},
 }

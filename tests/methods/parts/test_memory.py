@@ -28,6 +28,7 @@ KEPT: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("er", {}, {"network": NETWORK, "examples": STORED * EXAMPLE}),
     ("agem", {}, {"network": NETWORK, "examples": STORED * EXAMPLE}),
     ("derpp", {}, {"network": NETWORK, "examples": STORED * EXAMPLE, "logits": STORED * 6 * 4}),
+    ("gdumb", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE}),  # those of the last task, too
     ("joint", {}, {"network": NETWORK, "examples": 3 * 2 * 8 * EXAMPLE}),
     ("scratch", {}, {"networks": 3 * 4 * ((2 + 1) * 5 + (5 + 1) * 2)}),
 ]
