@@ -187,7 +187,7 @@ def execute(
     write_setup(folder, request.setup())
     state = RunState(folder, facts, config, iterations, benchmark_facts, progress)
     recorder = RunRecorder(state, progress.losses)
-    log = build_log(state, recorder, plan, context)
+    log = build_log(state, recorder, plan, context, learner)
 
     def reached(iteration: int) -> dict[str, Any]:
         log.save(iteration)
@@ -253,13 +253,13 @@ def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
         raise
 
 
-def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunContext) -> RunLog:
+def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunContext, learner: Learner) -> RunLog:
     """Builds the log of a run: the recorder, pictures, the console and other listeners, and the chosen loggers."""
     facts = state.facts
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, facts.data["name"]])
     pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
     always = [recorder, pictures, ConsoleLog(context.console, context.label), *context.listeners]
-    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()})
+    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()}, learner.kept_bytes)
     return log
 
 

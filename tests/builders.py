@@ -20,8 +20,10 @@ from hnet_cl.methods.agem import AGEM
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.derpp import DERpp
 from hnet_cl.methods.er import ER
+from hnet_cl.methods.er_ace import ERACE
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
+from hnet_cl.methods.gdumb import GDumb
 from hnet_cl.methods.gpm import GPM
 from hnet_cl.methods.hat import HAT
 from hnet_cl.methods.hnet import HNet
@@ -57,6 +59,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "mas": MAS,
     "lwf": LwF,
     "er": ER,
+    "er_ace": ERACE,
     "agem": AGEM,
     "derpp": DERpp,
     "owm": OWM,
@@ -64,6 +67,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "packnet": PackNet,
     "hat": HAT,
     "xdg": XdG,
+    "gdumb": GDumb,
 }
 NEED_THE_TASK = {"hnet", "scratch", "packnet", "hat", "xdg"}  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
@@ -141,6 +145,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "mas": {"reset_optimizer": False, "strength": 0.02, "importance_samples": None},
     "lwf": {"reset_optimizer": False, "strength": 1.0, "temperature": 2.0, "square": False, "count": "once"},
     "er": BUFFER_REPLAY | {"weighting": "tasks"},
+    "er_ace": BUFFER_REPLAY,
     "agem": BUFFER_REPLAY,
     "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
     "owm": {"reset_optimizer": False, "restricted": "step", "alpha": 0.1, "softmax": "seen", "samples": None},
@@ -155,6 +160,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "packnet": {"reset_optimizer": True, "pruned": 0.5, "retraining": 0.25, "left": "zero"},
     "hat": {"reset_optimizer": True, "restricted": "step", "strength": 0.75, "steepest": 50.0},
     "xdg": {"reset_optimizer": False, "gated": 0.4},
+    "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
 }
 
 

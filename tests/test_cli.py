@@ -45,6 +45,7 @@ KEYS = {
         "wall_time_s",
         "train_time_s",
         "peak_memory_mb",
+        "memory_bytes",
     ),
     *("parameters", "data", "in_shape", "tasks", "device", "versions", "git_commit", "command"),
 }
@@ -69,6 +70,7 @@ class TestRun:
         printed = [[f"{100 * value:.1f}" for value in row if value is not None] for row in result["accuracy_matrix"]]
         assert rows == [[str(number), *row] for number, row in enumerate(printed, 1)]
         assert f"{100 * result['metrics']['acc']:.2f} %" in done.stdout
+        assert "Memory in bytes: hypernetwork 4,648, task_embeddings 96" in done.stdout
         assert done.stderr == ""
 
     def test_writes_a_result_with_every_key(self, done: Any, outputs: Path) -> None:
@@ -81,6 +83,10 @@ class TestRun:
         assert (result["num_tasks"], result["tasks_done"], result["iterations"]) == (3, 3, 3 * 40)
         assert 0 < result["train_time_s"] < result["wall_time_s"]
         assert result["peak_memory_mb"] > 50
+        hypernetwork = 5 * 8 + (16 + 1) * 16 + (16 + 1) * 50  # five chunks of 50 weights: codes, hidden units, head
+        kept = {"hypernetwork": 4 * hypernetwork, "task_embeddings": 4 * 3 * 8}
+        assert result["memory_bytes"] == {"total": sum(kept.values()), **kept}
+        assert result["metrics"]["memory"] == sum(kept.values())
         parameters = result["parameters"]
         assert parameters["compression_ratio"] == parameters["trainable"] / parameters["target"]
         assert parameters["target"] == (2 * 10 + 10) + (10 * 10 + 10) + (10 * 6 + 6)

@@ -52,9 +52,16 @@ def show(
         return
     names = [f"task {number + 1}" for number in range(done.num_tasks)]
     print_summary(done.scores, done.metrics, names, done.data.name, console, score)
+    if done.memory_bytes:
+        say(_memory_line(done.memory_bytes), "", console)
     say(f"Time: {duration(done.wall_time_s)}, of which training {duration(done.train_time_s)}.", "", console)
     say("\n".join(["Next:", *(f"  {command}" for command in next_commands(done, folder, config))]), "", console)
     print(folder)
+
+
+def _memory_line(memory: Mapping[str, float | None]) -> str:
+    """Returns in words the bytes that a method keeps, by part."""
+    return "Memory in bytes: " + ", ".join(f"{part} {number:,}" for part, number in memory.items() if part != "total")
 
 
 def next_commands(done: RunResult, folder: Path, config: Mapping[str, Any]) -> list[str]:

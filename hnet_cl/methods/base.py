@@ -15,6 +15,7 @@ from hnet_cl.core import seeding
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.parts.layout import layout
+from hnet_cl.methods.parts.memory import state_bytes
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
 from hnet_cl.methods.parts.objective import CLASSIFICATION, Objective
 from hnet_cl.scenario import HeadMap, ScenarioSettings
@@ -263,6 +264,10 @@ class Learner(nn.Module, ABC):
     def generated_size(self) -> int | None:
         """Returns the number of weights that a hypernetwork generates; None without a hypernetwork."""
         return None
+
+    def kept_bytes(self) -> dict[str, int]:
+        """Returns by part the bytes kept after `end_task`: the state without optimisers, and examples outside of it."""
+        return state_bytes(self)
 
     def choices(self) -> list[str]:
         """Returns a line for each setting whose value was derived from the networks, such as a chunk size."""

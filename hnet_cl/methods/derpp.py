@@ -85,6 +85,10 @@ class DERpp(BufferReplay):
         parts = rows.to(self.context.device).split(BATCH)
         return torch.cat([self.network(data.batch(part)[0]) for part in parts]).cpu()
 
+    def kept_bytes(self) -> dict[str, int]:
+        found = {part: number for part, number in super().kept_bytes().items() if part != "stored"}
+        return found | {"logits": sum(logits.nbytes for _, logits in self._stored[: self.latest])}
+
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {"stored": self._stored}
 

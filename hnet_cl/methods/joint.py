@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hnet_cl.benchmarks.base import Task, TasksTogether
+from hnet_cl.methods.parts.buffer import example_bytes
 from hnet_cl.methods.parts.classifier import Classifier
 
 
@@ -16,6 +17,10 @@ class Joint(Classifier):
     @classmethod
     def unsupported_regression(cls, settings: Classifier.Settings) -> None:
         return None
+
+    def kept_bytes(self) -> dict[str, int]:
+        examples = sum(len(task.train) * example_bytes(task) for task in self.tasks)
+        return super().kept_bytes() | {"examples": examples}
 
     def training_data(self, tasks: Sequence[Task]) -> TasksTogether:
         return TasksTogether(tasks)

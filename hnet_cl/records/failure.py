@@ -64,6 +64,7 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str], command: 
         "wall_time_s": 0.0,
         "train_time_s": 0.0,
         "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+        "memory_bytes": None,
         "parameters": None,
         "data": dict.fromkeys(("name", "source", "checksum"), "unknown"),
         "in_shape": [],

@@ -11,6 +11,7 @@ from hnet_cl.records.metrics import BenchmarkFacts, Matrix
 
 ERRORS = (MSE, NMSE)
 TWO_TASKS = "defined from two tasks on"
+MB = 1e6  # bytes
 SAMPLES = "measured for methods with a generator whose samples can be judged"
 
 
@@ -26,6 +27,7 @@ class Evidence:
             for methods with a generator.
         scratch: matrix of the run from scratch that `transfer` compares with.
         score: what the matrix holds.
+        memory: bytes that the method keeps after the last finished task.
     """
 
     matrix: Matrix
@@ -34,6 +36,7 @@ class Evidence:
     recognised: Sequence[float] | None = None
     scratch: Matrix | None = None
     score: Score = ACCURACY
+    memory: float | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class Quantity:
         name: its key.
         title: its common name.
         meaning: what it is, in a few words.
-        unit: unit in which it is shown: % for fractions, points (percentage points) for differences of fractions.
+        unit: unit in which it is shown: % for fractions, points (percentage points) for differences of fractions, MB
+            (10^6 bytes) for bytes.
     """
 
     name: str
@@ -75,7 +79,7 @@ class Quantity:
         """Returns the value as a number in the unit, without the unit's name."""
         if self.unit == "points":
             return f"{round(100 * value, 2) + 0.0:+.2f}"  # no -0.00
-        return f"{100 * value:.2f}" if self.unit == "%" else f"{value:.{self._decimals(value)}f}"
+        return f"{100 * value:.2f}" if self.unit == "%" else self._rounded(value, value)
 
     def in_unit(self, value: float | None) -> str:
         """Returns the value with its unit, or a dash."""
@@ -83,10 +87,14 @@ class Quantity:
 
     def shown_width(self, value: float, of: float) -> str:
         """Returns a standard error in the unit, with as many decimals as the mean `of`."""
-        return f"{100 * value:.2f}" if self.unit in ("%", "points") else f"{value:.{self._decimals(of)}f}"
+        return f"{100 * value:.2f}" if self.unit in ("%", "points") else self._rounded(value, of)
 
-    def _decimals(self, value: float) -> int:
-        return next((digits for digits, bound in ((0, 1000), (1, 100), (2, 1), (4, 0.1)) if abs(value) >= bound), 5)
+    def _rounded(self, value: float, of: float) -> str:
+        """Returns the value with as many decimals as suit the size of `of`."""
+        scale = MB if self.unit == "MB" else 1
+        bounds = ((0, 1000), (1, 100), (2, 1), (4, 0.1))
+        digits = next((digits for digits, bound in bounds if abs(of / scale) >= bound), 5)
+        return f"{value / scale:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -194,6 +202,10 @@ METRICS: dict[str, Metric] = {
             "error_growth", "error growth", "at the end, minus right after learning", "",
             lambda run: metrics.bwt(run.matrix), "minus BWT of Lopez-Paz & Ranzato 2017 (GEM)", TWO_TASKS,
             scores=ERRORS,
+        ),
+        Metric(
+            "memory", "memory", "kept after the last task", "MB",
+            lambda run: run.memory, needs="measured by newer versions of hnet_cl", scores=(ACCURACY, *ERRORS),
         ),
     )
 }

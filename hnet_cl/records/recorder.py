@@ -123,6 +123,7 @@ class RunRecorder(Logger):
             "wall_time_s": round(state.wall_time_s, 3),
             "train_time_s": round(state.train_time_s, 3),
             "peak_memory_mb": round(provenance.peak_memory_mb(), 1),
+            "memory_bytes": state.memory,
             "versions": self._versions,
             "git_commit": self._git_commit,
         }

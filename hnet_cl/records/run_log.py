@@ -1,7 +1,7 @@
 """The log of a run: updates its state and notifies all loggers."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hnet_cl.core.atomic_files import naming, refused
@@ -24,10 +24,18 @@ class RunLog(Listener):
         state: state of the run.
         loggers: essential loggers: an error that one raises ends the run.
         dispensable: optional loggers, by name: one that raises an error is dropped with a warning.
+        kept_bytes: returns the bytes that the learner keeps, by part; asked after each task. None if nobody knows.
     """
 
-    def __init__(self, state: RunState, loggers: Sequence[Logger], dispensable: Mapping[str, Logger]) -> None:
+    def __init__(
+        self,
+        state: RunState,
+        loggers: Sequence[Logger],
+        dispensable: Mapping[str, Logger],
+        kept_bytes: Callable[[], Mapping[str, int]] | None = None,
+    ) -> None:
         self.state = state
+        self._kept_bytes = kept_bytes
         self._loggers = list(loggers)
         self._dispensable = dict(dispensable)
 
@@ -58,7 +66,7 @@ class RunLog(Listener):
 
     def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None) -> None:
         """Notes and passes on a row (T,) of the matrix of scores, and (T, T) counts of inferred tasks."""
-        self.state.row(scores, inferred)
+        self.state.row(scores, inferred, self._kept_bytes and self._kept_bytes())
         self._tell("row")
 
     def picture(self, name: str, pixels: "np.ndarray") -> None:

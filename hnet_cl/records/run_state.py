@@ -67,6 +67,7 @@ class Progress:
         inferred: (T, T) counts of inferred tasks after the last finished task.
         recognised: mean fractions of samples and of real images that were recognised after that task, for learners with
             a generator.
+        memory: bytes that the learner keeps after that task, in all (`total`) and by part.
         iteration: iterations done of the current task.
         iterations: iterations done over all tasks.
         losses: number of lines of metrics.csv below its header.
@@ -77,6 +78,7 @@ class Progress:
     matrix: Sequence[Sequence[float | None]] = ()
     inferred: Sequence[Sequence[int]] | None = None
     recognised: Sequence[float] | None = None
+    memory: Mapping[str, int] | None = None
     iteration: int = 0
     iterations: int = 0
     losses: int = 0
@@ -114,6 +116,7 @@ class RunState:
         inferred: (T, T) counts of inferred tasks after the last finished task; None where tasks are not inferred.
         recognised: mean fractions of samples and of real images that were recognised after that task; None without a
             generator.
+        memory: bytes that the learner keeps after that task, in all (`total`) and by part.
         task: the task that is being trained or evaluated, from 0.
         iteration: iterations done of the current task; 0 once its row is added.
     """
@@ -138,6 +141,7 @@ class RunState:
         self.matrix = [list(row) for row in start.matrix]
         self.inferred = start.inferred
         self.recognised = start.recognised
+        self.memory = start.memory
         self.task = len(self.matrix)
         self.iteration = start.iteration
         self._samples: Samples | None = None
@@ -185,7 +189,11 @@ class RunState:
     @cached_property
     def metrics(self) -> dict[str, float | None]:
         """Returns all metrics after the last finished task, as fractions, by the names in `metrics_table`."""
-        return summary(Evidence(self.matrix, self.benchmark_facts, self.inferred, self.recognised, score=self.score))
+        total = None if self.memory is None else self.memory["total"]
+        evidence = Evidence(
+            self.matrix, self.benchmark_facts, self.inferred, self.recognised, score=self.score, memory=total
+        )
+        return summary(evidence)
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Notes that training on `task` starts, or continues after `iteration` iterations."""
@@ -201,9 +209,19 @@ class RunState:
         """Notes samples; they enter the metrics together with the task's row."""
         self._samples = samples
 
-    def row(self, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
-        """Adds a row (T,) to the matrix of scores, and replaces the (T, T) counts of inferred tasks."""
+    def row(
+        self,
+        scores: Sequence[float | None],
+        inferred: Sequence[Sequence[int]] | None,
+        kept_bytes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Adds a row (T,) to the matrix of scores, and replaces the (T, T) counts of inferred tasks.
+
+        `kept_bytes` are those that the learner keeps now, by part.
+        """
         self.matrix.append(list(scores))
+        if kept_bytes is not None:
+            self.memory = {"total": sum(kept_bytes.values()), **kept_bytes}
         self.inferred = inferred
         self.iteration = 0
         if self._samples is not None:
@@ -216,6 +234,7 @@ class RunState:
             matrix=[list(row) for row in self.matrix],
             inferred=self.inferred,
             recognised=self.recognised,
+            memory=self.memory,
             iteration=self.iteration,
             iterations=self.iterations_done,
             losses=losses,

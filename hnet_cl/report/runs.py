@@ -83,8 +83,9 @@ class Run:
         numbers = facts | self.result.metrics
         with contextlib.suppress(ValueError):  # an unfinished run may have outputs that were not numbers
             result, scratch = self.result, self.scratch.scores if self.scratch else None
+            inferred, memory = result.inferred_tasks, (result.memory_bytes or {}).get("total")
             numbers |= computed(
-                Evidence(result.scores, inferred=result.inferred_tasks, scratch=scratch, score=self.score)
+                Evidence(result.scores, inferred=inferred, scratch=scratch, score=self.score, memory=memory)
             )
         return {name: value for name, value in numbers.items() if _is_number(value)}
 

@@ -49,6 +49,8 @@ NEED_CLASSES = {
     "agem",
     "derpp",
     "er",
+    "er_ace",
+    "gdumb",
     "lwf",
     "mas",
     "owm",

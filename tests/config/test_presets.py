@@ -220,6 +220,19 @@ def test_what_a_method_takes_from_the_benchmark_can_be_typed_for_both() -> None:
     assert config_id(of_benchmark) == config_id(of_method) != config_id(usual)
 
 
+@pytest.mark.parametrize(("benchmark", "usual"), [("smnist", 100), ("pmnist", 10)])
+def test_one_budget_of_a_buffer_takes_the_place_of_the_usual_one(benchmark: str, usual: int) -> None:
+    budgets = {"examples_per_class": usual, "examples": 50, "bytes": 9}
+    for given, number in budgets.items():
+        words = [] if given == "examples_per_class" else [f"method.buffer.{given}={number}"]
+        config, _ = chosen(f"benchmark={benchmark}", "method=er", *words)
+        found = {name: config["method"]["buffer"][name] for name in budgets}
+        assert found == dict.fromkeys(budgets) | {given: number}
+    config, _ = chosen(f"benchmark={benchmark}", "method=er", "method.buffer.examples=50", "method.buffer.bytes=9")
+    with pytest.raises(UserError, match=r"^method.buffer: examples and bytes given; give exactly one of examples, "):
+        check(config)
+
+
 def test_chunk_size_and_compression_exclude_each_other() -> None:
     config, _ = chosen("benchmark=smnist", "method.hypernet.compression=0.5")
     with pytest.raises(UserError) as error:

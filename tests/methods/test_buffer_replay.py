@@ -47,6 +47,40 @@ def test_one_replayed_example_for_two_new_ones(weighting: str, share: float) -> 
     torch.testing.assert_close(gradient, share * own + (1 - share) * slope(w, one))
 
 
+def test_asymmetric_cross_entropy() -> None:
+    """New examples of class 1 alone train nothing, and replay goes on; with both classes it is plain replay."""
+    batch = torch.tensor([[1.5], [-0.5]])
+    for labels, own in (([1, 1], False), ([0, 1], True)):
+        new = Split(batch, torch.tensor(labels), torch.clone)
+        w, gradient, of_new, losses = gradient_of(after_one_task("er_ace"), new)
+        torch.testing.assert_close(gradient, slope(w, OLD) + (of_new if own else torch.zeros(2, 1)))
+        expected = cross_entropy(batch @ w.T, new.labels) if own else torch.tensor(0.0)
+        torch.testing.assert_close(losses["loss"], expected)
+        torch.testing.assert_close(losses["replay"], cross_entropy(OLD.images @ w.T, OLD.labels))
+
+
+def test_only_classes_of_the_batch_are_in_the_softmax_of_new_examples() -> None:
+    """Of six outputs in CL3: those of the old task get no gradient from the new examples, those to come none at all."""
+    made = learner("er_ace", BENCHMARK, "cl3", target=two_weights, optimizer=sgd)
+    learned(made, BENCHMARK, 1)
+    made.begin_task(BENCHMARK.tasks[:2])
+    inputs, labels = NEW.images, torch.tensor([0, 1])
+    logits = (inputs @ made.network.weight.detach().T)[:, 2:4]
+    loss = made.loss(inputs, labels)
+    torch.testing.assert_close(loss, -logits.log_softmax(1)[[0, 1], [0, 1]].mean())
+    (gradient,) = torch.autograd.grad(loss, made.weights)
+    assert gradient[:2].eq(0).all() and gradient[2:4].ne(0).all() and gradient[4:].eq(0).all()
+    replayed = made.loss(OLD.images, OLD.labels, torch.zeros(2, dtype=torch.int64))
+    torch.testing.assert_close(replayed, cross_entropy((OLD.images @ made.network.weight.T)[:, :4], OLD.labels))
+
+
+def test_in_the_first_task_all_its_outputs_count() -> None:
+    made = learner("er_ace", BENCHMARK, "cl3", target=two_weights, optimizer=sgd)
+    made.begin_task(BENCHMARK.tasks[:1])
+    loss = made.loss(OLD.images, torch.tensor([1, 1]))
+    torch.testing.assert_close(loss, cross_entropy((OLD.images @ made.network.weight.T)[:, :2], torch.tensor([1, 1])))
+
+
 @pytest.mark.parametrize("against", [True, False])
 def test_agem_projects_only_gradients_that_point_against_the_stored_ones(against: bool) -> None:
     data = replace(OLD, labels=1 - OLD.labels) if against else OLD

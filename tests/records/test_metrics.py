@@ -98,6 +98,7 @@ def test_summary_covers_finished_tasks_only() -> None:
             "task_inference": None,
             "recognised": None,
             "recognised_real": None,
+            "memory": None,
         },
         abs=5e-4,
     )

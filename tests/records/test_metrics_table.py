@@ -77,7 +77,8 @@ def test_one_entry_adds_a_metric_everywhere(
 def test_each_is_defined_without_more_than_it_needs(metric: Metric) -> None:
     assert metric.formula(Evidence([])) is None
     assert metric.title and metric.meaning
-    assert metric.unit in (("%", "points") if ACCURACY in metric.scores else ("",))
+    of_both = ACCURACY in metric.scores and MSE in metric.scores
+    assert metric.unit in (("MB",) if of_both else ("%", "points") if ACCURACY in metric.scores else ("",))
     found = summary(Evidence(MATRIX, score=metric.scores[0]))
     if metric.needs and metric.of == "some methods":
         assert found[metric.name] is None
@@ -89,9 +90,10 @@ def test_result_json_has_those_of_a_run_by_itself() -> None:
         *("acc", "acc_low", "acc_high", "during", "bwt", "forgetting"),
         *("task_inference", "majority", "recognised", "recognised_real"),
         *("mse", "nmse", "error_during", "error_growth"),
+        "memory",
     ]
-    assert list(summary(Evidence([], score=MSE))) == ["mse", "error_during", "error_growth"]
-    assert list(summary(Evidence([], score=NMSE))) == ["nmse", "error_during", "error_growth"]
+    assert list(summary(Evidence([], score=MSE))) == ["mse", "error_during", "error_growth", "memory"]
+    assert list(summary(Evidence([], score=NMSE))) == ["nmse", "error_during", "error_growth", "memory"]
     assert json.loads(json.dumps(summary(Evidence([])))) == dict.fromkeys(summary(Evidence([])))
 
 

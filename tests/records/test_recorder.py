@@ -20,7 +20,7 @@ from hnet_cl.records.run_result import KEYS as SCHEMA_KEYS
 from hnet_cl.records.run_state import Progress, RunState
 
 FACTS = facts(["ones, twos", "threes"])
-LATER = ("memory_bytes", "mse_matrix", "nmse_matrix")  # keys of the schema that such a run does not have
+LATER = ("mse_matrix", "nmse_matrix")  # keys of the schema that such a run does not have
 
 
 class Recorded(RunLog):

@@ -18,6 +18,8 @@ TIME = Quantity("wall_time_s", "wall_time_s", "", "")
         (METRICS["acc"], 0.98765, "98.77"),
         (METRICS["acc"], 1.0, "100.00"),
         (METRICS["bwt"], -0.0123, "-1.23"),
+        (METRICS["memory"], 1_913_640, "1.91"),
+        (METRICS["memory"], 824, "0.00082"),
         (METRICS["bwt"], 0.0123, "+1.23"),
         (METRICS["forgetting"], -0.00001, "+0.00"),
         (TIME, 0.12345, "0.1235"),
@@ -33,6 +35,7 @@ def test_shown(quantity: Quantity, value: float, text: str) -> None:
 
 def test_a_standard_error_is_as_fine_as_its_mean() -> None:
     assert METRICS["bwt"].shown_width(0.00123, -0.5) == "0.12"
+    assert METRICS["memory"].shown_width(12_345, 1_913_640) == "0.01"
     assert TIME.shown_width(0.26, 123.45) == "0.3"
 
 

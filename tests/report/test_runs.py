@@ -11,6 +11,7 @@ from fake_runs import readable, write_config, write_run
 from states import state
 
 from hnet_cl.core.errors import UserError
+from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.report.runs import read_runs, shown
@@ -55,14 +56,26 @@ def test_loops_of_links_end(tmp_path: Path) -> None:
 def test_what_the_recorder_wrote_is_read(tmp_path: Path) -> None:
     recorded = state(tmp_path / "run")
     recorder = RunRecorder(recorded)
-    log = RunLog(recorded, [recorder], {})
+    kept = {"network": 100}
+    log = RunLog(recorded, [recorder], {}, lambda: kept)
     log.row(0, [1.0, None])
+    kept["examples"] = 50
     log.row(1, [0.5, 1.0])
     recorder.finish(recorded)
     (run,) = readable(tmp_path)
     expected = {"acc": 0.75, "during": 1.0, "bwt": -0.5, "forgetting": 0.5, "majority": 0.5, "parameters.trainable": 10}
+    expected |= {"memory": 150, "memory_bytes.examples": 50}
     assert {name: run.metrics[name] for name in expected} == pytest.approx(expected)
     assert run.result.status == "finished"
+    assert run.result.memory_bytes == {"total": 150, "network": 100, "examples": 50}
+
+
+def test_memory_of_a_run_of_an_older_version_is_unknown(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_run(tmp_path, "bbbbbbbb", memory_bytes={"total": 2_500_000, "network": 2_500_000})
+    old, new = readable(tmp_path)
+    assert "memory" not in old.metrics and old.result.memory_bytes is None
+    assert METRICS["memory"].in_unit(new.metrics["memory"]) == "2.50 MB"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """A replay buffer: stored training examples of old tasks, within a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
 from typing import Literal, NamedTuple
@@ -21,13 +21,14 @@ class BufferSettings(base.Settings):
     `examples`: number of examples in all. `examples_per_class`: number for each class of each old task. `bytes`: bytes
     of the stored images, and one each for an example's label and task.
     `balance`: `classes` shares a total budget equally among the classes of the old tasks, as far as they have that
-    many examples; `none` stores a uniform random sample of all old examples, as reservoir sampling does.
+    many examples; `greedy` does so as examples arrive, see the function of that name; `none` stores a uniform random
+    sample of all old examples, as reservoir sampling does.
     """
 
     examples: PositiveInt | None
     examples_per_class: PositiveInt | None
     bytes: PositiveInt | None
-    balance: Literal["classes", "none"]
+    balance: Literal["classes", "greedy", "none"]
 
     @model_validator(mode="after")
     def _one_budget(self) -> "BufferSettings":
@@ -65,6 +66,8 @@ class ReplayBuffer:
 
     Attributes:
         rows: for each task, the ascending rows of its stored training examples.
+        data: the stored examples, to learn from.
+        nbytes: bytes of the stored examples, see `example_bytes`.
 
     Raises:
         UserError: the budget is too small for a single example.
@@ -75,23 +78,29 @@ class ReplayBuffer:
         if not any(len(rows) for rows in self.rows):
             raise UserError(f"{settings.key('bytes')}={settings.bytes}: too little for one example; give more")
         stored = zip(tasks, self.rows, strict=True)
-        self._data = TasksTogether(
+        self.data = TasksTogether(
             [replace(task, train=task.train.part(rows.to(task.train.labels.device))) for task, rows in stored]
         )
 
+        self.nbytes = sum(len(rows) * example_bytes(task) for task, rows in zip(tasks, self.rows, strict=True))
+
     def __len__(self) -> int:
-        return len(self._data)
+        return len(self.data)
 
     def draw(self, number: int, rng: Generator) -> Replayed:
         """Draws `number` distinct examples, or all if there are fewer, ordered by their places; `rng` is on the CPU."""
         places = torch.randperm(len(self), generator=rng)[:number].sort().values
-        return Replayed(*self._data.batch(places, rng), places)
+        return Replayed(*self.data.batch(places, rng), places)
 
 
 def example_bytes(task: Task) -> int:
-    """Returns the bytes of one stored example: its image, and one byte each for label and task."""
-    images = task.train.images
-    return prod(images.shape[1:]) * images.element_size() + 2
+    """Returns the bytes of one stored example: its image, and one byte each for label and task.
+
+    In regression the label counts as it is.
+    """
+    images, labels = task.train.images, task.train.labels
+    label = prod(labels.shape[1:]) * labels.element_size() if labels.is_floating_point() else 1
+    return prod(images.shape[1:]) * images.element_size() + label + 1
 
 
 def _stored_rows(settings: BufferSettings, tasks: Sequence[Task], seed: int) -> list[Tensor]:
@@ -103,14 +112,24 @@ def _stored_rows(settings: BufferSettings, tasks: Sequence[Task], seed: int) -> 
         return [part.nonzero()[:, 0] for part in chosen.split([len(key) for key in keys])]
     members = [(task.train.labels.cpu() == c).nonzero()[:, 0] for task in tasks for c in range(task.num_classes)]
     owners = [number for number, task in enumerate(tasks) for _ in range(task.num_classes)]
-    if settings.examples_per_class is None:
-        sizes = shares([len(rows) for rows in members], _budget(settings, tasks))
-    else:
+    if settings.examples_per_class is not None:
         sizes = [settings.examples_per_class] * len(members)
+    elif settings.balance == "greedy":
+        sizes = greedy(_arrivals(tasks, keys), len(members), _budget(settings, tasks))
+    else:
+        sizes = shares([len(rows) for rows in members], _budget(settings, tasks))
     found: list[list[Tensor]] = [[] for _ in tasks]
     for owner, rows, size in zip(owners, members, sizes, strict=True):
         found[owner].append(rows[keys[owner][rows].argsort(stable=True)[:size]])
     return [torch.cat(parts).sort().values for parts in found]
+
+
+def _arrivals(tasks: Sequence[Task], keys: Sequence[Tensor]) -> Iterator[int]:
+    """Yields the class of each example, counted over all tasks, in the order of the tasks and of the keys in each."""
+    before = 0
+    for task, key in zip(tasks, keys, strict=True):
+        yield from (task.train.labels.cpu()[key.argsort(stable=True)] + before).tolist()
+        before += task.num_classes
 
 
 def _budget(settings: BufferSettings, tasks: Sequence[Task]) -> int:
@@ -135,3 +154,29 @@ def shares(sizes: Sequence[int], budget: int) -> list[int]:
         chosen[group] = min(sizes[group], left // (len(sizes) - rank))
         left -= chosen[group]
     return chosen
+
+
+def greedy(arrivals: Iterable[int], number: int, budget: int) -> list[int]:
+    """Shares a budget among groups as their members arrive (greedy balancing sampler of GDumb, ECCV 2020, Alg. 1).
+
+    A member is stored if it is the first of its group, or if its group has fewer than budget / (number of groups so
+    far). Where the budget is used up, a member of the largest group (of several, the first) makes way for it.
+
+    Args:
+        arrivals: the group of each member, in 0..number-1, in their order.
+        number: the number of groups.
+        budget: the number of members to store in all.
+
+    Returns:
+        The number stored of each group, after the last arrival.
+    """
+    stored = [0] * number
+    seen: set[int] = set()
+    for group in arrivals:
+        if group in seen and stored[group] * len(seen) >= budget:
+            continue
+        if sum(stored) == budget:
+            stored[stored.index(max(stored))] -= 1
+        stored[group] += 1
+        seen.add(group)
+    return stored

@@ -57,5 +57,8 @@ class BufferReplay(Classifier):
         """Computes the mean cross-entropy of replayed examples, each under the outputs of its own task."""
         return self.loss(batch.inputs, batch.labels, batch.tasks)
 
+    def kept_bytes(self) -> dict[str, int]:
+        return super().kept_bytes() | {"examples": self.buffer.nbytes if self.buffer else 0}
+
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
         return super().training_state() | {"buffer draws": self._rng}
