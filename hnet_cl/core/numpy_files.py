@@ -25,7 +25,7 @@ def require_whole(file: BinaryIO, size: int) -> None:
         size: its bytes.
 
     Raises:
-        ContentError: it has fewer, or holds Python objects or records.
+        ContentError: it has fewer, or holds Python objects, records or values without bytes.
         ValueError: it is damaged or no such file.
     """
     start = file.read(_LENGTH.stop)
@@ -38,7 +38,9 @@ def require_whole(file: BinaryIO, size: int) -> None:
     shape, _, kind = _HEADERS[version](file)
     if kind.hasobject:
         raise ContentError("holds Python objects; save numbers or text")
-    stated, there = prod(shape) * max(kind.itemsize, 1), size - file.tell()
+    if not kind.itemsize:  # torch 2.4 divides by it
+        raise ContentError("holds values that have no bytes; save numbers or text")
+    stated, there = prod(shape) * kind.itemsize, size - file.tell()
     if min(shape, default=0) < 0 or stated > there:
         raise ContentError(f"states the shape {shown(shape)}, which takes {shown(stated)} bytes, and has {there}")
     file.seek(0)

@@ -108,6 +108,7 @@ SHAPE = "{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}\n"
         header(1, SHAPE.format("<f4", (10**30, 1, 28, 28))) + bytes(400),
         header(1, SHAPE.format("<f4", (-1, 1, 28, 28))) + bytes(400),
         header(1, SHAPE.format("|V0", (10**12,))) + bytes(400),
+        header(1, SHAPE.format("|V0", (3,))) + bytes(400),
         header(1, SHAPE.format("<f4", (2, 1, 28, 28))) + bytes(2 * 784 * 4 - 1),
         header(2, "(" * 60_000),
         header(2, "[" * 60_000 + "]" * 60_000),
@@ -122,7 +123,10 @@ def test_headers_that_claim_more_than_there_is(content: bytes, tmp_path: Path) -
     if b"\xff\xff\xff\xff" in content:
         os.truncate(tmp_path / "x.npy", 1 << 33)  # takes no space on the disk
     start = time.monotonic()
-    said = ("is damaged, or holds something else than numbers", "states the shape (", "states a header longer than")
+    said = (
+        *("is damaged, or holds something else than numbers", "states the shape (", "states a header longer than"),
+        "holds values that have no bytes",
+    )
     assert refused(tmp_path / "x.npy").startswith(said)
     assert time.monotonic() - start < 5
 
