@@ -275,6 +275,8 @@ def training(**changes: Any) -> TrainingSettings:
         "lr_decay": [],
         "betas": [*BETAS],
         "gradient_clip_norm": None,
+        "likelihood": None,
+        "log_variance": [-10.0, 0.5],
         "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import Field
-from torch import Tensor
 
 from hnet_cl.core.capacity import memory_limit, require_memory
 from hnet_cl.core.errors import Interrupted, UserError, first_line
@@ -17,12 +15,10 @@ from hnet_cl.core.suggest import offered
 from hnet_cl.datasets._fetch import quiet_download
 from hnet_cl.datasets._torchvision import import_torchvision
 from hnet_cl.datasets.base import Data, Part
-from hnet_cl.datasets.colour import ColourImages
+from hnet_cl.datasets.colour import ColourImages, every_fifth, in_colour
 from hnet_cl.datasets.fingerprint import fingerprint
 from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.datasets.images import IMAGENET
-
-TEST_EVERY = 5  # of each class's images, where torchvision has no test images
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +51,7 @@ class Torchvision(ColourImages):
         names = _class_names(halves[0], parts)
         if len(parts) == 1:
             _log.info("dataset.of=%s has no test images: every fifth image of each class is one", self.settings.of)
-            parts = _every_fifth(parts[0])
+            parts = every_fifth(parts[0])
         train, test = parts
         identity = DataIdentity(self.settings.of, "torchvision", fingerprint(*train, *test))
         return Data(train, test, names, identity)
@@ -121,7 +117,7 @@ class Torchvision(ColourImages):
         for number in range(len(half)):
             try:
                 image, label = half[number][:2]
-                images[number] = _pixels(image, side)
+                images[number] = in_colour(image, side)
             except (OSError, ValueError, TypeError, AttributeError, RuntimeError, SyntaxError) as error:
                 raise UserError(f"{self._of}: its example {number} cannot be read ({first_line(error)})") from error
             if not isinstance(label, int | np.integer):
@@ -159,13 +155,6 @@ def _halves(kind: Any, splits: Sequence[str]) -> list[dict[str, Any]]:
     return [{}]
 
 
-def _pixels(image: Any, side: int) -> Tensor:
-    if not isinstance(image, Image.Image):
-        raise TypeError(f"it is a {type(image).__name__}, no image")
-    small = image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR)
-    return torch.from_numpy(np.array(small)).permute(2, 0, 1)
-
-
 def _class_names(half: Any, parts: Sequence[Part]) -> list[str]:
     """Returns torchvision's names of the classes if it has them, all different; else their numbers."""
     number = 1 + max(int(part.labels.max()) for part in parts)
@@ -173,13 +162,3 @@ def _class_names(half: Any, parts: Sequence[Part]) -> list[str]:
     if len(names) >= number and len(set(names)) == len(names):
         return names
     return [str(label) for label in range(number)]
-
-
-def _every_fifth(part: Part) -> list[Part]:
-    """Returns four fifths and one fifth of the examples of each class, in their order."""
-    order = part.labels.argsort(stable=True)
-    counts = part.labels.bincount()
-    starts = (counts.cumsum(0) - counts)[part.labels[order]]
-    test = torch.zeros(len(order), dtype=torch.bool)
-    test[order] = (torch.arange(len(order)) - starts) % TEST_EVERY == TEST_EVERY - 1
-    return [Part(part.images[chosen], part.labels[chosen]) for chosen in (~test, test)]

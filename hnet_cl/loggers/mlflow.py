@@ -12,8 +12,8 @@ from typing import Annotated, Any, Self
 from filelock import FileLock
 from pydantic import Field, model_validator
 
+from hnet_cl.core.optional import require
 from hnet_cl.loggers.hparams import hparams
-from hnet_cl.loggers.optional import require
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 

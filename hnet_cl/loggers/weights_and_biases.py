@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from pydantic import model_validator
 
-from hnet_cl.loggers.optional import require
+from hnet_cl.core.optional import require
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hnet_cl.core.atomic_files import naming, refused
-from hnet_cl.core.errors import UserError, described
+from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_result import Status
 from hnet_cl.records.run_state import RunState, Samples
@@ -95,5 +95,6 @@ class RunLog(Listener):
                 raise
             except Exception as error:
                 self._dispensable.pop(name, None)
-                reason = refused(error) if isinstance(error, OSError) else described(error)
+                said = f"{type(error).__name__}: {first_line(error)}"
+                reason = refused(error) if isinstance(error, OSError) else said
                 _log.warning("logger=%s ends here, the run goes on: %s", name, reason)

@@ -143,6 +143,8 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
         assert problem(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
     elif choice in ("dataset=arrays", "dataset=folder"):
         assert problem(config) == "dataset.root=null: give the place of your data, as ~/pictures"
+    elif choice == "dataset=huggingface":
+        assert problem(config) == "dataset.path=null: give a name on the Hub, as uoft-cs/cifar100, or a folder"
     elif group == "logger" and find_spec(name) is None:
         assert problem(config).endswith(f" is not installed; pip install 'hnet-cl[{name}]'")
     elif choice == "target=module":

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from states import state
 
-from hnet_cl.loggers.optional import require
+from hnet_cl.core.optional import require
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import Progress

@@ -1,10 +1,10 @@
-"""Optional packages that individual loggers need."""
+"""Optional packages that individual parts need."""
 
 import importlib.util
 
 
 def require(package: str, extra: str) -> None:
-    """Refuses a logger whose package is not installed, without importing the package.
+    """Refuses a part whose package is not installed, without importing the package.
 
     Args:
         package: name of the module.
