@@ -57,11 +57,11 @@ class ConsoleLog(Logger):
         self._said = self._began = time.perf_counter()
         self._bar = Progress(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=5)),
-            TextColumn("{task.percentage:3.0f}%"),
-            _RateColumn(),
+            BarColumn(bar_width=None, table_column=Column(ratio=1)),
+            TextColumn("{task.percentage:3.0f}%", table_column=Column(no_wrap=True)),
+            _RateColumn(table_column=Column(no_wrap=True)),
             _LeftColumn(table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[detail]}", markup=False, table_column=Column(no_wrap=True, overflow="crop")),
+            TextColumn("{task.fields[detail]}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
             console=console,
             disable=not console.is_interactive,
             expand=True,

@@ -5,17 +5,26 @@ from typing import Any
 from hnet_cl.core.nested import flatten
 from hnet_cl.records.run_state import RunState
 
+GROUPS = ("method", "training", "optimizer", "lr_scheduler")  # whose settings are shown
+UNSEEN = ("name", "_target_")  # last parts of keys that are no settings
+WITHOUT_EFFECT = ("training.eval_batch_size", "training.log_every")  # on results
+FIRST = ("training.lr", "method.strength")  # beside the choices
+
 
 def hparams(state: RunState) -> dict[str, Any]:
-    """Returns choices, seed, and settings of training, method, optimiser and scheduler by dotted key.
+    """Returns choices, seed, and all settings of training, method, optimiser and scheduler by the keys as typed.
 
-    Names and class paths among the settings are left out.
+    What one compares first comes first: method, scenario, seed, target, learning rate and strength. Names and class
+    paths among the settings are left out, and what has no effect on results.
     """
-    chosen = {group: getattr(state.facts, group) for group in ("benchmark", "scenario", "method")}
-    optimizers = {key: state.config.get(key) for key in ("optimizer", "lr_scheduler")}
-    chosen |= {key: node["_target_"].rpartition(".")[2] if node else "none" for key, node in optimizers.items()}
-    settings = flatten(state.config["training"]) | flatten(state.config["method"])
-    for key, node in optimizers.items():
-        settings |= flatten({key: node or {}})
-    numbers = {key: value for key, value in settings.items() if key.rpartition(".")[2] not in ("name", "_target_")}
-    return chosen | {"seed": state.facts.seed} | numbers
+    chosen: dict[str, Any] = {key: getattr(state.facts, key) for key in ("method", "scenario", "seed", "target")}
+    settings: dict[str, Any] = {}
+    for group in GROUPS:
+        settings |= flatten({group: state.config.get(group) or {}})
+    chosen |= {key: settings[key] for key in FIRST if key in settings}
+    chosen |= {"benchmark": state.facts.benchmark, "dataset": state.facts.dataset}
+    for group in ("optimizer", "lr_scheduler"):
+        node = state.config.get(group)
+        chosen[group] = node["_target_"].rpartition(".")[2] if node else "none"
+    usual = {key: value for key, value in settings.items() if key.rpartition(".")[2] not in UNSEEN}
+    return chosen | {key: value for key, value in usual.items() if key not in WITHOUT_EFFECT}

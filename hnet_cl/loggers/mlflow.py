@@ -13,6 +13,7 @@ from filelock import FileLock
 from pydantic import Field, model_validator
 
 from hnet_cl.core.optional import require
+from hnet_cl.loggers.curves import of_losses, of_row, of_samples
 from hnet_cl.loggers.hparams import hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
@@ -27,7 +28,7 @@ LONGEST_WAIT_S = 60  # for another run that is creating the database
 class MlflowLogger(Logger):
     """Writes to an MLflow store.
 
-    The step of `train/<loss>` is the iteration over all tasks; that of all other curves the number of tasks learned.
+    The step of `loss/*` is the iteration over all tasks; that of all other curves the number of tasks learned.
     """
 
     class Settings(Logger.Settings):
@@ -73,17 +74,15 @@ class MlflowLogger(Logger):
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Adds a point to each loss's curve."""
-        self._log({f"train/{name}": value for name, value in losses.items()}, state.iterations_done)
+        self._log(of_losses(losses), state.iterations_done)
 
     def samples(self, state: RunState, samples: Samples) -> None:
         """Logs the fraction of each task's generated samples that is recognised, and that of real images."""
-        shares = {f"recognised/task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
-        self._log({**shares, "recognised/real": samples.real}, state.task + 1)
+        self._log(of_samples(samples), state.task + 1)
 
     def row(self, state: RunState) -> None:
         """Adds a point to the curve of each task's score and to each metric's curve."""
-        values = {f"task_{number}": value for number, value in enumerate(state.matrix[-1], start=1)} | state.metrics
-        self._log({f"eval/{name}": value for name, value in values.items() if value is not None}, state.learned)
+        self._log(of_row(state), state.learned)
 
     def end_run(self, state: RunState) -> None:
         """Closes the MLflow run with the status of this one."""

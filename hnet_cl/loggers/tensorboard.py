@@ -1,11 +1,13 @@
 """TensorBoard: curves of losses and scores, pictures, and the hparams table of a run."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hnet_cl.core.nested import flatten
+from hnet_cl.loggers.curves import of_losses, of_row, of_samples
 from hnet_cl.loggers.hparams import hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 class TensorBoardLogger(Logger):
     """Writes events directly into the run folder, so TensorBoard names the run by its path below the log directory.
 
-    The step of `train/<loss>` is the iteration over all tasks; that of `eval/*`, `recognised/*` and pictures is the
-    number of tasks learned.
+    The step of `loss/*` is the iteration over all tasks; that of all other curves (see `hnet_cl.loggers.curves`) and of
+    pictures is the number of tasks learned.
     """
 
     writes = "events.out.tfevents"  # followed by a number
@@ -28,32 +30,31 @@ class TensorBoardLogger(Logger):
         """Opens the event file, truncated to the point where the run starts or continues."""
         from torch.utils.tensorboard import SummaryWriter  # takes a second, so it is imported only when needed
 
-        from hnet_cl.loggers.events import cut_back
+        from hnet_cl.loggers.events import TEXTS, cut_back
 
         done = state.iterations_done
         cut_back(state.folder, done, state.learned)
         silence_writer()
         # With purge_step, a running TensorBoard discards later events that it has already read.
         self._writer = SummaryWriter(str(state.folder), purge_step=done + 1 if done else None)
+        if not done:
+            for name, text in texts(state).items():
+                self._writer.add_text(f"{TEXTS}{name}", text, 0)
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Adds a point to each loss's curve."""
-        for name, value in losses.items():
-            self._writer.add_scalar(f"train/{name}", value, state.iterations_done)
+        for name, value in of_losses(losses).items():
+            self._writer.add_scalar(name, value, state.iterations_done)
 
     def samples(self, state: RunState, samples: Samples) -> None:
         """Logs the fraction of each task's generated samples that is recognised, and that of real images."""
-        shares = {f"task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
-        for name, share in (shares | {"real": samples.real}).items():
-            self._writer.add_scalar(f"recognised/{name}", share, state.task + 1)
+        for name, share in of_samples(samples).items():
+            self._writer.add_scalar(name, share, state.task + 1)
 
     def row(self, state: RunState) -> None:
         """Adds a point to the curve of each task's score and to each metric's curve."""
-        for number, score in enumerate(state.matrix[-1], start=1):
-            if score is not None:
-                self._writer.add_scalar(f"eval/task_{number}", score, state.learned)
-        for name, value in defined(state).items():
-            self._writer.add_scalar(f"eval/{name}", value, state.learned)
+        for name, value in of_row(state).items():
+            self._writer.add_scalar(name, value, state.learned)
         self._writer.flush()
 
     def picture(self, state: RunState, name: str, pixels: np.ndarray) -> None:
@@ -68,15 +69,33 @@ class TensorBoardLogger(Logger):
         """Adds a finished run with its final metrics to the hparams table, and closes the event file."""
         if state.status == "finished":
             settings = {name: _shown(value) for name, value in hparams(state).items() if value is not None}
-            final = {f"final/{name}": value for name, value in defined(state).items()}
+            final = {f"final/{name}": value for name, value in _main_first(state).items()}
             # The run name "." keeps the entry in this run; by default it would become a separate run.
             self._writer.add_hparams(settings, final, run_name=".", global_step=state.learned)
         self._writer.close()
 
 
-def defined(state: RunState) -> dict[str, float]:
-    """Returns the metrics that are defined so far, by name."""
-    return {name: value for name, value in state.metrics.items() if value is not None}
+def _main_first(state: RunState) -> dict[str, float]:
+    """Returns the metrics that are defined, by name: mean score and forgetting come first."""
+    names = dict.fromkeys((state.score.main, state.score.loss, *state.metrics))
+    return {name: value for name in names if (value := state.metrics.get(name)) is not None}
+
+
+def texts(state: RunState) -> dict[str, str]:
+    """Returns what a run is as texts in Markdown, by name: command, data, preset, sizes and configuration."""
+    facts = state.facts
+    sizes = {name: value for name, value in facts.parameters.items() if value is not None}
+    return {
+        "command": _code([facts.command]),
+        "data": _code(f"{key}: {value}" for key, value in facts.data.items()),
+        "preset": facts.preset or "the method's own defaults",
+        "sizes": _code(f"{name}: {value:,.12g}" for name, value in sizes.items()),
+        "configuration": _code(f"{key}: {value}" for key, value in flatten(state.config).items()),
+    }
+
+
+def _code(lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _shown(value: object) -> bool | int | float | str:

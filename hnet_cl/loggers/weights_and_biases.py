@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from hnet_cl.core.optional import require
+from hnet_cl.loggers.curves import BY_ITERATION, GROUPS, LOST, of_losses, of_row, of_samples
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 
@@ -18,7 +19,7 @@ class WandbLogger(Logger):
     """Writes below `wandb/` in the run folder; uploads later with `wandb sync`, or at once with `mode: online`.
 
     The run's id consists of its configuration id and its seed, so it stays the same when the run continues. The x axis
-    of `train/<loss>` is `iteration`; that of `eval/*`, `recognised/*` and pictures is `tasks_learned`.
+    of `loss/*` is `iteration`; that of all other curves and of pictures is `tasks_learned`.
     """
 
     class Settings(Logger.Settings):
@@ -53,25 +54,21 @@ class WandbLogger(Logger):
             reinit="create_new",  # other runs may be active in this process
             settings=wandb.Settings(mode=self.settings.mode, silent=True, console="off", init_timeout=LONGEST_START_S),
         )
-        self._run.define_metric("train/*", step_metric="iteration")
-        for name in ("eval/*", "recognised/*", "pictures/*"):
+        self._run.define_metric(f"{BY_ITERATION}*", step_metric="iteration")
+        for name in (*(f"{group}/*" for group in GROUPS), *LOST, "pictures/*"):
             self._run.define_metric(name, step_metric="tasks_learned")
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Adds a point to each loss's curve."""
-        named = {f"train/{name}": value for name, value in losses.items()}
-        self._run.log({**named, "iteration": state.iterations_done})
+        self._run.log({**of_losses(losses), "iteration": state.iterations_done})
 
     def samples(self, state: RunState, samples: Samples) -> None:
         """Logs the fraction of each task's generated samples that is recognised, and that of real images."""
-        shares = {f"recognised/task_{number}": share for number, share in enumerate(samples.recognised, start=1)}
-        self._run.log({**shares, "recognised/real": samples.real, "tasks_learned": state.task + 1})
+        self._run.log({**of_samples(samples), "tasks_learned": state.task + 1})
 
     def row(self, state: RunState) -> None:
         """Adds a point to the curve of each task's score and to each metric's curve."""
-        values = {f"task_{number}": value for number, value in enumerate(state.matrix[-1], start=1)} | state.metrics
-        defined = {f"eval/{name}": value for name, value in values.items() if value is not None}
-        self._run.log({**defined, "tasks_learned": state.learned})
+        self._run.log({**of_row(state), "tasks_learned": state.learned})
 
     def picture(self, state: RunState, name: str, pixels: np.ndarray) -> None:
         """Logs the picture."""

@@ -117,6 +117,19 @@ def test_bar_on_a_terminal() -> None:
         assert "it/s" in text(out) and re.search(r"task \d+:\d\d, run \d+:\d\d", text(out))
 
 
+@pytest.mark.parametrize("label", ["", "method=hnet seed=10"])
+def test_the_bar_is_one_line_of_eighty_columns(label: str) -> None:
+    out, plain = console(terminal=True, width=80), console(width=80)
+    with logged(out, ["a"] * 10, [1000] * 10, label=label) as log:
+        log.begin_task(9, 0)
+        for iteration in range(1, 4):
+            log.losses(9, iteration, {"loss": 1.25e-05, "regularizer": 0.0579})
+        plain.print(log._loggers[0]._bar.get_renderable())  # type: ignore[attr-defined]
+    (line,) = text(plain).splitlines()
+    assert line.startswith(f"{label} task 10/10 ".lstrip()) and "loss 1" in line and "it/s" in line
+    assert re.search(r"task \d+:\d\d, run \d+:\d\d", line)
+
+
 def test_what_tasks_came_to_stays_on_a_terminal() -> None:
     out = console(terminal=True, width=80)
     with logged(out, ["a long name of a task", "b"], [10, 10]) as log:

@@ -75,15 +75,15 @@ class TestMlflow:
         anew, run = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time DESC"])
         assert (run.info.status, anew.info.status) == ("FINISHED", "FAILED")
         assert run.info.run_name == "pmnist-cl1-hnet seed=3"
-        assert run.data.params["lr"] == "0.001" and run.data.params["config_id"] == "ab12cd34"
+        assert run.data.params["training.lr"] == "0.001" and run.data.params["config_id"] == "ab12cd34"
         assert run.data.tags["data"] == "mnist" and run.data.tags["folder"] == str(tmp_path)
 
         def points(name: str) -> dict[int, float]:
             return {point.step: point.value for point in client.get_metric_history(run.info.run_id, name)}
 
-        assert points("train/loss") == {5: 0.2, 10: 0.1, 15: 0.2, 20: 0.1}
-        assert points("eval/acc") == {1: 0.8, 2: pytest.approx(0.75)}
-        assert points("eval/task_2") == {2: 0.9} and points("recognised/real") == {1: 0.9, 2: 0.9}
+        assert points("loss/task") == {5: 0.2, 10: 0.1, 15: 0.2, 20: 0.1}
+        assert points("accuracy/mean") == {1: 0.8, 2: pytest.approx(0.75)}
+        assert points("accuracy_by_task/02") == {2: 0.9} and points("recognised/real") == {1: 0.9, 2: 0.9}
 
 
 class TestWandb:
@@ -105,11 +105,11 @@ class TestWandb:
             if record.HasField("history"):
                 items = record.history.item
                 logged.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in items})
-        assert {row["iteration"]: row["train/loss"] for row in logged if "train/loss" in row} == {
+        assert {row["iteration"]: row["loss/task"] for row in logged if "loss/task" in row} == {
             5: 0.2,
             10: 0.1,
             15: 0.2,
             20: 0.1,
         }
-        rows = {row["tasks_learned"]: row["eval/acc"] for row in logged if "eval/acc" in row}
+        rows = {row["tasks_learned"]: row["accuracy/mean"] for row in logged if "accuracy/mean" in row}
         assert rows == {1: 0.8, 2: pytest.approx(0.75)}

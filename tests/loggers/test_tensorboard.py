@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 from hnet_cl.loggers.events import cut_back
+from hnet_cl.loggers.hparams import hparams
 from hnet_cl.loggers.tensorboard import TensorBoardLogger
 from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_state import Progress
@@ -53,21 +54,51 @@ def test_curves_pictures_and_hparams(tmp_path: Path) -> None:
     learn(log, 1, loss=0.5)
     log.end_run("finished")
     events = read(tmp_path)
-    assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 0.5, 20: 0.5}
-    assert points(events, "eval/task_1") == {1: 0.8, 2: 0.6}
-    assert points(events, "eval/task_2") == {2: 0.9}
-    assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
-    assert points(events, "eval/during") == {1: 0.8, 2: 0.85}
-    assert points(events, "eval/bwt") == {2: -0.2}
+    assert points(events, "loss/task") == {5: 1.0, 10: 1.0, 15: 0.5, 20: 0.5}
+    assert points(events, "accuracy_by_task/01") == {1: 0.8, 2: 0.6}
+    assert points(events, "accuracy_by_task/02") == {2: 0.9}
+    assert points(events, "accuracy/mean") == {1: 0.8, 2: 0.75}
+    assert points(events, "metric/during") == {1: 0.8, 2: 0.85}
+    assert points(events, "metric/bwt") == {2: -0.2}
     assert [(image.step, image.height, image.width) for image in events.Images("accuracy_matrix")] == [(1, 4, 5)]
     assert points(events, "final/acc") == {2: 0.75} and points(events, "final/forgetting") == {2: 0.2}
     assert [path for path in tmp_path.iterdir() if path.is_dir()] == []  # one run, not a second for hparams
 
     content = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
     hparams = metadata.parse_session_start_info_plugin_data(content).hparams
-    assert hparams["method"].string_value == "hnet" and hparams["widths"].string_value == "[100, 100]"
-    assert hparams["seed"].number_value == 3 and hparams["lr"].number_value == 0.001
-    assert hparams["lookahead"].number_value == 1 and "beta" not in hparams
+    assert hparams["method"].string_value == "hnet" and hparams["method.widths"].string_value == "[100, 100]"
+    assert hparams["seed"].number_value == 3 and hparams["training.lr"].number_value == 0.001
+    assert hparams["method.lookahead"].number_value == 1 and "method.strength" not in hparams
+    assert points(events, "forgetting") == {2: 0.2}
+    assert events.Scalars("time/wall_s")[0].value >= events.Scalars("time/train_s")[0].value >= 0
+
+
+def test_hparams_open_with_what_is_compared_first_and_no_key_hides_another(tmp_path: Path) -> None:
+    training = {"lr": 0.1, "iterations": 7, "log_every": 100, "eval_batch_size": 50}
+    method = {"name": "si", "_target_": "a.SI", "lr": 0.5, "strength": 2.0, "hypernet": {"lr": 3}}
+    optimizer = {"_target_": "torch.optim.SGD", "momentum": 0.9}
+    found = hparams(state(tmp_path, config={"training": training, "method": method, "optimizer": optimizer}))
+    first = ["method", "scenario", "seed", "target", "training.lr", "method.strength"]
+    assert list(found)[:6] == first
+    assert [found[key] for key in first] == ["hnet", "cl1", 3, "mlp_1000", 0.1, 2.0]
+    others = {"benchmark": "pmnist", "dataset": "mnist", "optimizer": "SGD", "lr_scheduler": "none"}
+    settings = {"method.lr": 0.5, "method.hypernet.lr": 3, "training.iterations": 7, "optimizer.momentum": 0.9}
+    assert {key: value for key, value in found.items() if key not in first} == others | settings
+
+
+def test_what_a_run_is_stands_in_the_text_tab_once(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    learn(log, 0)
+    close(log)
+    close(open_log(tmp_path, done=1))
+    events = read(tmp_path)
+    (command,) = events.Tensors("run/command/text_summary")
+    assert command.tensor_proto.string_val == [b"    python -m hnet_cl seed=3"]
+    (sizes,) = events.Tensors("run/sizes/text_summary")
+    assert sizes.tensor_proto.string_val == [b"    trainable: 10\n    target: 20\n    compression_ratio: 0.5"]
+    (configuration,) = events.Tensors("run/configuration/text_summary")
+    assert b"\n    method.widths: [100, 100]\n" in configuration.tensor_proto.string_val[0]
+    assert {"run/data/text_summary", "run/preset/text_summary"} <= {*events.Tags()["tensors"]}
 
 
 def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
@@ -79,10 +110,10 @@ def test_a_continued_run_has_no_step_twice(tmp_path: Path) -> None:
     learn(again, 1, first=5, loss=0.5)
     close(again)
     events = read(tmp_path)
-    steps = [event.step for event in events.Scalars("train/loss")]
+    steps = [event.step for event in events.Scalars("loss/task")]
     assert sorted(steps) == [5, 10, 15, 20]  # files of one second and process are read in the order of their names
-    assert points(events, "train/loss") == {5: 1.0, 10: 1.0, 15: 9.0, 20: 0.5}
-    assert points(events, "eval/acc") == {1: 0.8, 2: 0.75}
+    assert points(events, "loss/task") == {5: 1.0, 10: 1.0, 15: 9.0, 20: 0.5}
+    assert points(events, "accuracy/mean") == {1: 0.8, 2: 0.75}
 
 
 def event_files(folder: Path) -> list[Path]:
@@ -109,9 +140,9 @@ def test_ten_interruptions_leave_two_files_and_whole_curves(tmp_path: Path, monk
     log.end_run("finished")
     assert len(event_files(tmp_path)) == 3  # what was, what came since, and the entry in the hparams table
     events = read(tmp_path)
-    losses = [(event.step, event.value) for event in events.Scalars("train/loss")]
+    losses = [(event.step, event.value) for event in events.Scalars("loss/task")]
     assert losses == [*((step, float(step - 1)) for step in range(1, 11)), (15, 0.5), (20, 0.5)]
-    assert [event.step for event in events.Scalars("eval/acc")] == [1, 2]
+    assert [event.step for event in events.Scalars("accuracy/mean")] == [1, 2]
     assert [event.step for event in events.Scalars("final/acc")] == [2]
     assert (tmp_path / "events.csv").read_text() == "mine"
 
@@ -125,7 +156,7 @@ def test_a_run_that_was_killed_while_it_ended_keeps_its_curves(tmp_path: Path) -
     again = open_log(tmp_path, done=2)
     again.end_run("finished")
     events = read(tmp_path)
-    assert [event.step for event in events.Scalars("train/loss")] == [5, 10, 15, 20]
+    assert [event.step for event in events.Scalars("loss/task")] == [5, 10, 15, 20]
     assert [event.step for event in events.Scalars("final/acc")] == [2]
 
 
@@ -152,8 +183,8 @@ def test_a_kill_in_the_middle_of_putting_files_together_loses_nothing(
         assert len(event_files(tmp_path)) >= before
     cut_back(tmp_path, 10, 0)
     assert len(event_files(tmp_path)) == 1
-    assert points(read(tmp_path), "train/loss") == {5: 1.0, 10: 1.0}
-    assert len(read(tmp_path).Scalars("train/loss")) == 2
+    assert points(read(tmp_path), "loss/task") == {5: 1.0, 10: 1.0}
+    assert len(read(tmp_path).Scalars("loss/task")) == 2
 
 
 @pytest.mark.parametrize("rubbish", [b"\x05", b"\xff" * 40, b"\x04" + 15 * b"\x00" + b"\xff" * 40])
@@ -164,8 +195,8 @@ def test_a_file_that_was_cut_short_or_damaged_is_read_up_to_there(tmp_path: Path
     (file,) = event_files(tmp_path)
     file.write_bytes(file.read_bytes() + rubbish)
     cut_back(tmp_path, 10, 1)
-    assert points(read(tmp_path), "train/loss") == {5: 1.0, 10: 1.0}
-    assert points(read(tmp_path), "eval/acc") == {1: 0.8}
+    assert points(read(tmp_path), "loss/task") == {5: 1.0, 10: 1.0}
+    assert points(read(tmp_path), "accuracy/mean") == {1: 0.8}
 
 
 def test_a_run_that_starts_anew_has_no_old_events(tmp_path: Path) -> None:
@@ -176,7 +207,7 @@ def test_a_run_that_starts_anew_has_no_old_events(tmp_path: Path) -> None:
     learn(again, 0, loss=0.5)
     close(again)
     assert len(event_files(tmp_path)) == 1
-    assert points(read(tmp_path), "train/loss") == {5: 0.5, 10: 0.5}
+    assert points(read(tmp_path), "loss/task") == {5: 0.5, 10: 0.5}
 
 
 def test_recognised_samples_are_a_curve_for_each_task(tmp_path: Path) -> None:
@@ -188,9 +219,9 @@ def test_recognised_samples_are_a_curve_for_each_task(tmp_path: Path) -> None:
         log.row(task, MATRIX[task])
     close(log)
     events = read(tmp_path)
-    assert points(events, "recognised/task_1") == {1: 0.9, 2: 0.7} and points(events, "recognised/task_2") == {2: 0.8}
+    assert points(events, "recognised/01") == {1: 0.9, 2: 0.7} and points(events, "recognised/02") == {2: 0.8}
     assert points(events, "recognised/real") == {1: 0.95, 2: 0.9}
-    assert points(events, "eval/recognised") == {1: 0.9, 2: 0.75}
+    assert points(events, "metric/recognised") == {1: 0.9, 2: 0.75}
 
 
 def test_torch_is_imported_only_when_a_run_begins() -> None:

@@ -59,7 +59,7 @@ def test_one_entry_adds_a_metric_everywhere(
     recorded(tmp_path / "run")
     result = read_result(tmp_path / "run")
     assert result and result.metrics["first"] == 0.6
-    assert [point.value for point in EventAccumulator(str(tmp_path / "run")).Reload().Scalars("eval/first")] == [
+    assert [point.value for point in EventAccumulator(str(tmp_path / "run")).Reload().Scalars("metric/first")] == [
         pytest.approx(0.8),
         pytest.approx(0.6),
     ]

@@ -91,4 +91,4 @@ def test_what_failed_is_missing_in_the_table_and_named(tmp_path: Path, monkeypat
     done = in_process(*SMALL, "method=finetune", "seed=1", "training.lr=1e-3,1e30")
     assert done.returncode == 1 and "failed: " in done.stderr and "training.lr=1e+30" in done.stderr
     (report,) = Path("outputs").glob("comparison-*")
-    assert "finetune" in (report / "table.md").read_text()
+    assert "Fine-tuning" in (report / "table.md").read_text()
