@@ -25,6 +25,7 @@ from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.gdumb import GDumb
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.icarl import ICaRL
 from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.lwf import LwF
 from hnet_cl.methods.mas import MAS
@@ -58,6 +59,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "agem": AGEM,
     "derpp": DERpp,
     "gdumb": GDumb,
+    "icarl": ICaRL,
 }
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
@@ -135,6 +137,12 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "er_ace": BUFFER_REPLAY,
     "agem": BUFFER_REPLAY,
     "derpp": BUFFER_REPLAY | {"alpha": 0.3, "beta": 0.5},
+    "icarl": {
+        "reset_optimizer": False,
+        "temperature": 2.0,
+        "reduction": "sum",
+        "exemplars": {"examples": None, "examples_per_class": 3, "bytes": None},
+    },
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
 }
 
