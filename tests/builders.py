@@ -27,6 +27,7 @@ from hnet_cl.methods.gdumb import GDumb
 from hnet_cl.methods.gpm import GPM
 from hnet_cl.methods.hat import HAT
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.icarl import ICaRL
 from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.lwf import LwF
 from hnet_cl.methods.mas import MAS
@@ -68,6 +69,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "hat": HAT,
     "xdg": XdG,
     "gdumb": GDumb,
+    "icarl": ICaRL,
 }
 NEED_THE_TASK = {"hnet", "scratch", "packnet", "hat", "xdg"}  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
@@ -160,6 +162,12 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "packnet": {"reset_optimizer": True, "pruned": 0.5, "retraining": 0.25, "left": "zero"},
     "hat": {"reset_optimizer": True, "restricted": "step", "strength": 0.75, "steepest": 50.0},
     "xdg": {"reset_optimizer": False, "gated": 0.4},
+    "icarl": {
+        "reset_optimizer": False,
+        "temperature": 2.0,
+        "reduction": "sum",
+        "exemplars": {"examples": None, "examples_per_class": 3, "bytes": None},
+    },
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
 }
 

@@ -24,6 +24,7 @@ from hnet_cl.config.overrides import prepared
 from hnet_cl.core.errors import UserError
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
+TELL_ALL_CLASSES_APART = {"icarl"}
 PROTOCOLS = {  # on images or vectors, and the number of classes of each task
     "split": (["benchmark.classes_per_task=[3,1]"], [3, 1]),
     "permuted": (["benchmark.num_tasks=2"], [4, 4]),
@@ -51,8 +52,9 @@ QUICK = [
 @pytest.mark.parametrize(("method", "scenario"), few(product(METHODS, SCENARIOS), QUICK))
 def test_grid(method: str, scenario: str) -> None:
     config = composed("benchmark=toy", f"method={method}", f"scenario={scenario}", "training.iterations=60")
-    if method in NEED_THE_TASK and scenario != "cl1":
-        with pytest.raises(UserError, match=rf"^method={method} with scenario={scenario}: .*use scenario=cl1"):
+    only = "cl1" if method in NEED_THE_TASK else "cl3" if method in TELL_ALL_CLASSES_APART else scenario
+    if scenario != only:
+        with pytest.raises(UserError, match=rf"^method={method} with scenario={scenario}: .*use scenario={only}"):
             check(config)
         return
     plan = check(config)

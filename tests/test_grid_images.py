@@ -21,7 +21,8 @@ from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import Row
 
 METHODS, SCENARIOS = (list(choices(conf_dir(), group)) for group in ("method", "scenario"))
-RUNNABLE = [pair for pair in product(METHODS, SCENARIOS) if pair[0] not in NEED_THE_TASK or pair[1] == "cl1"]
+ONLY = dict.fromkeys(NEED_THE_TASK, "cl1") | {"icarl": "cl3"}
+RUNNABLE = [pair for pair in product(METHODS, SCENARIOS) if ONLY.get(*pair) == pair[1]]
 NORMALISED = [pair for pair in RUNNABLE if pair[0] not in LAYERWISE]
 GENERATORS = {
     "hnet_r": "method.generator",

@@ -31,6 +31,8 @@ INFER = {"hnet_ent", "hnet_tir"}
 def defined(method: str, scenario: str) -> bool:
     if scenario == "cl2 separate":
         return method in INFER
+    if method == "icarl":
+        return scenario == "cl3"
     return scenario == "cl1" or method not in NEED_THE_TASK
 
 

@@ -14,9 +14,14 @@ class ERACE(BufferReplay):
     mean cross-entropy of the replayed examples among all outputs of their task. In the first task, in which nothing is
     replayed, new examples count among all its outputs.
 
+    New classes are told from old ones by replay alone, so the buffer holds examples of the newest task too, as one that
+    is filled while the task is learned.
+
     Mammoth also leaves outputs from the largest class so far on in the new examples' softmax, and has a cosine head;
     here classes that have not been seen are in no softmax, and the network is the one that is chosen.
     """
+
+    with_newest = True
 
     def loss(self, inputs: Tensor, labels: Tensor, tasks: Tensor | None = None) -> Tensor:
         if self.buffer is None or tasks is not None:

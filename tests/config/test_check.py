@@ -41,6 +41,7 @@ TASK_MUST_BE_KNOWN = {"hnet", "scratch", "packnet", "hat", "xdg"}
 NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
 TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 REGRESSION = {"toy_regression", "dynamics", "dynamics_cartpole"}
+TELL_ALL_CLASSES_APART = {"icarl"}
 NEED_CLASSES = {
     "hnet_ent",
     "hnet_tir",
@@ -51,6 +52,7 @@ NEED_CLASSES = {
     "er",
     "er_ace",
     "gdumb",
+    "icarl",
     "lwf",
     "mas",
     "owm",
@@ -120,10 +122,11 @@ def test_every_combination_is_complete_or_refused_in_one_line(benchmark: str, sc
         message = problem(config)
         assert f" with benchmark={benchmark}: " in message and "regression" in message and "\n" not in message
         return
-    if method in TASK_MUST_BE_KNOWN and scenario != "cl1":
+    only = "cl1" if method in TASK_MUST_BE_KNOWN else "cl3" if method in TELL_ALL_CLASSES_APART else scenario
+    if scenario != only:
         message = problem(config)
         assert message.startswith(f"method={method} with scenario={scenario}: ") and "\n" not in message
-        assert "use scenario=cl1" in message
+        assert f"use scenario={only}" in message
         return
     plan = check(config)
     assert isinstance(plan, Plan)
@@ -138,7 +141,8 @@ CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(),
 )
 def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     group, _, name = choice.partition("=")
-    config = composed(choice, *WITH.get(group, []), *(TWO if choice in NEEDS_SEVERAL else []))
+    scenario = ["scenario=cl3"] if name in TELL_ALL_CLASSES_APART else []
+    config = composed(choice, *scenario, *WITH.get(group, []), *(TWO if choice in NEEDS_SEVERAL else []))
     if choice == "device=cuda" and not torch.cuda.is_available():
         assert problem(config).startswith("device=cuda: torch finds no GPU here; use device=cpu")
     elif choice in ("dataset=arrays", "dataset=folder"):

@@ -48,15 +48,16 @@ def test_one_replayed_example_for_two_new_ones(weighting: str, share: float) -> 
 
 
 def test_asymmetric_cross_entropy() -> None:
-    """New examples of class 1 alone train nothing, and replay goes on; with both classes it is plain replay."""
+    """New examples of class 1 alone train nothing, and replay goes on, of the new task's stored examples too."""
+    stored = replace(OLD, images=torch.cat([OLD.images, NEW.images]), labels=torch.cat([OLD.labels, NEW.labels]))
     batch = torch.tensor([[1.5], [-0.5]])
     for labels, own in (([1, 1], False), ([0, 1], True)):
         new = Split(batch, torch.tensor(labels), torch.clone)
         w, gradient, of_new, losses = gradient_of(after_one_task("er_ace"), new)
-        torch.testing.assert_close(gradient, slope(w, OLD) + (of_new if own else torch.zeros(2, 1)))
+        torch.testing.assert_close(gradient, slope(w, stored) + (of_new if own else torch.zeros(2, 1)))
         expected = cross_entropy(batch @ w.T, new.labels) if own else torch.tensor(0.0)
         torch.testing.assert_close(losses["loss"], expected)
-        torch.testing.assert_close(losses["replay"], cross_entropy(OLD.images @ w.T, OLD.labels))
+        torch.testing.assert_close(losses["replay"], cross_entropy(stored.images @ w.T, stored.labels))
 
 
 def test_only_classes_of_the_batch_are_in_the_softmax_of_new_examples() -> None:

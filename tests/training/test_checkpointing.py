@@ -65,6 +65,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "agem": {"method": "agem"},
     "derpp": {"method": "derpp", "scenario": "cl3"},
     "gdumb": {"method": "gdumb", "scenario": "cl3"},
+    "icarl": {"method": "icarl", "scenario": "cl3"},
     "lwf": {"method": "lwf", "scenario": "cl2"},
     "mas": {"method": "mas"},
     "owm": {"method": "owm", "scenario": "cl3", "target": plain},

@@ -127,9 +127,11 @@ def test_all_methods_see_the_same_batches_where_they_learn_from_the_same_data() 
         made = learner(method, blobs())
         seen[method] = record_steps(made)
         run(made, blobs())
-    joint = seen.pop("joint")
+    gdumb, of_more = seen.pop("gdumb"), [seen.pop(method) for method in ("joint", "icarl")]
     assert all(all_equal(seen["hnet"], other) for other in seen.values())
-    assert all_equal(seen["hnet"][:15], joint[:15]) and not all_equal(seen["hnet"][15:30], joint[15:30])
+    for other in of_more:
+        assert all_equal(seen["hnet"][:15], other[:15]) and not all_equal(seen["hnet"][15:30], other[15:30])
+    assert not all_equal(seen["hnet"][:15], gdumb[:15]), "which sees stored examples alone"
 
 
 def forgetful(num_outputs: int) -> nn.Module:

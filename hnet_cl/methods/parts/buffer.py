@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 from pydantic import PositiveInt, model_validator
@@ -15,23 +15,19 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, stream
 
 
-class BufferSettings(base.Settings):
-    """Settings of a replay buffer: exactly one of the three budgets is not None.
+class Budget(base.Settings):
+    """How many examples are stored: exactly one of the three is not None.
 
     `examples`: number of examples in all. `examples_per_class`: number for each class of each old task. `bytes`: bytes
     of the stored images, and one each for an example's label and task.
-    `balance`: `classes` shares a total budget equally among the classes of the old tasks, as far as they have that
-    many examples; `greedy` does so as examples arrive, see the function of that name; `none` stores a uniform random
-    sample of all old examples, as reservoir sampling does.
     """
 
     examples: PositiveInt | None
     examples_per_class: PositiveInt | None
     bytes: PositiveInt | None
-    balance: Literal["classes", "greedy", "none"]
 
     @model_validator(mode="after")
-    def _one_budget(self) -> "BufferSettings":
+    def _one_budget(self) -> Self:
         given = [name for name in ("examples", "examples_per_class", "bytes") if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
@@ -39,6 +35,21 @@ class BufferSettings(base.Settings):
                 "bytes, and null for the others"
             )
         return self
+
+    def in_all(self, task: Task) -> int | None:
+        """Returns how many examples like those of `task` are stored in all; None if it is a number for each class."""
+        return self.examples if self.bytes is None else self.bytes // example_bytes(task)
+
+
+class BufferSettings(Budget):
+    """Settings of a replay buffer: its budget, and how it is shared.
+
+    `balance`: `classes` shares a total budget equally among the classes of the old tasks, as far as they have that
+    many examples; `greedy` does so as examples arrive, see the function of that name; `none` stores a uniform random
+    sample of all old examples, as reservoir sampling does.
+    """
+
+    balance: Literal["classes", "greedy", "none"]
 
 
 class Replayed(NamedTuple):
@@ -104,20 +115,21 @@ def example_bytes(task: Task) -> int:
 
 
 def _stored_rows(settings: BufferSettings, tasks: Sequence[Task], seed: int) -> list[Tensor]:
+    budget = settings.in_all(tasks[0])
     keys = [torch.rand(len(task.train), generator=stream(seed, Stream.BUFFER, task.id)) for task in tasks]
-    if settings.balance == "none" and settings.examples_per_class is None:
+    if settings.balance == "none" and budget is not None:
         every = torch.cat(keys)
         chosen = torch.zeros(len(every), dtype=torch.bool)
-        chosen[every.argsort(stable=True)[: _budget(settings, tasks)]] = True
+        chosen[every.argsort(stable=True)[:budget]] = True
         return [part.nonzero()[:, 0] for part in chosen.split([len(key) for key in keys])]
     members = [(task.train.labels.cpu() == c).nonzero()[:, 0] for task in tasks for c in range(task.num_classes)]
     owners = [number for number, task in enumerate(tasks) for _ in range(task.num_classes)]
-    if settings.examples_per_class is not None:
-        sizes = [settings.examples_per_class] * len(members)
+    if budget is None:
+        sizes = [settings.examples_per_class or 0] * len(members)
     elif settings.balance == "greedy":
-        sizes = greedy(_arrivals(tasks, keys), len(members), _budget(settings, tasks))
+        sizes = greedy(_arrivals(tasks, keys), len(members), budget)
     else:
-        sizes = shares([len(rows) for rows in members], _budget(settings, tasks))
+        sizes = shares([len(rows) for rows in members], budget)
     found: list[list[Tensor]] = [[] for _ in tasks]
     for owner, rows, size in zip(owners, members, sizes, strict=True):
         found[owner].append(rows[keys[owner][rows].argsort(stable=True)[:size]])
@@ -130,12 +142,6 @@ def _arrivals(tasks: Sequence[Task], keys: Sequence[Tensor]) -> Iterator[int]:
     for task, key in zip(tasks, keys, strict=True):
         yield from (task.train.labels.cpu()[key.argsort(stable=True)] + before).tolist()
         before += task.num_classes
-
-
-def _budget(settings: BufferSettings, tasks: Sequence[Task]) -> int:
-    if settings.bytes is None:
-        return settings.examples or 0
-    return settings.bytes // example_bytes(tasks[0])
 
 
 def shares(sizes: Sequence[int], budget: int) -> list[int]:

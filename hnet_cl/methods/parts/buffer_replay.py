@@ -15,6 +15,7 @@ from hnet_cl.methods.parts.classifier import Classifier
 class BufferReplay(Classifier):
     """A classifier with a replay buffer, from which `draws` batches are drawn for each step.
 
+    It holds examples of old tasks; if `with_newest`, also of the newest one, from the second task on.
     `replay_batch_size`: examples of each batch that is drawn from the buffer.
     """
 
@@ -24,12 +25,14 @@ class BufferReplay(Classifier):
 
     settings: Settings
     draws = 1
+    with_newest = False
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
         self.buffer: ReplayBuffer | None = None
         if self.latest:
-            self.buffer = ReplayBuffer(self.settings.buffer, tasks[:-1], self.context.seed)
+            stored = tasks if self.with_newest else tasks[:-1]
+            self.buffer = ReplayBuffer(self.settings.buffer, stored, self.context.seed)
         self._rng = stream(self.context.seed, Stream.BUFFER_DRAWS, self.latest)
         self.replayed: list[Replayed] = []
         self._prepared = False

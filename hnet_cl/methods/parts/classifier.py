@@ -127,7 +127,7 @@ class Classifier(Learner):
         """
         return {}
 
-    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+    def task_network(self, task: int) -> tuple[nn.Module, slice] | None:
         return copied(self.network), self.heads.own(task)
 
     def optimizers(self) -> list[torch.optim.Optimizer]:

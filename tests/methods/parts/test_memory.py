@@ -26,10 +26,12 @@ KEPT: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("mas", {}, {"network": NETWORK, "penalty": 2 * NETWORK}),
     ("si", {}, {"network": NETWORK, "penalty": 2 * NETWORK, "omega": NETWORK}),
     ("er", {}, {"network": NETWORK, "examples": STORED * EXAMPLE}),
+    ("er_ace", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE}),  # those of the last task, too
     ("agem", {}, {"network": NETWORK, "examples": STORED * EXAMPLE}),
     ("derpp", {}, {"network": NETWORK, "examples": STORED * EXAMPLE, "logits": STORED * 6 * 4}),
-    ("gdumb", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE}),  # those of the last task, too
+    ("gdumb", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE}),
     ("joint", {}, {"network": NETWORK, "examples": 3 * 2 * 8 * EXAMPLE}),
+    ("icarl", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE, "means": 6 * 5 * 4}),
     ("scratch", {}, {"networks": 3 * 4 * ((2 + 1) * 5 + (5 + 1) * 2)}),
 ]
 

@@ -1,0 +1,64 @@
+"""Exemplars of classes: chosen by herding, and classification by the nearest mean of them. A part of methods."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+WITHOUT = -3.0  # in place of minus the distance of unit vectors, which is at least -2, for classes without exemplars
+
+
+def output_layer(network: nn.Module, num_outputs: int) -> nn.Linear | None:
+    """Finds the last `nn.Linear` of a network, if it has `num_outputs` rows; None if there is no such layer."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    return layers[-1] if layers and layers[-1].out_features == num_outputs else None
+
+
+def features(network: nn.Module, inputs: Tensor, num_outputs: int) -> Tensor:
+    """Computes the features (b, F) of inputs, of length 1: what the network's `output_layer` is given.
+
+    Where a network has no such layer, or does not call it once on a matrix (b, F), they are its outputs.
+    """
+    given: list[Tensor] = []
+    layer = output_layer(network, num_outputs)
+    if layer is None:
+        outputs = network(inputs)
+    else:
+
+        def keep(_: nn.Module, arguments: tuple[Any, ...]) -> None:
+            given.extend(arguments[:1])
+
+        handle = layer.register_forward_pre_hook(keep)
+        try:
+            outputs = network(inputs)
+        finally:
+            handle.remove()
+    found = given[0] if len(given) == 1 and given[0].shape[:-1] == (len(inputs),) else outputs
+    return F.normalize(found.float(), dim=1)
+
+
+def herd(features: Tensor, number: int) -> Tensor:
+    """Chooses `number` exemplars by their features (n, F), so that the mean of the first k is near the mean of all.
+
+    Each next one brings the mean of those chosen nearest to the mean of all features (Rebuffi et al., CVPR 2017,
+    Alg. 4); none is chosen twice.
+
+    Returns:
+        Their rows (number,), in the order in which they were chosen.
+    """
+    mean, total = features.mean(0), torch.zeros_like(features[0])
+    left = torch.ones(len(features), dtype=torch.bool, device=features.device)
+    chosen = []
+    for k in range(1, number + 1):
+        distances = ((features + total) / k - mean).square().sum(1)
+        best = distances.masked_fill(~left, torch.inf).argmin()
+        left[best] = False
+        total = total + features[best]
+        chosen.append(best)
+    return torch.stack(chosen) if chosen else torch.zeros(0, dtype=torch.int64, device=features.device)
+
+
+def nearness(features: Tensor, means: Tensor, known: Tensor) -> Tensor:
+    """Computes minus the distance (b, C) of features (b, F) to means (C, F); `WITHOUT` for classes not `known` (C,)."""
+    return torch.where(known, -torch.cdist(features, means), WITHOUT)
