@@ -176,6 +176,8 @@ def _equal(one: Any, other: Any) -> bool:
         return isinstance(other, Tensor) and torch.equal(one, other)
     if isinstance(one, Mapping):
         return isinstance(other, Mapping) and one.keys() == other.keys() and all(_equal(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple):
+        return isinstance(other, list | tuple) and len(one) == len(other) and all(map(_equal, one, other))
     return bool(one == other)
 
 

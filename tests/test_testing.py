@@ -51,7 +51,7 @@ def method(folder: Path, name: str, step: str = "pass", predict: str = "pass") -
     write(folder, "method", name, METHOD.format(step=step, predict=predict), yaml)
 
 
-@pytest.mark.parametrize("name", ["hnet_ent", "scratch"])
+@pytest.mark.parametrize("name", ["hnet_ent", "scratch", "gpm"])
 @pytest.mark.slow
 def test_shipped_methods_pass(name: str) -> None:
     check_learner(f"method={name}", scenarios=["cl1", "cl3"])

@@ -62,7 +62,7 @@ def affine_layers(network: nn.Module, method: str) -> list[AffineLayer]:
         if explained.count(place) != 1:
             what = "belongs to several layers" if place in explained else "is not the weight or bias of one"
             raise UserError(
-                f"{called(network)}: method={method} protects plain nn.Linear and nn.Conv2d layers (groups=1) alone, "
+                f"{called(network)}: method={method} works on plain nn.Linear and nn.Conv2d layers (groups=1) alone, "
                 f"and {name} {what}; use another target, or method=ewc"
             )
     return layers
