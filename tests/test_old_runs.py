@@ -62,7 +62,7 @@ def test_runs_of_before_are_read_found_and_continued(tmp_path: Path) -> None:
             "method.generator.beta: is called method.generator.strength now",
         ),
         ("preset=smnist/hnt", "preset=smnist/hnt: no such choice; did you mean smnist/hnet?"),
-        ("experiment=smnist", "experiment=smnist: no such choice; did you mean smnist_wide_replay?"),
+        ("experiment=smnist", "experiment=smnist: no such choice; did you mean smnist_owm? there are compare, "),
     ],
 )
 def test_old_keys_and_wrong_names_are_one_line(words: str, line: str, tmp_path: Path) -> None:

@@ -48,7 +48,9 @@ def test_the_result_says_mse_and_not_accuracy(folder: Path) -> None:
     assert [sum(value is not None for value in row) for row in rows] == [1, 2, 3]
     final, during = sum(rows[2]) / 3, sum(rows[task][task] for task in range(3)) / 3
     growth = (rows[2][0] - rows[0][0] + rows[2][1] - rows[1][1]) / 2
-    assert result["metrics"] == pytest.approx({"mse": final, "error_during": during, "error_growth": growth})
+    memory = result["memory_bytes"]["total"]
+    expected = {"mse": final, "error_during": during, "error_growth": growth, "memory": memory}
+    assert memory > 0 and result["metrics"] == pytest.approx(expected)
     assert {"mse_matrix.csv", "mse_matrix.png"} <= {path.name for path in folder.iterdir()}
 
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-MANY = 20  # more names than that are not listed in full
+MANY = 30  # more names than that are not listed in full
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -205,7 +205,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "memory", "memory", "kept after the last task", "MB",
-            lambda run: run.memory, needs="measured by newer versions of hnet_cl", scores=(ACCURACY, *ERRORS),
+            lambda run: run.memory, needs="a newer version", scores=(ACCURACY, *ERRORS),
         ),
     )
 }
