@@ -71,7 +71,7 @@ def test_ctrl_c_while_workers_begin(tmp_path: Path) -> None:
         head = start(*ENDLESS, *LAUNCHERS["local"], f"output_dir={tmp_path}", process_group=0)
         assert head.stdout
         for line in iter(head.stdout.readline, ""):
-            if "#1" in line:  # the last that is said before they are started
+            if line.startswith("What is finished"):  # the last that is said before they are started
                 break
         time.sleep(wait)
         os.killpg(head.pid, signal.SIGINT)
