@@ -291,6 +291,7 @@ class TestMistakes:
         assert list(tmp_path.iterdir()) == []
 
     @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+    @pytest.mark.slow
     def test_no_gpu(self, tmp_path: Path) -> None:
         line = mistake("benchmark=toy", f"output_dir={tmp_path}", "device=cuda")
         assert line.startswith("device=cuda: torch finds no GPU here; use device=cpu")

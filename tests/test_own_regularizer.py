@@ -68,6 +68,7 @@ def test_a_copy_of_the_explicit_sum_trains_bit_for_bit_as_that(
     assert max(drifts(mine[1])) > 1e-3
 
 
+@pytest.mark.slow
 def test_the_example_for_contributors_protects_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
     part = text.partition("## A new regulariser\n")[2].partition("\n## ")[0]

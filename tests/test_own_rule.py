@@ -78,6 +78,7 @@ def test_trains_goes_on_and_predicts(
         assert float(row["confidence"]) == pytest.approx(1 / (1 + np.exp(-margin)), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_its_keys_are_checked(own: list[str]) -> None:
     key = "method.task_inference.temperature"
     for word, line in {

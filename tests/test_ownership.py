@@ -374,6 +374,7 @@ def test_the_record_of_a_sweep_of_another_program_is_kept(tmp_path: Path) -> Non
     assert (tmp_path / "outputs" / "multirun.yaml").read_text() == "theirs"
 
 
+@pytest.mark.slow
 def test_packed_files_beside_are_nobodys_business(tmp_path: Path) -> None:
     """What a user puts beside the results of his run stays."""
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))

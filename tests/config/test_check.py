@@ -179,6 +179,7 @@ def test_settings_carry_no_defaults() -> None:
     assert [(kind, key) for kind, fields in found.items() for key in fields if not fields[key].is_required()] == []
 
 
+@pytest.mark.slow
 def test_every_key_is_used() -> None:
     used = set()
     for path in Path(hnet_cl.__file__).parent.rglob("*.py"):

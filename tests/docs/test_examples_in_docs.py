@@ -40,6 +40,7 @@ def test_nothing_is_left_out() -> None:
     assert len(samples) == 4, "the demo, a mistake, a report and predictions"
 
 
+@pytest.mark.slow
 def test_the_library_example_learns_both_tasks(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = re.findall(r"```python\n(import torch\n.*?)```", text_of(LIBRARY), re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 17

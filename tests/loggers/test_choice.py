@@ -68,6 +68,7 @@ def test_each_choice_says_what_it_is() -> None:
     assert all(choices(conf_dir(), "logger").values())
 
 
+@pytest.mark.slow
 def test_a_logger_of_ones_own_beside_another_in_the_same_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One Python file and one yaml, in folders of the user's."""
     conf, code = tmp_path / "conf" / "logger", tmp_path / "code"

@@ -87,6 +87,7 @@ class TestMlflow:
 
 
 class TestWandb:
+    @pytest.mark.slow
     def test_parts_of_a_run_lie_in_its_folder_under_one_id(self, tmp_path: Path) -> None:
         pytest.importorskip("wandb")
         from wandb.proto.wandb_internal_pb2 import Record

@@ -144,6 +144,7 @@ def test_colours_stay_apart(matrix: list[list[float]]) -> None:
     assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 0.05
 
 
+@pytest.mark.slow
 def test_many_long_names_fit(tmp_path: Path) -> None:
     for number in range(TOGETHER + 2):
         overrides = [f"method.a_key_with_a_long_name={number}", "method.other=1"][: number + 1]

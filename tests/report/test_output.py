@@ -83,6 +83,7 @@ def test_a_report_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "report" / "table.csv").read_text() != "old"
 
 
+@pytest.mark.slow
 def test_a_report_that_was_killed_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After any number of files, the folder is a report's."""
     write_run(tmp_path / "runs", config="a")

@@ -92,6 +92,7 @@ def test_mistakes_are_one_line(
     assert err.startswith(f"hnet_cl.report: {message}") and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_real_process_imports_nothing_heavy(root: Path) -> None:
     code = (
         "import sys\nfrom hnet_cl.report.cli import main\n"
@@ -108,6 +109,7 @@ def test_a_real_process_imports_nothing_heavy(root: Path) -> None:
     assert "without transfer" not in done.stdout, "nobody has trained from scratch"
 
 
+@pytest.mark.slow
 def test_odd_names_and_terminals(root: Path) -> None:
     odd = root / os.fsdecode(b"\xff")
     write_run(odd, config="z", overrides=["a=\u2603"], accuracy_matrix=square(0.8, 1.0))
