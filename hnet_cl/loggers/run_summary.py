@@ -51,9 +51,7 @@ def show(
         say(f"{', '.join(shown)}, {duration(done.wall_time_s)}", label, console, style="")
         return
     names = [f"task {number + 1}" for number in range(done.num_tasks)]
-    print_summary(done.scores, done.metrics, names, done.data.name, console, score)
-    if done.memory_bytes:
-        say(_memory_line(done.memory_bytes), "", console)
+    print_summary(done.scores, done.metrics, names, done.data.name, console, score, done.memory_bytes)
     say(f"Time: {duration(done.wall_time_s)}, of which training {duration(done.train_time_s)}.", "", console)
     say("\n".join(["Next:", *(f"  {command}" for command in next_commands(done, folder, config))]), "", console)
     print(folder)
@@ -83,6 +81,7 @@ def print_summary(
     data_name: str,
     console: Console,
     score: Score = ACCURACY,
+    memory: Mapping[str, float | None] | None = None,
 ) -> None:
     """Prints the matrix of scores and the metrics of a run.
 
@@ -96,6 +95,7 @@ def print_summary(
         data_name: name of the data; for the embedded excerpt of MNIST a warning is printed.
         console: where to write.
         score: what the matrix holds.
+        memory: bytes that the method keeps, in all (`total`) and by part; None if unknown.
     """
     table: RenderableType = _matrix_table(matrix, score)
     # Measured with a very large width: rich never reports more than the width it is given.
@@ -108,6 +108,8 @@ def print_summary(
     console.print(f"\n{what} (data: {data_name})", markup=False, highlight=False)
     console.print(table)
     console.print(_metrics_table(metrics, score))
+    if memory:
+        console.print(_memory_line(memory), markup=False, highlight=False, soft_wrap=True)
     if data_name.startswith(EMBEDDED_DIGITS):
         console.print(STAND_IN_WARNING, style="bold yellow", highlight=False)
 

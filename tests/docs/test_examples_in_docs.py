@@ -72,9 +72,9 @@ def test_the_demo_and_predictions_of_its_network(tmp_path: Path, monkeypatch: py
     done = in_process("training.iterations=60")
     expected = [line for line in form(sample(FIRST_RUN, "python -m hnet_cl")) if line]
     shown = [line for line in form(done.stdout) if line]
-    assert len(expected) == 14 and expected[0] in shown, done.stdout + done.stderr
+    assert len(expected) == 16 and expected[0] in shown, done.stdout + done.stderr
     start = shown.index(expected[0])
-    assert shown[start : start + 14] == expected
+    assert shown[start : start + 16] == expected
     (tmp_path / "digits").mkdir()
     images, labels = mnist_data()
     for name, digit in {"two": 2, "five": 5, "seven": 7}.items():
