@@ -28,7 +28,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert lines[-1] == "table/index.html" and (tmp_path / "table" / "figure.pdf").is_file()
     wrong = command(tmp_path, "dataset=blobs", "network=blobs.Nothing")
     assert wrong.returncode == 2 and "Traceback" not in wrong.stderr
-    assert wrong.stderr.startswith("hnet_cl: target._target_=blobs.Nothing: cannot be imported (")
+    assert wrong.stderr.startswith("hnet_cl: network=blobs.Nothing: cannot be imported (")
 
 
 class Own(nn.Sequential):

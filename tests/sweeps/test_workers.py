@@ -88,7 +88,7 @@ def test_two_sweeps_over_one_grid(launcher: tuple[str, ...], tmp_path: Path) -> 
     for sweep in sweeps:
         out, err = sweep.communicate(timeout=300)
         assert (sweep.returncode, err) == (0, "")
-        (counts,) = re.findall(r"^4 jobs: (.*)$", out, re.MULTILINE)
+        (counts,) = re.findall(r"^4 jobs: (\d.*)$", out, re.MULTILINE)
         ends = {what: int(number) for number, what in (count.split(" ", 1) for count in counts.split(", "))}
         assert ends.keys() <= {"finished", "finished earlier", "being worked on by another process"}
         assert sum(ends.values()) == 4
