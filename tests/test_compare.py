@@ -38,6 +38,7 @@ class Own(nn.Sequential):
         super().__init__(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 5))
 
 
+@pytest.mark.slow
 def test_the_function_trains_and_compares_these_runs_alone(tmp_path: Path) -> None:
     more = {"benchmark.num_tasks": 2, "training.iterations": 3, "device.threads": 1, "output_dir": tmp_path}
     first = compare(dataset="blobs", network=Own, methods="finetune", seeds=2, **more)

@@ -166,6 +166,7 @@ def no_locks(tmp_path: Path) -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.slow
 def test_such_a_lock_keeps_others_out_while_its_process_lives(tmp_path: Path, no_locks: None) -> None:
     code = (
         "import sys, filelock; lock = filelock.SoftFileLock(sys.argv[1]); lock.acquire(); print('has it', flush=True)"

@@ -72,6 +72,7 @@ def plan(folder: Path, *words: str) -> Plan:
     ("name", "keys"),
     [("signs", {"average": 0.8}), pytest.param("rmsprop", {"alpha": 0.9}, marks=pytest.mark.slow)],
 )
+@pytest.mark.slow
 def test_it_trains_from_a_folder_of_the_users_own(name: str, keys: dict[str, float], own: Path, tmp_path: Path) -> None:
     done = in_process(f"--config-dir={own}", *SMALL, f"optimizer={name}", f"output_dir={tmp_path / 'runs'}")
     folder = folder_of(done)
@@ -114,6 +115,7 @@ def test_it_goes_on_in_the_middle_of_a_task_bit_for_bit(name: str, own: Path) ->
         pytest.param(("optimizer=adamw", "lr_scheduler=cosine"), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_shipped_optimizers_learn(words: tuple[str, ...], tmp_path: Path) -> None:
     folder = folder_of(in_process("benchmark=toy", "benchmark.num_tasks=2", *words, f"output_dir={tmp_path}"))
     assert result_of(folder)["metrics"]["acc"] > 0.95

@@ -169,6 +169,7 @@ def test_a_real_process_leaves_a_finished_run_of_another_configuration_as_it_was
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_of_another_configuration_is_refused(tmp_path: Path) -> None:
     folder = folder_of(in_process(*QUICK, "hydra.run.dir=r"))
     for status in ("running", "failed"):

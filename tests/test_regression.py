@@ -74,6 +74,7 @@ def test_the_summary_says_mse(folder: Path, capsys: pytest.CaptureFixture[str]) 
     assert "ccuracy" not in shown and "%" not in shown
 
 
+@pytest.mark.slow
 def test_the_report_says_mse(folder: Path, tmp_path: Path) -> None:
     comparison = compare_runs([folder], Choice())
     assert "MSE (mean squared error after the last task)" in str(comparison)

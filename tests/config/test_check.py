@@ -603,7 +603,7 @@ def test_the_nearest_key(key: str, keys: list[str], ending: str) -> None:
 def test_the_nearest_choice_comes_before_all() -> None:
     assert offered("er", ["si", "hnet_r", "ewc"]) == "; did you mean hnet_r? there are ewc, hnet_r, si"
     assert (offered("zzz", ["si"]), offered("x", [])) == ("; there are si", "; there are none")
-    assert offered("zzz", [f"name{i:02}" for i in range(30)]).endswith(" and 10 more")
+    assert offered("zzz", [f"name{i:02}" for i in range(40)]).endswith(" and 10 more")
 
 
 @pytest.mark.parametrize(

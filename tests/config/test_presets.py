@@ -276,6 +276,7 @@ def test_a_run_says_and_records_its_preset_and_its_sizes(own: Path, tmp_path: Pa
     assert (written["preset"], written["recipe"], written["method"]) == ("toy/hnet", "none", "mine")
 
 
+@pytest.mark.slow
 def test_what_was_chosen_for_the_user_is_said(own: Path, tmp_path: Path) -> None:
     out, folder = run(own, tmp_path, "target=mlp_100")
     ratio = result_of(folder)["parameters"]["compression_ratio"]

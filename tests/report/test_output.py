@@ -74,6 +74,7 @@ def test_somebody_elses_files_are_not_replaced(name: str, tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} == {name, "runs"}
 
 
+@pytest.mark.slow
 def test_a_report_is_replaced(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", config="a")
     for _ in range(2):

@@ -131,6 +131,7 @@ def test_as_a_module_in_a_pipe_that_closes_early(root: Path) -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_leading_tilde_is_the_home(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(root.parent))
     main([f"~/{root.name}", "--output", "~/compared"])

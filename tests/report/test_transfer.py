@@ -162,6 +162,7 @@ def unlike(tmp_path: Path) -> Path:
 COMMAND = "python -m hnet_cl 'target.hidden=[100,100]' training.iterations=200 method=scratch seed=1"
 
 
+@pytest.mark.slow
 def test_a_report_shows_no_number_but_the_command(unlike: Path) -> None:
     main([str(unlike), "--output", str(unlike / "report")])
     for name in ("table.txt", "table.md", "table.tex", "index.html"):

@@ -44,6 +44,7 @@ def test_runs_are_named_by_the_folder_above_if_that_holds_no_others(tmp_path: Pa
         (["seeds=2", "method=ewc"], ["method=ewc seed=1", "method=ewc seed=2"]),
     ],
 )
+@pytest.mark.slow
 def test_what_is_typed_replaces_what_is_usual(
     typed: list[str], jobs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

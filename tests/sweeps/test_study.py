@@ -173,6 +173,7 @@ def test_another_search_under_the_same_name_is_refused(join: Joins) -> None:
 
 
 @pytest.mark.parametrize("url", ["nosuch://x", "sqlite:////nowhere/at/all/search.db", "postgresql+nodriver://x/y"])
+@pytest.mark.slow
 def test_a_database_that_cannot_be_opened_is_one_line(url: str) -> None:
     with pytest.raises(UserError, match=rf"^hydra.sweeper.storage={re.escape(url)}: cannot be opened \(.*\)$"):
         SharedStudy("a", "b", SPACE, search_settings(url))

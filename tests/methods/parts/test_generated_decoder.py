@@ -88,6 +88,7 @@ class Upsampling(nn.Module):
         return pixels
 
 
+@pytest.mark.slow
 def test_any_module_can_be_the_decoder() -> None:
     settings = GeneratedDecoderSettings(**(GENERATED | {"condition": 0, "pixel_noise": None}))
     given = setup(head_map("cl1", (2, 2)), in_shape=(1, 4, 4))
