@@ -1,4 +1,4 @@
-"""What a run says on the console before it trains."""
+"""The console output of a run before it trains."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

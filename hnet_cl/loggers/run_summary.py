@@ -1,4 +1,4 @@
-"""What a run shows on the console at its end: its matrix, its metrics, its times and the commands that come next."""
+"""The console output at the end of a run: matrix, metrics, times and the commands that come next."""
 
 import shlex
 from collections.abc import Mapping, Sequence

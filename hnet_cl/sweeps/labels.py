@@ -1,4 +1,4 @@
-"""What the screen says of the jobs of a sweep: a label for each, and what all of them are."""
+"""Labels of the jobs of a sweep, and the lines that announce them."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -79,7 +79,7 @@ def require_chain(network: nn.Module, layers: Sequence[AffineLayer], inputs: Ten
 
 
 class _Chain:
-    """What layers have read and given, in order of use, with gradients that reach back to the layer before alone."""
+    """Records what layers read and give, in order of use, with gradients that reach back to the layer before alone."""
 
     def __init__(self) -> None:
         self.modules: list[nn.Module] = []
