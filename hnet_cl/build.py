@@ -13,6 +13,7 @@ from hnet_cl.config.check import DeviceSettings, Plan
 from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require_memory
 from hnet_cl.core.checks import attempt
 from hnet_cl.core.errors import UserError, described
+from hnet_cl.core.hollow import hollow
 from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.datasets.base import Dataset
@@ -115,7 +116,7 @@ def _network_choices(plan: Plan, context: Context) -> list[str]:
     if set(OWN) <= {*supplied(plan.target_class)}:
         return []
     try:
-        with torch.device("meta"), seeded(context.seed, Stream.INSPECTION):
+        with hollow(), seeded(context.seed, Stream.INSPECTION):
             notes = fitted(plan.target_class, context.in_shape, context.heads.num_outputs, plan.target)[1]
     except Exception:
         return []
@@ -131,7 +132,7 @@ def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[
         TooLargeError: it would take more than `limit` bytes.
     """
     try:
-        with torch.device("meta"):
+        with hollow():
             learner = make_learner(plan, _context(plan, in_shape, class_counts, torch.device("meta"), limit))
     except TooLargeError:
         raise

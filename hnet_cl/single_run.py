@@ -23,7 +23,6 @@ from hnet_cl.core.scores import ACCURACY
 from hnet_cl.core.signals import Interruption
 from hnet_cl.loggers.console import ConsoleLog
 from hnet_cl.loggers.introduction import print_introduction, say_what_is_done
-from hnet_cl.loggers.pictures import PictureLog
 from hnet_cl.loggers.run_summary import show
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.logger import Logger
@@ -255,6 +254,8 @@ def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
 
 def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunContext, learner: Learner) -> RunLog:
     """Builds the log of a run: the recorder, pictures, the console and other listeners, and the chosen loggers."""
+    from hnet_cl.loggers.pictures import PictureLog  # imports matplotlib, which takes a while
+
     facts = state.facts
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, facts.data["name"]])
     pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))

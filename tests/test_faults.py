@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from builders import METHODS, run
+from builders import METHODS, NEED_THE_TASK, run
 from faults import Fault, Operation
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -41,8 +41,8 @@ def _composed(*overrides: str) -> Any:
 
 
 def config(method: str) -> dict[str, Any]:
-    known = method in ("hnet", "finetune", "scratch", "joint", "ewc", "si")
-    return deepcopy(_composed(f"method={method}", f"scenario={'cl1' if known else 'cl3'}"))
+    scenario = "cl1" if method in NEED_THE_TASK or method in ("hnet", "finetune", "joint", "ewc", "si") else "cl3"
+    return deepcopy(_composed(f"method={method}", f"scenario={scenario}"))
 
 
 @pytest.fixture(scope="module")

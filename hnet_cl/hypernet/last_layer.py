@@ -81,7 +81,8 @@ class LastLayerRegularizer(OutputRegularizer):
         with torch.no_grad():
             total, grad_features = self._add_head_gradient(features, chosen, twice, gradients["head"])
         rest = [name for name in theta if name != "head"]
-        more = torch.autograd.grad(features, [theta[name] for name in rest], grad_features)
+        pulled = (features * grad_features).sum()  # torch.autograd.grad imports SymPy where it is given gradients
+        more = torch.autograd.grad(pulled, [theta[name] for name in rest])
         torch._foreach_add_([gradients[name] for name in rest], more, alpha=twice)
         return total * scale
 

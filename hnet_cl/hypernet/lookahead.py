@@ -49,7 +49,8 @@ class Lookahead:
         self._drifts = dict(drifts or {})
         held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         decays = any(group.get("weight_decay") for group in optimizer.param_groups)
-        self._at_once = self._drifts if type(optimizer) in START_FREE and not decays else {}
+        start_free = getattr(type(optimizer), "same_as", type(optimizer)) in START_FREE
+        self._at_once = self._drifts if start_free and not decays else {}
         self._twins = {parameter: self._new_twin(parameter) for parameter in held}
         same_kind: Any = type(optimizer)
         self._twin: torch.optim.Optimizer = same_kind(

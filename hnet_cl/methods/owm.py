@@ -36,7 +36,7 @@ class OWM(Restricted):
         super().__init__(settings, context)
         self.layers = affine_layers(self.network, settings.name)
         for place, layer in enumerate(self.layers):
-            width = layer.joined(self.weights).shape[1]
+            width = layer.width(self.weights)
             self.register_buffer(f"moment_{place}", torch.zeros(width, width))
         self.projectors: list[Tensor] = []
 

@@ -13,6 +13,7 @@ from hnet_cl.core.checks import attempt
 from hnet_cl.core.chosen import Chosen, parameters_of
 from hnet_cl.core.errors import UserError
 from hnet_cl.training.clipping import clipping
+from hnet_cl.training.lean_optimizers import without_compiler
 from hnet_cl.training.trainer import TrainingSettings
 
 ADAMS = (Adam, AdamW)  # their decay rates are training.betas
@@ -41,7 +42,8 @@ def optimizer_factory(chosen: Chosen[Optimizer], training: TrainingSettings, dev
     """
     options = _options(chosen, training, device)
     norm = training.gradient_clip_norm
-    kind: Any = chosen.kind if norm is None else clipping(chosen.kind, norm)
+    lean = chosen.kind if options.get("differentiable") else without_compiler(chosen.kind)
+    kind: Any = lean if norm is None else clipping(lean, norm)
     said = ", ".join(f"{name}={value}" for name, value in options.items())
 
     def make(parameters: Iterable[nn.Parameter]) -> Optimizer:

@@ -13,6 +13,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, derive_seed, seeded, stream
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Context, Learner, SampleClassifierSettings, Samples
+from hnet_cl.training.lean_optimizers import without_compiler
 
 NUMBER = 100  # samples per task that are evaluated
 SURE = 0.5  # a class counts as recognised if it is more probable than all others together
@@ -78,7 +79,7 @@ class SampleClassifier:
             self._train(tasks, own)
 
     def _train(self, tasks: Sequence[Task], context: Context) -> None:
-        optimizer = torch.optim.Adam(trainable(self.network).values(), lr=self._settings.lr)
+        optimizer = without_compiler(torch.optim.Adam)(trainable(self.network).values(), lr=self._settings.lr)
         data, size = TasksTogether(tasks), min(BATCH, len(tasks[-1].train))
         rng = stream(context.seed, Stream.SAMPLE_CLASSIFIER_BATCHES, tasks[-1].id)
         self.network.train()

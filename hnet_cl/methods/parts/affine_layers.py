@@ -34,6 +34,10 @@ class AffineLayer(NamedTuple):
         weight = tensors[self.weight].flatten(1)
         return weight if self.bias is None else torch.cat([weight, tensors[self.bias][:, None]], 1)
 
+    def width(self, tensors: Sequence[Tensor]) -> int:
+        """Returns d, the number of columns of what `joined` returns."""
+        return tensors[self.weight][0].numel() + (self.bias is not None)
+
     def put(self, joined: Tensor, tensors: Sequence[Tensor]) -> None:
         """Writes a matrix, as `joined` returns it, into `tensors`."""
         width = tensors[self.weight][0].numel()
@@ -120,7 +124,7 @@ def second_moments(network: nn.Module, layers: Sequence[AffineLayer], batches: I
         batches: its inputs (n, *in_shape).
     """
     network = in_float32(network).eval()
-    widths = [layer.joined([*trainable(network).values()]).shape[1] for layer in layers]
+    widths = [layer.width([*trainable(network).values()]) for layer in layers]
     device = next(network.parameters()).device
     total = [torch.zeros(width, width, dtype=torch.float64, device=device) for width in widths]
     number = [0] * len(layers)
