@@ -24,6 +24,7 @@ from hnet_cl.report.drawing import fitted, panels
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.forms import FORM, Form
 from hnet_cl.report.grouping import Row, Section, Values
+from hnet_cl.report.labels import joined
 from hnet_cl.report.looks import BLUE, INK, TOGETHER, VERMILION, Look, looks
 from hnet_cl.report.runs import Run
 
@@ -78,7 +79,7 @@ def curve_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
             for number, row in enumerate(chunk):
                 aside = ASIDE * (number - (len(chunk) - 1) / 2)
                 _curve(axes, row.cells.get(column, ()), styles[number], aside)
-            _finish_curves(axes, column, score)
+            _finish_curves(axes, section.column_title(column), score)
         handles = [
             line_of_axes[0].plot([], [], label=_wrapped(row.title), **style)[0]
             for row, style in zip(chunk, styles, strict=True)
@@ -112,11 +113,11 @@ def _line(look: Look, number: int, of: int, form: Form) -> dict[str, Any]:
     return style | {"linewidth": 1.4 * form.text * relative, "markersize": 4 * form.text * math.sqrt(relative)}
 
 
-def _finish_curves(axes: Axes, column: Values, score: Score) -> None:
+def _finish_curves(axes: Axes, title: str, score: Score) -> None:
     if not axes.has_data():
         axes.set_axis_off()
         return
-    axes.set_title(", ".join(column), loc="left")
+    axes.set_title(title, loc="left")
     axes.set_xlabel("tasks learned")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(0.7, axes.dataLim.x1 + 0.3)
@@ -174,7 +175,7 @@ def _bar_panels(section: Section, height: float, form: Form) -> tuple[Figure, Se
     """Makes a panel for each column, with a line `height` inches high for each row, from top to bottom."""
     figure, grid = panels((1, len(section.columns)), (PANEL_WIDTH, 0.8 + height * len(section.rows)), form)
     for column, axes in zip(section.columns, grid[0], strict=True):
-        axes.set_title(", ".join(column), loc="left")
+        axes.set_title(section.column_title(column), loc="left")
         axes.set_ylim(-0.6, len(section.rows) - 0.4)
         axes.yaxis.set_major_locator(FixedLocator(range(len(section.rows))))
         axes.tick_params(axis="y", length=0, labelleft=axes is grid[0][0])
@@ -207,7 +208,9 @@ def _estimate(runs: Sequence[Run], metric: str) -> Estimate | None:
 def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     """Draws a matrix of scores for each cell of the table: the mean over its seeds."""
     cells = [
-        (_wrapped(", ".join([row.title, *column])), runs) for row in section.rows for column, runs in row.cells.items()
+        (_wrapped(joined(row.title, section.column_title(column))), runs)
+        for row in section.rows
+        for column, runs in row.cells.items()
     ]
     abreast = min(HEATMAPS_ABREAST, len(cells))
     above = 0.45 + TITLE_LINE * max(name.count("\n") + 2 for name, _ in cells)

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from hnet_cl.core.scores import Score
 from hnet_cl.report.differences import tell
 from hnet_cl.report.labels import Place, grouped, joined, separate, tell_typed
-from hnet_cl.report.methods import METHOD, named, place
+from hnet_cl.report.methods import named, place
 from hnet_cl.report.runs import Run
 from hnet_cl.report.selection import identity_of
 
@@ -66,6 +66,7 @@ class Section:
         keys: those of `SECTION_KEYS` that are not compared: the same value for all its runs.
         values: the values of `keys`.
         columns: values of the column keys, from left to right.
+        column_titles: for each of the columns, its values as a paper would write them.
         rows: from top to bottom.
         remarks: differences between its runs that labels do not show.
         differing: all keys in which its runs differ, besides those of rows and columns.
@@ -77,6 +78,7 @@ class Section:
     rows: Sequence[Row]
     remarks: Sequence[str] = ()
     differing: Sequence[str] = ()
+    column_titles: Mapping[Values, Values] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -84,6 +86,10 @@ class Section:
         tasks = {run.result.num_tasks for row in self.rows for runs in row.cells.values() for run in runs}
         number = [f"{n} task{'s' if n > 1 else ''}" for n in tasks] if len(tasks) == 1 else []
         return ", ".join([*self.values, *number])
+
+    def column_title(self, column: Values) -> str:
+        """Returns the values of a column as a paper would write them."""
+        return ", ".join(self.column_titles.get(column, column))
 
     def of_score(self, score: Score) -> "Section":
         """Returns the part of the section whose runs have this score."""
@@ -109,7 +115,12 @@ def _section(keys: Sequence[str], values: Values, runs: Sequence[Run], layout: L
         row for row_values, own in grouped((place.row, place) for place in places).items() for row in _rows(own, layout)
     ]
     columns = sorted({place.column for place in places}, key=partial(_natural, layout.columns))
-    return Section(keys, values, columns, rows, differences.remarks(), [*differences.keys])
+    titles = {column: _titled(layout.columns, column) for column in columns}
+    return Section(keys, values, columns, rows, differences.remarks(), [*differences.keys], titles)
+
+
+def _titled(keys: Sequence[str], values: Values) -> Values:
+    return tuple(named(key, value) for key, value in zip(keys, values, strict=True))
 
 
 def _places(row: Values, family: Sequence[Run], compared: Sequence[str], layout: Layout) -> list[Place]:
@@ -130,7 +141,7 @@ def _places(row: Values, family: Sequence[Run], compared: Sequence[str], layout:
 def _rows(places: Sequence[Place], layout: Layout) -> list[Row]:
     """Makes rows of places that share the values of the row keys: one row for each name."""
     names = grouped((place.name, place) for place in places)
-    shown = tuple(named(key, value) for key, value in zip(layout.rows, places[0].row, strict=True))
+    shown = _titled(layout.rows, places[0].row)
     return [
         Row(places[0].row, name, {place.column: place.runs for place in names[name]}, shown)
         for name in sorted(names, key=_natural_settings)
@@ -146,7 +157,7 @@ def _sorted_groups(runs: Iterable[Run], keys: Sequence[str]) -> list[tuple[Value
 def _natural(keys: Sequence[str], values: Values) -> list[tuple[tuple[int, int], tuple[int, float, str]]]:
     """Returns a sort key that puts methods in their order, 9 before 10, numbers before words, and `NOTHING` last."""
     return [
-        (place(value) if key == METHOD else (0, 0), _natural_one(value))
+        (place(value) if key == "method" else (0, 0), _natural_one(value))
         for key, value in zip(keys, values, strict=True)
     ]
 

@@ -1,10 +1,9 @@
-"""The methods of hnet_cl in tables and figures: their order, and the names by which papers know them.
+"""Methods and scenarios in tables and figures: their order, and the names by which papers know them.
 
 The hypernetworks come first, then their rivals, by name, and the bounds last: fine-tuning below, joint training and
 training from scratch above.
 """
 
-METHOD = "method"  # the key whose values these are
 FAMILY = ("hnet", "hnet_ent", "hnet_tir", "hnet_r")
 BOUNDS = ("finetune", "joint", "scratch")
 NAMES = {
@@ -16,15 +15,25 @@ NAMES = {
     "derpp": "DER++",
     "dgr": "DGR",
     "er": "ER",
+    "er_ace": "ER-ACE",
     "ewc": "EWC",
     "ewc_offline": "EWC (offline)",
+    "gdumb": "GDumb",
+    "gpm": "GPM",
+    "hat": "HAT",
+    "icarl": "iCaRL",
     "lwf": "LwF",
     "mas": "MAS",
+    "owm": "OWM",
+    "packnet": "PackNet",
     "si": "SI",
+    "xdg": "XdG",
     "finetune": "Fine-tuning",
     "joint": "Joint",
     "scratch": "From scratch",
 }
+SCENARIOS = {"cl1": "task-incremental", "cl2": "domain-incremental", "cl3": "class-incremental"}
+OF_KEYS = {"method": NAMES, "scenario": SCENARIOS}
 
 
 def place(method: str) -> tuple[int, int]:
@@ -35,5 +44,5 @@ def place(method: str) -> tuple[int, int]:
 
 
 def named(key: str, value: str) -> str:
-    """Returns the value of a key as a paper would write it: the name of a method, all else as it is."""
-    return NAMES.get(value, value) if key == METHOD else value
+    """Returns the value of a key as a paper would write it: methods and scenarios by their names, all else as it is."""
+    return OF_KEYS.get(key, {}).get(value, value)

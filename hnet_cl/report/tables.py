@@ -9,6 +9,7 @@ from hnet_cl.records.metrics_table import Quantity
 from hnet_cl.report.best import best
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.grouping import Layout, Row, Section, Values
+from hnet_cl.report.labels import joined
 from hnet_cl.report.runs import Run
 
 NOTHING = "no finished run"
@@ -39,6 +40,16 @@ class Table:
     rows: Sequence[tuple[Row, Sequence[Estimate | None]]]
 
     @property
+    def bold(self) -> list[list[bool]]:
+        """Tells of each cell whether it is printed in bold, by row."""
+        rows, cells = [row for row, _ in self.rows], [own for _, own in self.rows]
+        by_column = [
+            best(rows, [own[number] for own in cells], column.quantity.name)
+            for number, column in enumerate(self.columns)
+        ]
+        return [[column[number] for column in by_column] for number in range(len(rows))]
+
+    @property
     def title(self) -> str:
         """Returns the section's title and the quantities shown, with their units."""
         shown = list(dict.fromkeys(column.quantity for column in self.columns))
@@ -48,12 +59,20 @@ class Table:
     @property
     def header(self) -> list[str]:
         """Returns the header: the names of the row keys, then one name per column."""
+        return self._header([", ".join(column.values) for column in self.columns])
+
+    @property
+    def titles(self) -> list[str]:
+        """Returns the header as a paper would write it."""
+        return self._header([self.section.column_title(column.values) for column in self.columns])
+
+    def _header(self, names: Sequence[str]) -> list[str]:
         several = len({column.quantity for column in self.columns}) > 1
-        names = [
-            ", ".join([*column.values, column.quantity.title] if several or not column.values else column.values)
-            for column in self.columns
+        shown = [
+            joined(name, column.quantity.title if several or not name else "")
+            for name, column in zip(names, self.columns, strict=True)
         ]
-        return [", ".join(self.layout.rows) or "runs", *names]
+        return [", ".join(self.layout.rows) or "runs", *shown]
 
 
 def tables(sections: Sequence[Section], quantities: Sequence[Quantity], layout: Layout) -> list[Table]:
@@ -113,15 +132,6 @@ def _cells_text(table: Table, cells: Sequence[Estimate | None], interval: bool) 
     return [cell_text(found, column.quantity, interval) for found, column in zip(cells, table.columns, strict=True)]
 
 
-def _bold(table: Table) -> list[list[bool]]:
-    """Tells of each cell whether it is printed in bold, by row."""
-    rows, cells = [row for row, _ in table.rows], [own for _, own in table.rows]
-    by_column = [
-        best(rows, [own[number] for own in cells], column.quantity.name) for number, column in enumerate(table.columns)
-    ]
-    return [[column[number] for column in by_column] for number in range(len(rows))]
-
-
 def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     """Formats all tables and notes as plain text for a terminal; lines are not wrapped."""
     parts = []
@@ -140,10 +150,10 @@ def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> s
     """Formats all tables and notes in GitHub-style Markdown."""
     parts = []
     for table in tables:
-        header = [_markdown(name) for name in table.header]
+        header = [_markdown(name) for name in table.titles]
         body = [
             [_markdown(row.title), *map(_markdown_cell, _cells_text(table, cells, interval), bold)]
-            for (row, cells), bold in zip(table.rows, _bold(table), strict=True)
+            for (row, cells), bold in zip(table.rows, table.bold, strict=True)
         ]
         rule = ["---"] + ["---:"] * (len(header) - 1)
         lines = [f"| {' | '.join(row)} |" for row in (header, rule, *body)]
@@ -190,9 +200,9 @@ def latex(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     for table in tables:
         body = [
             [escape_latex(row.title), *map(partial(_latex_cell, interval), cells, table.columns, bold)]
-            for (row, cells), bold in zip(table.rows, _bold(table), strict=True)
+            for (row, cells), bold in zip(table.rows, table.bold, strict=True)
         ]
-        header = [escape_latex(name) for name in table.header]
+        header = [escape_latex(name) for name in table.titles]
         lines = [" & ".join(row) + r" \\" for row in (header, *body)]
         caption = escape_latex(f"{table.title}; {legend(interval)}")
         parts.append(

@@ -58,7 +58,7 @@ def test_it_is_in_every_format(unlike: Path) -> None:
     assert f"\n{title} &" in written["table.tex"]
     assert f"\\end{{tabular}}\n\\par\\footnotesize {REMARK}\n\\end{{table}}" in written["table.tex"]
     page = (unlike / "report" / "index.html").read_text().replace("<wbr>", "")
-    assert f">{LABEL}</th>" in page and f"<li>{REMARK}</li>" in page
+    assert f' title="{LABEL}">{title}</th>' in page and f"<li>{REMARK}</li>" in page
     lines = list(csv.DictReader(io.StringIO((unlike / "report" / "table.csv").read_text())))
     acc = {line["method"]: line["training.iterations"] for line in lines if line["metric"] == "acc"}
     assert acc == dict.fromkeys(METHODS, "150") | {"hnet": "300"}

@@ -65,7 +65,7 @@ def test_bars(drawn: dict[str, Figure]) -> None:
 
 def test_matrices_are_means(drawn: dict[str, Figure]) -> None:
     hnet, ewc, ewc_cl2 = (axes for axes in drawn["accuracy_matrix"].axes if axes.images)
-    assert hnet.get_title(loc="left") == "HNET, cl1\nACC 80.0 %, n = 2"
+    assert hnet.get_title(loc="left") == "HNET, task-incremental\nACC 80.0 %, n = 2"
     values = hnet.images[0].get_array().filled(np.nan)
     np.testing.assert_allclose(values, [[1.0, np.nan], [0.6, 1.0]])
     assert ewc.images[0].get_clim() == (0, 1) and len(ewc_cl2.texts) == 3

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_runs import readable, write_run
+from fake_runs import readable, square, write_run
 
 from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report import page as page_module
@@ -134,7 +134,15 @@ def test_numbers_and_headers_can_be_sorted(tmp_path: Path) -> None:
     reader = Reader(written(tmp_path))
     values = [attributes["data-value"] for _, attributes in reader.elements if "data-value" in attributes]
     assert values == ["0.9"]
-    assert {"method", "cl1", "seed", "ACC", "training, s"} <= set(reader.inside("button"))
+    assert {"method", "task-incremental", "seed", "ACC", "training, s"} <= set(reader.inside("button"))
+
+
+def test_the_best_are_bold(tmp_path: Path) -> None:
+    for method, value in (("hnet", 0.4), ("ewc", 0.2)):
+        write_run(tmp_path, method, method=method, accuracy_matrix=square(value, 1.0))
+    reader = Reader(written(tmp_path))
+    bold = [attributes["data-value"] for _, attributes in reader.elements if attributes.get("class") == "best"]
+    assert bold == ["0.7"]
 
 
 def test_a_figures_ink_follows_light_and_dark(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_markdown(root: Path) -> None:
     assert markdown(made(root), False, []).splitlines()[:6] == [
         "**smnist, mnist, 2 tasks: ACC (mean accuracy after the last task) in %**",
         "",
-        "| method | cl1 | cl2 |",
+        "| method | task-incremental | domain-incremental |",
         "| --- | ---: | ---: |",
         "| HNET | 80.00 ± 5.77 (3) |  |",
         "| ewc_x |  | 50.00 (1) |",
@@ -78,7 +78,7 @@ def test_markdown(root: Path) -> None:
 def test_latex(root: Path) -> None:
     lines = latex(made(root), False, []).splitlines()
     assert lines[0] == r"% needs \usepackage{booktabs}"
-    assert r"\begin{tabular}{lrr}" in lines and r"method & cl1 & cl2 \\" in lines
+    assert r"\begin{tabular}{lrr}" in lines and r"method & task-incremental & domain-incremental \\" in lines
     assert r"ewc\_x &  & $50.00$ (1) \\" in lines and r"HNET & $80.00 \pm 5.77$ (3) &  \\" in lines
     assert lines[4].startswith(r"\caption{") and r"in \%; mean $\pm$ standard error" in lines[4]
 
