@@ -188,18 +188,25 @@ class TestSweep:
         assert f"failed: {self.REASON}" in log
         assert "Traceback" not in process.stderr + log
 
+    def test_it_ends_with_the_table_of_what_is_finished(self, sweep: Any) -> None:
+        _, process = sweep
+        _, table = process.stdout.split("\ntoy, toy, 2 tasks: ACC (mean accuracy after the last task) in %\n")
+        rows = [line.split() for line in table.splitlines() if line.endswith("(2)")]
+        assert [(method, seeds) for method, *_, seeds in rows] == [("hnet", "(2)"), ("finetune", "(2)")]
+
     def test_the_end_says_what_failed(self, sweep: Any) -> None:
         folder, process = sweep
         assert process.returncode == 1
         lines = process.stderr.strip().splitlines()
         assert lines[0] == "8 jobs: 4 finished, 4 failed"
         jobs = [(method, seed) for method in ("hnet", "finetune") for seed in (1, 2)]
-        for start, (method, seed) in zip(range(1, 13, 3), jobs, strict=True):
+        assert lines[1].startswith("Time: ")
+        for start, (method, seed) in zip(range(2, 14, 3), jobs, strict=True):
             typed = f"method={method} seed={seed} training.validation=1e-09"
             assert lines[start] == f"failed: {' '.join(SMALL)} output_dir={folder} {typed}"
             assert lines[start + 1].startswith(f"  {self.REASON}")
             assert Path(lines[start + 2].strip()) in folder.glob(f"toy-cl1-{method}/*/seed={seed}")
-        assert lines[13:] == ["The same command again runs only what is missing or failed."]
+        assert lines[14:] == ["The same command again runs only what is missing or failed."]
 
     @pytest.mark.slow
     def test_debug_shows_where_each_failed(self, tmp_path: Path) -> None:

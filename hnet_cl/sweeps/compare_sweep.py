@@ -16,7 +16,7 @@ from hnet_cl.report.folders import run_folders
 from hnet_cl.report.ownership import require_own
 from hnet_cl.sweeps.grid import GridSweeper
 from hnet_cl.sweeps.jobs import Outcome
-from hnet_cl.sweeps.summary import conclude
+from hnet_cl.sweeps.summary import conclude, finished_folders
 
 START = "comparison-"  # of the name of a report's folder
 
@@ -60,8 +60,7 @@ class ComparisonSweeper(GridSweeper):
         try:
             conclude(outcomes, time.monotonic() - started)
         finally:
-            folders = [one.folder for one in outcomes if one.status == "finished" and one.folder]
-            if folders:
+            if folders := finished_folders(outcomes):
                 report(folders, Path(self._report) if self._report else self._folder / name_for(folders))
         return outcomes
 

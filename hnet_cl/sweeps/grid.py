@@ -13,12 +13,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
+from hnet_cl.report.comparison import Choice, compare_runs
 from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.composing import compose_all
 from hnet_cl.sweeps.jobs import Outcome, by_folder, finish
 from hnet_cl.sweeps.labels import announcement, labelled
 from hnet_cl.sweeps.launchers import make_launcher
-from hnet_cl.sweeps.summary import conclude
+from hnet_cl.sweeps.summary import conclude, finished_folders
 
 
 class GridSweeper(Sweeper):
@@ -49,7 +50,7 @@ class GridSweeper(Sweeper):
         self._launcher = make_launcher(hydra_context, task_function, config)
 
     def sweep(self, arguments: list[str]) -> list[Outcome]:
-        """Runs all jobs that are not finished yet, prints a summary, and returns an outcome for each job.
+        """Runs all jobs that are not finished yet, prints their table and a summary; returns an outcome for each job.
 
         Raises:
             UserError, HydraException: an override of any job is wrong; nothing has run.
@@ -57,6 +58,8 @@ class GridSweeper(Sweeper):
         """
         started = time.monotonic()
         outcomes = self.outcomes(arguments)
+        if len(folders := finished_folders(outcomes)) > 1:
+            print(f"\n{compare_runs(folders, Choice())}", end="", flush=True)
         conclude(outcomes, time.monotonic() - started)
         return outcomes
 

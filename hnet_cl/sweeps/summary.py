@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from hnet_cl.config.arguments import is_set
 from hnet_cl.core.plain_text import duration
@@ -57,3 +58,8 @@ def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
         without = " without fresh=true" if any(is_set("fresh", outcome.overrides) for outcome in outcomes) else ""
         lines.append(f"The same command again{without} runs only what is missing or failed.")
     return "\n".join(lines)
+
+
+def finished_folders(outcomes: Sequence[Outcome]) -> list[Path]:
+    """Returns the run folders of the jobs that are finished."""
+    return [outcome.folder for outcome in outcomes if outcome.status == "finished" and outcome.folder]
