@@ -190,7 +190,7 @@ class TestSweep:
 
     def test_it_ends_with_the_table_of_what_is_finished(self, sweep: Any) -> None:
         _, process = sweep
-        _, table = process.stdout.split("\ntoy, toy, 2 tasks: ACC (mean accuracy after the last task) in %\n")
+        _, table = process.stdout.split("\ntoy, toy, 3 tasks: ACC (mean accuracy after the last task) in %\n")
         rows = [line.split() for line in table.splitlines() if line.endswith("(2)")]
         assert [(method, seeds) for method, *_, seeds in rows] == [("hnet", "(2)"), ("finetune", "(2)")]
 

@@ -2,17 +2,15 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
 
 import torch
 from torch import Tensor
 
-from hnet_cl.core.atomic_files import replace_file
 from hnet_cl.core.plain_text import csv_text
+from hnet_cl.predict.answers import columns_of, opened
 from hnet_cl.predict.inputs import Form, Inputs, Problem, read
 from hnet_cl.predict.options import COLUMNS, Options
+from hnet_cl.predict.test_set import classify_test_set
 from hnet_cl.predict.trained import Trained, load
 
 
@@ -26,12 +24,14 @@ def classify(options: Options) -> int:
         OSError: the answers cannot be written; an existing file is then left unchanged.
     """
     trained = load(options.run, options.device, options.trusted)
+    if options.test_set:
+        return classify_test_set(trained, options)
     task = trained.task_index(options.task)
     size = options.batch_size or trained.plan.training.eval_batch_size
     form = Form(trained.in_shape, trained.image_kinds(task), trained.image_kinds(0) if task is None else ())
     usable = _Usable(part for path in options.inputs for part in read(path, form, size))
     number = 0
-    with _opened(options.output) as file:
+    with opened(options.output) as file:
         for batch in _batches(usable, size):
             columns = answer(trained, task, batch, usable)
             if columns["file"] and not number:
@@ -61,22 +61,7 @@ def answer(trained: Trained, task: int | None, batch: Inputs, usable: "_Usable")
     for row in bad.nonzero()[:, 0].tolist():
         usable.refuse(Problem(batch.names[row], "has no answer: what the network makes of it is NaN or infinite"))
     names = [name for name, invalid in zip(batch.names, bad.tolist(), strict=True) if not invalid]
-    prediction = prediction.only(~bad)
-    tasks = [task] * len(names) if prediction.task is None else prediction.task.tolist()
-    meant = [trained.meaning(output, task) for output, task in zip(prediction.output.tolist(), tasks, strict=True)]
-    sure = prediction.confidence
-    values = (
-        names,
-        [label for label, _ in meant],
-        [owner for _, owner in meant],
-        [""] * len(names) if sure is None else _written(sure),
-    )
-    columns: dict[str, Sequence[str]] = dict(zip(COLUMNS, values, strict=True))
-    return columns if prediction.task_score is None else columns | {"task_score": _written(prediction.task_score)}
-
-
-def _written(values: Tensor) -> list[str]:
-    return [f"{value:.6f}" for value in values.tolist()]
+    return columns_of(trained, task, names, prediction.only(~bad))
 
 
 class _Usable:
@@ -111,12 +96,3 @@ def _batches(parts: Iterable[Inputs], size: int) -> Iterator[Inputs]:
         values.append(part.values)
     if values:
         yield Inputs(names, torch.cat(values))
-
-
-@contextmanager
-def _opened(path: Path | None) -> Iterator[TextIO]:
-    if path is None:
-        yield sys.stdout
-        return
-    with replace_file(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        yield file

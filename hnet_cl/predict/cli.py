@@ -24,9 +24,13 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
                     a PNG or JPEG file, or a folder of them (sorted by name, no folders inside it)
                     a .npy file, or a .pt file of one tensor: images uint8 (n, height, width), also with 1 or 3
                     channels after n or at the end, or network inputs as floating-point numbers (n, ...)
+                  or input=test: the test set of the run's benchmark, each example as in the run's own tests; three
+                    columns more (true_label, true_task, correct), and at the end the accuracy of each task, the
+                    calibration error and which class was taken for which (a file of this name is ./test)
   task=NUMBER     the task to answer for, from 1; needed where the scenario tells it, else it is inferred
   output=FILE     write the CSV there instead of printing it
   batch_size=N    inputs at a time (default: the run's training.eval_batch_size); changes no result
+  data_dir=DIR    with input=test: the folder of the data files (default: the run's)
   device=NAME     cpu (default) or cuda, also if the run used the other
   trust=PACKAGE   packages or modules, with commas between, whose classes the run may use besides those of hnet_cl;
                     importing them runs their code, so trust nobody's but your own. They are looked for where Python

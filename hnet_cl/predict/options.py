@@ -10,21 +10,27 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest
 
-KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust")
+KEYS = ("run", "input", "task", "output", "batch_size", "device", "data_dir", "trust")
+TEST = "test"  # as input: the test set of the run's benchmark
 COLUMNS = ("file", "label", "task", "confidence")  # in every table of answers; some have further ones
 EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
 
 
 @dataclass(frozen=True)
 class Options:
-    """The parsed options; `task` counts from 1, and None for `batch_size` stands for the run's `eval_batch_size`."""
+    """The parsed options; `task` counts from 1, and None stands for the run's own `eval_batch_size` and `data_dir`.
+
+    With `test_set`, the test set of the run's benchmark is classified, and there are no `inputs`.
+    """
 
     run: Path
     inputs: Sequence[Path]
+    test_set: bool
     task: int | None
     output: Path | None
     batch_size: int | None
     device: str
+    data_dir: Path | None
     trusted: Sequence[str]
 
 
@@ -51,13 +57,20 @@ def parse(words: Sequence[str]) -> Options:
     device = values.get("device", "cpu")
     if device not in ("cpu", "cuda"):
         raise UserError(f"device={shown(device)}: give cpu or cuda")
+    test_set = TEST in given["input"]
+    if test_set and len(given["input"]) > 1:
+        raise UserError("input=test: is the test set of the run's benchmark, which stands alone; a file is ./test")
+    if "data_dir" in values and not test_set:
+        raise UserError("data_dir: is for input=test, the test set of the run's benchmark")
     return Options(
         run=Path(values["run"]),
-        inputs=[path for text in given["input"] for path in _paths(text)],
+        inputs=[] if test_set else [path for text in given["input"] for path in _paths(text)],
+        test_set=test_set,
         task=_positive("task", values),
         output=_output(values),
         batch_size=_positive("batch_size", values),
         device=device,
+        data_dir=Path(values["data_dir"]) if "data_dir" in values else None,
         trusted=_trusted(values),
     )
 

@@ -16,7 +16,7 @@ from hnet_cl.core.errors import UntrustedError, UserError, first_line
 from hnet_cl.core.plain_text import printable
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.run_folder import RESULT, read_result
-from hnet_cl.records.run_result import RunResult, TooNewError
+from hnet_cl.records.run_result import Data, RunResult, TooNewError
 from hnet_cl.training.checkpointing import Checkpoints, owner
 
 CONFIG = Path(".hydra", "config.yaml")
@@ -33,6 +33,8 @@ class Trained:
         device: where it is.
         in_shape: shape of one input.
         classes: names of the classes of each task.
+        data: the data that the run learned from.
+        data_dir: where their files were.
     """
 
     plan: Plan
@@ -40,6 +42,8 @@ class Trained:
     device: torch.device
     in_shape: tuple[int, ...]
     classes: Sequence[Sequence[str]]
+    data: Data
+    data_dir: Path
 
     def image_kinds(self, task: int | None) -> Sequence[ImageKind]:
         """Returns the kinds of images that can be used as inputs for `task`, from 0; None if it is not given."""
@@ -55,23 +59,40 @@ class Trained:
             UserError: there is no such task, it is required but missing, or it would make no difference; or the run
                 does not classify.
         """
-        if self.learner.objective.score.kind == "regression":
-            raise UserError(
-                f"benchmark={self.plan.benchmark.name}: is regression, so there are no classes to answer with; "
-                "hnet_cl.load(FOLDER).network(task) is the network of a task"
-            )
+        self.require_classes()
         count, scenario = len(self.classes), self.plan.scenario.name
         if number is None:
             if self.learner.heads.task_known:
                 raise UserError(f"task: is missing; scenario={scenario} needs the task, so give one of 1 to {count}")
             return None
-        if not 1 <= number <= count:
-            raise UserError(f"task={number}: this run has learned tasks 1 to {count}")
-        if not self.learner.asks_task and not any(kind.of_task for kind in self.image_kinds(number - 1)):
+        index = self.learned(number)
+        if not self.learner.asks_task and not any(kind.of_task for kind in self.image_kinds(index)):
             raise UserError(
                 f"task={number}: method={self.plan.method.name} with scenario={scenario} gives the same answers "
                 "for every task; leave it out"
             )
+        return index
+
+    def require_classes(self) -> None:
+        """Checks that the run classifies.
+
+        Raises:
+            UserError: it is regression.
+        """
+        if self.learner.objective.score.kind == "regression":
+            raise UserError(
+                f"benchmark={self.plan.benchmark.name}: is regression, so there are no classes to answer with; "
+                "hnet_cl.load(FOLDER).network(task) is the network of a task"
+            )
+
+    def learned(self, number: int) -> int:
+        """Converts the number of a learned task, from 1, to the learner's task, from 0.
+
+        Raises:
+            UserError: there is no such task.
+        """
+        if not 1 <= number <= len(self.classes):
+            raise UserError(f"task={number}: this run has learned tasks 1 to {len(self.classes)}")
         return number - 1
 
     def meaning(self, output: int, task: int | None) -> tuple[str, str]:
@@ -124,7 +145,8 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
         raise UserError(f"{folder / RESULT}: names {named} tasks, but the checkpoint is of {learned}; {AGAIN}")
     if learned < named:
         raise UserError(f"{folder}: the checkpoint of the finished run is missing or damaged; {AGAIN}")
-    return Trained(plan, learner, where, in_shape, [task.classes for task in result.tasks])
+    classes, data_dir = [task.classes for task in result.tasks], Path(config["data_dir"])
+    return Trained(plan, learner, where, in_shape, classes, result.data, data_dir)
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:

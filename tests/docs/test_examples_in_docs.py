@@ -37,7 +37,7 @@ def programs(page: str) -> list[str]:
 def test_nothing_is_left_out() -> None:
     assert {page for page in pages() if programs(page)} == {LIBRARY, *TUTORIALS}
     samples = [block.text.splitlines()[0] for page in pages() for block in blocks(page) if not block.language]
-    assert len(samples) == 4, "the demo, a mistake, a report and predictions"
+    assert len(samples) == 5, "the demo, a mistake, a report, predictions and those of the test set"
 
 
 @pytest.mark.slow
@@ -81,7 +81,7 @@ def test_the_demo_and_predictions_of_its_network(tmp_path: Path, monkeypatch: py
         pixels = images[labels == digit][0].reshape(28, 28).astype("uint8")
         Image.fromarray(pixels).save(tmp_path / "digits" / f"{name}.png")
     Image.new("L", (50, 50)).save(tmp_path / "digits" / "photo.png")
-    (command,) = [block.text for block in blocks(PREDICT) if not block.language]
+    command, of_test_set = [block.text for block in blocks(PREDICT) if not block.language]
     words = command.splitlines()[0].split()[4:]
     words[0] = f"run={folder_of(done)}"
     found = form(printed("hnet_cl.predict", words, tmp_path))
@@ -90,6 +90,9 @@ def test_the_demo_and_predictions_of_its_network(tmp_path: Path, monkeypatch: py
     assert [re.sub(r",\d,2,", ",N,2,", line) for line in found[1:]] == [
         re.sub(r",\d,2,", ",N,2,", line) for line in lines[1:]
     ]
+    words = [f"run={folder_of(done)}", *of_test_set.splitlines()[0].split()[5:]]
+    found, expected = form(printed("hnet_cl.predict", words, tmp_path)), form(of_test_set)[1:]
+    assert [re.sub(r"\d+", "N", line) for line in found] == [re.sub(r"\d+", "N", line) for line in expected]
 
 
 @pytest.mark.slow

@@ -175,6 +175,57 @@ class TestAgreesWithTheRun:
         assert sum(right) / 200 == last_row[1]
 
 
+class TestOwnTestSet:
+    @pytest.mark.parametrize("name", RUNS)
+    def test_answers_are_those_of_the_run(
+        self, name: str, runs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder, benchmark, last_row = runs[name]
+        main([f"run={folder}", "input=test", f"output={tmp_path / 'answers.csv'}", "batch_size=77"])
+        rows = list(csv.DictReader((tmp_path / "answers.csv").read_text().splitlines()))
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == f"{tmp_path / 'answers.csv'}: {len(rows)} answers"
+        for task, accuracy in zip(benchmark.tasks, last_row, strict=True):
+            own = [row for row in rows if row["true_task"] == str(task.id + 1)]
+            assert [row["file"] for row in own] == [f"{task.name}[{number}]" for number in range(len(task.test))]
+            assert [row["true_label"] for row in own] == network_inputs(benchmark, task.id)[1]
+            assert sum(row["correct"] == "1" for row in own) / len(own) == accuracy
+            assert lines[task.id + 1] == f"task {task.id + 1}: {accuracy:.2%} of {len(own)} right"
+        table = [[int(cell) for cell in line.split()[1:]] for line in lines[8:]]
+        right = "correct" if name == "shared" else "label"  # labels of tasks that share outputs hold both names
+        expected = {"correct": "1"} if name == "shared" else {}
+        same = sum(row[right] == expected.get(right, row["true_label"]) for row in rows)
+        assert sum(table[number][number] for number in range(len(table))) == same
+
+    def test_of_one_task_it_is_printed(self, runs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        main([f"run={runs['inferred'].folder}", "input=test", "task=2"])
+        out, err = capsys.readouterr()
+        rows = list(csv.DictReader(out.splitlines()))
+        assert len(rows) == len(runs["inferred"].benchmark.tasks[1].test) and {row["true_task"] for row in rows} == {
+            "2"
+        }
+        assert err.startswith(f"task 2: {runs['inferred'].last_row[1]:.2%} of {len(rows)} right\nmean over 1 tasks: ")
+
+    def test_other_data_are_refused(self, told: Path, predict: Any) -> None:
+        result = json.loads((told / "result.json").read_text())
+        result["data"]["checksum"] = "0" * len(result["data"]["checksum"])
+        (told / "result.json").write_text(json.dumps(result))
+        said = predict(f"run={told}", "input=test", "data_dir=there")
+        assert said.code == 2 and said.rows == []
+
+    @pytest.mark.parametrize(
+        ("words", "line"),
+        [
+            (["input=test", "input=a.png"], "input=test: is the test set of the run's benchmark, which stands alone"),
+            (["input=a.png", "data_dir=there"], "data_dir: is for input=test, the test set of the run's benchmark"),
+            (["input=test", "task=3"], "task=3: this run has learned tasks 1 to 2"),
+        ],
+    )
+    def test_what_does_not_fit_is_a_line(self, words: list[str], line: str, runs: Any, predict: Any) -> None:
+        said = predict(f"run={runs['told'].folder}", *words)
+        assert said.code == 2 and [found[: len(line)] for found in said.lines] == [line]
+
+
 class TestWaysToGiveImages:
     def test_all_give_the_same_answers(self, runs: Any, predict: Any, tmp_path: Path) -> None:
         folder = runs["told"].folder
