@@ -23,6 +23,7 @@ from hnet_cl.records.metrics_table import METRICS, Evidence, summary
 from hnet_cl.records.run_state import RunState, Samples
 
 DRAWING_SHARE = 0.02  # the largest fraction of time that heat maps may take before the last task
+FIRST = 15.0  # seconds before the first heat map, which takes 2 % of them; shorter runs draw once, at their end
 NUMBERED_UP_TO = 20  # tasks; with more, numbers in cells would be too small to read
 
 Show = Callable[[str, np.ndarray], None]
@@ -126,7 +127,8 @@ def score_heatmap(state: RunState, title: str) -> Figure:
 class PictureLog(Logger):
     """Keeps the pictures in a run folder up to date and passes them on to other loggers.
 
-    Heat maps are drawn after the last task; before that, only so often that drawing takes at most 2 % of the time.
+    Heat maps are drawn after the last task; before that, not in the first seconds, and only so often that drawing takes
+    at most 2 % of the time.
 
     Args:
         title: name of the run.
@@ -137,7 +139,7 @@ class PictureLog(Logger):
         super().__init__()
         self._title = title
         self._show = show
-        self._next = time.monotonic()  # the earliest time at which to draw again
+        self._next = time.monotonic() + FIRST  # the earliest time at which to draw
         self._sampled: np.ndarray | None = None
 
     def samples(self, state: RunState, samples: Samples) -> None:
