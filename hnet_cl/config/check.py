@@ -12,7 +12,6 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     ValidationError,
-    create_model,
     model_validator,
 )
 from torch import nn
@@ -24,6 +23,7 @@ from hnet_cl.config.networks import network_builder, network_settings
 from hnet_cl.core.chosen import (
     TARGET,
     Chosen,
+    model_of,
     subclass,
     targets,
     with_target,
@@ -148,9 +148,9 @@ def _model(
     benchmark_class: type[Benchmark], method_class: type[Learner], target_class: Callable[..., nn.Module]
 ) -> Any:
     """Builds the pydantic model of the settings of a whole run with these classes."""
-    return create_model(
+    return model_of(
         "Config",
-        __base__=Settings,
+        Settings,
         seed=NonNegativeInt,
         fresh=bool,
         debug=bool,

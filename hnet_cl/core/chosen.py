@@ -151,4 +151,13 @@ def parameters_of(kind: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 
 def with_target(settings: type[BaseModel], **more: Any) -> Any:
     """Returns the settings extended by `_target_` and by `more` fields, for a node whose class is already known."""
-    return create_model(settings.__name__, __base__=settings, target_=(str, Field(alias=TARGET)), **more)
+    return model_of(settings.__name__, settings, target_=(str, Field(alias=TARGET)), **more)
+
+
+def model_of(name: str, base: type[BaseModel], **fields: Any) -> Any:
+    """Builds a pydantic model; a field is its type, or its type and its default.
+
+    pydantic itself takes a type alone only since version 2.10.
+    """
+    pairs: dict[str, Any] = {key: field if isinstance(field, tuple) else (field, ...) for key, field in fields.items()}
+    return create_model(name, __base__=base, **pairs)

@@ -103,7 +103,8 @@ class ConsoleLog(Logger):
 
     def end_run(self, state: RunState) -> None:
         """Stops the bar, which leaves no trace."""
-        self._bar.stop()
+        if not self._bar.disable:  # before rich 13.8, the end of a bar that was never shown is an empty line
+            self._bar.stop()
 
     def _line(self, state: RunState, took_s: float) -> str:
         score, metrics = state.score, state.metrics
