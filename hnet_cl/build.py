@@ -5,6 +5,7 @@ from dataclasses import replace
 from math import prod
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -33,6 +34,7 @@ def build_device(settings: DeviceSettings) -> torch.device:
     """Returns the device, after setting torch's threads and arithmetic and the C library's memory for training."""
     # Set before the first parallel work, since threads inherit it. Well-learned examples give gradients so small that
     # they, and Adam's averages of them, become denormal numbers, with which a step takes up to twice as long.
+    np.finfo(np.float64)  # numpy before 2 warns if it first looks at the smallest numbers once they have become zero
     torch.set_flush_denormal(True)
     torch.set_num_threads(settings.threads or THREADS)
     keep_freed_memory()

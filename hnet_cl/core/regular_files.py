@@ -30,6 +30,7 @@ JSON_LIMIT = 32 << 20  # bytes; the matrices of a thousand tasks take 27 MB
 YAML_LIMIT = 1 << 20  # bytes
 NODES = 5_000  # keys, values and collections in a YAML document
 DEPTH = 32
+TOO_DEEP = f"is nested more than {DEPTH} deep"
 SCALAR = 10_000  # characters of one YAML scalar; parsing it as a number may take quadratic time
 KEY = 200  # characters
 
@@ -112,7 +113,8 @@ def yaml_scalars(content: bytes) -> list[str]:
     try:
         return list(_scalars(content))
     except YAMLError as error:
-        raise ValueError(first_line(error)[:KEY]) from error
+        deep = "nesting" in str(error)  # PyYAML since 6.0.4, which looks ahead
+        raise ValueError(TOO_DEEP if deep else first_line(error)[:KEY]) from error
 
 
 def _scalars(content: bytes) -> Iterator[str]:
@@ -125,7 +127,7 @@ def _scalars(content: bytes) -> Iterator[str]:
         depth += isinstance(event, MappingStartEvent | SequenceStartEvent)
         depth -= isinstance(event, MappingEndEvent | SequenceEndEvent)
         if nodes > NODES or depth > DEPTH:
-            raise ValueError(f"has more than {NODES} values" if nodes > NODES else f"is nested more than {DEPTH} deep")
+            raise ValueError(f"has more than {NODES} values" if nodes > NODES else TOO_DEEP)
         if isinstance(event, ScalarEvent):
             if len(event.value) > SCALAR:
                 raise ValueError(f"has a value of more than {SCALAR} characters")
@@ -144,4 +146,4 @@ def _check_tree(value: Any) -> None:
         level = [node for part in inner for node in part if isinstance(node, dict | list)]
         if not level:
             return
-    raise ValueError(f"is nested more than {DEPTH} deep")
+    raise ValueError(TOO_DEEP)

@@ -1,5 +1,6 @@
 """Reads untrusted files of `torch.save`: no code in them is run, and their sizes are checked."""
 
+import pickle
 import pickletools
 import re
 import warnings
@@ -58,7 +59,10 @@ def load_tensor(path: Path) -> Tensor:
             for _ in range(_LEGACY_PICKLES):
                 _require_tensor_alone(file)
         size = file.seek(0, 2)
-    found = _loaded(path, mmap=archive)
+    try:
+        found = _loaded(path, mmap=archive)
+    except pickle.UnpicklingError as error:
+        raise ContentError("is damaged, or claims more numbers than it has") from error
     if not isinstance(found, Tensor) or not is_dense(found):
         raise ContentError("holds something else than one dense tensor")
     if max(found.untyped_storage().nbytes(), len(found) if found.dim() else 0) > size:

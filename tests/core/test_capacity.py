@@ -33,7 +33,7 @@ class Stubborn(nn.Module):
 
     def __init__(self, in_shape: Any, num_outputs: int, width: Any = 3) -> None:
         super().__init__()
-        self.layer = nn.Linear(in_shape[0], width)
+        self.layer = nn.Linear(in_shape[0], 0 + width)
         self.head = nn.Linear(width, num_outputs)
         assert self.layer.weight.abs().max().item() > 0
 
