@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ class TestRun:
         assert result["in_shape"] == [2]
         assert result["tasks"] == [{"name": f"blobs {task}", "classes": ["0", "1"]} for task in range(3)]
         assert result["data"].keys() == {"name", "source", "checksum", "fixed", "stand_in"}
-        assert result["versions"]["torch"] == torch.__version__
+        assert result["versions"]["torch"] == version("torch")
         assert result["command"].startswith("python -m hnet_cl benchmark=toy ")
 
     def test_matrix_and_metrics_agree(self, done: Any) -> None:

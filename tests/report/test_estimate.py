@@ -27,12 +27,15 @@ def test_two_equal_repetitions_have_none_either_but_know_it() -> None:
 
 
 def test_closed_forms() -> None:
-    """With one degree of freedom Student's t is Cauchy's distribution, with two an algebraic function."""
+    """With one degree of freedom Student's t is Cauchy's distribution, with two an algebraic function.
+
+    SciPy before 1.17 has ten digits of it.
+    """
     p = 0.975
     two, three = estimate([0.0, 2.0]), estimate([0.0, 1.0, 2.0])  # standard errors 1 and 1 / sqrt(3)
-    assert two.interval == pytest.approx((1 - math.tan(math.pi * 0.475), 1 + math.tan(math.pi * 0.475)), rel=1e-12)
+    assert two.interval == pytest.approx((1 - math.tan(math.pi * 0.475), 1 + math.tan(math.pi * 0.475)), rel=1e-10)
     half = (2 * p - 1) / math.sqrt(2 * p * (1 - p)) / math.sqrt(3)
-    assert three.interval == pytest.approx((1 - half, 1 + half), rel=1e-12)
+    assert three.interval == pytest.approx((1 - half, 1 + half), rel=1e-10)
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=10), st.floats(-1, 1))
