@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.last_layer import LastLayerRegularizer, gradient_of_psi, spans_of_blocks
+from hnet_cl.hypernet.last_layer import LastLayerRegularizer, blocks_covered, gradient_of_psi
 from hnet_cl.hypernet.regularizer import positive
 from hnet_cl.hypernet.target import Interval
 from hnet_cl.hypernet.tiled_matmul import tiled_matmul_t
@@ -52,9 +52,12 @@ class BlockRegularizer(LastLayerRegularizer):
     def _mark_columns(self) -> None:
         """Computes which columns of each block enter R: one row of `masks` for every distinct set of columns."""
         size, device = self.hypernetwork.block_size, self.embeddings.device
-        rows: dict[tuple[Interval, ...], int] = {(): 0}
+        rows: dict[tuple[Interval, ...], int] = {(): 0, ((0, size),): 1}
         mask_of = torch.zeros(len(self.kept), self.hypernetwork.num_chunks, dtype=torch.long)
-        for pair, spans in spans_of_blocks(self.kept, size).items():
+        covered = blocks_covered(self.kept, size)
+        for task, first, after in covered.whole:
+            mask_of[task, first:after] = 1
+        for pair, spans in covered.partial.items():
             mask_of[pair] = rows.setdefault(tuple(spans), len(rows))
         self.masks = torch.zeros(len(rows), size, device=device, dtype=torch.bool)
         for cut, row in rows.items():

@@ -5,7 +5,8 @@ sum of squares over all tasks and chunks is an inner product of two small matric
 
     sum_tk || M^T z_tk ||^2 = < M M^T, sum_tk z_tk z_tk^T >          both (2H+2, 2H+2)
 
-That is O(S H^2 + T K H^2) instead of O(T K S H) time, and O(S H + T K H) instead of O(T K S) memory.
+That is O(S H^2 + T K H^2) instead of O(T K S H) time, and O(S H + T K H) instead of O(T K S) memory. Without hidden
+layers the sum of z z^T separates into sums over tasks and over chunks (`SeparatedPairs`), and T K becomes T + K.
 
 Not every column of M enters R for every z: the last chunk has surplus columns, and masked output heads leave out
 more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block enters R are summed once
@@ -21,8 +22,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
-from hnet_cl.hypernet.last_layer import LastLayerRegularizer, gradient_of_psi, spans_of_blocks
+from hnet_cl.hypernet.last_layer import LastLayerRegularizer, blocks_covered
+from hnet_cl.hypernet.pairs import EveryPair, Pairs
 from hnet_cl.hypernet.regularizer import draw_tasks, positive
+from hnet_cl.hypernet.separated import SeparatedPairs
 from hnet_cl.hypernet.target import Interval
 from hnet_cl.hypernet.tiled_matmul import tiled_matmul_t
 
@@ -60,24 +63,10 @@ class GramRegularizer(LastLayerRegularizer):
         self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
         # Where tasks are drawn, finding their pairs synchronises with the device.
         self.capturable = sampled_tasks is None or sampled_tasks >= len(tasks)
-        with torch.no_grad():
-            self.anchor_features = hypernetwork.features(self.embeddings)  # psi* (T, K, H+1)
-        self._sort_pairs()
-        self._all_places = self._find(self._all)  # only once, as finding them synchronises with a GPU
-
-    def _sort_pairs(self) -> None:
-        """Finds the (task, chunk) pairs that enter R whole, those that do so in part, and the segments."""
-        size, device = self.hypernetwork.block_size, self.embeddings.device
-        spans = spans_of_blocks(self.kept, size)
-        partial = [pair for pair, parts in spans.items() if parts != [(0, size)]]
-        whole = torch.zeros(self.anchor_features.shape[:2], dtype=torch.bool)
-        for pair in spans:
-            whole[pair] = True
-        for pair in partial:
-            whole[pair] = False
-        self.whole = whole.to(device)
-        self.partial = torch.tensor(partial, dtype=torch.long, device=device).reshape(-1, 2)
-        self.segments = self._cut([spans[pair] for pair in partial])
+        covered = blocks_covered(self.kept, hypernetwork.block_size)
+        kind = EveryPair if len(hypernetwork.trunk) else SeparatedPairs
+        self.pairs: Pairs = kind(hypernetwork, self.embeddings, covered, self._all)
+        self.segments = self._cut(list(covered.partial.values()))
 
     def _cut(self, spans: Sequence[Sequence[Interval]]) -> list[Segment]:
         """Returns the segments, given for each partial pair the spans of columns with which it enters R."""
@@ -89,7 +78,7 @@ class GramRegularizer(LastLayerRegularizer):
             for start, stop in parts:
                 for i in range(place[start], place[stop]):
                     counting[i].append(pair)
-        anchor = self.drift.origin
+        anchor = self.drift.origin[self.pairs.anchor]
         return [
             Segment(
                 slice(start, stop),
@@ -112,7 +101,7 @@ class GramRegularizer(LastLayerRegularizer):
         return draw_tasks(self.embeddings, self.sampled_tasks, self.generator)
 
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
-        return self.hypernetwork.features(self.embeddings[chosen], theta)
+        return self.pairs.features(theta, chosen)
 
     def _scale(self, chosen: Tensor) -> float:
         return 1 / len(chosen)
@@ -128,53 +117,43 @@ class GramRegularizer(LastLayerRegularizer):
         """Computes the sum of squares and what its gradients need.
 
         Args:
-            features: psi (B, K, H+1) of the chosen tasks.
+            features: what `pairs` makes z of, for the chosen tasks.
             factor: M (2H+2, S).
             chosen: positions (B,) of the chosen tasks in `tasks`.
         """
-        half = features.shape[2]
-        every = torch.cat([features, features - self.anchor_features[chosen]], dim=2)
-        place, here = self._places(chosen)
-        chunk = self.partial[here, 1]
-        partial = every.new_zeros(len(self.partial), 2 * half)
-        partial[here] = every[place, chunk]
-        z = (every * self.whole[chosen, :, None]).flatten(0, 1)
-        moment = z.T @ z
+        pairs = self.pairs.collect(features, chosen)
         total = features.new_zeros(())
-        gram_sum = torch.zeros_like(moment)
-        grad_partial = torch.zeros_like(partial)
+        gram_sum = torch.zeros_like(pairs.moment)
+        grad_partial = torch.zeros_like(pairs.partial)
         moments = []
         for segment in self.segments:
-            gram = _gram(factor[:, segment.columns], segment.anchor_gram)
-            some = partial[segment.partial]
-            moments.append(torch.addmm(moment, some.T, some))
+            gram = _gram(self._rows(factor[:, segment.columns]), segment.anchor_gram)
+            some = pairs.partial[segment.partial]
+            moments.append(torch.addmm(pairs.moment, some.T, some))
             total += torch.dot(gram.flatten(), moments[-1].flatten())
             gram_sum += gram
             grad_partial[segment.partial] += some @ gram
-        grad_z = (z @ gram_sum).view_as(every)
-        grad_z[place, chunk] += grad_partial[here]
-        return Sums(total, gradient_of_psi(grad_z), moments)
+        return Sums(total, pairs.pull(gram_sum, grad_partial), moments)
 
     def multiply(self, moments: Sequence[Tensor], factor: Tensor, scale: Tensor | float, gradient: Tensor) -> None:
         """Adds the first H+1 rows of scale * sum(z z^T) M to `gradient` (H+1, S), with M = `factor` (2H+2, S)."""
         half = len(gradient)
         for segment, moment in zip(self.segments, moments, strict=True):
-            gradient[:, segment.columns].addmm_(scale * moment[:half], factor[:, segment.columns])
+            rows = self._rows(factor[:, segment.columns])
+            columns = moment[:half].split([len(block) for block in rows], dim=1)
+            for block, own in zip(rows, columns, strict=True):
+                gradient[:, segment.columns].addmm_(scale * own, block)
 
-    def _places(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the partial pairs whose task is chosen: their tasks' positions in `chosen`, and their indices."""
-        return self._all_places if chosen is self._all else self._find(chosen)
-
-    def _find(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        position = torch.full((len(self.embeddings),), -1, device=chosen.device)
-        position[chosen] = torch.arange(len(chosen), device=chosen.device)
-        place = position[self.partial[:, 0]]
-        here = (place >= 0).nonzero()[:, 0]
-        return place[here], here
+    def _rows(self, factor: Tensor) -> list[Tensor]:
+        """Returns the rows of M = [A - A*; A*] that z multiplies: one or two blocks that begin with A - A*."""
+        half, anchor = len(factor) // 2, self.pairs.anchor
+        if anchor.start == 0:
+            return [factor[: half + anchor.stop]]
+        return [factor[:half], factor[half + anchor.start : half + anchor.stop]]
 
 
 class Sums(NamedTuple):
-    """The sum over pairs of ||M^T z||^2, half its gradient (B, K, H+1) with respect to psi, sum(z z^T) per segment."""
+    """The sum over pairs of ||M^T z||^2, half its gradient with respect to the features, sum(z z^T) per segment."""
 
     total: Tensor
     grad_features: Tensor
@@ -182,7 +161,7 @@ class Sums(NamedTuple):
 
 
 class _GramSum(torch.autograd.Function):
-    """`GramRegularizer.sums` with its closed-form gradients: 2 sum(z z^T) M and 2 M M^T z."""
+    """`GramRegularizer.sums` with its closed-form gradients: 2 sum(z z^T) M, and 2 M M^T z pulled to the features."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor, head: Tensor, owner: GramRegularizer, chosen: Tensor) -> Tensor:
@@ -201,9 +180,9 @@ class _GramSum(torch.autograd.Function):
         return 2 * grad * grad_features, grad_head, None, None
 
 
-def _gram(factor: Tensor, anchor_gram: Tensor) -> Tensor:
-    """Computes M M^T (2H+2, 2H+2), multiplying only the changed rows, as the block A* A*^T is given."""
-    half = len(anchor_gram)
-    changed = tiled_matmul_t(factor[:half], factor)
-    lower = torch.cat([changed[:, half:].T, anchor_gram], dim=1)
+def _gram(rows: Sequence[Tensor], anchor_gram: Tensor) -> Tensor:
+    """Computes M M^T (Z, Z) from blocks of rows of M, multiplying only the changed ones, as the last block is given."""
+    changed_rows = rows[0][: sum(map(len, rows)) - len(anchor_gram)]
+    changed = torch.cat([tiled_matmul_t(changed_rows, block) for block in rows], dim=1)
+    lower = torch.cat([changed[:, len(changed) :].T, anchor_gram], dim=1)
     return torch.cat([changed, lower])

@@ -13,6 +13,7 @@ digits to cancellation.
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ class LastLayerRegularizer(OutputRegularizer):
 
     @abstractmethod
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
-        """Computes psi (..., H+1) of the chosen terms."""
+        """Computes what z of the chosen terms depends on: psi (..., H+1), or something of which it is made."""
 
     @abstractmethod
     def _scale(self, chosen: Tensor) -> float:
@@ -61,7 +62,7 @@ class LastLayerRegularizer(OutputRegularizer):
     def _add_head_gradient(
         self, features: Tensor, chosen: Tensor, weight: float, gradient: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Computes the sum of squares at `features` (..., H+1) and `drift`, and half its gradient.
+        """Computes the sum of squares at `features`, as `_features` returns them, and `drift`, and half its gradient.
 
         Returns the sum and half its gradient with respect to `features`. Half its gradient with respect to the last
         layer, times `weight`, is added to `gradient` (H+1, S) in place.
@@ -101,21 +102,28 @@ def gradient_of_psi(grad_z: Tensor) -> Tensor:
     return of_psi + of_drift
 
 
-def spans_of_blocks(kept: Sequence[Sequence[Interval]], size: int) -> dict[tuple[int, int], list[Interval]]:
-    """Converts each task's intervals of the flat weight vector to columns of blocks.
+class Covered(NamedTuple):
+    """Which weights of which blocks enter R; `task` is the position in `kept`.
 
-    Args:
-        kept: for each task, the sorted, disjoint intervals that enter R.
-        size: S, the number of weights in a block.
-
-    Returns:
-        The spans of columns that enter R, for each pair (position in `kept`, chunk) with at least one.
+    Attributes:
+        whole: (task, first, last + 1) for each run of chunks that enter R whole.
+        partial: for each pair (task, chunk) that enters R in part, in order, the spans of columns that do.
     """
-    spans: dict[tuple[int, int], list[Interval]] = {}
+
+    whole: list[tuple[int, int, int]]
+    partial: dict[tuple[int, int], list[Interval]]
+
+
+def blocks_covered(kept: Sequence[Sequence[Interval]], size: int) -> Covered:
+    """Converts each task's sorted, disjoint intervals `kept` of the flat weight vector to blocks of `size` weights."""
+    covered = Covered([], {})
     for task, intervals in enumerate(kept):
         for start, stop in intervals:
-            for chunk in range(start // size, -(-stop // size)):
-                first = chunk * size
-                span = max(start - first, 0), min(stop - first, size)
-                spans.setdefault((task, chunk), []).append(span)
-    return spans
+            first, after = -(-start // size), stop // size
+            if first < after:
+                covered.whole.append((task, first, after))
+            for chunk in sorted({start // size, (stop - 1) // size}):
+                if not first <= chunk < after:
+                    span = max(start - chunk * size, 0), min(stop - chunk * size, size)
+                    covered.partial.setdefault((task, chunk), []).append(span)
+    return covered

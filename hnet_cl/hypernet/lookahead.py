@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hnet_cl.hypernet.pieces import PieceByPiece, takes_pieces
+
 # Without weight decay, the steps of these optimisers depend only on gradients and state, not on the parameters' values.
 START_FREE = (torch.optim.Adam, torch.optim.NAdam, torch.optim.RAdam, torch.optim.RMSprop, torch.optim.SGD)
 
@@ -36,7 +38,8 @@ class Lookahead:
 
     The regulariser of von Oswald et al. (ICLR 2020, Eq. 2) is evaluated there. The step is made by a twin of the
     optimiser on copies of its parameters and state, so any optimiser works whose `step` needs no closure, and the
-    original's parameters and state are not changed. dTheta is a constant: no gradient flows through it.
+    original's parameters and state are not changed. dTheta is a constant: no gradient flows through it. For the drift
+    of a large parameter nothing is copied if the optimiser is fused Adam or SGD without decay (`PieceByPiece`).
 
     Args:
         optimizer: the optimiser whose next step is computed.
@@ -47,15 +50,25 @@ class Lookahead:
     def __init__(self, optimizer: torch.optim.Optimizer, drifts: Mapping[nn.Parameter, Drift] | None = None) -> None:
         self._optimizer = optimizer
         self._drifts = dict(drifts or {})
-        held = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        self._in_pieces = dict(self._find_pieces())
+        held = [p for group in optimizer.param_groups for p in group["params"] if p not in self._in_pieces]
         decays = any(group.get("weight_decay") for group in optimizer.param_groups)
         start_free = getattr(type(optimizer), "same_as", type(optimizer)) in START_FREE
         self._at_once = self._drifts if start_free and not decays else {}
         self._twins = {parameter: self._new_twin(parameter) for parameter in held}
         same_kind: Any = type(optimizer)
         self._twin: torch.optim.Optimizer = same_kind(
-            [{**group, "params": [self._twins[p] for p in group["params"]]} for group in optimizer.param_groups]
+            [{**g, "params": [self._twins[p] for p in g["params"] if p in self._twins]} for g in optimizer.param_groups]
         )
+
+    def _find_pieces(self) -> Iterator[tuple[nn.Parameter, PieceByPiece]]:
+        """Yields the parameters whose drift is computed piece by piece."""
+        for number, group in enumerate(self._optimizer.param_groups):
+            for parameter in group["params"]:
+                drift = self._drifts.get(parameter)
+                if drift and takes_pieces(self._optimizer, group, parameter):
+                    given = self._optimizer, number, parameter, drift.origin, drift.difference
+                    yield parameter, PieceByPiece(*given)
 
     def _new_twin(self, parameter: nn.Parameter) -> Tensor:
         drift = self._at_once.get(parameter)
@@ -83,6 +96,8 @@ class Lookahead:
         if sources:
             torch._foreach_copy_(copies, sources)
         self._twin.step()
+        for pieces in self._in_pieces.values():
+            pieces.step()
         for parameter, twin in self._twins.items():
             twin.grad = None
             if parameter in self._drifts and parameter not in self._at_once:

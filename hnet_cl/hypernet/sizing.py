@@ -1,8 +1,10 @@
-"""The chunk size with which a hypernetwork reaches a given compression ratio."""
+"""The chunk size with which a hypernetwork reaches a given compression ratio, and what its regulariser costs."""
 
 import itertools
 from collections.abc import Sequence
 from math import ceil, isqrt
+
+from hnet_cl.hypernet.hypernetwork import Hypernetwork
 
 
 def num_parameters(
@@ -58,3 +60,20 @@ def chunk_size_for(
     rest = budget - (parameters(1) - width * total - chunk_embedding)
     first = ceil(width * total / rest)  # with fewer chunks the last layer alone is too large
     return ceil(total / next((number for number in range(first, most) if parameters(number) <= budget), most))
+
+
+def operations_per_old_task(hypernetwork: Hypernetwork) -> int:
+    """Returns by how many operations a value of `GramRegularizer` with its gradients grows with each old task.
+
+    With K chunks and H units in the last hidden layer these are 16 K (H+1)^2: two products of K vectors of 2 (H+1)
+    numbers with a square matrix, at two operations an entry. Without hidden layers sums separate, and hardly any grow.
+    """
+    return 16 * hypernetwork.num_chunks * len(hypernetwork.head) ** 2 if len(hypernetwork.trunk) else 0
+
+
+def operations_of_generation(hypernetwork: Hypernetwork) -> int:
+    """Returns how many operations the last layer takes to generate one task's weights, with the gradients.
+
+    With blocks of S weights these are 6 K S (H+1): three products of matrices (K, H+1), (H+1, S) and (K, S).
+    """
+    return 6 * hypernetwork.num_chunks * hypernetwork.head.numel()

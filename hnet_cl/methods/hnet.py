@@ -75,7 +75,7 @@ class HNet(Learner):
         return self.target.layout.total
 
     def choices(self) -> list[str]:
-        return [*self.settings.hypernet.choices(self.hypernetwork), *self.task_inference.choices()]
+        return [*self.settings.choices(self.hypernetwork), *self.task_inference.choices()]
 
     def inspect(self, inputs: Tensor) -> list[str]:
         target, buffers = copied(self.target).train(), self.target.fresh_buffers()

@@ -18,7 +18,8 @@ from hnet_cl.config.help_text import GROUPS
 from hnet_cl.report.cli import main as report
 
 FIRST_RUN, REPORT, PREDICT = "docs/tutorials/first_run.md", "docs/howto/report.md", "docs/howto/predict.md"
-LIBRARY, TUTORIALS = (
+LARGE, LIBRARY, TUTORIALS = (
+    "docs/large.md",
     "docs/howto/library.md",
     ("docs/tutorials/python.md", "docs/tutorials/your_method.md", "docs/your_data.md"),
 )
@@ -35,7 +36,7 @@ def programs(page: str) -> list[str]:
 
 
 def test_nothing_is_left_out() -> None:
-    assert {page for page in pages() if programs(page)} == {LIBRARY, *TUTORIALS}
+    assert {page for page in pages() if programs(page)} == {LARGE, LIBRARY, *TUTORIALS}
     samples = [block.text.splitlines()[0] for page in pages() for block in blocks(page) if not block.language]
     assert len(samples) == 5, "the demo, a mistake, a report, predictions and those of the test set"
 
@@ -47,6 +48,17 @@ def test_the_library_example_learns_both_tasks(capsys: pytest.CaptureFixture[str
     exec(compile(code, "library.md", "exec"), {})
     accuracies = re.findall(r"task \d: accuracy (\S+)", capsys.readouterr().out)
     assert len(accuracies) == 2 and all(float(accuracy) > 0.97 for accuracy in accuracies)
+
+
+@pytest.mark.slow
+def test_the_ranks_of_generated_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    """D + 1 and 1 without hidden layers, at most H + 1 with them; zero biases take one away."""
+    (code,) = programs(LARGE)
+    exec(compile(code, LARGE, "exec"), {})
+    *times, linear, deep = capsys.readouterr().out.splitlines()
+    assert [line.split(" old")[0] for line in times] == ["10", "100", "1000"]
+    assert linear == "hidden layers []: rank 9, of the difference of two tasks 1"
+    assert deep == "hidden layers [17]: rank 17, of the difference of two tasks 17"
 
 
 def test_every_group_is_named() -> None:

@@ -140,9 +140,10 @@ def test_fast_equals_explicit_in_double_precision(case: Case) -> None:
 
 
 @pytest.mark.parametrize("chunk_size", [None, 5, 7, 16])
-def test_fast_equals_explicit_with_masked_heads(chunk_size: int | None) -> None:
+@pytest.mark.parametrize("hidden", [[6, 5], []])
+def test_fast_equals_explicit_with_masked_heads(chunk_size: int | None, hidden: list[int]) -> None:
     layout = Layout.of(MLP((2,), 6, [4]))
-    hypernetwork = hypernetwork_of(layout, 3, [6, 5], chunk_size).double()
+    hypernetwork = hypernetwork_of(layout, 3, hidden, chunk_size).double()
     kept = [layout.without_other_rows(("layers.1.weight", "layers.1.bias"), slice(2 * t, 2 * t + 2)) for t in range(3)]
     pair = [kind(hypernetwork, range(3), kept) for kind in (GramRegularizer, ExplicitRegularizer)]
     theta = moved(hypernetwork.theta, 0.3)

@@ -1,6 +1,7 @@
 """The chunk size that a compression ratio chooses."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from math import ceil
 from typing import Any
 
@@ -9,8 +10,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from hnet_cl.hypernet import Hypernetwork, TargetNetwork, chunk_size_for
+from hnet_cl.hypernet import (
+    GramRegularizer,
+    Hypernetwork,
+    TargetNetwork,
+    chunk_size_for,
+    operations_of_generation,
+    operations_per_old_task,
+)
 from hnet_cl.hypernet.sizing import num_parameters
 
 SIZES = st.fixed_dictionaries(
@@ -69,3 +78,28 @@ def test_by_hand(compression: float, chunk_size: int) -> None:
 
 def test_large_networks_take_no_time() -> None:
     assert chunk_size_for(0.01, 10**9, 10, task_embedding=32, chunk_embedding=32, hidden=[100]) == 95621
+
+
+def operations(run: Callable[[], None]) -> int:
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
+def wide(num_tasks: int, hidden: list[int]) -> Hypernetwork:
+    """200 chunks of 30 weights, all whole."""
+    return made(6000, num_tasks, 30, task_embedding=4, chunk_embedding=4, hidden=hidden)
+
+
+@pytest.mark.parametrize("hidden", [[20], []])
+def test_operations_are_those_that_are_counted(hidden: list[int]) -> None:
+    few, many = (wide(number, hidden) for number in (1, 21))
+    once, again = (GramRegularizer(net, range(number)) for net, number in ((few, 1), (many, 21)))
+    grown = operations(lambda: again(many.theta).backward()) - operations(lambda: once(few.theta).backward())
+    expected = 16 * 200 * 21**2 if hidden else 0
+    assert operations_per_old_task(many) == expected
+    assert grown / 20 == pytest.approx(expected, rel=0.01, abs=1)
+    generated = operations(lambda: few(0).sum().backward())
+    assert operations_of_generation(few) == 6 * 200 * 30 * (21 if hidden else 9)
+    trunk = 6 * 200 * 4 * 20 if hidden else 0
+    assert generated == pytest.approx(operations_of_generation(few) + trunk, rel=0.01)

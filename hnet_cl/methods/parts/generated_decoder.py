@@ -71,7 +71,7 @@ class GeneratedDecoder(Generator):
         return self.decoder.layout.total
 
     def choices(self) -> list[str]:
-        lines: list[str] = self.settings.hypernet.choices(self.hypernetwork)
+        lines: list[str] = self.settings.choices(self.hypernetwork)
         return lines
 
     def step(self, inputs: Tensor, replayed: Samples | None, share: float) -> dict[str, Tensor]:

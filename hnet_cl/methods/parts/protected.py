@@ -10,13 +10,18 @@ from torch import nn
 from hnet_cl.core import settings as base
 from hnet_cl.core.chosen import Chosen
 from hnet_cl.hypernet import (
+    GramRegularizer,
     Hypernetwork,
     Interval,
     Layout,
     OutputRegularizer,
     RegularizedTraining,
     chunk_size_for,
+    operations_of_generation,
+    operations_per_old_task,
 )
+
+UNNOTICED = 10**8  # operations, which take about a millisecond
 
 
 class HypernetSettings(base.Settings):
@@ -89,6 +94,26 @@ class ProtectionSettings(base.Settings):
     def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
         """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         return self.hypernet.make(layout, num_tasks)
+
+    def choices(self, hypernetwork: Hypernetwork) -> list[str]:
+        """Returns a line for each setting that was chosen for the user, or that makes steps cost more than need be."""
+        return [*self.hypernet.choices(hypernetwork), *self._cost(hypernetwork)]
+
+    def _cost(self, hypernetwork: Hypernetwork) -> list[str]:
+        """Returns a line if at the last task the exact regulariser takes more operations than generation."""
+        old = len(hypernetwork.task_embeddings) - 1
+        if self.regularizer.kind is not GramRegularizer or not self.strength or not old:
+            return []
+        each, generation = operations_per_old_task(hypernetwork), operations_of_generation(hypernetwork)
+        drawn = min(self.regularizer.settings.sampled_tasks or old, old)
+        if each * drawn <= max(generation, UNNOTICED):
+            return []
+        fewer = max(generation // each, 1)
+        return [
+            f"With {drawn} old tasks the exact regulariser takes {each * drawn / generation:.2g} times the operations "
+            f"that generate the weights; {self.key('regularizer')}.sampled_tasks={fewer} draws {fewer} of them at each "
+            "step."
+        ]
 
 
 class ProtectedTraining(RegularizedTraining):
