@@ -71,7 +71,7 @@ METHODS: Mapping[str, type[Learner]] = {
     "gdumb": GDumb,
     "icarl": ICaRL,
 }
-NEED_THE_TASK = {"hnet", "scratch", "packnet", "hat", "xdg"}  # defined in CL1 alone
+NEED_THE_TASK = {"hnet", "packnet", "hat", "xdg"}  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
@@ -131,7 +131,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "hnet_r": REPLAY,
     "dgr": REPLAY | {"reset_optimizer": False, "new_weight": None, "new_heads": "zero_probability", "generator": PLAIN},
     "finetune": {"reset_optimizer": True},
-    "scratch": {},
+    "scratch": {"task_inference": {"_target_": ENTROPY, "temperature": 1.0}},
     "joint": {"reset_optimizer": False},
     "ewc": {
         "reset_optimizer": False,

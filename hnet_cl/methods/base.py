@@ -142,6 +142,7 @@ class Learner(nn.Module, ABC):
     """
 
     Settings: ClassVar[type[base.Settings]]
+    infers_task: ClassVar[bool] = False  # whether it infers the task wherever that is not given
 
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__()

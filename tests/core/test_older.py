@@ -220,6 +220,14 @@ class TestDatasets:
         for change in ({"tasks": [[0, 1]]}, {"keep_remainder": True}):
             assert config_id({**now, "benchmark": {**now["benchmark"], **change}}) != config_id(now)
 
+    def test_a_run_from_scratch_from_before_it_could_infer_the_task_is_read_and_found(self) -> None:
+        now = composed("benchmark=toy", "method=scratch")
+        before = without(now, ["method.task_inference"])
+        assert upgraded(before) == now and before["method"].keys() == {"_target_", "name"}
+        assert config_id(before) == config_id(now) == "d21fc7be"
+        rule = now["method"]["task_inference"] | {"temperature": 2.0}
+        assert config_id({**now, "method": {**now["method"], "task_inference": rule}}) != config_id(now)
+
     def test_every_setting_of_a_dataset_counts(self) -> None:
         words = ["benchmark=split", "dataset=blobs"]
         ids = {config_id(composed(*words, *more)) for more in ([], ["dataset.seed=1"], ["dataset.spread=0.3"])}
