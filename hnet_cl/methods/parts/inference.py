@@ -130,7 +130,18 @@ class Given(TaskInference):
         return []
 
 
-class Entropy(TaskInference):
+class ScoredInference(TaskInference):
+    """A rule that gives each task a score for each input and chooses the task with the least."""
+
+    @abstractmethod
+    def scores(self, candidates: Candidates) -> Tensor:
+        """Computes scores (T, b) of all candidate tasks for b inputs; the less, the better a task fits."""
+
+    def infer(self, candidates: Candidates) -> Inferred:
+        return least(self.scores(candidates))
+
+
+class Entropy(ScoredInference):
     """Chooses the task whose network predicts with the lowest entropy (von Oswald et al., ICLR 2020, HNET+ENT).
 
     `temperature` is 1 in the official code. The score is that network's entropy in nats, at least 0; the smaller, the
@@ -140,8 +151,8 @@ class Entropy(TaskInference):
     class Settings(base.Settings):
         temperature: PositiveFloat
 
-    def infer(self, candidates: Candidates) -> Inferred:
-        return least_entropy(candidates.logits, self.settings.temperature)
+    def scores(self, candidates: Candidates) -> Tensor:
+        return entropy(candidates.logits, self.settings.temperature)
 
 
 def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -154,15 +165,13 @@ def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return -(log_p.exp() * log_p.clamp(min=-1e30)).sum(-1)
 
 
-def least_entropy(logits: Tensor, temperature: float) -> Inferred:
-    """Finds the task (b,) of lowest entropy (b,), given logits (T, b, C) of all candidate tasks' networks.
+def least(scores: Tensor) -> Inferred:
+    """Finds the task (b,) with the least score (b,), given scores (T, b) of all candidate tasks.
 
-    Among equals the first task is chosen. If any network's logits are NaN, the entropy is NaN, which marks the
-    prediction as invalid.
+    Among equals the first task is chosen. If any score is NaN, the least is NaN, which marks the prediction as invalid.
     """
-    values = entropy(logits, temperature)
-    least = values.min(0)
-    return Inferred((values == least.values).int().argmax(0), least.values)
+    values = scores.amin(0)
+    return Inferred((scores == values).int().argmax(0), values)
 
 
 def require_inferred(rule: TaskInference, found: Any, candidates: Candidates) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hnet_cl.core.checks import attempt
@@ -15,6 +14,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Hypernetwork, TargetNetwork, copied, trainable
 from hnet_cl.methods.base import Context, Prediction
+from hnet_cl.methods.parts.directional import derivatives
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import gather_heads
@@ -139,14 +139,14 @@ class GeneratedNetworks(TaskNetworks):
 
         The last layer of h is affine, so derivatives of the weights are what it makes of derivatives of its inputs.
         """
-        embeddings = self.hypernetwork.embeddings(tasks)
-        mean = embeddings.mean(0, keepdim=True).expand_as(embeddings)
-        with forward_ad.dual_level():
-            features = self.hypernetwork.features(forward_ad.make_dual(mean.contiguous(), embeddings))
-            value, slopes = forward_ad.unpack_dual(features)
-            assert slopes is not None
+        embeddings = self.hypernetwork.embeddings(tasks).detach()
+        with torch.enable_grad():
+            mean = embeddings.mean(0, keepdim=True).requires_grad_()
+            features = self.hypernetwork.features(mean)
+        slopes = derivatives(features, mean, embeddings.split(1))
+        theta = {name: value.detach() for name, value in self.hypernetwork.theta.items()}
         generate = self.hypernetwork.generate
-        return generate(value[:1])[0], (generate(slope)[0] for slope in slopes.split(1))
+        return generate(features.detach(), theta)[0], (generate(slope, theta)[0] for slope in slopes)
 
 
 class SeparateNetworks(TaskNetworks):
@@ -185,7 +185,8 @@ class SeparateNetworks(TaskNetworks):
         with torch.no_grad(), seeded(self._seed, Stream.INSPECTION):
             expected = copied(self.modules[last]).eval()(inputs)
         with torch.no_grad(), seeded(self._seed, Stream.INSPECTION):
-            found = target(self.weights([last])[0], inputs, target.fresh_buffers())
+            buffers = {name: buffer.clone() for name, buffer in self.buffers_of(last).items()}
+            found = target(self.weights([last])[0], inputs, buffers)
         if not torch.allclose(found, expected, rtol=1e-2, atol=1e-2 * expected.abs().max().item()):
             raise UserError(
                 f"{called(self.target.module)}: gives other outputs when its parameters are passed in, so the networks "
