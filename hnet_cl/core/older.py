@@ -246,6 +246,8 @@ def _renamed(node: Mapping[str, Any], former: Mapping[str, str]) -> dict[str, An
 # Keys that classes have gained, wherever they are chosen, with the values that correspond to all earlier runs.
 GAINED: Mapping[str, Mapping[str, Any]] = {
     SPLIT: {"tasks": None, "keep_remainder": False},
+    TASK_INFERENCE["entropy"]: {"images_per_decision": 1},
+    TASK_INFERENCE["classifier"]: {"images_per_decision": 1},
     "hnet_cl.methods.scratch.Scratch": {RULE: {TARGET: TASK_INFERENCE["entropy"], "temperature": 1.0}},
 }
 
@@ -276,6 +278,7 @@ STEPS = (  # the earliest first
     Step(_with_optimizer, dict),
     # 2026-11-27: the dataset has a node of its own, and is no longer part of the benchmark's
     Step(_with_dataset, _without_dataset),
-    # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept; a method from scratch has a rule
+    # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept; a method from scratch has a rule;
+    # rules can decide for several images at once
     Step(_with_gained_keys, _everywhere(_without_gained_keys)),
 )

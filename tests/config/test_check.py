@@ -356,7 +356,7 @@ def test_the_id_counts_everything_but_seed_and_place(key: str, value: Any) -> No
     ("part", "line"),
     [
         (
-            {"_target_": TASK_INFERENCE["entropy"]},
+            {"_target_": TASK_INFERENCE["entropy"], "images_per_decision": 1},
             "temperature: is missing; give +method.task_inference.temperature=VALUE",
         ),
         ({"_target_": "hnet_cl.targets.mlp.MLP"}, "_target_=hnet_cl.targets.mlp.MLP: is no subclass of "),

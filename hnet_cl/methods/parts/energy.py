@@ -3,7 +3,7 @@
 from pydantic import PositiveFloat
 from torch import Tensor
 
-from hnet_cl.core import settings as base
+from hnet_cl.methods.parts.inference import DecisionSettings
 from hnet_cl.methods.parts.standardized import StandardizedInference
 
 
@@ -14,7 +14,7 @@ class Energy(StandardizedInference):
     detection, NeurIPS 2020, Eq. 4; they detect outliers with one network and need no common scale).
     """
 
-    class Settings(base.Settings):
+    class Settings(DecisionSettings):
         temperature: PositiveFloat
 
     def raw(self, logits: Tensor) -> Tensor:

@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import TargetNetwork, copied
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.directional import derivatives
-from hnet_cl.methods.parts.inference import Inferred, TaskInference, entropy, least
+from hnet_cl.methods.parts.inference import DecisionSettings, Inferred, TaskInference, entropy, least
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.methods.parts.vectorized import obstacle
@@ -32,7 +31,7 @@ class EntropyGradient(TaskInference):
     Running statistics are averaged over tasks, and not differentiated.
     """
 
-    class Settings(base.Settings):
+    class Settings(DecisionSettings):
         halving: bool
 
     def __init__(self, settings: Any, context: Context, networks: TaskNetworks) -> None:
@@ -43,7 +42,7 @@ class EntropyGradient(TaskInference):
         left = len(candidates.tasks)
         kept = torch.ones(left, len(candidates.inputs), dtype=torch.bool, device=candidates.inputs.device)
         while True:
-            slopes = self._slopes(candidates, kept)
+            slopes = self.averaged(self._slopes(candidates, kept))
             left = ceil(left / 2) if self.settings.halving else 1
             if left == 1:
                 return least(slopes)

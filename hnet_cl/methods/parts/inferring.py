@@ -37,6 +37,7 @@ class InferringLearner(Learner):
         """Builds the chosen rule, or `Given` if the task is given."""
         given = self.heads.task_known
         self.task_inference = Given(Given.Settings(), context, networks) if given else chosen.make(context, networks)
+        self.images_per_decision = self.task_inference.images_per_decision
 
     @classmethod
     def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
@@ -44,7 +45,9 @@ class InferringLearner(Learner):
         return kind.unsupported(scenario)
 
     def choices(self) -> list[str]:
-        return self.task_inference.choices()
+        number = self.images_per_decision
+        protocol = f"Protocol: {number} test images at a time are known to be from one task, and decide on it together."
+        return [*self.task_inference.choices(), *([protocol] if number > 1 else [])]
 
     def inspect(self, inputs: Tensor) -> list[str]:
         return self.task_inference.inspect(inputs)

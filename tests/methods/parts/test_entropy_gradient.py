@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import blobs, head_map, learned, learner, setup, small_target
+from builders import ALONE, blobs, head_map, learned, learner, setup, small_target
 from torch import Tensor, nn
 
 from hnet_cl.methods.parts import entropy_gradient
@@ -13,7 +13,7 @@ from hnet_cl.methods.parts.inference import entropy
 from hnet_cl.methods.parts.task_networks import Candidates, SeparateNetworks
 from hnet_cl.scenario import gather_heads
 
-RULE = {"_target_": f"{entropy_gradient.__name__}.EntropyGradient", "halving": False}
+RULE = {"_target_": f"{entropy_gradient.__name__}.EntropyGradient", "halving": False, **ALONE}
 
 
 def made(method: str, scenario: str, number: int = 3, halving: bool = False, **changes: Any) -> tuple[Any, Tensor]:
@@ -84,7 +84,7 @@ def test_one_weight_by_hand() -> None:
             module.weight.copy_(torch.tensor([[w], [0.0]]))
     context = setup(head_map("cl2", (2, 2)))
     networks = SeparateNetworks(modules, context)
-    rule = EntropyGradient(EntropyGradient.Settings(halving=False), context, networks)
+    rule = EntropyGradient(EntropyGradient.Settings(halving=False, images_per_decision=1), context, networks)
     candidates = Candidates(networks, torch.tensor([[1.0], [-3.0]]).double(), 2)
     with torch.no_grad():
         slopes = rule._slopes(candidates, torch.ones(2, 2, dtype=torch.bool))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import blobs, head_map, learned, learner, setup, small_target
+from builders import ALONE, blobs, head_map, learned, learner, setup, small_target
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Split, Task
@@ -14,8 +14,8 @@ from hnet_cl.methods.parts.energy import Energy
 from hnet_cl.methods.parts.max_logit import MaxLogit
 from hnet_cl.methods.parts.task_networks import Candidates, SeparateNetworks
 
-MAX_LOGIT = {"_target_": f"{max_logit.__name__}.MaxLogit"}
-ENERGY = {"_target_": f"{energy.__name__}.Energy", "temperature": 2.0}
+MAX_LOGIT = {"_target_": f"{max_logit.__name__}.MaxLogit", **ALONE}
+ENERGY = {"_target_": f"{energy.__name__}.Energy", "temperature": 2.0, **ALONE}
 
 
 def raw(rule: dict[str, Any], logits: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def test_by_hand() -> None:
             module.weight.copy_(torch.tensor([[w], [0.0]]))
     context = setup(head_map("cl2", (2, 2)))
     networks = SeparateNetworks(modules, context)
-    rule = MaxLogit(MaxLogit.Settings(), context, networks)
+    rule = MaxLogit(MaxLogit.Settings(**ALONE), context, networks)
     splits = [Split(torch.tensor(x)[:, None], torch.zeros(2).long(), torch.clone) for x in ([4.0, 6.0], [2.0, 4.0])]
     for number, split in enumerate(splits):
         rule.begin_task([Task(number, "of two", split, split, 2)])
@@ -74,7 +74,7 @@ def test_by_hand() -> None:
 
 
 def test_absent_classes_have_no_energy() -> None:
-    rule = Energy(Energy.Settings(temperature=1.0), setup(head_map("cl3", (2, 3))), None)  # type: ignore[arg-type]
+    rule = Energy(Energy.Settings(temperature=1.0, images_per_decision=1), setup(head_map("cl3", (2, 3))), None)  # type: ignore[arg-type]
     logits = torch.tensor([[0.0, 0.0, -torch.inf], [0.0, 0.0, 0.0]])
     torch.testing.assert_close(rule.raw(logits), -torch.tensor([2.0, 3.0]).log())
 
