@@ -19,6 +19,8 @@ from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.methods.parts.vectorized import obstacle
 
+BATCH = 200  # inputs at a time, since all activations are kept for derivatives; does not affect the result
+
 
 class EntropyGradient(TaskInference):
     """Chooses the task whose growing share lowers the entropy of a superposed network most, for each input on its own.
@@ -53,8 +55,9 @@ class EntropyGradient(TaskInference):
         slopes = candidates.inputs.new_full(kept.shape, torch.inf)
         sets, number = kept.T.unique(dim=0, return_inverse=True)
         for i, members in enumerate(sets):
-            tasks, here = members.nonzero()[:, 0], (number == i).nonzero()[:, 0]
-            slopes[tasks[:, None], here] = self._of_set(candidates, tasks.tolist(), candidates.inputs[here])
+            tasks = members.nonzero()[:, 0]
+            for here in (number == i).nonzero()[:, 0].split(BATCH):
+                slopes[tasks[:, None], here] = self._of_set(candidates, tasks.tolist(), candidates.inputs[here])
         return slopes
 
     def _of_set(self, candidates: Candidates, tasks: Sequence[int], inputs: Tensor) -> Tensor:

@@ -111,6 +111,15 @@ def test_what_cannot_be_differentiated_twice_goes_example_by_example(monkeypatch
     torch.testing.assert_close(answer.task_score, expected.task_score)
 
 
+def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, inputs = made("hnet", "cl3", halving=True)
+    expected = found.predict(inputs)
+    monkeypatch.setattr(entropy_gradient, "BATCH", 3)
+    answer = found.predict(inputs)
+    assert torch.equal(answer.task, expected.task)
+    torch.testing.assert_close(answer.task_score, expected.task_score)
+
+
 def test_statistics_are_averaged_and_one_task_is_enough() -> None:
     def normalised(outputs: int) -> nn.Module:
         return nn.Sequential(nn.BatchNorm1d(2), small_target(outputs))
