@@ -29,7 +29,8 @@ class Scratch(InferringLearner):
         slices = [self._outputs(task) for task in range(self.heads.num_tasks)]
         sizes = [own.stop if self.heads.task_known else self.heads.num_outputs for own in slices]
         self.networks = nn.ModuleList(context.new_target(size, task) for task, size in enumerate(sizes))
-        self.choose_rule(settings.task_inference, context, SeparateNetworks(self.networks, context))
+        self._asked = SeparateNetworks(self.networks, context)
+        self.choose_rule(settings.task_inference, context, self._asked)
 
     def trained(self) -> Iterable[nn.Parameter]:
         return [*self.networks[0].parameters(), *self.task_inference.parameters()]
@@ -41,6 +42,11 @@ class Scratch(InferringLearner):
     @property
     def target_size(self) -> int:
         return sum(weight.numel() for weight in trainable(self.networks[0]).values())
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        if not self.heads.task_known:
+            self._asked.require_exchangeable(inputs)
+        return super().inspect(inputs)
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
@@ -71,6 +77,10 @@ class Scratch(InferringLearner):
             return self.infer(inputs)
         logits = self.networks[task](inputs)[:, self._outputs(task)]
         return Prediction(self.objective.predicted(logits, self.heads.own(task).start), logits=logits)
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        super().set_extra_state(state)
+        self._asked.renew()
 
     def _outputs(self, task: int) -> slice:
         """Returns the task's own outputs among those of its network."""

@@ -123,5 +123,26 @@ class KeepsAnAlias(nn.Linear):
 
 def test_a_network_whose_weights_cannot_be_passed_in_is_refused_where_tasks_are_inferred() -> None:
     learner("scratch", blobs(), "cl1", target=KeepsAnAlias).inspect(torch.randn(2, 2))
-    with pytest.raises(UserError, match="KeepsAnAlias: gives other outputs when its parameters are passed in"):
-        learner("scratch", blobs(), "cl3", target=KeepsAnAlias).inspect(torch.randn(2, 2))
+    for rule in (learner(name, blobs(), "cl3").settings.task_inference for name in ("hnet_ent", "hnet_tir")):
+        made = learner("scratch", blobs(), "cl3", target=KeepsAnAlias, task_inference=rule)
+        with pytest.raises(UserError, match="KeepsAnAlias: gives other outputs when its parameters are passed in"):
+            made.inspect(torch.randn(2, 2))
+
+
+class PartlyFrozen(nn.Sequential):
+    """Two layers, of which the first is not trained."""
+
+    def __init__(self, num_outputs: int) -> None:
+        super().__init__(nn.Linear(2, 5), nn.Tanh(), nn.Linear(5, num_outputs))
+        self[0].requires_grad_(False)
+
+
+def test_what_is_not_trained_comes_from_the_state_too() -> None:
+    benchmark = blobs()
+    first, second = (learner("scratch", benchmark, "cl3", seed=seed, target=PartlyFrozen) for seed in (1, 2))
+    learned(first, benchmark, 3)
+    inputs = 3 * torch.randn(20, 2)
+    second.inspect(inputs)
+    second.load_state_dict(first.state_dict())
+    for one, other in zip(second.predict(inputs), first.predict(inputs), strict=True):
+        assert torch.equal(one, other)

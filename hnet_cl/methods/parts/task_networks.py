@@ -164,6 +164,10 @@ class SeparateNetworks(TaskNetworks):
     def target(self) -> TargetNetwork:
         return attempt(called(self.modules[0]), "copying it", TargetNetwork, self.modules[0]).train(False)
 
+    def renew(self) -> None:
+        """Lets `target` be made anew when it is needed, as parameters of the modules that are not trained changed."""
+        vars(self).pop("target", None)
+
     def weights(self, tasks: Sequence[int]) -> Tensor:
         return torch.stack([self.target.layout.flatten(trainable(self.modules[task])) for task in tasks])
 
@@ -175,8 +179,8 @@ class SeparateNetworks(TaskNetworks):
         total = sum((self.weights([task])[0] for task in tasks), torch.zeros(()))
         return total / len(tasks), (self.weights([task])[0] for task in tasks)
 
-    def inspect(self, inputs: Tensor) -> list[str]:
-        """Tries also whether a network's weights, as they are, can be those of the target network.
+    def require_exchangeable(self, inputs: Tensor) -> None:
+        """Checks on a few inputs that a network's weights can be passed in to the target network.
 
         Raises:
             UserError: they cannot, as when a module uses the values of a parameter by another tensor that it keeps.
@@ -192,7 +196,6 @@ class SeparateNetworks(TaskNetworks):
                 f"{called(self.target.module)}: gives other outputs when its parameters are passed in, so the networks "
                 "of several tasks cannot be compared; it must use its parameters themselves, or use scenario=cl1"
             )
-        return super().inspect(inputs)
 
 
 class Candidates:
