@@ -71,13 +71,15 @@ METHODS: Mapping[str, type[Learner]] = {
     "gdumb": GDumb,
     "icarl": ICaRL,
 }
-NEED_THE_TASK = {"hnet", "scratch", "packnet", "hat", "xdg"}  # defined in CL1 alone
+NEED_THE_TASK = {"hnet", "packnet", "hat", "xdg"}  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
 GIVEN, ENTROPY, TASK_CLASSIFIER = TASK_INFERENCE.values()
+ALONE = {"images_per_decision": 1}
+CLASSIFIER = {"_target_": TASK_CLASSIFIER, **ALONE}
 HNET: dict[str, Any] = {
     "hypernet": {
         "task_embedding": 3,
@@ -126,12 +128,12 @@ BUFFER_REPLAY: dict[str, Any] = {
 }
 SETTINGS: Mapping[str, dict[str, Any]] = {
     "hnet": HNET,
-    "hnet_ent": HNET | {"task_inference": {"_target_": ENTROPY, "temperature": 1.0}},
-    "hnet_tir": HNET | {"task_inference": REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "hard"}},
+    "hnet_ent": HNET | {"task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
+    "hnet_tir": HNET | {"task_inference": REPLAY | CLASSIFIER | {"targets": "hard"}},
     "hnet_r": REPLAY,
     "dgr": REPLAY | {"reset_optimizer": False, "new_weight": None, "new_heads": "zero_probability", "generator": PLAIN},
     "finetune": {"reset_optimizer": True},
-    "scratch": {},
+    "scratch": {"task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
     "joint": {"reset_optimizer": False},
     "ewc": {
         "reset_optimizer": False,

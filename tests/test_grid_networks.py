@@ -25,7 +25,7 @@ CHOICES: Mapping[str, dict[str, Any]] = {method: {"method": method} for method i
 }
 SCENARIOS = ("cl1", "cl2", "cl2 separate", "cl3")
 FROZEN = {"frozen part": 5, "frozen recurrent part": 4, "lists, einsum": 1}  # tensors
-INFER = {"hnet_ent", "hnet_tir"}
+INFER = {"hnet_ent", "hnet_tir", "scratch"}
 
 
 def defined(method: str, scenario: str) -> bool:

@@ -57,6 +57,13 @@ def test_shipped_methods_pass(name: str) -> None:
     check_learner(f"method={name}", scenarios=["cl1", "cl3"])
 
 
+@pytest.mark.parametrize("method_name", ["hnet", "scratch"])
+@pytest.mark.parametrize("rule", ["max_logit", "energy", "entropy_gradient", "classifier"])
+@pytest.mark.slow
+def test_shipped_rules_pass(rule: str, method_name: str) -> None:
+    check_learner(f"method={method_name}", f"method/task_inference={rule}", scenarios=["cl3"])
+
+
 @pytest.mark.parametrize(
     ("name", "what", "said"),
     [
@@ -83,7 +90,7 @@ def test_what_is_wrong_with_a_method_is_found(
 
 def test_a_method_without_a_scenario_is_refused() -> None:
     with pytest.raises(AssertionError, match="no scenario is supported"):
-        check_learner("method=scratch", scenarios=["cl2", "cl3"])
+        check_learner("method=packnet", scenarios=["cl2", "cl3"])
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,9 @@ def _check_together(benchmark_class: type[Benchmark], method_class: type[Learner
         )
     if reason := method_class.unsupported(checked.method, checked.scenario):
         raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
+    if benchmark_class.score.kind == "regression" and method_class.infers_task and not checked.scenario.task_known:
+        reason = "no rule that infers the task is defined for regression; use scenario=cl1"
+        raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
     if checked.lr_scheduler is not None and checked.training.lr_decay:
         raise UserError(
             f"training.lr_decay={checked.training.lr_decay} with a lr_scheduler: both change the learning rate; give "

@@ -13,6 +13,7 @@ from hnet_cl.config.presets import existing
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.core.older import upgraded
+from hnet_cl.core.protocol import protocol
 from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
@@ -30,7 +31,8 @@ def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the resolved configuration of a run, with benchmark, scenario, method and dataset named by their files.
 
     A file that is derived from another one inherits its keys, including `name`, but is a different choice. A benchmark
-    on another dataset than its usual one gets both names: `split_fashion_mnist`.
+    on another dataset than its usual one gets both names: `split_fashion_mnist`. Where several images decide together
+    on their task, the scenario is called after that, too: `cl3_10_images_per_decision`.
 
     Args:
         config: as composed, with or without Hydra's part.
@@ -44,6 +46,8 @@ def named(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, Any]:
     dataset = settings.get(DATASET)
     if isinstance(dataset, dict) and dataset.get("name") != settings.get("usual_dataset"):
         settings["benchmark"]["name"] += f"_{dataset.get('name')}"
+    if isinstance(settings.get("scenario"), dict):
+        settings["scenario"]["name"] = f"{settings['scenario'].get('name')}{protocol(settings)}"
     return settings
 
 

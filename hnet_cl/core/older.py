@@ -243,22 +243,28 @@ def _renamed(node: Mapping[str, Any], former: Mapping[str, str]) -> dict[str, An
     return {names.get(key, key): value for key, value in node.items()}
 
 
-OF_SPLIT: Mapping[str, Any] = {"tasks": None, "keep_remainder": False}  # keys that it has gained, as all runs before
+# Keys that classes have gained, wherever they are chosen, with the values that correspond to all earlier runs.
+GAINED: Mapping[str, Mapping[str, Any]] = {
+    SPLIT: {"tasks": None, "keep_remainder": False},
+    TASK_INFERENCE["entropy"]: {"images_per_decision": 1},
+    TASK_INFERENCE["classifier"]: {"images_per_decision": 1},
+    "hnet_cl.methods.scratch.Scratch": {RULE: {TARGET: TASK_INFERENCE["entropy"], "temperature": 1.0}},
+}
 
 
-def _with_lists_of_classes(config: Mapping[str, Any]) -> dict[str, Any]:
-    benchmark = config.get("benchmark")
-    if not isinstance(benchmark, Mapping) or benchmark.get(TARGET) != SPLIT:
-        return dict(config)
-    return {**config, "benchmark": {**OF_SPLIT, **benchmark}}
+def _gained_by(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    kind = node.get(TARGET)
+    return GAINED.get(kind, {}) if isinstance(kind, str) else {}
 
 
-def _without_lists_of_classes(config: Mapping[str, Any]) -> dict[str, Any]:
-    benchmark = config.get("benchmark")
-    if not isinstance(benchmark, Mapping) or benchmark.get(TARGET) != SPLIT:
-        return dict(config)
-    kept = {key: value for key, value in benchmark.items() if (key, value) not in OF_SPLIT.items()}
-    return {**config, "benchmark": kept}
+def _with_gained_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    node = {**_gained_by(config), **config}
+    return {key: _with_gained_keys(value) if isinstance(value, Mapping) else value for key, value in node.items()}
+
+
+def _without_gained_keys(node: Mapping[str, Any]) -> dict[str, Any]:
+    gained = _gained_by(node)
+    return {key: value for key, value in node.items() if key not in gained or value != gained[key]}
 
 
 STEPS = (  # the earliest first
@@ -272,6 +278,7 @@ STEPS = (  # the earliest first
     Step(_with_optimizer, dict),
     # 2026-11-27: the dataset has a node of its own, and is no longer part of the benchmark's
     Step(_with_dataset, _without_dataset),
-    # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept
-    Step(_with_lists_of_classes, _without_lists_of_classes),
+    # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept; a method from scratch has a rule;
+    # rules can decide for several images at once
+    Step(_with_gained_keys, _everywhere(_without_gained_keys)),
 )

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hnet_cl.core.plain_text import duration
+from hnet_cl.core.protocol import told_by
 from hnet_cl.core.scores import ACCURACY, SCORES, Score
 from hnet_cl.loggers.introduction import say
 from hnet_cl.records.metrics import Matrix
@@ -48,10 +49,12 @@ def show(
         shown = [f"{METRICS[score.main].title} {METRICS[score.main].in_unit(done.metrics[score.main])}"]
         if (lost := done.metrics.get(score.loss)) is not None:
             shown.append(f"{METRICS[score.loss].title} {METRICS[score.loss].in_unit(lost)}")
+        shown += filter(None, [told_by(done.scenario)])
         say(f"{', '.join(shown)}, {duration(done.wall_time_s)}", label, console, style="")
         return
     names = [f"task {number + 1}" for number in range(done.num_tasks)]
-    print_summary(done.scores, done.metrics, names, done.data.name, console, score, done.memory_bytes)
+    data = ", ".join(filter(None, [done.data.name, told_by(done.scenario)]))
+    print_summary(done.scores, done.metrics, names, data, console, score, done.memory_bytes)
     say(f"Time: {duration(done.wall_time_s)}, of which training {duration(done.train_time_s)}.", "", console)
     say("\n".join(["Next:", *(f"  {command}" for command in next_commands(done, folder, config))]), "", console)
     print(folder)
@@ -92,7 +95,8 @@ def print_summary(
         matrix: n >= 1 finished rows of T scores.
         metrics: as in result.json; those of older versions may be incomplete.
         task_names: (T,) names of the tasks.
-        data_name: name of the data; for the embedded excerpt of MNIST a warning is printed.
+        data_name: name of the data, with that of the protocol if it is another one; for the embedded excerpt of MNIST a
+            warning is printed.
         console: where to write.
         score: what the matrix holds.
         memory: bytes that the method keeps, in all (`total`) and by part; None if unknown.

@@ -142,6 +142,8 @@ class Learner(nn.Module, ABC):
     """
 
     Settings: ClassVar[type[base.Settings]]
+    infers_task: ClassVar[bool] = False  # whether it infers the task wherever that is not given
+    images_per_decision: int = 1  # consecutive test inputs that are known to be from one task, where it is inferred
 
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__()
@@ -185,10 +187,7 @@ class Learner(nn.Module, ABC):
         return tasks[-1].train
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
-        """Prepares for training on the last of `tasks`, the tasks so far; called before the task's first step.
-
-        `tasks` must not become part of the state.
-        """
+        """Prepares for training on the last of `tasks`, those so far, which must not become part of the state."""
         self.tasks = tasks
         self.latest = tasks[-1].id
 

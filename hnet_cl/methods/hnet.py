@@ -11,36 +11,33 @@ from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.checks import attempt, expect
-from hnet_cl.core.chosen import Chosen
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
-from hnet_cl.methods.base import Context, Learner, Prediction, SampleClassifierSettings, Samples
-from hnet_cl.methods.parts.inference import Given, TaskInference, require_inferred
+from hnet_cl.methods.base import Context, Prediction
+from hnet_cl.methods.parts.inference import Given
+from hnet_cl.methods.parts.inferring import InferringLearner, InferringSettings
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
-from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
-from hnet_cl.scenario import ScenarioSettings
+from hnet_cl.methods.parts.task_networks import GeneratedNetworks
 from hnet_cl.targets.bfloat16 import in_float32
 
 
-class HNet(Learner):
+class HNet(InferringLearner):
     """A target network whose weights are generated from the embedding of the task.
 
     At test time the task is given, or inferred by a rule (HNET+ENT, HNET+TIR).
     """
 
-    class Settings(ProtectionSettings):
+    class Settings(ProtectionSettings, InferringSettings):
         """Settings of the method.
 
         `mask_heads`: for each old task, the regulariser leaves out other tasks' rows of the output layer.
         `new_embedding`: a new task's embedding starts with its random initial values, or those of the previous task.
         """
 
-        name: str
         mask_heads: bool
         new_embedding: Literal["random", "previous"]
-        task_inference: Chosen[TaskInference]
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)
@@ -52,13 +49,8 @@ class HNet(Learner):
         with seeded(context.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
         self.hypernetwork = hypernetwork.to(context.device)
-        self.networks = TaskNetworks(self.target, self.hypernetwork, context)
-        given = Given(Given.Settings(), context, self.networks)
-        self.task_inference = given if self.heads.task_known else settings.task_inference.make(context, self.networks)
-
-    @classmethod
-    def unsupported(cls, settings: Settings, scenario: ScenarioSettings) -> str | None:
-        return settings.task_inference.kind.unsupported(scenario)
+        self.networks = GeneratedNetworks(self.target, self.hypernetwork, context)
+        self.choose_rule(settings.task_inference, context, self.networks)
 
     @classmethod
     def unsupported_regression(cls, settings: Settings) -> str | None:
@@ -75,7 +67,7 @@ class HNet(Learner):
         return self.target.layout.total
 
     def choices(self) -> list[str]:
-        return [*self.settings.choices(self.hypernetwork), *self.task_inference.choices()]
+        return [*self.settings.choices(self.hypernetwork), *super().choices()]
 
     def inspect(self, inputs: Tensor) -> list[str]:
         target, buffers = copied(self.target).train(), self.target.fresh_buffers()
@@ -89,7 +81,7 @@ class HNet(Learner):
         self._require_generated(weights.grad)
         if self.settings.mask_heads:
             self._require_masks(target.train(False), inputs)
-        return self.task_inference.inspect(inputs)
+        return super().inspect(inputs)
 
     def _require_generated(self, gradient: Tensor) -> None:
         """Checks that the target network uses the generated weights wherever it uses a parameter.
@@ -144,10 +136,7 @@ class HNet(Learner):
 
     @property
     def capturable(self) -> bool:
-        return self.protected.capturable and self.task_inference.capturable
-
-    def prepare(self, size: int) -> None:
-        self.task_inference.prepare(size)
+        return self.protected.capturable and super().capturable
 
     def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
         self.protected.zero_grad()
@@ -155,26 +144,13 @@ class HNet(Learner):
         logits = self.networks.logits(inputs, self.latest)
         loss = self.task_loss(logits, labels, self.heads.own(self.latest))
         loss.backward()
-        losses = {"loss": loss.detach()} | self.protected.step()
-        of_tasks = self.task_inference.train().step(inputs, labels)
-        return losses | {f"task_inference/{name}": value for name, value in of_tasks.items()}
-
-    def end_task(self) -> None:
-        self.task_inference.end_task()
+        return {"loss": loss.detach()} | self.protected.step() | self.step_rule(inputs, labels)
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        of_tasks = self.task_inference.training_state()
-        return self.protected.training_state() | {f"task inference {name}": part for name, part in of_tasks.items()}
-
-    def samples(self, number: int) -> Samples | None:
-        return self.task_inference.samples(number)
-
-    @property
-    def sample_classifier(self) -> SampleClassifierSettings | None:
-        return self.task_inference.sample_classifier
+        return self.protected.training_state() | super().training_state()
 
     def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [*self.protected.optimizers, *self.task_inference.optimizers()]
+        return [*self.protected.optimizers, *super().optimizers()]
 
     def _kept(self, task: int) -> list[Interval]:
         """Returns the intervals of weights that predictions for `task` use: all but other tasks' rows of the head."""
@@ -184,17 +160,10 @@ class HNet(Learner):
     def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
         self.target.train(False)
         if task is None:
-            return self._infer(inputs)
+            return self.infer(inputs)
         own = self.heads.own(task)
         logits = self.networks.logits(inputs, task)[:, own]
         return Prediction(self.objective.predicted(logits, own.start), logits=logits)
-
-    def _infer(self, inputs: Tensor) -> Prediction:
-        """Predicts for each input with the network of the task that is inferred for it among those learned so far."""
-        candidates = Candidates(self.networks, inputs, self.latest + 1)
-        inferred = self.task_inference.eval().infer(candidates)
-        require_inferred(self.task_inference, inferred, candidates)
-        return candidates.answer(*inferred)
 
     @torch.no_grad()
     def task_network(self, task: int) -> tuple[nn.Module, slice]:

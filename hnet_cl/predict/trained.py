@@ -14,6 +14,7 @@ from hnet_cl.config.resolvers import read_config
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UntrustedError, UserError, first_line
 from hnet_cl.core.plain_text import printable
+from hnet_cl.core.protocol import deciding_alone
 from hnet_cl.methods.base import Learner
 from hnet_cl.records.run_folder import RESULT, read_result
 from hnet_cl.records.run_result import Data, RunResult, TooNewError
@@ -150,8 +151,11 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
-    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers."""
-    config = {key: value for key, value in config.items() if key != "logger"}
+    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers.
+
+    Where a task is inferred, each input decides alone: nothing says that several are from one task.
+    """
+    config = deciding_alone({key: value for key, value in config.items() if key != "logger"})
     own = config.get("device")
     settings = {**own, "type": device, "threads": None, "graph": False} if isinstance(own, Mapping) else own
     return check({**config, "device": settings}, trusted)

@@ -119,10 +119,13 @@ def _compare(
 
 
 def _is_implied(key: str, place: Place, alike: Sequence[Place]) -> bool:
-    """Tells whether a place's label implies a setting: by its key or one above, as target=mlp_10 does target.hidden."""
+    """Tells whether a place's label implies a setting: by its key or one above, as target=mlp_10 does target.hidden.
+
+    A key above may be typed in Hydra's own form, as method/task_inference is.
+    """
     if key in place.parts:
         return True
-    above = [(one, text) for one, text in place.parts.items() if is_below(key, [one])]
+    above = [(one, text) for one, text in place.parts.items() if is_below(key, [one.replace("/", ".")])]
     return any(len({p.values.get(key) for p in alike if p.parts.get(one) == text}) == 1 for one, text in above)
 
 

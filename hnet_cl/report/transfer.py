@@ -22,13 +22,13 @@ COMMANDS = 5  # shown at most
 def with_scratch(runs: Sequence[Run]) -> list[Run]:
     """Returns the same runs, each with the finished run from scratch of the same tasks, seed, training and precision.
 
-    The data, by name and checksum, and all settings below `ALIKE` must be the same. Among several candidates, one with
-    the same device settings is preferred, then the first. A run whose configuration cannot be read has no counterpart
-    and cannot be one.
+    The data, by name and checksum, and all settings below `ALIKE` must be the same, and the task must be given, since
+    an inferred one depends on all networks. Among several candidates, one with the same device settings is preferred,
+    then the first. A run whose configuration cannot be read has no counterpart and cannot be one.
     """
     scratch: dict[object, list[Run]] = {}
     for run in runs:
-        if run.result.method == SCRATCH and run.result.status == "finished" and run.settings:
+        if run.result.method == SCRATCH and run.result.status == "finished" and run.settings and _told(run):
             scratch.setdefault(_tasks(run), []).append(run)
     return [_beside(run, scratch.get(_tasks(run), [])) for run in runs]
 
@@ -86,9 +86,12 @@ def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
 
 
 def _could_have_it(run: Run) -> bool:
-    defined = run.settings.get("scenario.task_known") is not False  # with a network per task, the task must be known
-    classified = run.score is ACCURACY
-    return defined and classified and run.result.method != SCRATCH and run.scratch is None
+    return _told(run) and run.score is ACCURACY and run.result.method != SCRATCH and run.scratch is None
+
+
+def _told(run: Run) -> bool:
+    """Tells whether the task is given, as far as is known."""
+    return run.settings.get("scenario.task_known") is not False
 
 
 def _folders(runs: Sequence[Run]) -> str:

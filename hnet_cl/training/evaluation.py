@@ -41,7 +41,7 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
 
     The learner is given the task id only if the scenario provides it. In classification the score is the accuracy (a
     fraction), and the head map decides which predictions are correct: in CL3 (class-incremental learning) the right
-    class under the wrong task is an error.
+    class under the wrong task is an error. Examples that the learner decides on together stay in one batch.
 
     Raises:
         UserError: predictions rest on numbers that are NaN or infinite, which would be correct only by chance.
@@ -51,6 +51,8 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
     points: list[torch.Tensor] = []
     invalid = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
+    together = learner.images_per_decision
+    batch_size = max(1, batch_size // together) * together
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
         answer = learner.predict(inputs, given)

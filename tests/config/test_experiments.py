@@ -20,6 +20,7 @@ CPU = torch.device("cpu")
 COMMAND = re.compile(r"# python -m hnet_cl (.*experiment=(\S+).*)")
 KEPT = {  # what of an experiment's own keys a command must not lose to a preset
     "smnist_wide_replay": ("method.generator.hypernet.hidden", [50, 50]),
+    "smnist_later_ent": ("method.hypernet.chunk_size", 4500),
     "smnist_owm": ("training.batch_size", 256),
     "compare": ("benchmark._target_", "hnet_cl.benchmarks.split.SplitClasses"),
     "smnist_early_task_classifier": ("method.task_inference.generator.decoder", [300, 150]),

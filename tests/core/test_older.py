@@ -17,6 +17,7 @@ from hnet_cl.core.importing import import_named
 from hnet_cl.core.older import STEPS, TASK_INFERENCE, advice_on, as_before, new_key, upgraded
 from hnet_cl.methods.parts.inference import TaskInference
 
+ALONE = {"images_per_decision": 1}  # came later, to all rules that infer tasks
 ADAM = {"_target_": "torch.optim.Adam", "weight_decay": 0.0}
 OPTIMIZER = {"optimizer": ADAM, "lr_scheduler": None}  # of all old runs
 OLD: dict[str, Any] = {
@@ -111,7 +112,7 @@ class TestKeys:
                 "name": "hnet_tir",
                 "hypernet": {"chunk_size": 42000, "hidden": [10, 10], "compression": None},
                 "strength": 0.01,
-                "task_inference": {"_target_": TASK_INFERENCE["classifier"], "generator": generator},
+                "task_inference": {"_target_": TASK_INFERENCE["classifier"], "generator": generator} | ALONE,
             },
         }
         assert upgraded(new) == new
@@ -167,7 +168,7 @@ class TestTaskInference:
     def test_a_word_stands_for_a_class_of_today(self, word: str, path: str) -> None:
         old, new = (
             OPTIMIZER | {"method": {"name": "hnet", "task_inference": {**part, "temperature": 2.0}}}
-            for part in ({"kind": word}, {"_target_": path})
+            for part in ({"kind": word}, {"_target_": path} | ({} if word == "given" else ALONE))
         )
         assert upgraded(old) == upgraded(new) == new
         assert as_before(new) == as_before(old) == old
@@ -219,6 +220,14 @@ class TestDatasets:
         assert config_id(before) == config_id(now)
         for change in ({"tasks": [[0, 1]]}, {"keep_remainder": True}):
             assert config_id({**now, "benchmark": {**now["benchmark"], **change}}) != config_id(now)
+
+    def test_a_run_from_scratch_from_before_it_could_infer_the_task_is_read_and_found(self) -> None:
+        now = composed("benchmark=toy", "method=scratch")
+        before = without(now, ["method.task_inference"])
+        assert upgraded(before) == now and before["method"].keys() == {"_target_", "name"}
+        assert config_id(before) == config_id(now) == "d21fc7be"
+        rule = now["method"]["task_inference"] | {"temperature": 2.0}
+        assert config_id({**now, "method": {**now["method"], "task_inference": rule}}) != config_id(now)
 
     def test_every_setting_of_a_dataset_counts(self) -> None:
         words = ["benchmark=split", "dataset=blobs"]

@@ -42,7 +42,7 @@ def test_a_plain_network_chooses_among_the_outputs_that_are_read(
 
 def test_networks_of_a_task_choose_among_its_classes() -> None:
     heads, inputs = head_map("cl1", (2, 3, 4)), torch.randn(50, 2)
-    scratch = Scratch(Scratch.Settings(name="scratch"), setup(heads))
+    scratch = Scratch(learner("scratch", blobs()).settings, setup(heads))
     sure(scratch.networks[1](inputs), scratch.predict(inputs, 1), 2)
     hnet = learner("hnet", blobs())
     begin(hnet, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import GENERATED, PLAIN, REPLAY, TASK_CLASSIFIER, blobs, learned, learner, same_state
+from builders import CLASSIFIER, GENERATED, PLAIN, REPLAY, blobs, learned, learner, same_state
 from torch import Tensor, nn
 
 from hnet_cl.methods.base import Learner, Samples
@@ -198,7 +198,7 @@ class TestTaskClassifier:
     @pytest.mark.parametrize("targets", ["hard", "soft"])
     def test_targets(self, targets: str) -> None:
         """Hard: the task that a sample was drawn for, whatever the former network says of it."""
-        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": targets}
+        inference = REPLAY | CLASSIFIER | {"targets": targets}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
         classifier: Any = made.task_inference.classifier
@@ -210,7 +210,7 @@ class TestTaskClassifier:
 
     @pytest.mark.parametrize(("targets", "asked"), [("hard", 0), ("soft", 1)])
     def test_the_former_network_is_asked_only_where_it_is_listened_to(self, targets: str, asked: int) -> None:
-        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": targets}
+        inference = REPLAY | CLASSIFIER | {"targets": targets}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
         classifier: Any = made.task_inference.classifier
@@ -222,7 +222,7 @@ class TestTaskClassifier:
     @pytest.mark.parametrize("new_heads", ["zero_logit", "zero_probability"])
     def test_soft_targets_do_not_listen_to_an_output_that_was_never_trained(self, new_heads: str) -> None:
         """A softmax over one task only is 1 whatever its logit, so the first task's samples are taken for it."""
-        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "soft", "new_heads": new_heads}
+        inference = REPLAY | CLASSIFIER | {"targets": "soft", "new_heads": new_heads}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 1)
         made.begin_task(BENCHMARK.tasks[:2])
         classifier: Any = made.task_inference.classifier
@@ -249,7 +249,7 @@ class TestTaskClassifier:
         assert same_state(plain.state_dict(), inferring.state_dict()) and inferring.samples(3) is None
 
     def test_without_knowledge_of_the_samples_tasks_it_teaches_itself(self) -> None:
-        inference = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "hard", "generator": PLAIN}
+        inference = REPLAY | CLASSIFIER | {"targets": "hard", "generator": PLAIN}
         made = learned(learner("hnet_tir", BENCHMARK, "cl3", task_inference=inference), BENCHMARK, 2)
         made.begin_task(BENCHMARK.tasks)
         classifier: Any = made.task_inference.classifier

@@ -83,6 +83,14 @@ def test_who_typed_nothing_is_usual(tmp_path: Path) -> None:
     assert shown(tmp_path) == (["hnet", "ewc, training.lr=1"], ["unless a row says otherwise: training.lr=0.1"])
 
 
+def test_a_choice_in_hydras_form_implies_its_class(tmp_path: Path) -> None:
+    rules = ("energy", "entropy", "max_logit")
+    for rule in rules:
+        folder = write_run(tmp_path, rule, overrides=[f"method/task_inference={rule}"])
+        write_config(folder, f"method: {{name: hnet, task_inference: {{_target_: a.{rule}, images_per_decision: 1}}}}")
+    assert shown(tmp_path) == ([f"hnet, method/task_inference={rule}" for rule in rules], [])
+
+
 def test_another_optimizer_is_told_beside_a_run_from_before_there_was_a_choice(tmp_path: Path) -> None:
     write_run(tmp_path, "a", method="ewc")
     write_run(tmp_path, "b", method="hnet", overrides=["optimizer._target_=torch.optim.SGD"])

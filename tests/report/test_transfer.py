@@ -142,6 +142,16 @@ def test_only_where_scratch_is_defined(tmp_path: Path) -> None:
     assert said(tmp_path) == []
 
 
+@pytest.mark.parametrize(("task_known", "expected"), [("true", 0.25), ("false", None)])
+def test_a_run_from_scratch_that_infers_the_task_is_no_reference(
+    task_known: str, expected: float | None, tmp_path: Path
+) -> None:
+    for folder in (write_run(tmp_path), scratch(tmp_path)):
+        write_config(folder, f"scenario: {{task_known: {task_known}}}\n")
+    assert transfer(tmp_path) == expected
+    assert said(tmp_path) == []
+
+
 def test_many_commands_are_counted(tmp_path: Path) -> None:
     for number in range(COMMANDS + 3):
         for seed in (1, 2):

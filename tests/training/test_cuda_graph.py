@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import FAST, GENERATED, METHODS, REPLAY, TASK_CLASSIFIER, begin, blobs, learned, learner, rows_of
+from builders import CLASSIFIER, FAST, GENERATED, METHODS, REPLAY, begin, blobs, learned, learner, rows_of
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -37,7 +37,7 @@ CHOICES: Mapping[str, list[str]] = {method: [f"method={method}"] for method in M
     "ewc_offline": ["method=ewc_offline"],
 }
 DRAWN = GENERATED | {"regularizer": FAST | {"sampled_tasks": 1}}
-TIR = REPLAY | {"_target_": TASK_CLASSIFIER, "targets": "hard", "generator": DRAWN}
+TIR = REPLAY | CLASSIFIER | {"targets": "hard", "generator": DRAWN}
 SCENARIOS = {"hnet_ent": "cl3", "hnet_tir": "cl3", "hnet_r": "cl3", "dgr": "cl3", "hard": "cl3", "icarl": "cl3"}
 
 

@@ -61,6 +61,24 @@ class TaskInference(nn.Module, ABC):
         Called in evaluation mode and without gradients; a rule that needs gradients can use `torch.enable_grad()`.
         """
 
+    @property
+    def images_per_decision(self) -> int:
+        """Returns how many consecutive inputs are known to be from one task; `averaged` lets them decide together."""
+        number: int = getattr(self.settings, "images_per_decision", 1)
+        return number
+
+    def averaged(self, scores: Tensor) -> Tensor:
+        """Replaces scores (T, b) of each `images_per_decision` consecutive inputs by their means.
+
+        The last inputs may be fewer. A rule may instead ignore the setting, if it has none of that name.
+        """
+        if self.images_per_decision == 1:
+            return scores
+        group = torch.arange(scores.shape[1], device=scores.device) // self.images_per_decision
+        sizes = group.bincount()
+        sums = scores.new_zeros(len(scores), len(sizes)).index_add(1, group, scores)
+        return (sums / sizes)[:, group]
+
     def inspect(self, inputs: Tensor) -> list[str]:
         """Tries the rule's operations before any task, as in `Learner.inspect`; by default, evaluating all networks.
 
@@ -130,18 +148,41 @@ class Given(TaskInference):
         return []
 
 
-class Entropy(TaskInference):
+class DecisionSettings(base.Settings):
+    """Settings of rules that can decide for several inputs at once.
+
+    `images_per_decision`: numbers of consecutive inputs of a test that are known to be from one task, whose scores are
+    averaged. From 2 on that is another, easier protocol (as in Wortsman et al., NeurIPS 2020, who decide once a batch).
+    """
+
+    images_per_decision: base.Count
+
+
+class ScoredInference(TaskInference):
+    """A rule that gives each task a score for each input and chooses the task with the least."""
+
+    Settings: ClassVar[type[base.Settings]] = DecisionSettings
+
+    @abstractmethod
+    def scores(self, candidates: Candidates) -> Tensor:
+        """Computes scores (T, b) of all candidate tasks for b inputs; the less, the better a task fits."""
+
+    def infer(self, candidates: Candidates) -> Inferred:
+        return least(self.averaged(self.scores(candidates)))
+
+
+class Entropy(ScoredInference):
     """Chooses the task whose network predicts with the lowest entropy (von Oswald et al., ICLR 2020, HNET+ENT).
 
     `temperature` is 1 in the official code. The score is that network's entropy in nats, at least 0; the smaller, the
     more certain.
     """
 
-    class Settings(base.Settings):
+    class Settings(DecisionSettings):
         temperature: PositiveFloat
 
-    def infer(self, candidates: Candidates) -> Inferred:
-        return least_entropy(candidates.logits, self.settings.temperature)
+    def scores(self, candidates: Candidates) -> Tensor:
+        return entropy(candidates.logits, self.settings.temperature)
 
 
 def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
@@ -154,15 +195,13 @@ def entropy(logits: Tensor, temperature: float = 1.0) -> Tensor:
     return -(log_p.exp() * log_p.clamp(min=-1e30)).sum(-1)
 
 
-def least_entropy(logits: Tensor, temperature: float) -> Inferred:
-    """Finds the task (b,) of lowest entropy (b,), given logits (T, b, C) of all candidate tasks' networks.
+def least(scores: Tensor) -> Inferred:
+    """Finds the task (b,) with the least score (b,), given scores (T, b) of all candidate tasks.
 
-    Among equals the first task is chosen. If any network's logits are NaN, the entropy is NaN, which marks the
-    prediction as invalid.
+    Among equals the first task is chosen. If any score is NaN, the least is NaN, which marks the prediction as invalid.
     """
-    values = entropy(logits, temperature)
-    least = values.min(0)
-    return Inferred((values == least.values).int().argmax(0), least.values)
+    values = scores.amin(0)
+    return Inferred((scores == values).int().argmax(0), values)
 
 
 def require_inferred(rule: TaskInference, found: Any, candidates: Candidates) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Context, SampleClassifierSettings, Samples
-from hnet_cl.methods.parts.inference import Inferred, TaskInference
+from hnet_cl.methods.parts.inference import DecisionSettings, Inferred, TaskInference
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.methods.replay import Replay, ReplaySettings
 from hnet_cl.scenario import separate_heads
@@ -24,7 +24,8 @@ class TaskClassifier(TaskInference):
     The score is the softmax probability, at most 1, of that task among those so far; the larger, the more certain.
     """
 
-    Settings = ReplaySettings
+    class Settings(ReplaySettings, DecisionSettings):
+        """Those of replay, and for how many images it decides."""
 
     def __init__(self, settings: Any, context: Context, networks: TaskNetworks) -> None:
         super().__init__(settings, context, networks)
@@ -35,7 +36,12 @@ class TaskClassifier(TaskInference):
         answer = self.classifier.predict(candidates.inputs)
         assert answer.confidence is not None
         unknown = answer.invalid(self.classifier.heads)
-        return Inferred(answer.output, answer.confidence.masked_fill(unknown, torch.nan))
+        task, score = answer.output, answer.confidence.masked_fill(unknown, torch.nan)
+        if self.images_per_decision > 1:
+            assert answer.logits is not None
+            p = answer.logits.softmax(1).T.masked_fill(unknown, torch.nan)
+            score, task = self.averaged(p).max(0)
+        return Inferred(task, score)
 
     def inspect(self, inputs: Tensor) -> list[str]:
         return self.classifier.inspect(inputs)

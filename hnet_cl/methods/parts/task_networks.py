@@ -1,6 +1,7 @@
-"""The networks of all tasks: a target network with the weights that a hypernetwork generates. A part of methods."""
+"""The networks of all tasks: one target network with weights for each task. A part of methods."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -8,9 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from hnet_cl.core.checks import attempt
+from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.hypernet import Hypernetwork, TargetNetwork, copied
+from hnet_cl.hypernet import Hypernetwork, TargetNetwork, copied, trainable
 from hnet_cl.methods.base import Context, Prediction
+from hnet_cl.methods.parts.directional import derivatives
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import gather_heads
@@ -18,29 +22,42 @@ from hnet_cl.scenario import gather_heads
 GROUP_NUMBERS = 50_000_000  # float32 numbers (200 MB) that the tasks evaluated together may take
 
 
-class TaskNetworks:
-    """The networks with which a learner with a hypernetwork predicts; their state belongs to the learner.
+class TaskNetworks(ABC):
+    """The networks with which a learner predicts, one for each task; their state belongs to the learner.
 
     Attributes:
-        target: a pure function of weights (N,), inputs (b, *in_shape) and buffers.
-        hypernetwork: generates the weights of each task.
         heads: the outputs of each task.
-        buffers: the target network's buffers by name, such as running statistics, for each task begun so far.
     """
 
-    def __init__(self, target: TargetNetwork, hypernetwork: Hypernetwork, context: Context) -> None:
-        self.target = target
-        self.hypernetwork = hypernetwork
+    def __init__(self, context: Context) -> None:
         self.heads = context.heads
-        self.buffers: dict[int, dict[str, Tensor]] = {}
         self._seed = context.seed
-        # With vmap, convolutions become grouped ones, which take three times as long; batch norm fails in bfloat16.
-        slow = any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in target.module.modules())
-        self._one_by_one = True if slow else None  # None until `_try_at_once` decides
+        self._one_by_one: bool | None = None  # None until `_try_at_once` decides
+
+    @property
+    @abstractmethod
+    def target(self) -> TargetNetwork:
+        """Returns the networks as one pure function of weights (N,), inputs (b, *in_shape) and buffers."""
+
+    @abstractmethod
+    def weights(self, tasks: Sequence[int]) -> Tensor:
+        """Returns the weights (T, N) of the networks of several tasks."""
+
+    @abstractmethod
+    def buffers_of(self, task: int) -> Mapping[str, Tensor]:
+        """Returns the buffers of a task's network by name, such as running statistics."""
+
+    @abstractmethod
+    def superposed(self, tasks: Sequence[int]) -> tuple[Tensor, Iterator[Tensor]]:
+        """Returns the weights of one network in which several tasks have equal shares 1/T, and how shares change them.
+
+        Returns:
+            weights (N,), and for each task the derivative (N,) of the weights with respect to its share.
+        """
 
     def logits(self, inputs: Tensor, task: int) -> Tensor:
         """Computes all outputs (b, n) of a task's network for inputs (b, *in_shape)."""
-        logits: Tensor = self.target(self.hypernetwork(task), inputs, self.buffers[task])
+        logits: Tensor = self.target(self.weights([task]).view(-1), inputs, self.buffers_of(task))
         return logits
 
     def logits_of(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
@@ -71,25 +88,114 @@ class TaskNetworks:
         return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
     def _of_group(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
-        buffers = [self.buffers[task] for task in tasks]
+        buffers = [self.buffers_of(task) for task in tasks]
         if self._one_by_one is None:  # `inspect` has not been called
             self._try_at_once(inputs[:2])
         ask = one_by_one if self._one_by_one else at_once
-        return gather_heads(ask(self.target, self._weights(tasks), inputs, buffers), self.heads, tasks)
-
-    def _weights(self, tasks: Sequence[int]) -> Tensor:
-        return self.hypernetwork.generate(self.hypernetwork.features(self.hypernetwork.embeddings(tasks)))
+        return gather_heads(ask(self.target, self.weights(tasks), inputs, buffers), self.heads, tasks)
 
     @torch.no_grad()
     def _try_at_once(self, inputs: Tensor) -> str | None:
-        """Decides whether several tasks' networks are evaluated at once; returns the reason if they are not."""
+        """Decides whether several tasks' networks are evaluated at once; returns the reason if vmap fails."""
+        # With vmap, convolutions become grouped ones, which take three times as long; batch norm fails in bfloat16.
+        if any(isinstance(layer, nn.Conv2d | _BatchNorm) for layer in self.target.module.modules()):
+            self._one_by_one = True
+            return None
         target = copied(self.target).train(False)
-        weights = self._weights(range(min(2, self.heads.num_tasks)))
+        weights = self.weights(range(min(2, self.heads.num_tasks)))
         given: Any = target, weights, inputs, [self.target.fresh_buffers() for _ in weights]
         with seeded(self._seed, Stream.INSPECTION):
             reason = obstacle(lambda: [at_once(*given)], lambda: [one_by_one(*given)])
         self._one_by_one = reason is not None
         return reason
+
+
+class GeneratedNetworks(TaskNetworks):
+    """Networks whose weights a hypernetwork generates.
+
+    Attributes:
+        hypernetwork: generates the weights of each task.
+        buffers: the target network's buffers by name for each task begun so far.
+    """
+
+    def __init__(self, target: TargetNetwork, hypernetwork: Hypernetwork, context: Context) -> None:
+        super().__init__(context)
+        self._target = target
+        self.hypernetwork = hypernetwork
+        self.buffers: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def target(self) -> TargetNetwork:
+        return self._target
+
+    def weights(self, tasks: Sequence[int]) -> Tensor:
+        return self.hypernetwork.generate(self.hypernetwork.features(self.hypernetwork.embeddings(tasks)))
+
+    def buffers_of(self, task: int) -> Mapping[str, Tensor]:
+        return self.buffers[task]
+
+    def superposed(self, tasks: Sequence[int]) -> tuple[Tensor, Iterator[Tensor]]:
+        """Generates weights h(sum_i a_i e_i) from task embeddings e_i, at a_i = 1/T; otherwise as declared above.
+
+        The last layer of h is affine, so derivatives of the weights are what it makes of derivatives of its inputs.
+        """
+        embeddings = self.hypernetwork.embeddings(tasks).detach()
+        with torch.enable_grad():
+            mean = embeddings.mean(0, keepdim=True).requires_grad_()
+            features = self.hypernetwork.features(mean)
+        slopes = derivatives(features, mean, embeddings.split(1))
+        theta = {name: value.detach() for name, value in self.hypernetwork.theta.items()}
+        generate = self.hypernetwork.generate
+        return generate(features.detach(), theta)[0], (generate(slope, theta)[0] for slope in slopes)
+
+
+class SeparateNetworks(TaskNetworks):
+    """Networks that are modules of their own, with all outputs each.
+
+    Attributes:
+        modules: the network of each task.
+    """
+
+    def __init__(self, modules: nn.ModuleList, context: Context) -> None:
+        super().__init__(context)
+        self.modules = modules
+
+    @cached_property
+    def target(self) -> TargetNetwork:
+        return attempt(called(self.modules[0]), "copying it", TargetNetwork, self.modules[0]).train(False)
+
+    def renew(self) -> None:
+        """Lets `target` be made anew when it is needed, as parameters of the modules that are not trained changed."""
+        vars(self).pop("target", None)
+
+    def weights(self, tasks: Sequence[int]) -> Tensor:
+        return torch.stack([self.target.layout.flatten(trainable(self.modules[task])) for task in tasks])
+
+    def buffers_of(self, task: int) -> Mapping[str, Tensor]:
+        return dict(self.modules[task].named_buffers())
+
+    def superposed(self, tasks: Sequence[int]) -> tuple[Tensor, Iterator[Tensor]]:
+        """Averages weights: sum_i a_i W_i at a_i = 1/T, in which W_i is how share a_i changes them."""
+        total = sum((self.weights([task])[0] for task in tasks), torch.zeros(()))
+        return total / len(tasks), (self.weights([task])[0] for task in tasks)
+
+    def require_exchangeable(self, inputs: Tensor) -> None:
+        """Checks on a few inputs that a network's weights can be passed in to the target network.
+
+        Raises:
+            UserError: they cannot, as when a module uses the values of a parameter by another tensor that it keeps.
+        """
+        last, target = len(self.modules) - 1, copied(self.target).train(False)
+        with torch.no_grad(), seeded(self._seed, Stream.INSPECTION):
+            expected = copied(self.modules[last]).eval()(inputs)
+        with torch.no_grad(), seeded(self._seed, Stream.INSPECTION):
+            buffers = {name: buffer.clone() for name, buffer in self.buffers_of(last).items()}
+            found = target(self.weights([last])[0], inputs, buffers)
+        if not torch.allclose(found, expected, rtol=1e-2, atol=1e-2 * expected.abs().max().item()):
+            raise UserError(
+                f"{called(self.target.module)}: gives other outputs when its parameters are passed in, so the networks "
+                "of several tasks cannot be compared; it must use its parameters themselves, or use scenario=cl1"
+            )
 
 
 class Candidates:

@@ -16,7 +16,7 @@ from hnet_cl.core import settings as base
 from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts import task_networks
-from hnet_cl.methods.parts.inference import Inferred, TaskInference, entropy, least_entropy
+from hnet_cl.methods.parts.inference import Inferred, TaskInference, entropy, least
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
 from hnet_cl.targets.bfloat16 import BFloat16
 from hnet_cl.targets.mlp import MLP
@@ -40,7 +40,7 @@ def test_saturated_and_absent_classes() -> None:
 def test_first_of_equals_wins_and_nan_is_not_hidden() -> None:
     flat, sharp, broken = [0.0, 0.0], [1e4, 0.0], [math.nan, 0.0]
     logits = torch.tensor([[flat, flat, broken], [sharp, flat, flat], [sharp, flat, sharp]])  # (task, example, class)
-    tasks, values = least_entropy(logits, 1.0)
+    tasks, values = least(entropy(logits))
     assert tasks.tolist()[:2] == [1, 0]
     torch.testing.assert_close(values, torch.tensor([0.0, math.log(2), math.nan]), equal_nan=True)
 
@@ -94,7 +94,7 @@ def test_each_task_has_its_own_statistics_in_bfloat16(scenario: str) -> None:
     answer = method.predict(inputs)
     with torch.no_grad():
         of_tasks = [method.networks.logits(inputs, t)[:, method.heads.own(t)] for t in range(3)]
-    tasks, _ = least_entropy(torch.stack(of_tasks), 1.0)
+    tasks, _ = least(entropy(torch.stack(of_tasks)))
     assert torch.equal(answer.task, tasks) and len(tasks.unique()) > 1
 
 
