@@ -302,6 +302,8 @@ TASKS_ONE_BY_ONE = {
     "masked write",
     "function of its own",
 }
+if torch.__version__.startswith("2.4."):  # later versions can do it
+    TASKS_ONE_BY_ONE.add("checkpointing")
 EXAMPLES_ONE_BY_ONE = TASKS_ONE_BY_ONE - {"lstm"} | {"frozen recurrent part", "reentrant checkpointing"}
 # Whose trained parameters are weights and biases of plain linear layers and convolutions, each used in its layer alone.
 PLAIN_LAYERS = {

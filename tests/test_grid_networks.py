@@ -143,8 +143,7 @@ def test_a_network_that_vmap_does_not_know_is_named_once(method: str, caplog: py
             (record,) = caplog.records
             assert task in record.getMessage() and "\n" not in record.getMessage()
             named.add(network)
-    older = {"checkpointing"} if torch.__version__.startswith("2.4.") else set()  # which later versions can do
-    assert named == (TASKS_ONE_BY_ONE if method == "hnet_ent" else EXAMPLES_ONE_BY_ONE) | older
+    assert named == (TASKS_ONE_BY_ONE if method == "hnet_ent" else EXAMPLES_ONE_BY_ONE)
 
 
 @pytest.mark.parametrize("method", CHOICES)
