@@ -16,6 +16,7 @@ import pytest
 from builders import METHODS, NEED_THE_TASK, run
 from faults import Fault, Operation
 from hydra import compose, initialize_config_dir
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 from processes import folder_of, hnet_cl, result_of
 from test_survive import assert_same_run
@@ -25,6 +26,7 @@ from hnet_cl.config.messages import explain
 from hnet_cl.core.atomic_files import naming, refusal, replace_file, write_atomically
 from hnet_cl.core.errors import BusyError
 from hnet_cl.core.locking import MARKER, locked
+from hnet_cl.loggers import pictures
 
 # TensorBoard's writing thread, in this process alone, where its traceback is pytest's
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -43,6 +45,15 @@ def _composed(*overrides: str) -> Any:
 def config(method: str) -> dict[str, Any]:
     scenario = "cl1" if method in NEED_THE_TASK or method in ("hnet", "finetune", "joint", "ewc", "si") else "cl3"
     return deepcopy(_composed(f"method={method}", f"scenario={scenario}"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plain_pictures() -> Iterator[None]:
+    """What is drawn does not matter here, only that it is written, and drawing takes half of the time of such a run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pictures, "score_heatmap", lambda *_: Figure((1, 1)))
+        patch.setattr(pictures, "inference_heatmap", lambda *_: Figure((1, 1)))
+        yield
 
 
 @pytest.fixture(scope="module")
