@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "records": {"core", "training.listener"},
     "loggers": {"core", "records"},
     "sweeps": {"core", "config", "records", "report"},
-    "report": {"core", "loggers.colours", "records"},
+    "report": {"core", "config.conf_files", "loggers.colours", "records"},
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"}
     | {"targets.fitting"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.suggest import nearest
@@ -16,6 +17,7 @@ from hnet_cl.report.captions import captions
 from hnet_cl.report.comparison import FORMATS, Choice, compare_runs
 from hnet_cl.report.forms import FONTS, WIDTHS, Form
 from hnet_cl.report.notes import lines
+from hnet_cl.report.published import beside_published, read_published
 
 EXIT_USER_ERROR = 2
 EXAMPLES = """examples:
@@ -23,6 +25,7 @@ EXAMPLES = """examples:
   python -m hnet_cl.report outputs --where benchmark=smnist --metric acc,during,bwt
   python -m hnet_cl.report outputs --where method=hnet --rows method.strength
   python -m hnet_cl.report outputs --format latex > table.tex
+  python -m hnet_cl.report outputs --published
   python -m hnet_cl.report outputs --output report
   python -m hnet_cl.report outputs --output report --figure accuracy --width column --style paper"""
 
@@ -55,9 +58,14 @@ def _main(arguments: Sequence[str]) -> None:
     for name in ("figure", "width", "style"):
         if getattr(options, name) is not None and options.output is None:
             raise UserError(f"--{name}: figures are part of a whole report; add --output FOLDER")
+    if options.published and (options.output or options.columns or options.metric):
+        raise UserError("--published: is a table of its own, of ACC; leave out --output, --columns and --metric")
     choice = Choice(options.rows, options.columns, options.metric, options.where, options.ignore, options.ci)
     compared = compare_runs(options.folders, choice, every_metric=options.output is not None)
     remarks = lines(compared.remarks)
+    if options.published:
+        sys.stdout.write(beside_published(compared, read_published(conf_dir() / "published"), options.format))
+        return
     if options.output:
         from hnet_cl.report.output import Drawing, write_report  # imports matplotlib, which takes longer than all else
 
@@ -93,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--where", action="append", default=[], metavar="KEY=VALUE", help="only these runs; VALUE may be value,value")
     add("--ignore", type=_list, default=[], metavar="KEYS", help="average over runs that differ in these keys only")
     add("--ci", action="store_true", help="95 %% confidence intervals (Student's t) instead of standard errors")
+    add("--published", action="store_true", help="set published figures beside the measured ones, with a verdict")
     add("--format", choices=FORMATS, default="text", help="of the table (default: text)")
     add("--output", type=_path, metavar="FOLDER", help="write tables in all formats, plots and a page there instead")
     figures = ", ".join(captions())

@@ -1,0 +1,131 @@
+"""Published figures beside measured ones, with a verdict on each."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import csv_text
+from hnet_cl.core.regular_files import parse_yaml
+from hnet_cl.report.comparison import Comparison
+from hnet_cl.report.estimate import Estimate
+from hnet_cl.report.methods import named
+from hnet_cl.report.runs import Run
+from hnet_cl.report.tables import measured
+
+AGREES = 2.0  # standard errors of the difference
+ALIKE = ("benchmark", "scenario", "method", "seed", "device", "device.threads", "device.graph")  # typed for any setting
+HEADER = ("benchmark", "scenario", "method", "measured", "published", "difference", "verdict", "source")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A published mean over `n` seeds and its standard error, in %; the error is None where none is published."""
+
+    mean: float
+    sem: float | None
+    n: int
+    source: str
+
+
+@dataclass(frozen=True)
+class Publications:
+    """The published ACC of one benchmark, by scenario and method, on the data of this name."""
+
+    data: str
+    figures: Mapping[tuple[str, str], Figure]
+
+
+def read_published(folder: Path) -> dict[str, Publications]:
+    """Reads the published figures of all benchmarks from the yaml files in a folder, which are named after them."""
+    return {path.stem: _read(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def _read(path: Path) -> Publications:
+    content = parse_yaml(path.read_bytes())
+    figures = {}
+    for source in content["sources"]:
+        for scenario, by_method in source["acc"].items():
+            for method, (mean, *sem) in by_method.items():
+                figures[scenario, method] = Figure(mean, sem[0] if sem else None, source["seeds"], source["name"])
+    return Publications(content["data"], figures)
+
+
+def verdict(found: Estimate, figure: Figure) -> str:
+    """Says whether a measured mean in % agrees with a published one: within two standard errors of their difference."""
+    if found.sem is None:
+        return "one seed, so no verdict"
+    if figure.sem is None:
+        return "no verdict, as no error is published"
+    error = math.hypot(found.sem, figure.sem)
+    difference = abs(found.mean - figure.mean)
+    errors = difference / error if error else math.inf if difference else 0.0
+    return f"{'agrees' if errors <= AGREES else 'differs'} ({errors:.1f} standard errors)"
+
+
+def beside_published(compared: Comparison, published: Mapping[str, Publications], form: str) -> str:
+    """Returns a table of all measured ACC of which figures are published, as text, Markdown or CSV.
+
+    Raises:
+        UserError: there are none, or the format is another one.
+    """
+    formats = {"text": _text, "markdown": _markdown, "csv": csv_text}
+    if form not in formats:
+        raise UserError(f"--published: has no --format {form}; give one of {', '.join(formats)}")
+    rows = list(_rows(compared, published))
+    if not rows:
+        raise UserError(f"--published: no run is of what is published, the ACC of {', '.join(published)}")
+    return formats[form]([HEADER, *rows])
+
+
+def _rows(compared: Comparison, published: Mapping[str, Publications]) -> Iterator[Sequence[str]]:
+    for table in compared.tables:
+        for row, cells in table.rows:
+            for found, column in zip(cells, table.columns, strict=True):
+                if found is not None and column.quantity.name == "acc":
+                    yield from _row(found, measured(row, column), row.settings, published)
+
+
+def _row(
+    found: Estimate, runs: Sequence[Run], settings: str, published: Mapping[str, Publications]
+) -> Iterator[Sequence[str]]:
+    result = runs[0].result
+    known = published.get(result.benchmark)
+    figure = known.figures.get((result.scenario, result.method)) if known else None
+    if known is None or figure is None:
+        return
+    percent = Estimate(found.n, 100 * found.mean, None if found.sem is None else 100 * found.sem)
+    reason = _not_comparable(runs, settings, known.data)
+    yield (
+        result.benchmark,
+        named("scenario", result.scenario),
+        named("method", result.method),
+        _shown(percent.mean, percent.sem, percent.n),
+        _shown(figure.mean, figure.sem, figure.n),
+        f"{percent.mean - figure.mean:+.2f}",
+        f"not comparable: {reason}" if reason else verdict(percent, figure),
+        figure.source,
+    )
+
+
+def _not_comparable(runs: Sequence[Run], settings: str, data: str) -> str:
+    """Tells why runs are not of the published setting: other data or other settings; empty if they are."""
+    other = {run.result.data.name for run in runs} - {data}
+    typed = {word for run in runs for key, word in run.typed.items() if key not in ALIKE}
+    return ", ".join([*(f"data {name}" for name in sorted(other)), *sorted(typed)]) or settings
+
+
+def _shown(mean: float, sem: float | None, n: int) -> str:
+    return f"{mean:.2f} ± {sem:.2f} ({n})" if sem is not None else f"{mean:.2f} ({n})"
+
+
+def _text(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "─" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]) + "\n"
+
+
+def _markdown(rows: Iterable[Sequence[str]]) -> str:
+    header, *others = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([header, "|" + " --- |" * len(HEADER), *others]) + "\n"
