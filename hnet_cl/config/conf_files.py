@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-NESTED = {group: ["*.yaml", "*/*.yaml"] for group in ("preset", "recipe")}  # groups with a folder for each benchmark
+NESTED = {group: ["*.yaml", "*/*.yaml"] for group in ("experiment", "preset", "recipe")}  # groups with folders
 
 
 def conf_dir() -> Path:
