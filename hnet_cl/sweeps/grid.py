@@ -58,7 +58,7 @@ class GridSweeper(Sweeper):
         """
         started = time.monotonic()
         outcomes = self.outcomes(arguments)
-        if len(folders := finished_folders(outcomes)) > 1:
+        if len(folders := [folder for folder in finished_folders(outcomes) if folder.is_dir()]) > 1:
             print(f"\n{compare_runs(folders, Choice())}", end="", flush=True)
         conclude(outcomes, time.monotonic() - started)
         return outcomes

@@ -61,6 +61,5 @@ def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
 
 
 def finished_folders(outcomes: Sequence[Outcome]) -> list[Path]:
-    """Returns the run folders of the jobs that are finished, as far as they are still there."""
-    folders = [outcome.folder for outcome in outcomes if outcome.status == "finished"]
-    return [folder for folder in folders if folder is not None and folder.is_dir()]
+    """Returns the run folders of the jobs that are finished."""
+    return [outcome.folder for outcome in outcomes if outcome.status == "finished" and outcome.folder]
