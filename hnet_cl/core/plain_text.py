@@ -4,7 +4,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 LONG = 200  # characters of a value that are shown in a line
 # Unicode categories: control characters, formatting such as text direction, surrogates, line and paragraph separators.
@@ -43,6 +43,12 @@ def duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def aligned(rows: Sequence[Sequence[str]], place: Callable[[str, int], str] = str.ljust) -> list[str]:
+    """Returns a line for each row, with cells brought to the width of their column; all rows have as many."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(map(place, row, widths)).rstrip() for row in rows]
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -12,7 +12,7 @@ from hnet_cl.hypernet.last_layer import Covered, gradient_of_psi
 
 
 class Collected(NamedTuple):
-    """What is known of the pairs of some tasks.
+    """Sums over the pairs of some tasks, and how their gradient reaches the features.
 
     Attributes:
         moment: the sum of z z^T (Z, Z) over the pairs that enter R whole.

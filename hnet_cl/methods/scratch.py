@@ -16,8 +16,9 @@ from hnet_cl.methods.parts.task_networks import SeparateNetworks
 class Scratch(InferringLearner):
     """One network with its own initialisation per task.
 
-    At test time the task is given, or inferred by a rule that chooses among the networks: as nothing is forgotten, that
-    is the most that a method with the same rule can reach by not forgetting. Where the task is given, each network has
+    At test time the task is given, or inferred by a rule that chooses among the networks, of which none has forgotten
+    anything. That is a reference for the rule, not an upper bound: networks that share something may be easier to tell
+    apart. Where the task is given, each network has
     the outputs of its own task alone; where it is inferred, each has all outputs, as a generated network would, so that
     rules find the same in both.
     """

@@ -1,4 +1,4 @@
-"""What answers to test examples amount to: accuracy, calibration and which classes are taken for which."""
+"""Accuracy, calibration and confusions of answers to test examples."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from hnet_cl.core.plain_text import aligned
+
 BINS = 15  # of the calibration error (Guo et al., ICML 2017, section 2)
 IN_FULL = 20  # classes; with more, only the most frequent confusions are printed
 MOST_FREQUENT = 10
@@ -14,7 +16,7 @@ MOST_FREQUENT = 10
 
 @dataclass
 class Tally:
-    """What answers to test examples amount to.
+    """Counts of answers to test examples.
 
     Attributes:
         right: number of right answers by task.
@@ -68,9 +70,7 @@ class Tally:
         names = sorted({name for pair in self.confused for name in pair}, key=_natural)
         if len(names) <= IN_FULL:
             rows = [["", *names], *([true, *(str(self.confused[true, given]) for given in names)] for true in names)]
-            widths = [max(len(row[column]) for row in rows) for column in range(len(names) + 1)]
-            table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-            return ["answers by right class (rows) and given class (columns)", *table]
+            return ["answers by right class (rows) and given class (columns)", *aligned(rows, str.rjust)]
         wrong = Counter({pair: count for pair, count in self.confused.items() if pair[0] != pair[1]})
         most = [f"{count}: {true} taken for {given}" for (true, given), count in wrong.most_common(MOST_FREQUENT)]
         return [f"the most frequent confusions of {len(names)} classes", *most]

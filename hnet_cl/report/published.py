@@ -1,7 +1,7 @@
 """Published figures beside measured ones, with a verdict on each."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.methods import named
 from hnet_cl.report.runs import Run
-from hnet_cl.report.tables import measured
+from hnet_cl.report.tables import markdown_cell, markdown_lines, measured, ruled
 
 AGREES = 2.0  # standard errors of the difference
 ALIKE = ("benchmark", "scenario", "method", "seed", "device", "device.threads", "device.graph")  # typed for any setting
@@ -121,11 +121,9 @@ def _shown(mean: float, sem: float | None, n: int) -> str:
 
 
 def _text(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADER))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "─" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]) + "\n"
+    return "\n".join(ruled(rows)) + "\n"
 
 
-def _markdown(rows: Iterable[Sequence[str]]) -> str:
-    header, *others = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([header, "|" + " --- |" * len(HEADER), *others]) + "\n"
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    cells = [[markdown_cell(cell) for cell in row] for row in rows]
+    return "\n".join(markdown_lines(cells, ["---"] * len(HEADER))) + "\n"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from hnet_cl.core.plain_text import csv_text
+from hnet_cl.core.plain_text import aligned, csv_text
 from hnet_cl.records.metrics_table import Quantity
 from hnet_cl.report.best import best
 from hnet_cl.report.estimate import Estimate, estimate
@@ -137,41 +137,50 @@ def text(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     parts = []
     for table in tables:
         rows = [table.header, *([row.label, *_cells_text(table, cells, interval)] for row, cells in table.rows)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-        rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-        parts.append("\n".join([table.title, "", lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:])]))
+        parts.append("\n".join([table.title, "", *ruled(rows)]))
         parts += ["", *table.section.remarks, ""] if table.section.remarks else [""]
     parts.append(legend(interval) if tables else NOTHING)
     return "\n".join([*parts, *([""] if notes else []), *notes]) + "\n"
+
+
+def ruled(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns the lines of a table for a terminal, with a rule below the first row, the header."""
+    header, *others = aligned(rows)
+    return [header, "─" * max(map(len, (header, *others))), *others]
+
+
+def markdown_lines(rows: Sequence[Sequence[str]], rule: Sequence[str]) -> list[str]:
+    """Returns the lines of a Markdown table of cells that are Markdown; `rule` follows the first row, the header."""
+    header, *others = rows
+    return [f"| {' | '.join(row)} |" for row in (header, rule, *others)]
 
 
 def markdown(tables: Sequence[Table], interval: bool, notes: Sequence[str]) -> str:
     """Formats all tables and notes in GitHub-style Markdown."""
     parts = []
     for table in tables:
-        header = [_markdown(name) for name in table.titles]
+        header = [markdown_cell(name) for name in table.titles]
         body = [
-            [_markdown(row.title), *map(_markdown_cell, _cells_text(table, cells, interval), bold)]
+            [markdown_cell(row.title), *map(_bold_cell, _cells_text(table, cells, interval), bold)]
             for (row, cells), bold in zip(table.rows, table.bold, strict=True)
         ]
         rule = ["---"] + ["---:"] * (len(header) - 1)
-        lines = [f"| {' | '.join(row)} |" for row in (header, rule, *body)]
-        parts.append(f"**{_markdown(table.title)}**\n\n" + "\n".join(lines))
+        parts.append(f"**{markdown_cell(table.title)}**\n\n" + "\n".join(markdown_lines([header, *body], rule)))
         if table.section.remarks:
-            parts.append("\n".join(f"- {_markdown(remark)}" for remark in table.section.remarks))
+            parts.append("\n".join(f"- {markdown_cell(remark)}" for remark in table.section.remarks))
     parts.append(legend(interval) if tables else NOTHING)
     if notes:
-        parts.append("\n".join(_markdown(line.replace("  ", "- ", 1)) for line in notes))
+        parts.append("\n".join(markdown_cell(line.replace("  ", "- ", 1)) for line in notes))
     return "\n\n".join(parts) + "\n"
 
 
-def _markdown_cell(cell: str, bold: bool) -> str:
-    mean, _, n = _markdown(cell).rpartition(" ")
-    return f"**{mean}** {n}" if bold else _markdown(cell)
+def _bold_cell(cell: str, bold: bool) -> str:
+    mean, _, n = markdown_cell(cell).rpartition(" ")
+    return f"**{mean}** {n}" if bold else markdown_cell(cell)
 
 
-def _markdown(cell: str) -> str:
+def markdown_cell(cell: str) -> str:
+    """Escapes a text so that Markdown shows it literally."""
     return "".join(f"\\{char}" if char in "\\`*|<[" else char for char in cell)
 
 

@@ -5,7 +5,7 @@ Wortsman et al., Supermasks in superposition, NeurIPS 2020, section 3.3: inferen
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,11 +64,10 @@ class EntropyGradient(TaskInference):
         """Computes dH/da_i (S, b) at equal shares of some tasks (S,) for inputs (b, *in_shape)."""
         if self._at_once is None:  # `inspect` has not been called
             self._try_at_once(inputs[:2])
-        weights, directions = self.networks.superposed(tasks)
         buffers = _averaged([self.networks.buffers_of(task) for task in tasks])
         outputs = self.networks.heads.seen(candidates.tasks[-1])
-        way = at_once if self._at_once else one_by_one
-        return way(self.networks.target, weights, directions, inputs, buffers, outputs)
+        network = Superposed(self.networks.target, *self.networks.superposed(tasks), buffers, outputs)
+        return (at_once if self._at_once else one_by_one)(network, inputs)
 
     def inspect(self, inputs: Tensor) -> list[str]:
         reason = self._try_at_once(inputs)
@@ -84,42 +83,51 @@ class EntropyGradient(TaskInference):
         """Decides whether several examples are differentiated at once; returns the reason if they are not."""
         target, heads = copied(self.networks.target).train(False), self.networks.heads
         weights, directions = self.networks.superposed(range(min(2, heads.num_tasks)))
-        given: Any = target, weights, [*directions], inputs, target.fresh_buffers(), slice(0, heads.num_outputs)
+        outputs = slice(0, heads.num_outputs)
+        network = Superposed(target, weights, [*directions], target.fresh_buffers(), outputs)
         with seeded(self.context.seed, Stream.INSPECTION):
-            reason = obstacle(lambda: [at_once(*given)], lambda: [one_by_one(*given)])
+            reason = obstacle(lambda: [at_once(network, inputs)], lambda: [one_by_one(network, inputs)])
         self._at_once = reason is None
         return reason
 
 
-def at_once(
-    target: TargetNetwork,
-    weights: Tensor,
-    directions: Iterable[Tensor],
-    inputs: Tensor,
-    buffers: Mapping[str, Tensor],
-    outputs: slice,
-) -> Tensor:
-    """Computes the derivative (S, b) of the entropy at `weights` (N,) in each of S directions (N,), for b inputs."""
+class Superposed(NamedTuple):
+    """A network in which S tasks have equal shares.
+
+    Attributes:
+        target: the network as a function of its weights.
+        weights: (N,) at equal shares.
+        directions: for each task, the derivative (N,) of the weights with respect to its share.
+        buffers: by name.
+        outputs: those over which the entropy is taken.
+    """
+
+    target: TargetNetwork
+    weights: Tensor
+    directions: Iterable[Tensor]
+    buffers: Mapping[str, Tensor]
+    outputs: slice
+
+    def entropy(self, weights: Tensor, inputs: Tensor) -> Tensor:
+        """Computes the entropy (b,) for inputs (b, *in_shape) with these weights (N,)."""
+        return entropy(self.target(weights, inputs, self.buffers)[:, self.outputs])
+
+
+def at_once(network: Superposed, inputs: Tensor) -> Tensor:
+    """Computes the derivative (S, b) of the entropy with respect to each share, for b inputs."""
     with torch.enable_grad():
-        point = weights.detach().requires_grad_()
-        value = entropy(target(point, inputs, buffers)[:, outputs])
-    return derivatives(value, point, directions)
+        point = network.weights.detach().requires_grad_()
+        value = network.entropy(point, inputs)
+    return derivatives(value, point, network.directions)
 
 
-def one_by_one(
-    target: TargetNetwork,
-    weights: Tensor,
-    directions: Iterable[Tensor],
-    inputs: Tensor,
-    buffers: Mapping[str, Tensor],
-    outputs: slice,
-) -> Tensor:
+def one_by_one(network: Superposed, inputs: Tensor) -> Tensor:
     """Computes the same as `at_once` by a backward pass for each input."""
-    found, every = [], torch.stack([*directions])
+    found, every = [], torch.stack([*network.directions])
     for example in inputs.split(1):
         with torch.enable_grad():
             shares = every.new_zeros(len(every)).requires_grad_()
-            value = entropy(target(weights + shares @ every, example, buffers)[:, outputs])
+            value = network.entropy(network.weights + shares @ every, example)
             value.sum().backward()  # not autograd.grad, which reentrant checkpointing refuses
         assert shares.grad is not None
         found.append(shares.grad)
