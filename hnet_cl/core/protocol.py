@@ -16,6 +16,11 @@ def protocol(config: Mapping[str, Any]) -> str:
     return f"_{number}_{IMAGES}" if inferred and isinstance(number, int) and number > 1 else ""
 
 
+def whole_decisions(batch_size: int, together: int) -> int:
+    """Returns the size nearest below `batch_size` of batches that split no `together` inputs that decide together."""
+    return max(1, batch_size // together) * together
+
+
 def told_by(scenario: str) -> str:
     """Returns the name of a scenario if it tells of a protocol in which several images decide, or nothing."""
     return scenario if scenario.endswith(IMAGES) else ""

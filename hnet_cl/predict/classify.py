@@ -23,7 +23,7 @@ def classify(options: Options) -> int:
         UserError: the run cannot be used, or not with these options.
         OSError: the answers cannot be written; an existing file is then left unchanged.
     """
-    trained = load(options.run, options.device, options.trusted)
+    trained = load(options.run, options.device, options.trusted, alone=not options.test_set)
     if options.test_set:
         return classify_test_set(trained, options)
     task = trained.task_index(options.task)

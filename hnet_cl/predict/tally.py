@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from hnet_cl.core.plain_text import aligned
+from hnet_cl.core.plain_text import aligned, printable
 
 BINS = 15  # of the calibration error (Guo et al., ICML 2017, section 2)
 IN_FULL = 20  # classes; with more, only the most frequent confusions are printed
@@ -61,18 +61,21 @@ class Tally:
             return []
         shares = {task: self.right[task] / self.number[task] for task in sorted(self.number)}
         lines = [f"task {task + 1}: {share:.2%} of {self.number[task]} right" for task, share in shares.items()]
-        lines.append(f"mean over {len(shares)} tasks: {sum(shares.values()) / len(shares):.2%}")
+        if len(shares) > 1:
+            lines.append(f"mean over {len(shares)} tasks: {sum(shares.values()) / len(shares):.2%}")
         if (error := self.calibration_error) is not None:
             lines.append(f"expected calibration error ({BINS} bins): {error:.2%}")
         return [*lines, "", *self._confusions()]
 
     def _confusions(self) -> list[str]:
         names = sorted({name for pair in self.confused for name in pair}, key=_natural)
+        shown = {name: printable(name) for name in names}  # they may be a stranger's
         if len(names) <= IN_FULL:
-            rows = [["", *names], *([true, *(str(self.confused[true, given]) for given in names)] for true in names)]
-            return ["answers by right class (rows) and given class (columns)", *aligned(rows, str.rjust)]
-        wrong = Counter({pair: count for pair, count in self.confused.items() if pair[0] != pair[1]})
-        most = [f"{count}: {true} taken for {given}" for (true, given), count in wrong.most_common(MOST_FREQUENT)]
+            body = [[shown[true], *(str(self.confused[true, given]) for given in names)] for true in names]
+            lines = aligned([["", *shown.values()], *body], str.rjust)
+            return ["answers by right class (rows) and given class (columns)", *lines]
+        wrong = Counter({pair: count for pair, count in self.confused.items() if pair[0] != pair[1]}).most_common()
+        most = [f"{count}: {shown[true]} taken for {shown[given]}" for (true, given), count in wrong[:MOST_FREQUENT]]
         return [f"the most frequent confusions of {len(names)} classes", *most]
 
 

@@ -10,6 +10,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.build import build_benchmark
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import csv_text
+from hnet_cl.core.protocol import whole_decisions
 from hnet_cl.predict.answers import columns_of, opened
 from hnet_cl.predict.options import Options
 from hnet_cl.predict.tally import Tally
@@ -61,6 +62,8 @@ def own_tasks(trained: Trained) -> Sequence[Task]:
             f"input=test: the run learned from {' '.join(then)}, but {trained.data_dir} has {' '.join(now)}; give the "
             "folder of its data as data_dir=DIR"
         )
+    if [task.classes for task in benchmark.tasks] != [list(classes) for classes in trained.classes]:
+        raise UserError("input=test: the run's result.json names other classes than its benchmark has now")
     return benchmark.tasks
 
 
@@ -68,7 +71,8 @@ def _answers(
     trained: Trained, tasks: Sequence[Task], batch_size: int | None, tally: Tally
 ) -> Iterator[dict[str, Sequence[str]]]:
     """Yields the columns of one batch after another, and counts their answers in `tally`."""
-    learner, size = trained.learner, batch_size or trained.plan.training.eval_batch_size
+    learner = trained.learner
+    size = whole_decisions(batch_size or trained.plan.training.eval_batch_size, learner.images_per_decision)
     for task in tasks:
         given = task.id if learner.heads.task_known else None
         for start in range(0, len(task.test), size):
@@ -90,9 +94,15 @@ def _answers(
 
 
 def _within(trained: Trained, task: Task, outputs: Sequence[int], labels: Sequence[str]) -> list[str]:
-    """Returns the names of the classes that outputs stand for: of `task` where they are its own, else `labels`."""
-    owners = [trained.learner.heads.tasks_of(output) for output in outputs]
-    return [
-        trained.meaning(output, task.id)[0] if task.id in tasks else label
-        for output, label, tasks in zip(outputs, labels, owners, strict=True)
-    ]
+    """Returns the names of the classes that outputs stand for: of `task` where they are its own, else `labels`.
+
+    Where a label of another task is called like one of `task`, its task is added.
+    """
+    heads, same, names = trained.learner.heads, trained.plan.scenario.classes == "shared", []
+    for output, label in zip(outputs, labels, strict=True):
+        owners = heads.tasks_of(output)
+        if task.id in owners:
+            names.append(trained.meaning(output, task.id)[0])
+        else:
+            names.append(label if same or label not in task.classes else f"{label} of task {owners[0] + 1}")
+    return names

@@ -108,7 +108,7 @@ class Trained:
         return "/".join(names), str(tasks[0] + 1) if len(tasks) == 1 else ""
 
 
-def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
+def load(run: Path, device: str, trusted: Collection[str] = (), alone: bool = True) -> Trained:
     """Loads the learner of a finished run.
 
     The folder may come from a stranger: only code of hnet_cl and of the packages `trusted` runs (see `check`).
@@ -117,6 +117,8 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
         run: the run folder, or the result.json in it.
         device: "cpu" or "cuda".
         trusted: packages or modules whose classes the run may use besides those of hnet_cl.
+        alone: whether each input decides alone on its task, although the run let several decide: nothing says that
+            inputs from elsewhere are from one task.
 
     Raises:
         UntrustedError: it uses classes of other packages.
@@ -126,14 +128,15 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
     folder = run.parent if run.name == RESULT else run
     result = _result(folder)
     config = read_config(folder / CONFIG)
+    given = deciding_alone(config) if alone else config
     try:
-        _plan(config, "cpu", trusted)
+        _plan(given, "cpu", trusted)
     except UntrustedError as error:
         raise UntrustedError(f"{folder / CONFIG}: {error}") from error
     except UserError as error:
         lines = [f"{folder / CONFIG}: {line}; or {AGAIN}" for line in str(error).splitlines()]
         raise UserError("\n".join(lines)) from error
-    plan = _plan(config, device, trusted)
+    plan = _plan(given, device, trusted)
     where, in_shape = build_device(plan.device), tuple(result.in_shape)
     try:
         learner = build_learner(plan, in_shape, [len(task.classes) for task in result.tasks], where)
@@ -151,11 +154,8 @@ def load(run: Path, device: str, trusted: Collection[str] = ()) -> Trained:
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
-    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers.
-
-    Where a task is inferred, each input decides alone: nothing says that several are from one task.
-    """
-    config = deciding_alone({key: value for key, value in config.items() if key != "logger"})
+    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers."""
+    config = {key: value for key, value in config.items() if key != "logger"}
     own = config.get("device")
     settings = {**own, "type": device, "threads": None, "graph": False} if isinstance(own, Mapping) else own
     return check({**config, "device": settings}, trusted)

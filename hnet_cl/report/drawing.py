@@ -1,6 +1,7 @@
 """Grids of axes, figures of a given width, and files of figures."""
 
 import io
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -41,6 +42,7 @@ def _width(figure: Figure) -> float:
 def encoded(figure: Figure, kind: str) -> bytes:
     """Encodes a figure as a file of kind "png", "svg" or "pdf"; an SVG file has no background and no metadata."""
     file = io.BytesIO()
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # below, it names what it leaves out of each font
     with rc_context(STYLE):
         box = figure.get_tightbbox().padded(MARGIN)  # "tight" means the same, but draws twice
         options: dict[str, Any] = {"format": kind, "bbox_inches": box}

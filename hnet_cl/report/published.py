@@ -11,7 +11,7 @@ from hnet_cl.core.regular_files import parse_yaml
 from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.methods import named
-from hnet_cl.report.runs import Run
+from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.tables import markdown_cell, markdown_lines, measured, ruled
 
 AGREES = 2.0  # standard errors of the difference
@@ -31,9 +31,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Publications:
-    """The published ACC of one benchmark, by scenario and method, on the data of this name."""
+    """The published ACC of one benchmark, by scenario and method, after so many tasks on the data of this name."""
 
     data: str
+    tasks: int
     figures: Mapping[tuple[str, str], Figure]
 
 
@@ -49,7 +50,7 @@ def _read(path: Path) -> Publications:
         for scenario, by_method in source["acc"].items():
             for method, (mean, *sem) in by_method.items():
                 figures[scenario, method] = Figure(mean, sem[0] if sem else None, source["seeds"], source["name"])
-    return Publications(content["data"], figures)
+    return Publications(content["data"], content["tasks"], figures)
 
 
 def verdict(found: Estimate, figure: Figure) -> str:
@@ -96,8 +97,8 @@ def _row(
     if known is None or figure is None:
         return
     percent = Estimate(found.n, 100 * found.mean, None if found.sem is None else 100 * found.sem)
-    reason = _not_comparable(runs, settings, known.data)
-    yield (
+    reason = _not_comparable(runs, settings, known)
+    cells = (
         result.benchmark,
         named("scenario", result.scenario),
         named("method", result.method),
@@ -107,13 +108,15 @@ def _row(
         f"not comparable: {reason}" if reason else verdict(percent, figure),
         figure.source,
     )
+    yield [one_line(cell) for cell in cells]
 
 
-def _not_comparable(runs: Sequence[Run], settings: str, data: str) -> str:
-    """Tells why runs are not of the published setting: other data or other settings; empty if they are."""
-    other = {run.result.data.name for run in runs} - {data}
+def _not_comparable(runs: Sequence[Run], settings: str, known: Publications) -> str:
+    """Tells why runs are not of the published setting: other data, tasks or settings typed; empty if they are."""
+    other = {f"data {run.result.data.name}" for run in runs if run.result.data.name != known.data}
+    other |= {f"{run.result.num_tasks} tasks" for run in runs if run.result.num_tasks != known.tasks}
     typed = {word for run in runs for key, word in run.typed.items() if key not in ALIKE}
-    return ", ".join([*(f"data {name}" for name in sorted(other)), *sorted(typed)]) or settings
+    return ", ".join([*sorted(other), *sorted(typed)]) or settings
 
 
 def _shown(mean: float, sem: float | None, n: int) -> str:

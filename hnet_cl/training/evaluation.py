@@ -7,6 +7,7 @@ import torch
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.protocol import whole_decisions
 from hnet_cl.methods.base import Learner
 
 
@@ -51,8 +52,7 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
     points: list[torch.Tensor] = []
     invalid = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
-    together = learner.images_per_decision
-    batch_size = max(1, batch_size // together) * together
+    batch_size = whole_decisions(batch_size, learner.images_per_decision)
     for start in range(0, len(task.test), batch_size):
         inputs, labels = task.test.batch(slice(start, start + batch_size))
         answer = learner.predict(inputs, given)

@@ -161,7 +161,7 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
 
 def test_every_group_is_in_the_help() -> None:
     groups = {group.partition("/")[0] for group in GROUPS}
-    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*groups, "preset", "recipe"}
+    assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*groups, "preset", "published", "recipe"}
 
 
 def settings_classes(kind: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:

@@ -40,7 +40,13 @@ def test_of_many_classes_only_the_confusions_are_printed() -> None:
     tally.add(0, torch.tensor([False] * 31 + [True]), pairs, None)
     assert tally.calibration_error is None
     lines = tally.lines()
-    assert lines[3:5] == ["the most frequent confusions of 32 classes", "2: a taken for 7"] and len(lines) == 14
+    assert lines[2:4] == ["the most frequent confusions of 32 classes", "2: a taken for 7"] and len(lines) == 13
+
+
+def test_a_strangers_names_do_nothing_to_the_terminal() -> None:
+    tally = Tally()
+    tally.add(0, torch.tensor([True]), [("\x1b[31mred\n", "\x1b[31mred\n")], None)
+    assert all(line.isprintable() for line in tally.lines())
 
 
 def test_without_answers_there_is_nothing_to_say() -> None:

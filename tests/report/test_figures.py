@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import logging
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -170,3 +171,11 @@ def test_svg_is_the_same_every_time_and_names_no_other_place(drawn: dict[str, Fi
     assert root.tag == "{http://www.w3.org/2000/svg}svg"
     links = [value for node in root.iter() for key, value in node.attrib.items() if key.endswith("href")]
     assert all(link.startswith("#") for link in links)
+
+
+def test_a_program_that_logs_everything_hears_nothing_of_fonts(caplog: pytest.LogCaptureFixture) -> None:
+    figure = Figure((1, 1))
+    figure.text(0.1, 0.5, "text")
+    with caplog.at_level(logging.INFO):
+        encoded(figure, "pdf")
+    assert caplog.messages == []

@@ -51,7 +51,7 @@ def rows(root: Path, capsys: pytest.CaptureFixture[str], *options: str) -> list[
 
 def test_measured_beside_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, last in enumerate((0.994, 0.996, 0.998), 1):
-        write_run(tmp_path, "a", seed, overrides=["device.threads=1"], accuracy_matrix=square(last, last))
+        write_run(tmp_path, "a", seed, overrides=["device.threads=1"], accuracy_matrix=square(*[last] * 5))
     write_run(tmp_path, "b", 1, method="mine")
     (row,) = rows(tmp_path, capsys)
     error = 0.2 / math.sqrt(3)
@@ -70,6 +70,11 @@ def test_measured_beside_published(tmp_path: Path, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
+        ({"accuracy_matrix": square(0.8, 1.0)}, "2 tasks"),
+        (
+            {"data": {"name": "\x1b[31mEV|IL\nmnist", "source": "files", "checksum": "c0ffee"}},
+            "data \ufffd[31mEV|IL mnist",
+        ),
         ({"overrides": ["training.lr=0.5", "seed=1"]}, "training.lr=0.5"),
         ({"data": {"name": "mnist-5k", "source": "files", "checksum": "c0ffee"}}, "data mnist-5k"),
     ],
@@ -77,22 +82,27 @@ def test_measured_beside_published(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_other_settings_and_data_are_not_comparable(
     changes: dict[str, Any], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_run(tmp_path, **changes)
+    write_run(tmp_path, **{"accuracy_matrix": square(*[0.8] * 5), **changes})
     (row,) = rows(tmp_path, capsys)
     assert row["verdict"] == f"not comparable: {reason}"
 
 
 def test_as_text_and_markdown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(tmp_path, method="si")
+    write_run(tmp_path, method="si", accuracy_matrix=square(*[0.9] * 5))
+    write_run(tmp_path, "b", method="ewc", accuracy_matrix=square(*[0.9] * 5), overrides=["a.b=x|y"])
     main([str(tmp_path), "--published"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [*HEADER]
-    assert lines[2].startswith("smnist     task-incremental  SI      90.00 (1)")
+    assert lines[2].startswith("smnist     task-incremental  EWC     90.00 (1)")
+    assert lines[3].startswith("smnist     task-incremental  SI      90.00 (1)")
     main([str(tmp_path), "--published", "--format", "markdown"])
+    source = "van de Ven & Tolias (2019), Tables 4 and 5"
     assert capsys.readouterr().out.splitlines()[1:] == [
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
-        "| smnist | task-incremental | SI | 90.00 (1) | 99.09 ± 0.15 (20) | -9.09 | one seed, so no verdict "
-        "| van de Ven & Tolias (2019), Tables 4 and 5 |",
+        "| smnist | task-incremental | EWC | 90.00 (1) | 99.12 ± 0.11 (20) | -9.12 "
+        f"| not comparable: a.b=x\\|y | {source} |",
+        "| smnist | task-incremental | SI | 90.00 (1) | 99.09 ± 0.15 (20) | -9.09 "
+        f"| one seed, so no verdict | {source} |",
     ]
 
 
