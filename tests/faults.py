@@ -18,7 +18,7 @@ Operation = Literal["write", "fsync", "rename", "flock"]
 class Fault:
     """The `number`-th operation (from 1; 0 for none) on a file whose path contains `below` fails with errno `code`.
 
-    If `lasting`, so do all after it. `count` says how many there were.
+    If `lasting`, so do all after it. `count` says how many there were, `failed` the files of those that failed.
     """
 
     operation: Operation
@@ -27,12 +27,16 @@ class Fault:
     below: str
     lasting: bool = False
     count: int = field(default=0)
+    failed: list[str] = field(default_factory=list)
 
     def due(self, path: object) -> bool:
         if self.below not in os.fsdecode(path if isinstance(path, (str, bytes, os.PathLike)) else str(path)):
             return False
         self.count += 1
-        return self.count == self.number or (self.lasting and self.count > self.number > 0)
+        fails = self.count == self.number or (self.lasting and self.count > self.number > 0)
+        if fails:
+            self.failed.append(str(path))
+        return fails
 
     def check(self, path: object, *names: Any) -> None:
         if self.due(path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from in_process import command
+from marks import thinned
 from processes import folder_of, in_process, result_of
 
 DATASET = """
@@ -90,43 +91,46 @@ def test_a_protocol_of_ones_own_of_a_dataset_of_ours(own: str) -> None:
     assert result["accuracy_matrix"][0][0] > 0.2, "more than chance"
 
 
-@pytest.mark.parametrize(
-    ("words", "line"),
-    [
-        (
-            ["benchmark=mine"],
-            "benchmark=mine: makes tasks of a dataset, and none is chosen; choose one, as dataset=mnist",
-        ),
-        (["benchmark=toy", "dataset=mine"], "dataset=mine: benchmark=toy has data of its own; leave dataset out (or "),
-        (
-            ["benchmark=f_celeba", "dataset=mine"],
-            "benchmark=f_celeba_mine: makes tasks of a dataset of the kind CelebA, and dataset=mine is none; choose "
-            "one, as dataset=celeba",
-        ),
-        (
-            ["benchmark=split", "dataset=mine", "dataset.sid=3"],
-            "dataset.sid: dataset=mine has no such key; did you mean",
-        ),
-        (["benchmark=split", "dataset=mine", "dataset.side=x"], "dataset.side=x: input should be a valid integer"),
-        (
-            ["benchmark=split", "dataset=mine", "dataset.name=x"],
-            "dataset.name=x: a run is called by the files that it ",
-        ),
-        (["benchmark=split", "dataset=mint"], "dataset=mint: no such choice; did you mean mi"),
-        (
-            ["benchmark=split", "benchmark.num_tasks=4", "benchmark.classes_per_task=3"],
-            "benchmark.num_tasks=4 times benchmark.classes_per_task=3 is more than the 10 classes of dataset=mnist: ",
-        ),
-        (
-            ["benchmark=smnist", "benchmark.source=ful"],
-            "dataset.source=ful: input should be 'auto', 'full' or 'embedded'",
-        ),
-        (
-            ["benchmark=mine", "benchmark.source=full", "dataset=mnist"],
-            "benchmark.source: benchmark=mine has no such key",
-        ),
-    ],
-)
+MISTAKES = [
+    (
+        ["benchmark=mine"],
+        "benchmark=mine: makes tasks of a dataset, and none is chosen; choose one, as dataset=mnist",
+    ),
+    (
+        ["benchmark=toy", "dataset=mine"],
+        "dataset=mine: benchmark=toy has data of its own; leave dataset out (or ",
+    ),
+    (
+        ["benchmark=f_celeba", "dataset=mine"],
+        "benchmark=f_celeba_mine: makes tasks of a dataset of the kind CelebA, and dataset=mine is none; choose "
+        "one, as dataset=celeba",
+    ),
+    (
+        ["benchmark=split", "dataset=mine", "dataset.sid=3"],
+        "dataset.sid: dataset=mine has no such key; did you mean",
+    ),
+    (["benchmark=split", "dataset=mine", "dataset.side=x"], "dataset.side=x: input should be a valid integer"),
+    (
+        ["benchmark=split", "dataset=mine", "dataset.name=x"],
+        "dataset.name=x: a run is called by the files that it ",
+    ),
+    (["benchmark=split", "dataset=mint"], "dataset=mint: no such choice; did you mean mi"),
+    (
+        ["benchmark=split", "benchmark.num_tasks=4", "benchmark.classes_per_task=3"],
+        "benchmark.num_tasks=4 times benchmark.classes_per_task=3 is more than the 10 classes of dataset=mnist: ",
+    ),
+    (
+        ["benchmark=smnist", "benchmark.source=ful"],
+        "dataset.source=ful: input should be 'auto', 'full' or 'embedded'",
+    ),
+    (
+        ["benchmark=mine", "benchmark.source=full", "dataset=mnist"],
+        "benchmark.source: benchmark=mine has no such key",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "line"), thinned(MISTAKES, 3))
 def test_what_does_not_go_together_is_one_line(words: list[str], line: str, own: str, tmp_path: Path) -> None:
     ended = command(tmp_path, own, *words)
     assert len(ended.lines) == 1 and ended.lines[0].startswith(line), ended.err

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,7 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
 def outside(path: Path) -> set[str]:
     """Top-level packages that a file imports beside hnet_cl and the standard library."""
     return {name.partition(".")[0] for name in imports(path)} - {"hnet_cl"} - sys.stdlib_module_names

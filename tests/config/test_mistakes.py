@@ -4,59 +4,65 @@ from pathlib import Path
 
 import pytest
 from in_process import command, left
+from marks import thinned
+
+MISTAKES = [
+    (
+        ["method=ewc", "method.strenth=1"],
+        ["method.strenth: method=ewc has no such key; did you mean method.strength?"],
+    ),
+    (
+        ["method=finetune", "method.strength=1"],
+        ["method.strength: method=finetune has no such key; there are method.reset_optimizer"],
+    ),
+    (["~method.nope"], ["method.nope: no such key; "]),
+    (["hydra.verbose=null"], ["the configuration cannot be used (AssertionError); check hydra.verbose=null"]),
+    (
+        ["seed=1,2"],
+        ["seed=1,2: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"],
+    ),
+    (
+        ["seed=range(2)"],
+        ["seed=range(2): is several values; add -m to run one after another, or give a list, as "],
+    ),
+    (
+        ["method.task_inference.generator=3"],
+        ["method.task_inference.generator: no such key; did you mean "],
+    ),
+    (["method=[1,2]", "--resolve"], ["method=[1,2]: give the name of one choice; there are agem, derpp, "]),
+    (["--resolve"], ["The --resolve flag can only be used in conjunction with --cfg or --help"]),
+    (["seed=${seed}"], ["seed: refers to itself; check seed=${seed}"]),
+    (
+        ["data_dir=${output_dir}", "output_dir=${data_dir}"],
+        ["data_dir: refers to itself; check data_dir=${output_dir}, output_dir=${data_dir}"],
+    ),
+    (["seed=1", "--config-dir", "/nowhere", "method=ewc"], ["--config-dir=/nowhere: no such folder"]),
+    (
+        ["-m", "method=ewc,finetune,si", "method.strength=10"],
+        ["method.strength: method=finetune has no such key; there are method.reset_optimizer (job "],
+    ),
+    (
+        ["-m", "hydra/sweeper=optuna", "method=ewc,finetune", "method.strength=10"],
+        ["method.strength: method=finetune has no such key; there are method.reset_optimizer (job "],
+    ),
+    (
+        ["-m", "hydra/sweeper=optuna", "training.lr=interval(-1,1)"],
+        ["training.lr=-1.0: input should be greater than 0 (job training.lr=-1.0)"],
+    ),
+    (["-m", "method=hnet,nope"], ["method=nope: no such choice; did you mean hnet? there are agem, "]),
+    (["-m", "method=hnet,si", "scenario=cl1,cl2"], ["method=hnet with scenario=cl2: the task is not "]),
+    (
+        ["-m", "seed=range(6)", "method=si", "training.lr=0,-1,0.1"],
+        [
+            "training.lr=0: input should be greater than 0 (jobs seed=0 training.lr=0; seed=1 training.lr=0; "
+            "seed=2 training.lr=0 and 3 more)",
+            "training.lr=-1: input should be greater than 0 (jobs ",
+        ],
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("typed", "lines"),
-    [
-        (
-            ["method=ewc", "method.strenth=1"],
-            ["method.strenth: method=ewc has no such key; did you mean method.strength?"],
-        ),
-        (
-            ["method=finetune", "method.strength=1"],
-            ["method.strength: method=finetune has no such key; there are method.reset_optimizer"],
-        ),
-        (["~method.nope"], ["method.nope: no such key; "]),
-        (["hydra.verbose=null"], ["the configuration cannot be used (AssertionError); check hydra.verbose=null"]),
-        (["seed=1,2"], ["seed=1,2: is several values; add -m to run one after another, or give a list, as KEY=[1,2]"]),
-        (["seed=range(2)"], ["seed=range(2): is several values; add -m to run one after another, or give a list, as "]),
-        (
-            ["method.task_inference.generator=3"],
-            ["method.task_inference.generator: no such key; did you mean "],
-        ),
-        (["method=[1,2]", "--resolve"], ["method=[1,2]: give the name of one choice; there are agem, derpp, "]),
-        (["--resolve"], ["The --resolve flag can only be used in conjunction with --cfg or --help"]),
-        (["seed=${seed}"], ["seed: refers to itself; check seed=${seed}"]),
-        (
-            ["data_dir=${output_dir}", "output_dir=${data_dir}"],
-            ["data_dir: refers to itself; check data_dir=${output_dir}, output_dir=${data_dir}"],
-        ),
-        (["seed=1", "--config-dir", "/nowhere", "method=ewc"], ["--config-dir=/nowhere: no such folder"]),
-        (
-            ["-m", "method=ewc,finetune,si", "method.strength=10"],
-            ["method.strength: method=finetune has no such key; there are method.reset_optimizer (job "],
-        ),
-        (
-            ["-m", "hydra/sweeper=optuna", "method=ewc,finetune", "method.strength=10"],
-            ["method.strength: method=finetune has no such key; there are method.reset_optimizer (job "],
-        ),
-        (
-            ["-m", "hydra/sweeper=optuna", "training.lr=interval(-1,1)"],
-            ["training.lr=-1.0: input should be greater than 0 (job training.lr=-1.0)"],
-        ),
-        (["-m", "method=hnet,nope"], ["method=nope: no such choice; did you mean hnet? there are agem, "]),
-        (["-m", "method=hnet,si", "scenario=cl1,cl2"], ["method=hnet with scenario=cl2: the task is not "]),
-        (
-            ["-m", "seed=range(6)", "method=si", "training.lr=0,-1,0.1"],
-            [
-                "training.lr=0: input should be greater than 0 (jobs seed=0 training.lr=0; seed=1 training.lr=0; "
-                "seed=2 training.lr=0 and 3 more)",
-                "training.lr=-1: input should be greater than 0 (jobs ",
-            ],
-        ),
-    ],
-)
+@pytest.mark.parametrize(("typed", "lines"), thinned(MISTAKES, 3))
 def test_is_a_line_for_each(typed: list[str], lines: list[str], tmp_path: Path) -> None:
     ended = command(tmp_path, "benchmark=toy", *typed)
     assert len(ended.lines) == len(lines), ended.err

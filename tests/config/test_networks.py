@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from marks import thinned
 from torch import nn
 
 from hnet_cl.api import run
@@ -79,30 +80,42 @@ def test_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         run(*small, f"output_dir={tmp_path / 'others'}", "network=nets_of_others.Own")
 
 
-@pytest.mark.parametrize(
-    ("typed", "said"),
-    [
-        (["network=nets_of_others.silent"], "network=nets_of_others.silent: is a function that does not say"),
-        (
-            ["network=nets_of_others.Nope"],
-            "network=nets_of_others.Nope: cannot be imported (module 'nets_of_o",
-        ),
-        (["network=loud_import.Net"], r"network=loud_import.Net: cannot be imported (RuntimeError: \x1b[2J and more)"),
-        (["network=nodot"], "network=nodot: give the dotted path of a Module class, as package.module.Class"),
-        (["network=nets_of_others.Own", "network.width=a"], "network.width=a: input should be a valid integer"),
-        (["network=nets_of_others.Own", "network.widht=1"], "network.width: is missing; give network.width=VALUE\n"),
-        (["network=nets_of_others.Loud"], r"network=nets_of_others.Loud: forward in training mode of float32 inputs"),
-        (
-            ["network=nets_of_others.Unbuilt"],
-            "network: Unbuilt cannot be built for inputs [2] and 4 outputs with",
-        ),
-        (["target=module", "target._target_=nets_of_others.Nope"], "network=nets_of_others.Nope: cannot be imported"),
-        (
-            ["target=mlp_10", "target._target_=nets_of_others.Nope"],
-            "target._target_=nets_of_others.Nope: cannot be imp",
-        ),
-    ],
-)
+MISTAKES = [
+    (["network=nets_of_others.silent"], "network=nets_of_others.silent: is a function that does not say"),
+    (
+        ["network=nets_of_others.Nope"],
+        "network=nets_of_others.Nope: cannot be imported (module 'nets_of_o",
+    ),
+    (
+        ["network=loud_import.Net"],
+        r"network=loud_import.Net: cannot be imported (RuntimeError: \x1b[2J and more)",
+    ),
+    (["network=nodot"], "network=nodot: give the dotted path of a Module class, as package.module.Class"),
+    (["network=nets_of_others.Own", "network.width=a"], "network.width=a: input should be a valid integer"),
+    (
+        ["network=nets_of_others.Own", "network.widht=1"],
+        "network.width: is missing; give network.width=VALUE\n",
+    ),
+    (
+        ["network=nets_of_others.Loud"],
+        r"network=nets_of_others.Loud: forward in training mode of float32 inputs",
+    ),
+    (
+        ["network=nets_of_others.Unbuilt"],
+        "network: Unbuilt cannot be built for inputs [2] and 4 outputs with",
+    ),
+    (
+        ["target=module", "target._target_=nets_of_others.Nope"],
+        "network=nets_of_others.Nope: cannot be imported",
+    ),
+    (
+        ["target=mlp_10", "target._target_=nets_of_others.Nope"],
+        "target._target_=nets_of_others.Nope: cannot be imp",
+    ),
+]
+
+
+@pytest.mark.parametrize(("typed", "said"), thinned(MISTAKES, 3))
 def test_errors_name_what_was_typed_and_send_nothing_to_the_terminal(
     typed: list[str], said: str, tmp_path: Path
 ) -> None:

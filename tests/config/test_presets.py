@@ -10,6 +10,7 @@ from hydra import compose, version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.global_hydra import GlobalHydra
+from marks import thinned
 from omegaconf import OmegaConf
 from processes import folder_of, in_process, result_of
 
@@ -80,22 +81,22 @@ def test_what_is_derived_has_the_presets_of_its_parents(benchmark: str, method: 
     assert preset_for(benchmark, method) == preset
 
 
-@pytest.mark.parametrize(
-    ("method", "rule", "preset"),
-    [
-        ("hnet", "given", "smnist/hnet"),
-        ("hnet", "classifier", "smnist/hnet_tir"),
-        ("hnet_ent", "classifier", "smnist/hnet_tir"),
-        ("deeper", "classifier", "smnist/hnet_tir"),
-        ("hnet_tir", "classifier", "smnist/hnet_tir"),
-        ("hnet_tir", "entropy", "smnist/hnet"),
-        ("hnet", "entropy", "smnist/hnet"),
-        ("sure", "entropy", "smnist/sure"),
-        ("sure", "classifier", "smnist/hnet_tir"),
-        ("hnet_tir", "of one's own", "smnist/hnet"),
-        ("ewc", None, "smnist/ewc"),
-    ],
-)
+RULES = [
+    ("hnet", "given", "smnist/hnet"),
+    ("hnet", "classifier", "smnist/hnet_tir"),
+    ("hnet_ent", "classifier", "smnist/hnet_tir"),
+    ("deeper", "classifier", "smnist/hnet_tir"),
+    ("hnet_tir", "classifier", "smnist/hnet_tir"),
+    ("hnet_tir", "entropy", "smnist/hnet"),
+    ("hnet", "entropy", "smnist/hnet"),
+    ("sure", "entropy", "smnist/sure"),
+    ("sure", "classifier", "smnist/hnet_tir"),
+    ("hnet_tir", "of one's own", "smnist/hnet"),
+    ("ewc", None, "smnist/ewc"),
+]
+
+
+@pytest.mark.parametrize(("method", "rule", "preset"), thinned(RULES, 4))
 def test_a_method_with_another_rule_has_the_presets_of_what_it_is(method: str, rule: str | None, preset: str) -> None:
     assert preset_for("smnist", method, rule) == preset
 

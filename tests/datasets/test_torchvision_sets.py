@@ -13,7 +13,6 @@ from hnet_cl.datasets._torchvision import import_torchvision
 from hnet_cl.datasets.base import examples
 from hnet_cl.datasets.torchvision_sets import Torchvision
 
-DATASETS = import_torchvision().datasets
 SETTINGS: dict[str, Any] = {
     "name": "torchvision",
     "of": "Fake",
@@ -25,42 +24,18 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-class Flags(DATASETS.VisionDataset):
-    """A class as torchvision's: images of one colour, whose red is 100 times the class; they need a download."""
-
-    def __init__(self, root: str, train: bool = True, download: bool = False, mode: str = "RGB") -> None:
-        super().__init__(root)
-        self.labels, self.mode, self.classes = ([0, 1, 2, 0] if train else [2, 1]), mode, ["red", "green", "blue"]
-        if download:
-            (Path(root) / "flags").touch()
-        if not (Path(root) / "flags").exists():
-            raise RuntimeError("Dataset not found.\nYou can use download=True to download it")
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[Any, Any]:
-        label = self.labels[index]
-        return Image.new("RGB", (20, 12), (100 * label, 7, 9)).convert(self.mode), label
-
-
-class Divided(Flags):
-    """The same with splits of other names, each of one label, and no download."""
-
-    def __init__(self, root: str, split: str = "trainval") -> None:
-        if split not in ("trainval", "val"):
-            raise ValueError(f"Unknown value '{split}' for argument split. Valid values are {{'trainval', 'val'}}.")
-        (Path(root) / "flags").touch()
-        super().__init__(root, split == "trainval")
-
-
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Puts a class among torchvision's data sets, as Fake."""
+    """Puts a class of `torchvision_fakes` among torchvision's data sets, as Fake; returns it."""
+    import torchvision_fakes
 
-    def put(kind: type) -> None:
-        monkeypatch.setattr(DATASETS, "Fake", kind, raising=False)
-        monkeypatch.setattr(DATASETS, "__all__", (*DATASETS.__all__, "Fake"))
+    known = torchvision_fakes.DATASETS
+
+    def put(name: str) -> Any:
+        kind = getattr(torchvision_fakes, name)
+        monkeypatch.setattr(known, "Fake", kind, raising=False)
+        monkeypatch.setattr(known, "__all__", (*known.__all__, "Fake"))
+        return kind
 
     return put
 
@@ -76,8 +51,8 @@ def line(dataset: Torchvision) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize(("kind", "changes"), [(Flags, {}), (Divided, {"splits": ["trainval", "val"]})])
-def test_images_by_the_class_s_own_halves(kind: type, changes: dict[str, Any], fake: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "changes"), [("Flags", {}), ("Divided", {"splits": ["trainval", "val"]})])
+def test_images_by_the_class_s_own_halves(kind: str, changes: dict[str, Any], fake: Any, tmp_path: Path) -> None:
     fake(kind)
     data = examples(of(tmp_path, **changes))
     assert data.train.labels.tolist() == [0, 1, 2, 0] and data.test.labels.tolist() == [2, 1]
@@ -91,7 +66,7 @@ def test_images_by_the_class_s_own_halves(kind: type, changes: dict[str, Any], f
 def test_where_torchvision_has_no_test_images_every_fifth_of_a_class_is_one(tmp_path: Path) -> None:
     given = {"size": 40, "num_classes": 3, "image_size": [3, 8, 8]}
     data = examples(of(tmp_path, of="FakeData", arguments=given))
-    images = DATASETS.FakeData(40, (3, 8, 8), 3)
+    images = import_torchvision().datasets.FakeData(40, (3, 8, 8), 3)
     labels = [label for _, label in images]
     seen = dict.fromkeys(range(3), 0)
     halves: tuple[list[int], list[int]] = ([], [])
@@ -113,21 +88,21 @@ def test_a_name_that_torchvision_has_not_is_refused(tmp_path: Path) -> None:
 
 
 def test_splits_that_the_class_has_not_are_refused_with_its_own_words(fake: Any, tmp_path: Path) -> None:
-    fake(Divided)
+    fake("Divided")
     message = line(of(tmp_path))
     assert message.startswith("of=Fake with split=train: torchvision cannot read it from ")
     assert "Valid values are {'trainval', 'val'}" in message and "change splits or arguments" in message
 
 
 def test_unknown_arguments_are_refused(fake: Any, tmp_path: Path) -> None:
-    fake(Flags)
+    fake("Flags")
     message = line(of(tmp_path, arguments={"moed": "L"}))
     assert message.startswith("arguments.moed: Fake has no such argument; did you mean mode?")
     assert of(tmp_path, arguments={"mode": "L"}).load().train.images[1].unique().numel() == 1  # grey
 
 
 def test_what_cannot_be_fetched_says_where_it_belongs(fake: Any, tmp_path: Path) -> None:
-    fake(Flags)
+    fake("Flags")
     message = line(of(tmp_path / "nowhere"))
     assert f"torchvision cannot read it from {tmp_path / 'nowhere'} nor fetch it" in message
     assert "set data_dir (or HNET_CL_DATA)" in message
@@ -143,8 +118,7 @@ def test_what_cannot_be_fetched_says_where_it_belongs(fake: Any, tmp_path: Path)
 def test_what_is_no_classification_of_images_is_refused(
     pair: Any, reason: str, fake: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(Flags)
-    monkeypatch.setattr(Flags, "__getitem__", lambda *_: pair)
+    monkeypatch.setattr(fake("Flags"), "__getitem__", lambda *_: pair)
     assert reason in line(of(tmp_path))
 
 

@@ -21,6 +21,7 @@ from builders import (
     setup,
     training,
 )
+from marks import thinned
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
@@ -149,7 +150,7 @@ def plain(num_outputs: int) -> nn.Module:
 @pytest.mark.parametrize(
     ("method", "scenario"),
     [
-        *((method, "cl1" if method in NEED_THE_TASK else "cl3") for method in METHODS),
+        *thinned(((method, "cl1" if method in NEED_THE_TASK else "cl3") for method in METHODS), 3),
         *(
             pytest.param(method, "cl1", marks=pytest.mark.slow)
             for method in METHODS
