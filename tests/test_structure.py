@@ -48,6 +48,7 @@ MAY_IMPORT = {
         "loggers",
     },
     "predict": {"core", "benchmarks.base", "hypernet", "methods.base", "config", "build", "targets.bfloat16"}
+    | {"methods.parts.inference", "methods.parts.inferring"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
     "data": {"core", "benchmarks.base", "benchmarks.overview", "build", "config", "loggers.pictures"},
     "api": {"core", "config", "in_memory", "predict", "records", "report", "single_run"},

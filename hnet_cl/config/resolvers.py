@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.presets import existing
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
@@ -93,6 +94,13 @@ def read_config(path: Path) -> dict[str, Any]:
     except (ValueError, YAMLError, OmegaConfBaseException) as error:
         reason = first_line(error)
         raise UserError(f"{path}: cannot be read as a configuration ({reason})") from error
+
+
+def read_choice(group: str, name: str) -> dict[str, Any]:
+    """Reads a shipped yaml file as it stands: its own keys, without those that its defaults list brings."""
+    file = OmegaConf.load(conf_dir() / group / f"{name}.yaml")
+    assert isinstance(file, DictConfig)
+    return plain(file)
 
 
 def for_scenario(values: DictConfig, *, _root_: DictConfig) -> Any:

@@ -31,6 +31,11 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
   output=FILE     write the CSV there instead of printing it
   batch_size=N    inputs at a time (default: the run's training.eval_batch_size); changes no result
   data_dir=DIR    with input=test: the folder of the data files (default: the run's)
+  task_inference=RULE
+                  with input=test: infer tasks by entropy, max_logit, energy or entropy_gradient instead of the run's
+                    own rule, without training again
+  images_per_decision=N
+                  with input=test: each N images of a task decide together on their task; another, easier protocol
   device=NAME     cpu (default) or cuda, also if the run used the other
   trust=PACKAGE   packages or modules, with commas between, whose classes the run may use besides those of hnet_cl;
                     importing them runs their code, so trust nobody's but your own. They are looked for where Python

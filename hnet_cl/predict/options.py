@@ -10,7 +10,8 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.suggest import nearest
 
-KEYS = ("run", "input", "task", "output", "batch_size", "device", "data_dir", "trust")
+OF_THE_TEST = ("data_dir", "task_inference", "images_per_decision")  # keys of input=test alone
+KEYS = ("run", "input", "task", "output", "batch_size", "device", "trust", *OF_THE_TEST)
 TEST = "test"  # as input: the test set of the run's benchmark
 COLUMNS = ("file", "label", "task", "confidence")  # in every table of answers; some have further ones
 EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1 input=digits task=2"
@@ -20,7 +21,8 @@ EXAMPLE = "python -m hnet_cl.predict run=outputs/smnist-cl1-hnet/1a2b3c4d/seed=1
 class Options:
     """The parsed options; `task` counts from 1, and None stands for the run's own `eval_batch_size` and `data_dir`.
 
-    With `test_set`, the test set of the run's benchmark is classified, and there are no `inputs`.
+    With `test_set`, the test set of the run's benchmark is classified, and there are no `inputs`; then the task can be
+    inferred by the rule `task_inference`, and by `images_per_decision` images together. None leaves that to the run.
     """
 
     run: Path
@@ -31,6 +33,8 @@ class Options:
     batch_size: int | None
     device: str
     data_dir: Path | None
+    task_inference: str | None
+    images_per_decision: int | None
     trusted: Sequence[str]
 
 
@@ -60,8 +64,9 @@ def parse(words: Sequence[str]) -> Options:
     test_set = TEST in given["input"]
     if test_set and len(given["input"]) > 1:
         raise UserError("input=test: is the test set of the run's benchmark, which stands alone; a file is ./test")
-    if "data_dir" in values and not test_set:
-        raise UserError("data_dir: is for input=test, the test set of the run's benchmark")
+    for key in OF_THE_TEST:
+        if key in values and not test_set:
+            raise UserError(f"{key}: is for input=test, the test set of the run's benchmark")
     return Options(
         run=Path(values["run"]),
         inputs=[] if test_set else [path for text in given["input"] for path in _paths(text)],
@@ -71,6 +76,8 @@ def parse(words: Sequence[str]) -> Options:
         batch_size=_positive("batch_size", values),
         device=device,
         data_dir=Path(values["data_dir"]) if "data_dir" in values else None,
+        task_inference=values.get("task_inference"),
+        images_per_decision=_positive("images_per_decision", values),
         trusted=_trusted(values),
     )
 

@@ -24,6 +24,7 @@ class Tally:
         confused: number of answers by right and given label.
         sure: confidences of answers, in batches, where the method gives any.
         correct: whether these answers are right.
+        found: number of answers whose inferred task is right, by task; empty where no task is inferred.
     """
 
     right: Counter[int] = field(default_factory=Counter)
@@ -31,6 +32,7 @@ class Tally:
     confused: Counter[tuple[str, str]] = field(default_factory=Counter)
     sure: list[Tensor] = field(default_factory=list)
     correct: list[Tensor] = field(default_factory=list)
+    found: Counter[int] = field(default_factory=Counter)
 
     def add(self, task: int, correct: Tensor, labels: Iterable[tuple[str, str]], confidence: Tensor | None) -> None:
         """Counts answers to b examples of `task`: `correct` (b,), right and given labels, `confidence` (b,)."""
@@ -40,6 +42,10 @@ class Tally:
         if confidence is not None:
             self.sure.append(confidence.cpu())
             self.correct.append(correct.cpu())
+
+    def add_tasks(self, task: int, inferred: Tensor) -> None:
+        """Counts the tasks (b,), from 0, that were inferred for b examples of `task`."""
+        self.found[task] += int((inferred == task).sum())
 
     @property
     def calibration_error(self) -> float | None:
@@ -63,6 +69,9 @@ class Tally:
         lines = [f"task {task + 1}: {share:.2%} of {self.number[task]} right" for task, share in shares.items()]
         if len(shares) > 1:
             lines.append(f"mean over {len(shares)} tasks: {sum(shares.values()) / len(shares):.2%}")
+        if self.found:
+            share = sum(self.found[task] / self.number[task] for task in shares) / len(shares)
+            lines.append(f"task inference: {share:.2%} of the tasks found")
         if (error := self.calibration_error) is not None:
             lines.append(f"expected calibration error ({BINS} bins): {error:.2%}")
         return [*lines, "", *self._confusions()]

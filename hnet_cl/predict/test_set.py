@@ -13,6 +13,7 @@ from hnet_cl.core.plain_text import csv_text
 from hnet_cl.core.protocol import whole_decisions
 from hnet_cl.predict.answers import columns_of, opened
 from hnet_cl.predict.options import Options
+from hnet_cl.predict.other_rule import use_rule
 from hnet_cl.predict.tally import Tally
 from hnet_cl.predict.trained import Trained
 
@@ -34,14 +35,16 @@ def classify_test_set(trained: Trained, options: Options) -> int:
     if options.data_dir is not None:
         trained = replace(trained, data_dir=options.data_dir)
     only = None if options.task is None else trained.learned(options.task)
-    tasks = [task for task in own_tasks(trained) if only in (None, task.id)]
-    tally = Tally()
+    tasks, rule = own_tasks(trained), []
+    if options.task_inference or options.images_per_decision:
+        rule = [use_rule(trained, tasks, options.task_inference, options.images_per_decision)]
+    tasks, tally = [task for task in tasks if only in (None, task.id)], Tally()
     with opened(options.output) as file:
         for number, columns in enumerate(_answers(trained, tasks, options.batch_size, tally)):
             if not number:
                 file.write(csv_text([[*columns]]))
             file.write(csv_text(zip(*columns.values(), strict=True)))
-    found = "\n".join(tally.lines())
+    found = "\n".join([*rule, *tally.lines()])
     if options.output:
         print(f"{options.output}: {sum(tally.number.values())} answers\n{found}")
     else:
@@ -89,6 +92,8 @@ def _answers(
             correct = learner.heads.correct(found.output, labels, task.id)
             taken_for = _within(trained, task, found.output.tolist(), columns["label"])
             tally.add(task.id, correct, zip(right, taken_for, strict=True), found.confidence)
+            if found.task is not None:
+                tally.add_tasks(task.id, found.task)
             further = (right, [str(task.id + 1)] * len(right), [str(int(one)) for one in correct.tolist()])
             yield columns | dict(zip(FURTHER, further, strict=True))
 

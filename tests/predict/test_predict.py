@@ -17,7 +17,7 @@ import torch
 from builders import run
 from hydra import compose, initialize_config_dir
 from PIL import Image
-from processes import folder_of, in_process
+from processes import folder_of, in_process, result_of
 from torch import Tensor
 
 from hnet_cl import build
@@ -193,8 +193,10 @@ class TestOwnTestSet:
             assert sum(row["correct"] == "1" for row in own) / len(own) == accuracy
             assert lines[task.id + 1] == f"task {task.id + 1}: {accuracy:.2%} of {len(own)} right"
         if name == "inferred":  # a digit of another task has its task beside it: too many names for a table
-            assert re.fullmatch(r"the most frequent confusions of 2\d classes", lines[6])
-            assert {line.partition(" of task ")[0] != line for line in lines[7:]} == {True, False}
+            (found,) = (line for line in lines if line.startswith("task inference: "))
+            assert found == f"task inference: {result_of(folder)['metrics']['task_inference']:.2%} of the tasks found"
+            assert re.fullmatch(r"the most frequent confusions of 2\d classes", lines[7])
+            assert {line.partition(" of task ")[0] != line for line in lines[8:]} == {True, False}
             return
         table = [[int(cell) for cell in line.split()[1:]] for line in lines[8:]]
         right = "correct" if name == "shared" else "label"  # labels of tasks that share outputs hold both names
@@ -210,7 +212,7 @@ class TestOwnTestSet:
             "2"
         }
         share = f"{runs['inferred'].last_row[1]:.2%}"
-        assert err.startswith(f"task 2: {share} of {len(rows)} right\nexpected calibration error ")
+        assert err.startswith(f"task 2: {share} of {len(rows)} right\ntask inference: ")
 
     def test_other_classes_are_refused(self, told: Path, capsys: pytest.CaptureFixture[str]) -> None:
         result = json.loads((told / "result.json").read_text())
@@ -221,13 +223,17 @@ class TestOwnTestSet:
         line = "input=test: the run's result.json names other classes than its benchmark has now\n"
         assert capsys.readouterr() == ("", f"hnet_cl.predict: {line}")
 
-    def test_several_decide_as_in_the_run(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_several_decide_as_in_the_run(self, runs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         words = [*RUNS["inferred"], "method.task_inference.images_per_decision=7", f"output_dir={tmp_path}"]
         folder = folder_of(in_process(*words))
-        main([f"run={folder}", "input=test", f"output={tmp_path / 'x.csv'}", "batch_size=100"])
         expected = json.loads((folder / "result.json").read_text())["accuracy_matrix"][-1]
-        lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[2] for line in lines[1:3]] == [f"{accuracy:.2%}" for accuracy in expected]
+        for run_folder, *more in ([folder], [runs["inferred"].folder, "images_per_decision=7"]):
+            main([f"run={run_folder}", "input=test", f"output={tmp_path / 'x.csv'}", "batch_size=100", *more])
+            lines = capsys.readouterr().out.splitlines()
+            said = ["rule: the run's own, Entropy; 7 images at a time decide together, another protocol"]
+            assert lines[1 : len(more) + 1] == said[: len(more)]
+            shares = [line.split()[2] for line in lines if line.startswith("task ") and "of 1000 right" in line]
+            assert shares == [f"{accuracy:.2%}" for accuracy in expected]
 
     def test_other_data_are_refused(self, told: Path, predict: Any) -> None:
         result = json.loads((told / "result.json").read_text())

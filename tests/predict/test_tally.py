@@ -11,6 +11,7 @@ def test_accuracy_calibration_and_confusions() -> None:
     tally = Tally()
     correct = torch.tensor([True, False, True])
     tally.add(1, correct, [("2", "2"), ("10", "2"), ("10", "10")], torch.tensor([0.95, 0.99, 0.5]))
+    tally.add_tasks(1, torch.tensor([1, 1, 0]))
     tally.add(0, torch.tensor([True]), [("2", "2")], torch.tensor([1.0]))
     expected = (abs(1 - 0.95 - 0.99 + 1 - 1.0) + abs(1 - 0.5)) / 4
     assert tally.calibration_error == pytest.approx(expected, abs=1e-7)
@@ -18,6 +19,7 @@ def test_accuracy_calibration_and_confusions() -> None:
         "task 1: 100.00% of 1 right",
         "task 2: 66.67% of 3 right",
         "mean over 2 tasks: 83.33%",
+        "task inference: 33.33% of the tasks found",
         f"expected calibration error (15 bins): {expected:.2%}",
         "",
         "answers by right class (rows) and given class (columns)",
