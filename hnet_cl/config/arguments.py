@@ -1,6 +1,7 @@
 """The command line before Hydra reads it."""
 
 import contextlib
+import difflib
 import io
 import re
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ from hydra._internal.utils import get_args_parser
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
-from hnet_cl.core.suggest import nearest
 
 SWEEP = "--multirun"
 NO_SWEEP = ("--cfg", "--info", "--run")  # flags of Hydra that exclude a sweep
@@ -57,10 +57,11 @@ def flags_last(arguments: Sequence[str]) -> list[str]:
 def _flag_problem(said: str) -> str:
     """Rewords a message of argparse in the form of all other error lines."""
     if found := re.match(r"unrecognized arguments: (\S+)", said):
-        flag, equals, _ = found[1].partition("=")
+        flag, *_ = found[1].partition("=")
         key = flag.lstrip("-")
         flags = [name for action in get_args_parser()._actions for name in action.option_strings if name[:2] == "--"]
-        advice = f"; keys have no dashes: {key}=VALUE" if equals else nearest(flag, flags)
+        similar = difflib.get_close_matches(flag, flags, n=1, cutoff=0.75)
+        advice = f"; did you mean {similar[0]}?" if similar else f"; keys have no dashes: {key}=VALUE"
         return f"{shown(flag)}: no such flag{advice}"
     flag, _, reason = said.removeprefix("argument ").partition(": ")
     return f"{flag}: {shown(reason)}"
@@ -92,7 +93,8 @@ def spread_seeds(arguments: Sequence[str]) -> list[str]:
     if len(number) > len(MOST_SEEDS) or number.zfill(len(MOST_SEEDS)) > MOST_SEEDS:
         raise UserError(f"seeds={number[:20]}: give at most {MOST_SEEDS} seeds")
     if not re.fullmatch("[1-9][0-9]*", number):
-        raise UserError(f"seeds={number}: give the number of seeds to run, as seeds=10")
+        single = f"; single ones are seed={number} -m" if re.fullmatch("[0-9]+(,[0-9]+)+", number) else ""
+        raise UserError(f"seeds={number}: give the number of seeds to run, as seeds=10{single}")
     if not re.fullmatch("[0-9]+", first):
         raise UserError(f"seeds={number} with seed={first}: give the first seed alone, as seed=1")
     if search := _chosen(arguments, "hydra/sweeper", "grid", "compare"):

@@ -7,6 +7,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 
+from hnet_cl.config.help_text import INNER
 from hnet_cl.config.typed_parts import NETWORK
 from hnet_cl.core.chosen import TARGET, Chosen, settings_of
 from hnet_cl.core.importing import import_named
@@ -35,6 +36,8 @@ def line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
         names = "|".join(map(re.escape, error["input"]))
         named = re.sub(rf"(?<![\w.])({names})(?==)", rf"{part}.\1", message)
         return f"{part}: {message}" if named == message else named
+    if isinstance(error["input"], str) and (group := "/".join(path)) in INNER:
+        return f"{key}={shown(error['input'])}: is chosen by its file, with a slash, as {group}=NAME"
     return f"{shown(key)}={shown(error['input'])}: {message}"
 
 

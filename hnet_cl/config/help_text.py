@@ -13,6 +13,7 @@ GROUPS = (
     *("schedule", "device", "logger", "experiment", "hydra/sweeper", "hydra/launcher"),
 )
 PARTS = ("method/generator", "method/regularizer", "method/buffer")  # groups below a method besides these
+INNER = tuple(group for group in (*GROUPS, *PARTS) if "/" in group)  # typed with a slash
 HYDRAS = {"hydra/launcher": {"basic": "One job after another (default)"}}  # choices that come with Hydra
 
 START = """\

@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from hnet_cl.config.arguments import NAMES
 from hnet_cl.config.conf_files import conf_dir, own_folders
+from hnet_cl.config.help_text import INNER
 from hnet_cl.config.typed_parts import as_typed
 from hnet_cl.core.atomic_files import refusal
 from hnet_cl.core.errors import UserError
@@ -95,7 +96,7 @@ def _no_such_key(key: str, arguments: Sequence[str]) -> str | None:
         [argument for argument in arguments if argument.lstrip("+").startswith(f"{group}=")] if group != key else []
     )
     whose = f"{chosen[-1]} has no such key" if chosen else "no such key"
-    groups = {name.partition(".")[0] for name in known if "." in name}
+    groups = [*dict.fromkeys(name.partition(".")[0] for name in known if "." in name), *INNER]
     value = next((value for typed, _, value in (one.partition("=") for one in arguments) if typed == key), None)
     advice = elsewhere(key, value, groups) or ("" if "/" in key else nearest_key(key, known))
     return f"{shown(key)}: {whose}{advice}"

@@ -27,10 +27,14 @@ def nearest_key(key: str, keys: Sequence[str]) -> str:
 
 
 def elsewhere(key: str, value: object, groups: Iterable[str]) -> str:
-    """Returns an ending for "no such key" if the last part of `key` is a group, which is typed alone; else empty."""
-    group = key.rpartition(".")[2]
+    """Returns an ending for "no such key" if the last part of `key` names a group, which is typed alone; else empty.
+
+    A group inside another one is typed with a slash, as method/task_inference.
+    """
+    last = key.rpartition(".")[2]
     name = value if isinstance(value, str) and value.isidentifier() else "NAME"
-    return f"; give {group}={name}" if "." in key and group in groups else ""
+    found = [one for one in groups if (one == last and "." in key) or one in (f"method/{key}", key.replace(".", "/"))]
+    return f"; give {found[0]}={name}" if found else ""
 
 
 def offered(name: str, names: Sequence[str]) -> str:

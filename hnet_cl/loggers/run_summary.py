@@ -72,8 +72,10 @@ def next_commands(done: RunResult, folder: Path, config: Mapping[str, Any]) -> l
     if any(folder.glob(EVENTS)):
         found.append(["tensorboard", "--logdir", runs])
     if SCORES[done.score] is ACCURACY:
-        task = ["task=1"] if config["scenario"]["task_known"] else []
-        found.append(["python", "-m", "hnet_cl.predict", f"run={folder}", "input=FILES", *task])
+        images = len(done.in_shape or ()) == 3
+        task = ["task=1"] if images and config["scenario"]["task_known"] else []
+        inputs = "input=FILES" if images else "input=test"
+        found.append(["python", "-m", "hnet_cl.predict", f"run={folder}", inputs, *task])
     return [shlex.join(words) for words in found]
 
 

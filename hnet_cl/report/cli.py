@@ -32,7 +32,10 @@ EXAMPLES = """examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help shows what there is)")
+        known = [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+        wrong = message.partition("unrecognized arguments: ")[2].split(" ")[0].partition("=")[0]
+        advice = nearest(wrong, known) if wrong.startswith("--") else ""
+        raise UserError(f"{message}{advice} (--help shows what there is)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

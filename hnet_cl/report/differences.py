@@ -66,7 +66,7 @@ def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str
     known = [place for place in places if place.settings]
     added: dict[int, dict[str, str]] = {id(place): {} for place in known}
     for key in dict.fromkeys(key for place in known for key in place.values):
-        if key not in compared and not is_below(key, ignored):
+        if key not in compared and not is_below(key, ignored) and not _follows(key, known, compared):
             for context, alike in grouped((_context(key, place, compared, ignored), place) for place in known).items():
                 _compare(key, context[0], alike, added, found)
     for place in known:
@@ -74,6 +74,13 @@ def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str
     _tell_unknown(places, compared, ["method", *ignored], found)
     _between_runs(places, compared, ignored, found)
     return found
+
+
+def _follows(key: str, places: Sequence[Place], compared: Sequence[str]) -> bool:
+    """Tells whether a setting follows from a compared choice above it, in Hydra's form: method/task_inference."""
+    above = [one for one in compared if "/" in one and is_below(key, [one.replace("/", ".")])]
+    alike = [grouped((place.runs[0].value(one), place.values.get(key)) for place in places) for one in above]
+    return any(all(len(set(values)) == 1 for values in one.values()) for one in alike)
 
 
 def _context(key: str, place: Place, compared: Sequence[str], ignored: Sequence[str]) -> tuple[str, object]:

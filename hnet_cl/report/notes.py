@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 
+from hnet_cl.report.labels import grouped
 from hnet_cl.report.runs import Run, one_line
 from hnet_cl.report.selection import Selection
 
 Note = tuple[str, Sequence[tuple[str, str]]]
+ALIKE = 3
 
 
 def notes(selection: Selection) -> list[Note]:
-    """Returns a note for each kind of run that is left out: their number, then each folder with the reason or state."""
+    """Returns a note for each kind of run that is left out: their number, then each folder with the reason or state.
+
+    Of more than `ALIKE` folders with the same reason only the first is named.
+    """
     kinds = {
         "incomplete": [(run.folder, _progress(run)) for run in selection.incomplete],
         "failed": [(run.folder, _progress(run)) for run in selection.failed],
@@ -19,11 +24,20 @@ def notes(selection: Selection) -> list[Note]:
     return [
         (
             f"{counted(len(found), kind)}, not averaged",
-            [(one_line(str(folder)), one_line(text)) for folder, text in found],
+            _gathered([(one_line(str(folder)), one_line(text)) for folder, text in found]),
         )
         for kind, found in kinds.items()
         if found
     ]
+
+
+def _gathered(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    lines = []
+    for text, folders in grouped((text, folder) for folder, text in pairs).items():
+        if len(folders) > ALIKE:
+            folders = [f"{folders[0]} and {len(folders) - 1} more"]
+        lines += [(folder, text) for folder in folders]
+    return lines
 
 
 def counted(number: int, kind: str) -> str:

@@ -76,7 +76,9 @@ def beside_published(compared: Comparison, published: Mapping[str, Publications]
         raise UserError(f"--published: has no --format {form}; give one of {', '.join(formats)}")
     rows = list(_rows(compared, published))
     if not rows:
-        raise UserError(f"--published: no run is of what is published, the ACC of {', '.join(published)}")
+        known = {name: sorted({method for _, method in one.figures}) for name, one in published.items()}
+        there = "; ".join(f"{name} with {', '.join(methods)}" for name, methods in known.items())
+        raise UserError(f"--published: there are no published figures for these runs; there are some for {there}")
     return formats[form]([HEADER, *rows])
 
 
@@ -123,8 +125,17 @@ def _shown(mean: float, sem: float | None, n: int) -> str:
     return f"{mean:.2f} ± {sem:.2f} ({n})" if sem is not None else f"{mean:.2f} ({n})"
 
 
+def _numbered(rows: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
+    """Replaces sources, the last cells below the header, by numbers; returns the rows and a line for each source."""
+    header, *body = rows
+    sources = list(dict.fromkeys(row[-1] for row in body))
+    numbered = [[*row[:-1], f"[{sources.index(row[-1]) + 1}]"] for row in body]
+    return [header, *numbered], [f"[{number}] {source}" for number, source in enumerate(sources, 1)]
+
+
 def _text(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join(ruled(rows)) + "\n"
+    numbered, sources = _numbered(rows)
+    return "\n".join([*ruled(numbered), "", *sources]) + "\n"
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -131,7 +131,8 @@ def read_runs(roots: Sequence[Path]) -> tuple[list[Run], list[Unreadable]]:
     """
     for root in roots:
         if not root.is_dir():
-            raise UserError(f"{root}: {'not a folder' if root.exists() else 'no such folder'}")
+            reason = "not a folder" if root.exists() else "no such folder"
+            raise UserError(f"{root}: {reason}; give the folder of your runs, which is outputs where you started them")
     runs: list[Run] = []
     unreadable: list[Unreadable] = []
 

@@ -73,7 +73,7 @@ def missing(runs: Sequence[Run], every: Sequence[Run]) -> list[Note]:
     for run in without:
         if run.settings:
             commands.setdefault(tuple(_words(run, every)), {}).setdefault(run.result.seed, run)
-    lines = [(_command(words, [*seeds]), f"for {_folders([*seeds.values()])}") for words, seeds in commands.items()]
+    lines = [(f"for {_folders([*seeds.values()])}", _command(words, [*seeds])) for words, seeds in commands.items()]
     if len(lines) > COMMANDS:
         lines[COMMANDS:] = [("...", f"{len(lines) - COMMANDS} more")]
     if unknown:

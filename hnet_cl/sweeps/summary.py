@@ -35,7 +35,10 @@ def conclude(outcomes: Sequence[Outcome], took_s: float) -> None:
 
 
 def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
-    """Returns a text with counts, time and data, the overrides, error and folder of each failed job, and a remedy."""
+    """Returns a text with counts, time and data, the overrides, error and folder of failed jobs, and a remedy.
+
+    Of jobs that failed alike only the first is named.
+    """
     names = {"busy": BUSY}
     counts = Counter(
         "finished earlier" if outcome.earlier else names.get(outcome.status, outcome.status) for outcome in outcomes
@@ -47,13 +50,17 @@ def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
         lines.append(f"Not on the data that were asked for, but on a stand-in: {counted}.")
     if any(outcome.data.startswith(EMBEDDED_DIGITS) for outcome in outcomes):
         lines.append(STAND_IN_WARNING)
+    alike: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         if outcome.status == "failed":
-            lines += [
-                f"failed: {' '.join(outcome.overrides)}",
-                *(f"  {line}" for line in outcome.error.splitlines()),
-                f"  {outcome.folder or 'no folder'}",
-            ]
+            alike.setdefault(outcome.error, []).append(outcome)
+    for error, failed in alike.items():
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        lines += [
+            f"failed: {' '.join(failed[0].overrides)}{more}",
+            *(f"  {line}" for line in error.splitlines()),
+            f"  {failed[0].folder or 'no folder'}{more}",
+        ]
     if counts["failed"]:
         without = " without fresh=true" if any(is_set("fresh", outcome.overrides) for outcome in outcomes) else ""
         lines.append(f"The same command again{without} runs only what is missing or failed.")

@@ -82,7 +82,8 @@ def test_seeds_are_a_sweep_in_one_process(typed: list[str], meant: list[str]) ->
     ("typed", "line"),
     [
         (["seeds=0"], "seeds=0: give the number of seeds to run, as seeds=10"),
-        (["seeds=1,2"], "seeds=1,2: give the number of seeds to run, as seeds=10"),
+        (["seeds=1,2"], "seeds=1,2: give the number of seeds to run, as seeds=10; single ones are seed=1,2 -m"),
+        (["seeds=x"], "seeds=x: give the number of seeds to run, as seeds=10"),
         (["seeds=3", "seed=1,2"], "seeds=3 with seed=1,2: give the first seed alone, as seed=1"),
         (
             ["seeds=3", "hydra/sweeper=optuna"],

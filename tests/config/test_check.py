@@ -154,7 +154,8 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
         assert problem(config) == "target._target_=???: give the dotted path of a Module class, as package.module.Class"
     else:
         check(config)
-    assert re.match(r"[A-Z].{15,}", choices(conf_dir(), group)[name])
+    line = choices(conf_dir(), group)[name]
+    assert re.match(r"[A-Z].{15,}[^:,]$", line) and line.count("(") == line.count(")")
 
 
 def test_every_group_is_in_the_help() -> None:
@@ -401,7 +402,8 @@ def test_mistakes_in_a_regulariser_are_found_where_it_stands(method: str, part: 
     assert problem(changed(config, f"{key}.sampled_tasks", 2.5)).startswith(f"{key}.sampled_tasks=2.5: input should")
     config = changed(composed(f"method={method}"), f"{key}.sampled_task", 2)
     assert problem(config) == f"{key}.sampled_task: no such key; did you mean {key}.sampled_tasks?"
-    assert problem(changed(config, key, "fast")).startswith(f"{key}=fast: choose a OutputRegularizer by its file")
+    by_file = "choose a OutputRegularizer by its file" if part else "is chosen by its file, with a slash, as method/"
+    assert problem(changed(config, key, "fast")).startswith(f"{key}=fast: {by_file}")
 
 
 def test_a_word_that_yaml_takes_for_a_boolean_is_a_choice() -> None:

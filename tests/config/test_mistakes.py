@@ -16,6 +16,12 @@ MISTAKES = [
         ["method.strength: method=finetune has no such key; there are method.reset_optimizer"],
     ),
     (["~method.nope"], ["method.nope: no such key; "]),
+    (["task_inference=energy"], ["task_inference: no such key; give method/task_inference=energy"]),
+    (["--iterations", "100"], ["--iterations: no such flag; keys have no dashes: iterations=VALUE"]),
+    (
+        ["method.task_inference=energy"],
+        ["method.task_inference=energy: is chosen by its file, with a slash, as method/task_inference=NAME"],
+    ),
     (["hydra.verbose=null"], ["the configuration cannot be used (AssertionError); check hydra.verbose=null"]),
     (
         ["seed=1,2"],

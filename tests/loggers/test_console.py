@@ -198,16 +198,24 @@ def test_a_hundred_tasks_are_summarised_by_tens() -> None:
     assert len([line for line in lines if line[1:2] == ["to"]]) == 10
 
 
-@pytest.mark.parametrize(("known", "task"), [(True, " task=1"), (False, "")])
+@pytest.mark.parametrize(
+    ("known", "in_shape", "words"),
+    [
+        (True, [3, 32, 32], "input=FILES task=1"),
+        (False, [1, 28, 28], "input=FILES"),
+        (True, [2], "input=test"),
+        (False, [], "input=test"),
+    ],
+)
 def test_the_commands_that_come_next(
-    known: bool, task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    known: bool, in_shape: list[int], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "a" / "b" / "seed=1"
     folder.mkdir(parents=True)
     (folder / "events.out.tfevents.1").touch()
     facts = {"benchmark": "toy", "scenario": "cl1", "method": "hnet", "num_tasks": 1, "config_id": "a", "seed": 1}
     facts |= {"status": "finished", "error": None, "data": {"name": "toy", "checksum": "c"}, "metrics": {"acc": 0.5}}
-    facts |= {"accuracy_matrix": [[0.5]], "wall_time_s": 125.0, "train_time_s": 59.4}
+    facts |= {"accuracy_matrix": [[0.5]], "wall_time_s": 125.0, "train_time_s": 59.4, "in_shape": in_shape}
     (folder / "result.json").write_text(json.dumps(facts))
     done = read_result(folder)
     assert done is not None
@@ -219,7 +227,7 @@ def test_the_commands_that_come_next(
         "Next:",
         f"  python -m hnet_cl.report {tmp_path}",
         f"  tensorboard --logdir {tmp_path}",
-        f"  python -m hnet_cl.predict run={folder} input=FILES{task}",
+        f"  python -m hnet_cl.predict run={folder} {words}",
     ]
     assert capsys.readouterr().out == f"{folder}\n"
     one = console(width=60)

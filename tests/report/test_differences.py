@@ -89,6 +89,8 @@ def test_a_choice_in_hydras_form_implies_its_class(tmp_path: Path) -> None:
         folder = write_run(tmp_path, rule, overrides=[f"method/task_inference={rule}"])
         write_config(folder, f"method: {{name: hnet, task_inference: {{_target_: a.{rule}, images_per_decision: 1}}}}")
     assert shown(tmp_path) == ([f"hnet, method/task_inference={rule}" for rule in rules], [])
+    by_rule = shown(tmp_path, Layout(["method/task_inference"], ["scenario"]))
+    assert by_rule == ([*rules], []), "also where the choice makes the rows"
 
 
 def test_another_optimizer_is_told_beside_a_run_from_before_there_was_a_choice(tmp_path: Path) -> None:

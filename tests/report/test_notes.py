@@ -33,6 +33,14 @@ def test_every_kind(tmp_path: Path) -> None:
     ]
 
 
+def test_of_many_that_are_left_out_alike_the_first_is_named(tmp_path: Path) -> None:
+    for seed in range(1, 6):
+        write_run(tmp_path, seed=seed, status="failed", error="no data" if seed < 5 else "nan", accuracy_matrix=[])
+    _, first, other = lines(notes(select(readable(tmp_path), [], ())))
+    assert first == f"  {tmp_path}/smnist-cl1-hnet/aaaaaaaa/seed=1 and 3 more: 0 of 2 tasks: no data"
+    assert other == f"  {tmp_path}/smnist-cl1-hnet/aaaaaaaa/seed=5: 0 of 2 tasks: nan"
+
+
 def test_a_run_that_failed_before_it_knew_its_tasks(tmp_path: Path) -> None:
     failed = write_run(tmp_path, status="failed", error="no data", num_tasks=0, accuracy_matrix=[])
     assert lines(notes(select(readable(tmp_path), [], ())))[1] == f"  {failed}: before its first task: no data"

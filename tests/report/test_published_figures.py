@@ -95,6 +95,8 @@ def test_as_text_and_markdown(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert lines[0].split() == [*HEADER]
     assert lines[2].startswith("smnist     task-incremental  EWC     90.00 (1)")
     assert lines[3].startswith("smnist     task-incremental  SI      90.00 (1)")
+    assert all(line.endswith("  [1]") for line in lines[2:4])
+    assert lines[4:] == ["", "[1] van de Ven & Tolias (2019), Tables 4 and 5"]
     main([str(tmp_path), "--published", "--format", "markdown"])
     source = "van de Ven & Tolias (2019), Tables 4 and 5"
     assert capsys.readouterr().out.splitlines()[1:] == [
@@ -111,7 +113,12 @@ def test_as_text_and_markdown(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     [
         (["--format", "latex"], "--published: has no --format latex; give one of text, markdown, csv"),
         (["--metric", "bwt"], "--published: is a table of its own, of ACC; leave out --output, --columns and --metric"),
-        ([], "--published: no run is of what is published, the ACC of pmnist, smnist"),
+        (
+            [],
+            "--published: there are no published figures for these runs; there are some for pmnist with dgr, ewc, "
+            "hnet, hnet_ent, hnet_r, hnet_tir, si; smnist with dgr, ewc, finetune, hnet, hnet_ent, hnet_r, hnet_tir, "
+            "joint, si",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_a_line(

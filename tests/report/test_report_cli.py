@@ -70,7 +70,11 @@ def test_ignored_keys(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere: no such folder"),
+        (["nowhere"], "nowhere: no such folder; give the folder of your runs, which is outputs where you started "),
+        (
+            ["--metrc", "acc"],
+            "unrecognized arguments: --metrc acc; did you mean --metric? (--help shows what there is)",
+        ),
         (["--rows", "metod"], "--rows metod: no run has this key; did you mean method?"),
         (["--columns", "scenari"], "--columns scenari: no run has this key; did you mean scenario?"),
         (["--metric", "accc"], "--metric accc: no finished run has it; did you mean acc?"),

@@ -120,20 +120,20 @@ def test_the_missing_run_is_named_by_its_command(tmp_path: Path) -> None:
     assert said(tmp_path) == [
         "1 run without transfer: there is no run from scratch with the same tasks, seed, target, training and "
         "precision:",
-        "  python -m hnet_cl --config-dir 'my conf' benchmark=smnist 'target.hidden=[100,100]' training.iterations=200 "
-        f"'data_dir=a b' method=scratch seed=3: for {first}",
+        f"  for {first}: python -m hnet_cl --config-dir 'my conf' benchmark=smnist 'target.hidden=[100,100]' "
+        "training.iterations=200 'data_dir=a b' method=scratch seed=3",
     ]
     write_run(tmp_path, seed=1, overrides=[*typed, "seed=1"], command=command)
-    assert said(tmp_path)[1].endswith(
-        f"method=scratch seed=1,3 -m: for {tmp_path}/smnist-cl1-hnet/aaaaaaaa/seed=1 and 1 more"
-    )
+    line = said(tmp_path)[1]
+    assert line.startswith(f"  for {tmp_path}/smnist-cl1-hnet/aaaaaaaa/seed=1 and 1 more: python -m hnet_cl ")
+    assert line.endswith("method=scratch seed=1,3 -m")
 
 
 def test_where_the_same_was_typed_the_settings_that_differ_are_in_the_command(tmp_path: Path) -> None:
     """A preset of the method has chosen them."""
     write_config(write_run(tmp_path), "training: {iterations: 200, lr: 0.1, betas: [0.5, 0.9]}\n")
     write_config(scratch(tmp_path), "training: {iterations: 5, lr: 0.1, betas: [0.9, 0.9]}\n")
-    assert "hnet_cl training.iterations=200 'training.betas=[0.5,0.9]' method=scratch seed=1:" in said(tmp_path)[1]
+    assert "hnet_cl training.iterations=200 'training.betas=[0.5,0.9]' method=scratch seed=1" in said(tmp_path)[1]
 
 
 def test_only_where_scratch_is_defined(tmp_path: Path) -> None:

@@ -31,6 +31,18 @@ def test_counts_and_failures() -> None:
     ]
 
 
+def test_of_jobs_that_failed_alike_the_first_is_named() -> None:
+    alike = [Outcome([f"seed={seed}"], Path(f"runs/seed={seed}"), "failed", {}, "no data") for seed in (1, 2, 3)]
+    assert summary([alike[0], FAILED, *alike[1:]], 1).splitlines()[2:8] == [
+        "failed: seed=1 and 2 more",
+        "  no data",
+        "  runs/seed=1 and 2 more",
+        "failed: seed=-1 method=si",
+        "  seed=-1: too small",
+        "  method=si: no",
+    ]
+
+
 def test_what_another_process_works_on_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     conclude([DONE, BUSY], 65)
     assert capsys.readouterr() == ("\n2 jobs: 1 finished, 1 being worked on by another process\nTime: 1 min 5 s.\n", "")

@@ -139,7 +139,10 @@ class Given(TaskInference):
     def unsupported(cls, scenario: ScenarioSettings) -> str | None:
         if scenario.task_known:
             return None
-        return "the task is not given at test time and the method does not infer it; use scenario=cl1 or hnet_ent"
+        return (
+            "the task is not given at test time and the method does not infer it; use scenario=cl1, or a rule that "
+            "does, as method/task_inference=entropy (that is method=hnet_ent)"
+        )
 
     def infer(self, candidates: Candidates) -> Inferred:
         raise UserError("method/task_inference=given: the task is not given; choose a rule that infers it")
