@@ -33,7 +33,7 @@ class BenchmarkFacts:
     examples: Sequence[float]
 
 
-def _seen(matrix: Matrix) -> list[list[float]]:
+def seen(matrix: Matrix) -> list[list[float]]:
     """Returns the lower triangle of the matrix: row i holds the accuracies on tasks 0..i after task i.
 
     Raises:
@@ -56,7 +56,7 @@ def acc(matrix: Matrix) -> float | None:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    rows = _seen(matrix)
+    rows = seen(matrix)
     return fmean(rows[-1]) if rows else None
 
 
@@ -68,7 +68,7 @@ def during(matrix: Matrix) -> float | None:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    rows = _seen(matrix)
+    rows = seen(matrix)
     return fmean(row[-1] for row in rows) if rows else None
 
 
@@ -80,7 +80,7 @@ def bwt(matrix: Matrix) -> float | None:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    rows = _seen(matrix)
+    rows = seen(matrix)
     if len(rows) < 2:
         return None
     return fmean(rows[-1][j] - row[j] for j, row in enumerate(rows[:-1]))
@@ -95,7 +95,7 @@ def forgetting(matrix: Matrix) -> float | None:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    rows = _seen(matrix)
+    rows = seen(matrix)
     if len(rows) < 2:
         return None
     last, before = rows[-1], rows[:-1]
@@ -112,7 +112,7 @@ def transfer(matrix: Matrix, scratch_matrix: Matrix) -> float | None:
     Raises:
         ValueError: a finished task has no accuracy.
     """
-    pairs = list(zip(_seen(matrix), _seen(scratch_matrix), strict=False))
+    pairs = list(zip(seen(matrix), seen(scratch_matrix), strict=False))
     return fmean(row[-1] - scratch[-1] for row, scratch in pairs) if pairs else None
 
 
