@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "datasets": {"core"},
     "benchmarks": {"core", "datasets"},
     "scenario": {"core"},
-    "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
+    "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"}
+    | {"targets.output_layer"},
     "training": {
         "core",
         "benchmarks.base",

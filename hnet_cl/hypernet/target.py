@@ -12,6 +12,7 @@ from torch.func import functional_call
 from hnet_cl.hypernet.copies import copied
 
 Interval = tuple[int, int]
+Weights = Tensor | Mapping[str, Tensor]
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -126,10 +127,16 @@ class TargetNetwork(nn.Module):
         """Returns copies, by name, of the buffers with which the module was passed in."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
-    def named_state(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns all parameters and buffers of the module by name: `weights`, untrained parameters and `buffers`."""
+    def named_state(self, weights: Weights, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns all parameters and buffers of the module by name.
+
+        Args:
+            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them.
+            buffers: the module's buffers by name.
+        """
+        named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
-        return {**weights, **frozen, **buffers}
+        return {**named, **frozen, **buffers}
 
     def train(self, mode: bool = True) -> Self:
         """Switches the module to training (True) or evaluation mode, for dropout and BatchNorm; returns itself."""
@@ -137,19 +144,16 @@ class TargetNetwork(nn.Module):
         self._module.train(mode)
         return self
 
-    def forward(
-        self, weights: Tensor | Mapping[str, Tensor], inputs: Tensor, buffers: Mapping[str, Tensor] | None = None
-    ) -> Any:
+    def forward(self, weights: Weights, inputs: Tensor, buffers: Mapping[str, Tensor] | None = None) -> Any:
         """Computes the module's output.
 
         Args:
-            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them.
+            weights: as in `named_state`.
             inputs: what the module takes.
             buffers: the module's buffers by name, updated in place in training mode; None for `fresh_buffers`.
         """
-        named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         buffers = self.fresh_buffers() if buffers is None else buffers
-        state = self.named_state(named, buffers)
+        state = self.named_state(weights, buffers)
         placed = {place: state[name] for place, name in self._places.items()}
         output = functional_call(self._module, placed, (inputs,), tie_weights=False)
         if self.training:

@@ -21,6 +21,7 @@ from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.task_networks import GeneratedNetworks
 from hnet_cl.targets.bfloat16 import in_float32
+from hnet_cl.targets.output_layer import output_layer
 
 
 class HNet(InferringLearner):
@@ -45,7 +46,7 @@ class HNet(InferringLearner):
         self.target_name = called(module)
         self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module)
         self._aliased = aliased(module)
-        self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
+        self.output_layer = output_parameters(module, self.heads.num_outputs) if settings.mask_heads else ()
         with seeded(context.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
         self.hypernetwork = hypernetwork.to(context.device)
@@ -168,8 +169,7 @@ class HNet(InferringLearner):
     @torch.no_grad()
     def task_network(self, task: int) -> tuple[nn.Module, slice]:
         network = self.context.new_target(self.heads.num_outputs)
-        weights = self.target.layout.split(self.hypernetwork(task))
-        state = self.target.named_state(weights, self.networks.buffers[task])
+        state = self.target.named_state(self.hypernetwork(task), self.networks.buffers[task])
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
             tensor.copy_(state[name])
         return network, self.heads.own(task)
@@ -185,17 +185,15 @@ class HNet(InferringLearner):
         }
 
 
-def output_layer(module: nn.Module, num_outputs: int) -> tuple[str, ...]:
+def output_parameters(module: nn.Module, num_outputs: int) -> tuple[str, ...]:
     """Returns the names of the parameters of the last linear layer.
 
     Raises:
         UserError: there is no linear layer, or the last one does not have one row for each output.
     """
-    for prefix, layer in reversed(list(module.named_modules())):
-        if isinstance(layer, nn.Linear):
-            if layer.out_features == num_outputs:
-                return tuple(f"{prefix}.{name}" if prefix else name for name, _ in layer.named_parameters())
-            break
+    if found := output_layer(module, num_outputs):
+        prefix, layer = found
+        return tuple(f"{prefix}.{name}" if prefix else name for name, _ in layer.named_parameters())
     name = type(in_float32(module)).__name__
     raise UserError(
         f"method.mask_heads=true: the last nn.Linear of {name} does not have {num_outputs} outputs, "
