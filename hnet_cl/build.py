@@ -21,8 +21,9 @@ from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.parts.objective import objective_of
 from hnet_cl.scenario import HeadMap
-from hnet_cl.targets.bfloat16 import BFloat16
+from hnet_cl.targets.bfloat16 import BFloat16, in_float32
 from hnet_cl.targets.fitting import OWN, fitted, supplied
+from hnet_cl.targets.selection import ALL, freeze_others, in_short, selected
 from hnet_cl.training.inspection import inspect_tasks
 from hnet_cl.training.optimizers import can_be_captured, optimizer_factory, scheduler_factory
 
@@ -107,7 +108,7 @@ def make_learner(plan: Plan, context: Context) -> Learner:
 
 def choices(plan: Plan, learner: Learner) -> list[str]:
     """Returns a line for each thing that was chosen for the user: in the target network, and by the learner."""
-    return [*_network_choices(plan, learner.context), *learner.choices()]
+    return [*_network_choices(plan, learner.context), *_trained_part(plan, learner), *learner.choices()]
 
 
 def _network_choices(plan: Plan, context: Context) -> list[str]:
@@ -123,6 +124,23 @@ def _network_choices(plan: Plan, context: Context) -> list[str]:
     except Exception:
         return []
     return [f"Target network {plan.target_class.__name__}: {note}." for note in notes]
+
+
+def _trained_part(plan: Plan, learner: Learner) -> list[str]:
+    """Returns a line on the part of the target network that is trained; none where it is all that can be trained."""
+    if plan.training.parameters == ALL:
+        return []
+    try:
+        with hollow(), seeded(plan.seed, Stream.INSPECTION):
+            network = in_float32(learner.context.make_target(learner.heads.num_outputs))
+    except Exception:  # as in `_network_choices`
+        return []
+    sizes = {name: weight.numel() for name, weight in network.named_parameters() if weight.requires_grad}
+    total = sum(weight.numel() for weight in network.parameters())
+    return [
+        f"Chosen by training.parameters={plan.training.parameters}: {sum(sizes.values()):,} of the target network's "
+        f"{total:,} weights ({in_short(sizes)}); the others stay as they start, the same for every task."
+    ]
 
 
 def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
@@ -154,6 +172,7 @@ def _context(
 
     def make_target(num_outputs: int) -> nn.Module:
         target = _target(plan, in_shape, num_outputs)
+        _choose_trained(target, plan.training.parameters, num_outputs)
         if limit is not None:
             size = sum(tensor.nbytes for tensor in (*target.parameters(), *target.buffers()))
             require_memory(size, limit, largest_of(plan.target, "target"), "the target network takes")
@@ -166,6 +185,20 @@ def _context(
     objective = objective_of(plan.benchmark_class.score, training.likelihood, training.log_variance)
     heads = HeadMap(plan.scenario, [objective.num_outputs(count) for count in class_counts])
     return Context(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph, objective)
+
+
+def _choose_trained(target: nn.Module, words: str, num_outputs: int) -> None:
+    """Lets only those parameters of the network be trained that `words` select.
+
+    Raises:
+        UserError: a word selects none.
+    """
+    if words == ALL:
+        return
+    try:
+        freeze_others(target, selected(target, words, num_outputs))
+    except ValueError as error:
+        raise UserError(f"training.parameters={words}: {error}") from error
 
 
 def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:

@@ -287,6 +287,7 @@ def training(**changes: Any) -> TrainingSettings:
         "gradient_clip_norm": None,
         "likelihood": None,
         "log_variance": [-10.0, 0.5],
+        "parameters": "all",
         "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,

@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"}
     | {"targets.fitting"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
-    | {"methods.parts.objective", "targets.bfloat16", "targets.fitting", "training"},
+    | {"methods.parts.objective", "targets.bfloat16", "targets.fitting", "targets.selection", "training"},
     "single_run": {
         "core",
         "benchmarks.base",

@@ -50,6 +50,7 @@ IMPLIED: Mapping[str, Any] = {
     "optimizer._target_": "torch.optim.Adam",
     "optimizer.weight_decay": 0.0,
     "training.log_variance": [-10.0, 0.5],
+    "training.parameters": "all",
 }
 
 

@@ -78,7 +78,12 @@ RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
     "hypernet": {"compression": None},
-    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]},
+    "training": {
+        "gradient_clip_norm": None,
+        "likelihood": None,
+        "log_variance": [-10.0, 0.5],
+        "parameters": "all",
+    },
 }
 
 

@@ -476,7 +476,8 @@ def test_new_keys_change_no_id() -> None:
 def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     whole = composed("benchmark=smnist", "method=ewc")
     older = {key: value for key, value in whole.items() if key not in ("optimizer", "lr_scheduler")}
-    older["training"] = {key: value for key, value in whole["training"].items() if key != "gradient_clip_norm"}
+    later = ("gradient_clip_norm", "parameters")
+    older["training"] = {key: value for key, value in whole["training"].items() if key not in later}
     assert config_id(older) == config_id(upgraded(older)) == config_id(whole)
     plan = check(upgraded(older), trusted=[])
     assert (plan.optimizer.kind, plan.lr_scheduler) == (torch.optim.Adam, None)
@@ -486,7 +487,7 @@ def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     "word",
     [
         *("optimizer=sgd", "optimizer=adamw", "optimizer.weight_decay=0.1", "lr_scheduler=cosine"),
-        *("training.gradient_clip_norm=1", "training.lr=0.1", "+optimizer.amsgrad=true"),
+        *("training.gradient_clip_norm=1", "training.lr=0.1", "+optimizer.amsgrad=true", "training.parameters=head"),
     ],
 )
 def test_how_is_optimised_counts_in_the_id(word: str) -> None:
