@@ -288,6 +288,8 @@ def training(**changes: Any) -> TrainingSettings:
         "likelihood": None,
         "log_variance": [-10.0, 0.5],
         "parameters": "all",
+        "initial_weights": None,
+        "initial_weights_checksum": None,
         "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,

@@ -35,7 +35,14 @@ MAY_IMPORT = {
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"}
     | {"targets.fitting"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
-    | {"methods.parts.objective", "targets.bfloat16", "targets.fitting", "targets.selection", "training"},
+    | {
+        "methods.parts.objective",
+        "targets.bfloat16",
+        "targets.fitting",
+        "targets.selection",
+        "targets.starting",
+        "training",
+    },
     "single_run": {
         "core",
         "benchmarks.base",

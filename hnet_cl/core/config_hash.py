@@ -22,6 +22,7 @@ NOT_COMPUTED = (
     "benchmark.fisher_samples",  # methods that use these two have keys of their own with the values
     "benchmark.pixel_noise",
     "training.eval_batch_size",
+    "training.initial_weights",  # the checksum of the file counts
     "training.log_every",
     "device.graph",
 )

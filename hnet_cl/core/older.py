@@ -83,6 +83,8 @@ ADDED: Mapping[str, dict[str, Any]] = {
         "likelihood": None,
         "log_variance": [-10.0, 0.5],
         "parameters": "all",
+        "initial_weights": None,
+        "initial_weights_checksum": None,
     },
 }
 
