@@ -92,6 +92,7 @@ HNET: dict[str, Any] = {
     "strength": 0.05,
     "lookahead": True,
     "regularizer": FAST,
+    "base": "zero",
     "mask_heads": False,
     "new_embedding": "random",
     "task_inference": {"_target_": GIVEN},

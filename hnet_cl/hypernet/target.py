@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from hnet_cl.hypernet.copies import copied
 
 Interval = tuple[int, int]
 Weights = Tensor | Mapping[str, Tensor]
+Base = Literal["zero", "initial"]
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -94,10 +95,15 @@ class Layout:
 class TargetNetwork(nn.Module):
     """A module as a pure function of weights (N,) and inputs.
 
-    The module is copied and the values of its trainable parameters are dropped: only names and shapes are used. All
-    other parameters (`requires_grad=False`) keep their values and become buffers of the target network, so they belong
-    to its state. The module's own buffers (such as BatchNorm's running statistics) are passed in by the caller, so that
+    The module is copied and the values of its trainable parameters are dropped, unless they are the base: then weights
+    that are passed in, such as generated residuals, are added to these values W_0, which become a buffer of the target
+    network. All other parameters (`requires_grad=False`) keep their values and become buffers too, so they belong to
+    its state. The module's own buffers (such as BatchNorm's running statistics) are passed in by the caller, so that
     each task can have its own; a call in training mode updates them in place, as the module would.
+
+    Args:
+        module: the module.
+        base: `initial` for W_0, `zero` for no base.
 
     Raises:
         ValueError: the module has no trainable parameters.
@@ -105,10 +111,13 @@ class TargetNetwork(nn.Module):
     """
 
     _module: nn.Module
+    base: Tensor | None
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, base: Base = "zero") -> None:
         super().__init__()
         self.layout = Layout.of(module)
+        own = self.layout.flatten(trainable(module)).detach() if base == "initial" else None
+        self.register_buffer("base", own)
         self._frozen = {}  # names of buffers, which have no dots
         for name, parameter in module.named_parameters():
             if name not in self.layout.shapes:
@@ -131,9 +140,11 @@ class TargetNetwork(nn.Module):
         """Returns all parameters and buffers of the module by name.
 
         Args:
-            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them.
+            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them; relative to the base.
             buffers: the module's buffers by name.
         """
+        if self.base is not None:
+            weights = self.base + (weights if isinstance(weights, Tensor) else self.layout.flatten(weights))
         named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
         return {**named, **frozen, **buffers}

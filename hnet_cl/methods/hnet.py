@@ -13,7 +13,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.checks import attempt, expect
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
+from hnet_cl.hypernet import Base, Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.inference import Given
 from hnet_cl.methods.parts.inferring import InferringLearner, InferringSettings
@@ -33,10 +33,13 @@ class HNet(InferringLearner):
     class Settings(ProtectionSettings, InferringSettings):
         """Settings of the method.
 
+        `base`: what is generated is the weights (`zero`), or what is added to the target network's initial weights
+        (`initial`), which starts at 0.
         `mask_heads`: for each old task, the regulariser leaves out other tasks' rows of the output layer.
         `new_embedding`: a new task's embedding starts with its random initial values, or those of the previous task.
         """
 
+        base: Base
         mask_heads: bool
         new_embedding: Literal["random", "previous"]
 
@@ -44,11 +47,13 @@ class HNet(InferringLearner):
         super().__init__(settings, context)
         module = context.new_target(self.heads.num_outputs)
         self.target_name = called(module)
-        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module)
+        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module, settings.base)
         self._aliased = aliased(module)
         self.output_layer = output_parameters(module, self.heads.num_outputs) if settings.mask_heads else ()
         with seeded(context.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
+        if settings.base == "initial":
+            hypernetwork.generate_zeros()
         self.hypernetwork = hypernetwork.to(context.device)
         self.networks = GeneratedNetworks(self.target, self.hypernetwork, context)
         self.choose_rule(settings.task_inference, context, self.networks)
@@ -106,7 +111,7 @@ class HNet(InferringLearner):
         Raises:
             UserError: they do, so that masking the heads would leave weights unprotected.
         """
-        own, other = self.hypernetwork(0), self.hypernetwork(0).neg()
+        own, other = self.hypernetwork(0), self.hypernetwork(0) - 1
         for start, stop in self._kept(0):
             other[start:stop] = own[start:stop]
         head = self.heads.own(0)
