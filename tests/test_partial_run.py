@@ -110,6 +110,8 @@ def test_a_file_that_cannot_be_read_or_has_changed_is_a_line(tmp_path: Path, set
     with pytest.raises(UserError) as error:
         weights_checksum(str(gone))
     assert str(error.value) == line and weights_checksum(None) is None
+    with pytest.raises(UserError, match=r"^training\.initial_weights=w\\x00\.pt: cannot be read \(embedded null"):
+        weights_checksum("w\0.pt")
     changed = mistake(settings, initial_weights=str(file), initial_weights_checksum="abc")
     assert changed == (
         f"training.initial_weights={file}: is not the file that initial_weights_checksum=abc is of; leave that key out"

@@ -134,8 +134,8 @@ def weights_checksum(file: Any) -> str | None:
     """
     try:
         return checksum_of(Path(file)) if isinstance(file, str) else None
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, ValueError) as error:  # ValueError: no path can have such a character
+        reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"training.initial_weights={shown(file)}: cannot be read ({reason})") from error
 
 
