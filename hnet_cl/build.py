@@ -1,30 +1,36 @@
 """Builds the objects of a run from its checked settings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
+from itertools import chain
 from math import prod
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Benchmark, hold_out, shuffled
 from hnet_cl.config.check import DeviceSettings, Plan
 from hnet_cl.core.capacity import TooLargeError, largest_of, memory_limit, out_of_memory, require_memory
 from hnet_cl.core.checks import attempt
-from hnet_cl.core.errors import UserError, described
+from hnet_cl.core.errors import UserError, described, first_line
 from hnet_cl.core.hollow import hollow
 from hnet_cl.core.malloc import keep_freed_memory
 from hnet_cl.core.seeding import Stream, seeded
+from hnet_cl.core.tensor_files import ContentError, load_state
 from hnet_cl.datasets.base import Dataset
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.parts.objective import objective_of
 from hnet_cl.scenario import HeadMap
-from hnet_cl.targets.bfloat16 import BFloat16
+from hnet_cl.targets.bfloat16 import BFloat16, in_float32
 from hnet_cl.targets.fitting import OWN, fitted, supplied
+from hnet_cl.targets.selection import ALL, freeze_others, in_short, selected
+from hnet_cl.targets.starting import other_outputs, start_from
 from hnet_cl.training.inspection import inspect_tasks
 from hnet_cl.training.optimizers import can_be_captured, optimizer_factory, scheduler_factory
+from hnet_cl.training.trainer import TrainingSettings
 
 FLOAT = 4  # bytes of a float32
 THREADS = torch.get_num_threads()  # torch's own choice, before any job of a sweep changes it
@@ -107,7 +113,8 @@ def make_learner(plan: Plan, context: Context) -> Learner:
 
 def choices(plan: Plan, learner: Learner) -> list[str]:
     """Returns a line for each thing that was chosen for the user: in the target network, and by the learner."""
-    return [*_network_choices(plan, learner.context), *learner.choices()]
+    lines = [_network_choices(plan, learner.context), _new_outputs(plan, learner), _trained_part(plan, learner)]
+    return [*chain(*lines), *learner.choices()]
 
 
 def _network_choices(plan: Plan, context: Context) -> list[str]:
@@ -123,6 +130,37 @@ def _network_choices(plan: Plan, context: Context) -> list[str]:
     except Exception:
         return []
     return [f"Target network {plan.target_class.__name__}: {note}." for note in notes]
+
+
+def _hollow_target(learner: Learner) -> nn.Module | None:
+    """Builds the learner's target network without values; None where it cannot be built so."""
+    try:
+        with hollow(), seeded(learner.context.seed, Stream.INSPECTION):
+            return in_float32(learner.context.make_target(learner.heads.num_outputs))
+    except Exception:
+        return None
+
+
+def _new_outputs(plan: Plan, learner: Learner) -> list[str]:
+    """Returns a line if the output layer starts at random although weights were given."""
+    file = plan.training.initial_weights
+    if file is None or (network := _hollow_target(learner)) is None:
+        return []
+    names = other_outputs(network, _initial_weights(plan.training), learner.heads.num_outputs)
+    shown = ", ".join(names)
+    return [f"The output layer ({shown}) starts at random: {file} has another one."] if names else []
+
+
+def _trained_part(plan: Plan, learner: Learner) -> list[str]:
+    """Returns a line on the part of the target network that is trained; none where it is all that can be trained."""
+    if plan.training.parameters == ALL or (network := _hollow_target(learner)) is None:
+        return []
+    sizes = {name: weight.numel() for name, weight in network.named_parameters() if weight.requires_grad}
+    total = sum(weight.numel() for weight in network.parameters())
+    return [
+        f"Chosen by training.parameters={plan.training.parameters}: {sum(sizes.values()):,} of the target network's "
+        f"{total:,} weights ({in_short(sizes)}); the others stay as they start, the same for every task."
+    ]
 
 
 def _require_room(plan: Plan, in_shape: tuple[int, ...], class_counts: Sequence[int], limit: int) -> None:
@@ -152,8 +190,13 @@ def _context(
 ) -> Context:
     """Builds the context of a learner; with a `limit`, it refuses target networks that take more bytes."""
 
+    weights = cache(partial(_initial_weights, plan.training)) if plan.training.initial_weights else None
+
     def make_target(num_outputs: int) -> nn.Module:
         target = _target(plan, in_shape, num_outputs)
+        if weights and not any(parameter.is_meta for parameter in target.parameters()):
+            _start_from(target, weights(), num_outputs, plan.training)
+        _choose_trained(target, plan.training.parameters, num_outputs)
         if limit is not None:
             size = sum(tensor.nbytes for tensor in (*target.parameters(), *target.buffers()))
             require_memory(size, limit, largest_of(plan.target, "target"), "the target network takes")
@@ -166,6 +209,48 @@ def _context(
     objective = objective_of(plan.benchmark_class.score, training.likelihood, training.log_variance)
     heads = HeadMap(plan.scenario, [objective.num_outputs(count) for count in class_counts])
     return Context(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph, objective)
+
+
+def _initial_weights(training: TrainingSettings) -> dict[str, Tensor]:
+    """Loads the file of the target network's first weights.
+
+    Raises:
+        UserError: it cannot be read, or is no such file.
+    """
+    key = f"training.initial_weights={training.initial_weights}"
+    try:
+        return load_state(Path(training.initial_weights or ""), training.initial_weights_checksum)
+    except OSError as error:
+        raise UserError(f"{key}: cannot be read ({error.strerror or error})") from error
+    except (ContentError, RuntimeError) as error:
+        raise UserError(f"{key}: {first_line(error)}") from error
+
+
+def _start_from(target: nn.Module, weights: Mapping[str, Tensor], num_outputs: int, training: TrainingSettings) -> None:
+    """Starts the network from weights.
+
+    Raises:
+        UserError: they are those of another network.
+    """
+    try:
+        start_from(target, weights, num_outputs)
+    except ValueError as error:
+        lines = (f"training.initial_weights={training.initial_weights}: {line}" for line in str(error).splitlines())
+        raise UserError("\n".join(lines)) from error
+
+
+def _choose_trained(target: nn.Module, words: str, num_outputs: int) -> None:
+    """Lets only those parameters of the network be trained that `words` select.
+
+    Raises:
+        UserError: a word selects none.
+    """
+    if words == ALL:
+        return
+    try:
+        freeze_others(target, selected(target, words, num_outputs))
+    except ValueError as error:
+        raise UserError(f"training.parameters={words}: {error}") from error
 
 
 def _target(plan: Plan, in_shape: tuple[int, ...], num_outputs: int) -> nn.Module:

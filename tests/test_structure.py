@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "datasets": {"core"},
     "benchmarks": {"core", "datasets"},
     "scenario": {"core"},
-    "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"},
+    "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"}
+    | {"targets.output_layer"},
     "training": {
         "core",
         "benchmarks.base",
@@ -35,7 +36,14 @@ MAY_IMPORT = {
     "config": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "training", "records.logger"}
     | {"targets.fitting"},
     "build": {"core", "datasets.base", "benchmarks.base", "methods.base", "scenario", "config"}
-    | {"methods.parts.objective", "targets.bfloat16", "targets.fitting", "training"},
+    | {
+        "methods.parts.objective",
+        "targets.bfloat16",
+        "targets.fitting",
+        "targets.selection",
+        "targets.starting",
+        "training",
+    },
     "single_run": {
         "core",
         "benchmarks.base",

@@ -16,13 +16,13 @@ from hnet_cl.core.suggest import offered
 
 SEVERAL = ("logger",)  # groups that allow several choices, or none
 DISPENSABLE = ("preset", "recipe", "dataset", "experiment")  # groups that can be left out of a configuration
-FOLDERS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir")
+PATHS = ("output_dir", "data_dir", "hydra.run.dir", "hydra.sweep.dir", "training.initial_weights")
 
 
 def prepared(arguments: Sequence[str]) -> list[str]:
     """Returns the arguments as Hydra gets them.
 
-    A leading ~ of a folder is expanded to the user's home. In a sweep over a group, a key below a group becomes a sweep
+    A leading ~ of a path is expanded to the user's home. In a sweep over a group, a key below a group becomes a sweep
     over its one value: so it is set only in the jobs, since the configuration of the sweep itself may have another
     choice, without this key. A list of data sets becomes a choice for each. Keys that have moved get their present
     names, unless a custom benchmark is chosen, which may have keys of these names. `network=my.Net` becomes two
@@ -142,7 +142,7 @@ class Groups:
 def _at_home(argument: str) -> str:
     key, _, value = argument.partition("=")
     path = value.strip("'\" ")
-    if key.lstrip("+") not in FOLDERS or not path.startswith("~"):
+    if key.lstrip("+") not in PATHS or not path.startswith("~"):
         return argument
     return f"{key}={QuotedString(at_home(path), Quote.single).with_quotes()}"
 

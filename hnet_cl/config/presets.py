@@ -11,6 +11,7 @@ from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+ALL = "all"
 NONE = "none"  # the file of a group that sets nothing
 CLASS = "target._target_"
 RULE = "task_inference"
@@ -37,14 +38,15 @@ def recipe_for(benchmark: str, target: str) -> str:
 
 
 def for_target(sizes: DictConfig, value: Any, *, _root_: DictConfig) -> Any:
-    """Returns a value that was published for a target network; None if the run has another target network.
+    """Returns a value that was published for a target network; None if the run has another, or trains a part of it.
 
     Args:
         sizes: the settings that fix the architecture of that network, including `_target_`.
         value: the published value.
     """
     target = _root_.target
-    return value if all(key in target and target[key] == sizes[key] for key in sizes) else None
+    whole = OmegaConf.select(_root_, "training.parameters") in (None, ALL)
+    return value if whole and all(key in target and target[key] == sizes[key] for key in sizes) else None
 
 
 def unless(given: Any, otherwise: Any) -> Any:

@@ -14,8 +14,9 @@ from hnet_cl.config.presets import existing
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError, first_line
 from hnet_cl.core.older import upgraded
+from hnet_cl.core.plain_text import shown
 from hnet_cl.core.protocol import protocol
-from hnet_cl.core.regular_files import YAML_LIMIT, read_regular, yaml_scalars
+from hnet_cl.core.regular_files import YAML_LIMIT, checksum_of, read_regular, yaml_scalars
 
 NAMED = ("benchmark", "scenario", "method")  # groups whose choices name a run
 DATASET = "dataset"  # its choice is part of the benchmark's name, unless it is the usual dataset
@@ -133,6 +134,20 @@ def for_benchmark(values: DictConfig, *, _root_: DictConfig) -> Any:
     return values[name]
 
 
+def weights_checksum(file: Any) -> str | None:
+    """Returns the checksum of the file `training.initial_weights`, by which the id tells its content; None for no file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return checksum_of(Path(file)) if isinstance(file, str) else None
+    except (OSError, ValueError) as error:  # ValueError: no path can have such a character
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"training.initial_weights={shown(file)}: cannot be read ({reason})") from error
+
+
+OmegaConf.register_new_resolver("weights_checksum", weights_checksum, replace=True)
 OmegaConf.register_new_resolver("for_benchmark", for_benchmark, replace=True)
 OmegaConf.register_new_resolver("for_scenario", for_scenario, replace=True)
 

@@ -22,6 +22,7 @@ NOT_COMPUTED = (
     "benchmark.fisher_samples",  # methods that use these two have keys of their own with the values
     "benchmark.pixel_noise",
     "training.eval_batch_size",
+    "training.initial_weights",  # the checksum of the file counts
     "training.log_every",
     "device.graph",
 )
@@ -50,6 +51,7 @@ IMPLIED: Mapping[str, Any] = {
     "optimizer._target_": "torch.optim.Adam",
     "optimizer.weight_decay": 0.0,
     "training.log_variance": [-10.0, 0.5],
+    "training.parameters": "all",
 }
 
 

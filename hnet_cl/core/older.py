@@ -78,7 +78,14 @@ RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
     "hypernet": {"compression": None},
-    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]},
+    "training": {
+        "gradient_clip_norm": None,
+        "likelihood": None,
+        "log_variance": [-10.0, 0.5],
+        "parameters": "all",
+        "initial_weights": None,
+        "initial_weights_checksum": None,
+    },
 }
 
 
@@ -252,9 +259,16 @@ GAINED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _gained_by(node: Mapping[str, Any]) -> Mapping[str, Any]:
+# The same for classes and all that are derived from them, known by a key that only they have.
+GAINED_BESIDE: Mapping[str, Mapping[str, Any]] = {"new_embedding": {"base": "zero"}}
+
+
+def _gained_by(node: Mapping[str, Any]) -> dict[str, Any]:
     kind = node.get(TARGET)
-    return GAINED.get(kind, {}) if isinstance(kind, str) else {}
+    gained = dict(GAINED.get(kind, {})) if isinstance(kind, str) else {}
+    for beside, values in GAINED_BESIDE.items():
+        gained |= values if beside in node else {}
+    return gained
 
 
 def _with_gained_keys(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -279,6 +293,6 @@ STEPS = (  # the earliest first
     # 2026-11-27: the dataset has a node of its own, and is no longer part of the benchmark's
     Step(_with_dataset, _without_dataset),
     # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept; a method from scratch has a rule;
-    # rules can decide for several images at once
+    # rules can decide for several images at once; generated weights can be added to initial ones
     Step(_with_gained_keys, _everywhere(_without_gained_keys)),
 )

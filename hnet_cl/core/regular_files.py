@@ -1,6 +1,7 @@
 """Reads untrusted files: only regular ones, of limited size, and JSON and YAML of limited depth and complexity."""
 
 import errno
+import hashlib
 import io
 import json
 import os
@@ -33,6 +34,7 @@ DEPTH = 32
 TOO_DEEP = f"is nested more than {DEPTH} deep"
 SCALAR = 10_000  # characters of one YAML scalar; parsing it as a number may take quadratic time
 KEY = 200  # characters
+DIGITS = 16  # of a checksum
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -69,6 +71,16 @@ def read_regular(path: Path, limit: int) -> bytes:
         if size > limit:
             raise OSError(errno.EFBIG, f"has more than {limit >> 20} MiB", str(path))
         return file.read(size)
+
+
+def checksum_of(path: Path) -> str:
+    """Returns the first 16 hexadecimal digits of the SHA-256 of a regular file.
+
+    Raises:
+        OSError: see `open_regular`; or the file cannot be read.
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
 
 
 def parse_json(content: bytes) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from hnet_cl.core.regular_files import open_regular
+from hnet_cl.core.regular_files import checksum_of, open_regular
 
 _ZIP = b"PK\x03\x04"
 _ENCRYPTED = 1
@@ -68,6 +68,28 @@ def load_tensor(path: Path) -> Tensor:
     if max(found.untyped_storage().nbytes(), len(found) if found.dim() else 0) > size:
         raise ContentError("claims more numbers than it has")
     return found.detach()
+
+
+def load_state(path: Path, checksum: str | None) -> dict[str, Tensor]:
+    """Loads the tensors of a network by name, as `torch.save(network.state_dict(), path)` writes them, to the CPU.
+
+    Args:
+        path: the file.
+        checksum: what `checksum_of` said of the file.
+
+    Raises:
+        OSError: the file cannot be read, or is not a regular file.
+        ContentError: see `load_plain`; or the file has another checksum, or holds something else.
+        RuntimeError, MemoryError: torch cannot read it, or there is too little memory.
+    """
+    if checksum_of(path) != checksum:
+        raise ContentError(f"is not the file that initial_weights_checksum={checksum} is of; leave that key out")
+    with open_regular(path) as file:
+        state = load_plain(file)
+    named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
+    if not named or not all(isinstance(value, Tensor) and is_dense(value) for value in state.values()):
+        raise ContentError("holds something else than the tensors of a network by name: save its state_dict()")
+    return {name: value.detach() for name, value in state.items()}
 
 
 def is_dense(tensor: Tensor) -> bool:

@@ -7,11 +7,12 @@ from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork, Theta
 from hnet_cl.hypernet.lookahead import Drift, Lookahead
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
 from hnet_cl.hypernet.sizing import chunk_size_for, operations_of_generation, operations_per_old_task
-from hnet_cl.hypernet.target import Interval, Layout, TargetNetwork, trainable
+from hnet_cl.hypernet.target import Base, Interval, Layout, TargetNetwork, trainable
 from hnet_cl.hypernet.training import RegularizedTraining
 
 __all__ = [
     "ACTIVATIONS",
+    "Base",
     "BlockRegularizer",
     "Drift",
     "ExplicitRegularizer",

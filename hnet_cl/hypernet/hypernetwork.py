@@ -95,6 +95,14 @@ class Hypernetwork(nn.Module):
         for embedding in (*self.task_embeddings, self.chunk_embeddings):
             nn.init.normal_(embedding)
 
+    @torch.no_grad()
+    def generate_zeros(self) -> None:
+        """Sets the last layer to zero: all generated weights are 0 until it is trained, and its gradient is not.
+
+        It is the start of residuals, W = W_0 + h(e): each task's network begins as W_0, whatever the scale of h.
+        """
+        nn.init.zeros_(self.head)
+
     @property
     def theta(self) -> dict[str, nn.Parameter]:
         """Returns the parameters that all tasks share, by name."""

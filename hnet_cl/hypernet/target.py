@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch.func import functional_call
 from hnet_cl.hypernet.copies import copied
 
 Interval = tuple[int, int]
+Weights = Tensor | Mapping[str, Tensor]
+Base = Literal["zero", "initial"]
 
 
 def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
@@ -93,10 +95,15 @@ class Layout:
 class TargetNetwork(nn.Module):
     """A module as a pure function of weights (N,) and inputs.
 
-    The module is copied and the values of its trainable parameters are dropped: only names and shapes are used. All
-    other parameters (`requires_grad=False`) keep their values and become buffers of the target network, so they belong
-    to its state. The module's own buffers (such as BatchNorm's running statistics) are passed in by the caller, so that
+    The module is copied and the values of its trainable parameters are dropped, unless they are the base: then weights
+    that are passed in, such as generated residuals, are added to these values W_0, which become a buffer of the target
+    network. All other parameters (`requires_grad=False`) keep their values and become buffers too, so they belong to
+    its state. The module's own buffers (such as BatchNorm's running statistics) are passed in by the caller, so that
     each task can have its own; a call in training mode updates them in place, as the module would.
+
+    Args:
+        module: the module.
+        base: `initial` for W_0, `zero` for no base.
 
     Raises:
         ValueError: the module has no trainable parameters.
@@ -104,10 +111,13 @@ class TargetNetwork(nn.Module):
     """
 
     _module: nn.Module
+    base: Tensor | None
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, base: Base = "zero") -> None:
         super().__init__()
         self.layout = Layout.of(module)
+        own = self.layout.flatten(trainable(module)).detach() if base == "initial" else None
+        self.register_buffer("base", own)
         self._frozen = {}  # names of buffers, which have no dots
         for name, parameter in module.named_parameters():
             if name not in self.layout.shapes:
@@ -126,10 +136,18 @@ class TargetNetwork(nn.Module):
         """Returns copies, by name, of the buffers with which the module was passed in."""
         return {name: buffer.clone() for name, buffer in self._module.named_buffers()}
 
-    def named_state(self, weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns all parameters and buffers of the module by name: `weights`, untrained parameters and `buffers`."""
+    def named_state(self, weights: Weights, buffers: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns all parameters and buffers of the module by name.
+
+        Args:
+            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them; relative to the base.
+            buffers: the module's buffers by name.
+        """
+        if self.base is not None:
+            weights = self.base + (weights if isinstance(weights, Tensor) else self.layout.flatten(weights))
+        named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         frozen = {name: self.get_buffer(own) for name, own in self._frozen.items()}
-        return {**weights, **frozen, **buffers}
+        return {**named, **frozen, **buffers}
 
     def train(self, mode: bool = True) -> Self:
         """Switches the module to training (True) or evaluation mode, for dropout and BatchNorm; returns itself."""
@@ -137,19 +155,16 @@ class TargetNetwork(nn.Module):
         self._module.train(mode)
         return self
 
-    def forward(
-        self, weights: Tensor | Mapping[str, Tensor], inputs: Tensor, buffers: Mapping[str, Tensor] | None = None
-    ) -> Any:
+    def forward(self, weights: Weights, inputs: Tensor, buffers: Mapping[str, Tensor] | None = None) -> Any:
         """Computes the module's output.
 
         Args:
-            weights: a flat vector (N,), or tensors by name as `Layout.split` returns them.
+            weights: as in `named_state`.
             inputs: what the module takes.
             buffers: the module's buffers by name, updated in place in training mode; None for `fresh_buffers`.
         """
-        named = self.layout.split(weights) if isinstance(weights, Tensor) else weights
         buffers = self.fresh_buffers() if buffers is None else buffers
-        state = self.named_state(named, buffers)
+        state = self.named_state(weights, buffers)
         placed = {place: state[name] for place, name in self._places.items()}
         output = functional_call(self._module, placed, (inputs,), tie_weights=False)
         if self.training:

@@ -13,7 +13,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.checks import attempt, expect
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.hypernet import Interval, TargetNetwork, aliased, copied
+from hnet_cl.hypernet import Base, Interval, TargetNetwork, aliased, copied
 from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.inference import Given
 from hnet_cl.methods.parts.inferring import InferringLearner, InferringSettings
@@ -21,6 +21,7 @@ from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.task_networks import GeneratedNetworks
 from hnet_cl.targets.bfloat16 import in_float32
+from hnet_cl.targets.output_layer import output_layer
 
 
 class HNet(InferringLearner):
@@ -32,10 +33,13 @@ class HNet(InferringLearner):
     class Settings(ProtectionSettings, InferringSettings):
         """Settings of the method.
 
+        `base`: what is generated is the weights (`zero`), or what is added to the target network's initial weights
+        (`initial`), which starts at 0.
         `mask_heads`: for each old task, the regulariser leaves out other tasks' rows of the output layer.
         `new_embedding`: a new task's embedding starts with its random initial values, or those of the previous task.
         """
 
+        base: Base
         mask_heads: bool
         new_embedding: Literal["random", "previous"]
 
@@ -43,11 +47,13 @@ class HNet(InferringLearner):
         super().__init__(settings, context)
         module = context.new_target(self.heads.num_outputs)
         self.target_name = called(module)
-        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module)
+        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module, settings.base)
         self._aliased = aliased(module)
-        self.output_layer = output_layer(module, self.heads.num_outputs) if settings.mask_heads else ()
+        self.output_layer = output_parameters(module, self.heads.num_outputs) if settings.mask_heads else ()
         with seeded(context.seed, Stream.HYPERNETWORK_INIT):
             hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
+        if settings.base == "initial":
+            hypernetwork.generate_zeros()
         self.hypernetwork = hypernetwork.to(context.device)
         self.networks = GeneratedNetworks(self.target, self.hypernetwork, context)
         self.choose_rule(settings.task_inference, context, self.networks)
@@ -105,7 +111,7 @@ class HNet(InferringLearner):
         Raises:
             UserError: they do, so that masking the heads would leave weights unprotected.
         """
-        own, other = self.hypernetwork(0), self.hypernetwork(0).neg()
+        own, other = self.hypernetwork(0), self.hypernetwork(0) - 1
         for start, stop in self._kept(0):
             other[start:stop] = own[start:stop]
         head = self.heads.own(0)
@@ -168,8 +174,7 @@ class HNet(InferringLearner):
     @torch.no_grad()
     def task_network(self, task: int) -> tuple[nn.Module, slice]:
         network = self.context.new_target(self.heads.num_outputs)
-        weights = self.target.layout.split(self.hypernetwork(task))
-        state = self.target.named_state(weights, self.networks.buffers[task])
+        state = self.target.named_state(self.hypernetwork(task), self.networks.buffers[task])
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
             tensor.copy_(state[name])
         return network, self.heads.own(task)
@@ -185,17 +190,15 @@ class HNet(InferringLearner):
         }
 
 
-def output_layer(module: nn.Module, num_outputs: int) -> tuple[str, ...]:
+def output_parameters(module: nn.Module, num_outputs: int) -> tuple[str, ...]:
     """Returns the names of the parameters of the last linear layer.
 
     Raises:
         UserError: there is no linear layer, or the last one does not have one row for each output.
     """
-    for prefix, layer in reversed(list(module.named_modules())):
-        if isinstance(layer, nn.Linear):
-            if layer.out_features == num_outputs:
-                return tuple(f"{prefix}.{name}" if prefix else name for name, _ in layer.named_parameters())
-            break
+    if found := output_layer(module, num_outputs):
+        prefix, layer = found
+        return tuple(f"{prefix}.{name}" if prefix else name for name, _ in layer.named_parameters())
     name = type(in_float32(module)).__name__
     raise UserError(
         f"method.mask_heads=true: the last nn.Linear of {name} does not have {num_outputs} outputs, "

@@ -14,10 +14,11 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.buffer import Budget, example_bytes, shares
 from hnet_cl.methods.parts.classifier import Classifier
-from hnet_cl.methods.parts.exemplars import features, herd, nearness, output_layer
+from hnet_cl.methods.parts.exemplars import features, herd, nearness
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.snapshot import Snapshot
 from hnet_cl.scenario import ScenarioSettings
+from hnet_cl.targets.output_layer import output_layer
 
 BATCH = 500  # examples at a time when features are computed; does not affect the result
 

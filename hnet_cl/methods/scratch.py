@@ -10,6 +10,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.hypernet import copied, trainable
 from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.inferring import InferringLearner, InferringSettings
+from hnet_cl.methods.parts.network import share_frozen
 from hnet_cl.methods.parts.task_networks import SeparateNetworks
 
 
@@ -30,6 +31,7 @@ class Scratch(InferringLearner):
         slices = [self._outputs(task) for task in range(self.heads.num_tasks)]
         sizes = [own.stop if self.heads.task_known else self.heads.num_outputs for own in slices]
         self.networks = nn.ModuleList(context.new_target(size, task) for task, size in enumerate(sizes))
+        share_frozen([*self.networks])
         self._asked = SeparateNetworks(self.networks, context)
         self.choose_rule(settings.task_inference, context, self._asked)
 

@@ -117,6 +117,8 @@ class TrainedLearner:
     def generated(self, task: int) -> dict[str, Tensor]:
         """Returns the weights generated for `task` (from 1), by their names in the target network.
 
+        With `method.base=initial` they are the sums of initial and generated weights.
+
         Raises:
             UserError: there is no such task, or the method generates no weights (see `network`).
         """

@@ -154,11 +154,17 @@ def load(run: Path, device: str, trusted: Collection[str] = (), alone: bool = Tr
 
 
 def _plan(config: Mapping[str, Any], device: str, trusted: Collection[str]) -> Plan:
-    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers."""
+    """Checks the configuration for another device, with torch's number of threads, no CUDA graph and no loggers.
+
+    The file of the first weights is not asked for: all that the learner knows is in its checkpoint.
+    """
     config = {key: value for key, value in config.items() if key != "logger"}
     own = config.get("device")
     settings = {**own, "type": device, "threads": None, "graph": False} if isinstance(own, Mapping) else own
-    return check({**config, "device": settings}, trusted)
+    training = config.get("training")
+    if isinstance(training, Mapping):
+        training = {**training, "initial_weights": None}
+    return check({**config, "device": settings, "training": training}, trusted)
 
 
 def _result(folder: Path) -> RunResult:

@@ -39,6 +39,9 @@ class TrainingSettings(Settings):
         lr_decay: pairs of a share of a task's steps and the factor of `lr` from there on.
         betas: decay rates of Adam and AdamW.
         gradient_clip_norm: L2 norm that the gradients of each optimiser are clipped to; None for no clipping.
+        parameters: which of the target network's parameters are trained (`hnet_cl.targets.selection`).
+        initial_weights: the file of the target network's first weights; None for weights drawn from the seed.
+        initial_weights_checksum: of that file; not used without one.
         shuffle_tasks: whether the order of the tasks is drawn from the run's seed.
         likelihood: of labels in regression; None for the squared error, which is that of a Gaussian of one variance;
             `gaussian` for one whose variances are outputs of the network, too.
@@ -56,6 +59,9 @@ class TrainingSettings(Settings):
     gradient_clip_norm: PositiveFloat | None
     likelihood: Literal["gaussian"] | None
     log_variance: Annotated[list[Annotated[float, Field(ge=-50, le=50)]], Field(min_length=2, max_length=2)]
+    parameters: Annotated[str, Field(min_length=1)]
+    initial_weights: str | None
+    initial_weights_checksum: str | None
     shuffle_tasks: bool
     validation: Annotated[float, Field(ge=0, lt=1)]
     eval_batch_size: Count

@@ -441,7 +441,8 @@ def test_what_the_id_ignores() -> None:
     ignored = ["seed=7", "fresh=true", "debug=true", "checkpoint_every=5", "data_dir=x", "output_dir=y"]
     ignored += ["training.eval_batch_size=7", "training.log_every=7", "device.graph=true", "logger=[wandb]"]
     ignored += ["benchmark.fisher_samples=7", "benchmark.pixel_noise=7", "usual_dataset=z"]
-    assert config_id(composed(*ignored)) == config_id(composed())
+    ignored += ["training.initial_weights=w.pt"]
+    assert config_id(composed(*ignored, "training.initial_weights_checksum=null")) == config_id(composed())
     assert set(NOT_COMPUTED) == {key.partition("=")[0] for key in ignored} | {"hydra"}
     assert re.fullmatch("[0-9a-f]{8}", config_id(composed()))
 
@@ -476,7 +477,8 @@ def test_new_keys_change_no_id() -> None:
 def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     whole = composed("benchmark=smnist", "method=ewc")
     older = {key: value for key, value in whole.items() if key not in ("optimizer", "lr_scheduler")}
-    older["training"] = {key: value for key, value in whole["training"].items() if key != "gradient_clip_norm"}
+    later = ("gradient_clip_norm", "parameters", "initial_weights", "initial_weights_checksum")
+    older["training"] = {key: value for key, value in whole["training"].items() if key not in later}
     assert config_id(older) == config_id(upgraded(older)) == config_id(whole)
     plan = check(upgraded(older), trusted=[])
     assert (plan.optimizer.kind, plan.lr_scheduler) == (torch.optim.Adam, None)
@@ -486,7 +488,7 @@ def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     "word",
     [
         *("optimizer=sgd", "optimizer=adamw", "optimizer.weight_decay=0.1", "lr_scheduler=cosine"),
-        *("training.gradient_clip_norm=1", "training.lr=0.1", "+optimizer.amsgrad=true"),
+        *("training.gradient_clip_norm=1", "training.lr=0.1", "+optimizer.amsgrad=true", "training.parameters=head"),
     ],
 )
 def test_how_is_optimised_counts_in_the_id(word: str) -> None:

@@ -168,6 +168,9 @@ def test_a_published_chunk_size_is_for_the_network_that_it_was_published_for(wor
 def test_networks_are_told_apart_by_their_sizes(target: dict[str, Any], same: bool) -> None:
     text = "${for_target:{_target_: a.Net, width: [4, 4]},300}"
     assert OmegaConf.create({"target": target, "size": text}).size == (300 if same else None)
+    for words, whole in (("all", True), ("head", False)):
+        config = OmegaConf.create({"target": target, "training": {"parameters": words}, "size": text})
+        assert config.size == (300 if same and whole else None)
 
 
 def test_every_preset_and_every_recipe_is_taken_and_described() -> None:

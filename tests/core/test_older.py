@@ -261,3 +261,13 @@ def test_every_step_bears_what_is_no_configuration(step: Any, config: Any) -> No
     before = deepcopy(config)
     assert {**OPTIMIZER, **step.upgrade(config)} == {**OPTIMIZER, **config}
     assert step.downgrade(config) == config == before
+
+
+@pytest.mark.parametrize("kind", ["hnet_cl.methods.hnet.HNet", "my_package.Derived"])
+def test_methods_with_a_hypernetwork_have_gained_a_base(kind: str) -> None:
+    method = {"_target_": kind, "mask_heads": False, "new_embedding": "random"}
+    old = {"method": method}
+    new = upgraded(old)
+    assert new["method"] == method | {"base": "zero"} and as_before(new)["method"] == method
+    assert config_id(old) == config_id(new) != config_id({"method": method | {"base": "initial"}})
+    assert "base" not in upgraded({"method": {"_target_": kind}})["method"]

@@ -156,3 +156,16 @@ def test_state_dict_makes_an_equal_hypernetwork() -> None:
     assert not torch.equal(first(1), second(1))
     second.load_state_dict(first.state_dict())
     assert all(torch.equal(first(task), second(task)) for task in range(3))
+
+
+def test_generated_zeros_leave_zero_at_the_first_step() -> None:
+    hypernetwork = make()
+    hypernetwork.generate_zeros()
+    assert all(not hypernetwork(task).any() for task in range(3))
+    hypernetwork(1).sum().backward()
+    gradients = {name: parameter.grad for name, parameter in hypernetwork.theta.items()}
+    features = hypernetwork.features(hypernetwork.embeddings([1]))[0]  # (K, H+1)
+    expected = features.sum(0)[:, None].expand(-1, 7).clone()
+    expected[:, 18 - 2 * 7 :] -= features[2][:, None]  # the last chunk has 4 of its 7 weights
+    torch.testing.assert_close(gradients["head"], expected)
+    assert not gradients["trunk.0.weight"].any()

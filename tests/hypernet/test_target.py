@@ -256,3 +256,21 @@ def test_without_other_rows_is_a_mask_over_rows(rows: slice) -> None:
     for start, stop in layout.without_other_rows(("5.weight", "5.bias"), rows):
         kept[start:stop] = True
     assert torch.equal(kept, layout.flatten(masks))
+
+
+def test_weights_are_added_to_the_initial_ones() -> None:
+    module, inputs = Pretrained(), torch.randn(20, 3)
+    target, start = TargetNetwork(module, base="initial"), flat_weights(module)
+    moved = torch.randn(target.layout.total)
+    buffers: dict[str, Tensor] = {}
+    assert torch.equal(target(torch.zeros_like(start), inputs), module(inputs))
+    plain = TargetNetwork(module)
+    for weights in (moved, target.layout.split(moved)):
+        assert torch.equal(target(weights, inputs), plain(start + moved, inputs))
+        state = target.named_state(weights, buffers)
+        assert state.keys() == plain.named_state(start, buffers).keys()
+        assert all(torch.equal(state[name], value) for name, value in plain.layout.split(start + moved).items())
+    other = TargetNetwork(Pretrained(), base="initial")
+    other.load_state_dict(target.state_dict())
+    assert torch.equal(other(moved, inputs), target(moved, inputs))
+    assert target.state_dict().keys() - plain.state_dict().keys() == {"base"}

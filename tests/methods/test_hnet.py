@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import BlockRegularizer, GramRegularizer
-from hnet_cl.methods.hnet import HNet, output_layer
+from hnet_cl.methods.hnet import HNet, output_parameters
 
 BENCHMARK = blobs()
 THETA = ("chunk_embeddings", "trunk.0.weight", "trunk.0.bias", "head")
@@ -271,10 +271,10 @@ def test_target_size_counts_generated_weights() -> None:
     ],
 )
 def test_output_layer_is_the_last_linear_one(module: nn.Module, names: tuple[str, ...]) -> None:
-    assert output_layer(module, 4) == names
+    assert output_parameters(module, 4) == names
 
 
 @pytest.mark.parametrize("module", [nn.Conv2d(1, 4, 1), nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 8))])
 def test_heads_that_cannot_be_told_apart_cannot_be_masked(module: nn.Module) -> None:
     with pytest.raises(UserError, match=r"^method\.mask_heads=true: .* does not have 4 outputs"):
-        output_layer(module, 4)
+        output_parameters(module, 4)

@@ -146,3 +146,14 @@ def test_what_is_not_trained_comes_from_the_state_too() -> None:
     second.load_state_dict(first.state_dict())
     for one, other in zip(second.predict(inputs), first.predict(inputs), strict=True):
         assert torch.equal(one, other)
+
+
+def test_what_is_not_trained_is_kept_once() -> None:
+    made, trained = learner("scratch", blobs(), target=PartlyFrozen), 5 * 2 + 2
+    assert len({network[0].weight.data_ptr() for network in made.networks}) == 1
+    assert made.kept_bytes() == {"networks": 4 * ((2 * 5 + 5) + 3 * trained)}
+    state = made.state_dict()
+    learned(made, blobs(), 3, steps=1)
+    for network in made.networks:
+        assert torch.equal(network[0].weight, state["networks.0.0.weight"])
+        assert not torch.equal(network[2].weight, made.networks[0][2].weight) or network is made.networks[0]

@@ -6,13 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hnet_cl.targets.output_layer import output_layer
+
 WITHOUT = -3.0  # in place of minus the distance of unit vectors, which is at least -2, for classes without exemplars
-
-
-def output_layer(network: nn.Module, num_outputs: int) -> nn.Linear | None:
-    """Finds the last `nn.Linear` of a network, if it has `num_outputs` rows; None if there is no such layer."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
-    return layers[-1] if layers and layers[-1].out_features == num_outputs else None
 
 
 def features(network: nn.Module, inputs: Tensor, num_outputs: int) -> Tensor:
@@ -21,21 +17,21 @@ def features(network: nn.Module, inputs: Tensor, num_outputs: int) -> Tensor:
     Where a network has no such layer, or does not call it once on a matrix (b, F), they are its outputs.
     """
     given: list[Tensor] = []
-    layer = output_layer(network, num_outputs)
-    if layer is None:
+    found = output_layer(network, num_outputs)
+    if found is None:
         outputs = network(inputs)
     else:
 
         def keep(_: nn.Module, arguments: tuple[Any, ...]) -> None:
             given.extend(arguments[:1])
 
-        handle = layer.register_forward_pre_hook(keep)
+        handle = found[1].register_forward_pre_hook(keep)
         try:
             outputs = network(inputs)
         finally:
             handle.remove()
-    found = given[0] if len(given) == 1 and given[0].shape[:-1] == (len(inputs),) else outputs
-    return F.normalize(found.float(), dim=1)
+    read = given[0] if len(given) == 1 and given[0].shape[:-1] == (len(inputs),) else outputs
+    return F.normalize(read.float(), dim=1)
 
 
 def herd(features: Tensor, number: int) -> Tensor:

@@ -1,5 +1,7 @@
 """Checks of a user's own network before it is trained. A part of methods."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
@@ -38,6 +40,21 @@ def require_trainable(network: nn.Module, device: torch.device) -> None:
             raise UserError(
                 f"{name}: {path} is {kind}, and only float32 is trained; convert it, or give it requires_grad=False"
             )
+
+
+@torch.no_grad()
+def share_frozen(networks: Sequence[nn.Module]) -> None:
+    """Lets networks keep parameters that are not trained in the memory of the first one, where the values are equal.
+
+    So they are on the device once, and once in a checkpoint.
+    """
+    first = dict(networks[0].named_parameters())
+    for network in networks[1:]:
+        learnable = trainable(network)
+        for name, parameter in network.named_parameters():
+            own = first[name]
+            if name not in learnable and parameter.shape == own.shape and (own.is_meta or parameter.equal(own)):
+                parameter.data = own.data
 
 
 @torch.no_grad()

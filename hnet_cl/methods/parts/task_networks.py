@@ -41,7 +41,7 @@ class TaskNetworks(ABC):
 
     @abstractmethod
     def weights(self, tasks: Sequence[int]) -> Tensor:
-        """Returns the weights (T, N) of the networks of several tasks."""
+        """Returns the weights (T, N) of the networks of several tasks, relative to the base of `target`."""
 
     @abstractmethod
     def buffers_of(self, task: int) -> Mapping[str, Tensor]:
