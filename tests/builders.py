@@ -33,9 +33,11 @@ from hnet_cl.methods.lwf import LwF
 from hnet_cl.methods.mas import MAS
 from hnet_cl.methods.owm import OWM
 from hnet_cl.methods.packnet import PackNet
+from hnet_cl.methods.ranpac import RanPAC
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
+from hnet_cl.methods.simple_cil import SimpleCIL
 from hnet_cl.methods.xdg import XdG
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
@@ -70,10 +72,13 @@ METHODS: Mapping[str, type[Learner]] = {
     "xdg": XdG,
     "gdumb": GDumb,
     "icarl": ICaRL,
+    "simple_cil": SimpleCIL,
+    "ranpac": RanPAC,
 }
 NEED_THE_TASK = {"hnet", "packnet", "hat", "xdg"}  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
+CLOSED_FORM = {"simple_cil", "ranpac"}  # learn at the end of tasks, without a network
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
@@ -171,6 +176,8 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "exemplars": {"examples": None, "examples_per_class": 3, "bytes": None},
     },
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
+    "simple_cil": {},
+    "ranpac": {"projected": 12, "ridge": None},
 }
 
 

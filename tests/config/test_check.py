@@ -53,6 +53,8 @@ NEED_CLASSES = {
     "er_ace",
     "gdumb",
     "icarl",
+    "simple_cil",
+    "ranpac",
     "lwf",
     "mas",
     "owm",
