@@ -38,6 +38,8 @@ from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
 from hnet_cl.methods.simple_cil import SimpleCIL
+from hnet_cl.methods.supsup import SupSup
+from hnet_cl.methods.wsn import WSN
 from hnet_cl.methods.xdg import XdG
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
@@ -74,9 +76,11 @@ METHODS: Mapping[str, type[Learner]] = {
     "icarl": ICaRL,
     "simple_cil": SimpleCIL,
     "ranpac": RanPAC,
+    "supsup": SupSup,
+    "wsn": WSN,
 }
-NEED_THE_TASK = {"hnet", "packnet", "hat", "xdg"}  # defined in CL1 alone
-LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
+NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg"}  # defined in CL1 alone
+LAYERWISE = {"owm", "gpm", "packnet", "wsn", "supsup", "hat", "xdg"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
 CLOSED_FORM = {"simple_cil", "ranpac"}  # learn at the end of tasks, without a network
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
@@ -176,6 +180,8 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "exemplars": {"examples": None, "examples_per_class": 3, "bytes": None},
     },
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
+    "wsn": {"reset_optimizer": True, "kept": 0.5},
+    "supsup": {"kept": None, "task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
     "simple_cil": {},
     "ranpac": {"projected": 12, "ridge": None},
 }

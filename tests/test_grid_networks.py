@@ -37,7 +37,7 @@ CHOICES: Mapping[str, dict[str, Any]] = {
 } | {"ewc_offline": {"method": "ewc", "online": False}}
 SCENARIOS = ("cl1", "cl2", "cl2 separate", "cl3")
 FROZEN = {"frozen part": 5, "frozen recurrent part": 4, "lists, einsum": 1}  # tensors
-INFER = {"hnet_ent", "hnet_tir", "scratch"}
+INFER = {"hnet_ent", "hnet_tir", "scratch", "supsup"}
 
 
 def defined(method: str, scenario: str) -> bool:

@@ -29,6 +29,8 @@ NAMES = {
     "ranpac": "RanPAC",
     "si": "SI",
     "simple_cil": "SimpleCIL",
+    "supsup": "SupSup",
+    "wsn": "WSN",
     "xdg": "XdG",
     "finetune": "Fine-tuning",
     "joint": "Joint",

@@ -73,6 +73,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "packnet": {"method": "packnet", "target": plain, "reset_optimizer": False},
     "hat": {"method": "hat", "target": plain},
     "xdg": {"method": "xdg", "target": plain},
+    "wsn": {"method": "wsn", "target": plain, "reset_optimizer": False},
+    "supsup": {"method": "supsup", "scenario": "cl3", "target": plain},
     "simple_cil": {"method": "simple_cil", "scenario": "cl3"},
     "ranpac": {"method": "ranpac", "scenario": "cl3"},
 }
@@ -426,7 +428,7 @@ def test_a_layout_knows_all_that_is_generated(choices: dict[str, Any]) -> None:
         for key, generated in vars(part).items():
             if isinstance(generated, TargetNetwork):
                 assert all(f"{path}.{key}: {name}".lstrip(".") in names for name in generated.layout.shapes)
-    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir"))
+    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir", "supsup"))
     assert ("decoder: " in names) == (choices["method"] in ("hnet_r", "hnet_tir"))
     assert made.layout == learned(made, BENCHMARK, 2).layout, "it is the same at any time"
 

@@ -38,7 +38,15 @@ CHOICES: Mapping[str, list[str]] = {method: [f"method={method}"] for method in M
 }
 DRAWN = GENERATED | {"regularizer": FAST | {"sampled_tasks": 1}}
 TIR = REPLAY | CLASSIFIER | {"targets": "hard", "generator": DRAWN}
-SCENARIOS = {"hnet_ent": "cl3", "hnet_tir": "cl3", "hnet_r": "cl3", "dgr": "cl3", "hard": "cl3", "icarl": "cl3"}
+SCENARIOS = {
+    "hnet_ent": "cl3",
+    "hnet_tir": "cl3",
+    "hnet_r": "cl3",
+    "dgr": "cl3",
+    "hard": "cl3",
+    "icarl": "cl3",
+    "supsup": "cl3",
+}
 
 
 class Losses:
