@@ -24,6 +24,7 @@ from hnet_cl.methods.er_ace import ERACE
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.gdumb import GDumb
+from hnet_cl.methods.generative_classifier import GenerativeClassifier
 from hnet_cl.methods.gpm import GPM
 from hnet_cl.methods.hat import HAT
 from hnet_cl.methods.hnet import HNet
@@ -76,13 +77,16 @@ METHODS: Mapping[str, type[Learner]] = {
     "icarl": ICaRL,
     "simple_cil": SimpleCIL,
     "ranpac": RanPAC,
+    "generative_classifier": GenerativeClassifier,
     "supsup": SupSup,
     "wsn": WSN,
 }
 NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg"}  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "wsn", "supsup", "hat", "xdg"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
+NEEDS_SEPARATE_CLASSES = {"generative_classifier"}  # not defined in CL2
 CLOSED_FORM = {"simple_cil", "ranpac"}  # learn at the end of tasks, without a network
+WITHOUT_TARGET = CLOSED_FORM | {"generative_classifier"}  # have no target network
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
@@ -182,6 +186,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
     "wsn": {"reset_optimizer": True, "kept": 0.5},
     "supsup": {"kept": None, "task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
+    "generative_classifier": {"encoder": [6], "decoder": [5], "latent": 3, "pixel_noise": 0.2, "samples": 7},
     "simple_cil": {},
     "ranpac": {"projected": 12, "ridge": None},
 }

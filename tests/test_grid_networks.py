@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 from builders import (
-    CLOSED_FORM,
     GATED,
     LAYERWISE,
     METHODS,
     NEED_THE_TASK,
+    WITHOUT_TARGET,
     blobs,
     learned,
     learner,
@@ -33,7 +33,7 @@ EXAMPLES = BENCHMARK.tasks[0].train.images[:2]
 STEPS = 3
 SETTINGS = training(iterations=STEPS, batch_size=6, log_every=1)
 CHOICES: Mapping[str, dict[str, Any]] = {
-    method: {"method": method} for method in METHODS if method not in CLOSED_FORM
+    method: {"method": method} for method in METHODS if method not in WITHOUT_TARGET
 } | {"ewc_offline": {"method": "ewc", "online": False}}
 SCENARIOS = ("cl1", "cl2", "cl2 separate", "cl3")
 FROZEN = {"frozen part": 5, "frozen recurrent part": 4, "lists, einsum": 1}  # tensors

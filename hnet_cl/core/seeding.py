@@ -53,6 +53,7 @@ class Stream(StrEnum):
     LAYER_INPUTS = "layer inputs"  # examples whose inputs to layers are kept
     SIGNS = "signs"  # of fixed random weights; one for all tasks
     SCORES = "scores"  # first scores of weights, per task where each starts anew
+    IMPORTANCE = "importance"  # samples of the posterior by which likelihoods are estimated; the same for all inputs
     PROJECTION = "projection"  # of inputs to random features; one for all tasks
     RIDGE = "ridge"  # examples by which a ridge is chosen
     # the classifier that judges samples

@@ -19,6 +19,7 @@ NAMES = {
     "ewc": "EWC",
     "ewc_offline": "EWC (offline)",
     "gdumb": "GDumb",
+    "generative_classifier": "Generative classifier",
     "gpm": "GPM",
     "hat": "HAT",
     "icarl": "iCaRL",

@@ -75,6 +75,7 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "xdg": {"method": "xdg", "target": plain},
     "wsn": {"method": "wsn", "target": plain, "reset_optimizer": False},
     "supsup": {"method": "supsup", "scenario": "cl3", "target": plain},
+    "generative_classifier": {"method": "generative_classifier", "scenario": "cl3"},
     "simple_cil": {"method": "simple_cil", "scenario": "cl3"},
     "ranpac": {"method": "ranpac", "scenario": "cl3"},
 }
