@@ -24,6 +24,7 @@ from hnet_cl.methods.er_ace import ERACE
 from hnet_cl.methods.ewc import EWC
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.gdumb import GDumb
+from hnet_cl.methods.generative_classifier import GenerativeClassifier
 from hnet_cl.methods.gpm import GPM
 from hnet_cl.methods.hat import HAT
 from hnet_cl.methods.hnet import HNet
@@ -33,9 +34,13 @@ from hnet_cl.methods.lwf import LwF
 from hnet_cl.methods.mas import MAS
 from hnet_cl.methods.owm import OWM
 from hnet_cl.methods.packnet import PackNet
+from hnet_cl.methods.ranpac import RanPAC
 from hnet_cl.methods.replay import Replay
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.si import SI
+from hnet_cl.methods.simple_cil import SimpleCIL
+from hnet_cl.methods.supsup import SupSup
+from hnet_cl.methods.wsn import WSN
 from hnet_cl.methods.xdg import XdG
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
@@ -70,10 +75,18 @@ METHODS: Mapping[str, type[Learner]] = {
     "xdg": XdG,
     "gdumb": GDumb,
     "icarl": ICaRL,
+    "simple_cil": SimpleCIL,
+    "ranpac": RanPAC,
+    "generative_classifier": GenerativeClassifier,
+    "supsup": SupSup,
+    "wsn": WSN,
 }
-NEED_THE_TASK = {"hnet", "packnet", "hat", "xdg"}  # defined in CL1 alone
-LAYERWISE = {"owm", "gpm", "packnet", "hat", "xdg"}  # know plain layers alone
+NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg"}  # defined in CL1 alone
+LAYERWISE = {"owm", "gpm", "packnet", "wsn", "supsup", "hat", "xdg"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
+NEEDS_SEPARATE_CLASSES = {"generative_classifier"}  # not defined in CL2
+CLOSED_FORM = {"simple_cil", "ranpac"}  # learn at the end of tasks, without a network
+WITHOUT_TARGET = CLOSED_FORM | {"generative_classifier"}  # have no target network
 FAST = {"_target_": "hnet_cl.hypernet.GramRegularizer", "sampled_tasks": None}
 EXPLICIT = {"_target_": "hnet_cl.hypernet.ExplicitRegularizer", "sampled_tasks": None}
 BLOCKS = {"_target_": "hnet_cl.hypernet.BlockRegularizer", "sampled_blocks": 2}
@@ -172,6 +185,11 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
         "exemplars": {"examples": None, "examples_per_class": 3, "bytes": None},
     },
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
+    "wsn": {"reset_optimizer": True, "kept": 0.5},
+    "supsup": {"kept": None, "task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
+    "generative_classifier": {"encoder": [6], "decoder": [5], "latent": 3, "pixel_noise": 0.2, "samples": 7},
+    "simple_cil": {},
+    "ranpac": {"projected": 12, "ridge": None},
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import NEED_THE_TASK, rows_of
+from builders import NEED_THE_TASK, NEEDS_SEPARATE_CLASSES, rows_of
 from hydra import compose, initialize_config_dir
 from marks import few
 from omegaconf import OmegaConf
@@ -52,7 +52,8 @@ QUICK = [
 @pytest.mark.parametrize(("method", "scenario"), few(product(METHODS, SCENARIOS), QUICK))
 def test_grid(method: str, scenario: str) -> None:
     config = composed("benchmark=toy", f"method={method}", f"scenario={scenario}", "training.iterations=60")
-    only = "cl1" if method in NEED_THE_TASK else "cl3" if method in TELL_ALL_CLASSES_APART else scenario
+    apart = method in TELL_ALL_CLASSES_APART or (method in NEEDS_SEPARATE_CLASSES and scenario == "cl2")
+    only = "cl1" if method in NEED_THE_TASK else "cl3" if apart else scenario
     if scenario != only:
         with pytest.raises(UserError, match=rf"^method={method} with scenario={scenario}: .*use scenario={only}"):
             check(config)
@@ -63,7 +64,7 @@ def test_grid(method: str, scenario: str) -> None:
     rows = list(rows_of(learner, benchmark.tasks, plan.training, []))
     assert rows[0].scores[0] is not None and rows[0].scores[0] > 0.9, "the first task is learned anywhere"
     inferred = rows[-1].inferred
-    if method in ("hnet_ent", "hnet_tir", "scratch") and scenario != "cl1":
+    if method in ("hnet_ent", "hnet_tir", "scratch", "supsup") and scenario != "cl1":
         assert inferred is not None and [sum(counts) for counts in inferred] == [200] * 3
     else:
         assert inferred is None

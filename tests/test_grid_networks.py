@@ -7,7 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from builders import GATED, LAYERWISE, METHODS, NEED_THE_TASK, blobs, learned, learner, rows_of, same_state, training
+from builders import (
+    GATED,
+    LAYERWISE,
+    METHODS,
+    NEED_THE_TASK,
+    WITHOUT_TARGET,
+    blobs,
+    learned,
+    learner,
+    rows_of,
+    same_state,
+    training,
+)
 from networks import CHAINS, EXAMPLES_ONE_BY_ONE, NETWORKS, PLAIN_LAYERS, TASKS_ONE_BY_ONE
 from torch import Tensor
 
@@ -20,12 +32,12 @@ BENCHMARK = blobs(num_tasks=2, train_per_class=6, test_per_class=4)
 EXAMPLES = BENCHMARK.tasks[0].train.images[:2]
 STEPS = 3
 SETTINGS = training(iterations=STEPS, batch_size=6, log_every=1)
-CHOICES: Mapping[str, dict[str, Any]] = {method: {"method": method} for method in METHODS} | {
-    "ewc_offline": {"method": "ewc", "online": False}
-}
+CHOICES: Mapping[str, dict[str, Any]] = {
+    method: {"method": method} for method in METHODS if method not in WITHOUT_TARGET
+} | {"ewc_offline": {"method": "ewc", "online": False}}
 SCENARIOS = ("cl1", "cl2", "cl2 separate", "cl3")
 FROZEN = {"frozen part": 5, "frozen recurrent part": 4, "lists, einsum": 1}  # tensors
-INFER = {"hnet_ent", "hnet_tir", "scratch"}
+INFER = {"hnet_ent", "hnet_tir", "scratch", "supsup"}
 
 
 def defined(method: str, scenario: str) -> bool:

@@ -1,5 +1,6 @@
 """The checks for people's own parts find what is wrong with them, and nothing else."""
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,13 @@ def test_shipped_methods_pass(name: str) -> None:
     check_learner(f"method={name}", scenarios=["cl1", "cl3"])
 
 
-@pytest.mark.parametrize("method_name", ["hnet", "scratch"])
-@pytest.mark.parametrize("rule", ["max_logit", "energy", "entropy_gradient", "classifier"])
+@pytest.mark.parametrize(
+    ("rule", "method_name"),
+    [
+        *product(["max_logit", "energy", "entropy_gradient", "classifier"], ["hnet", "scratch"]),
+        *product(["energy", "entropy_gradient"], ["supsup"]),
+    ],
+)
 @pytest.mark.slow
 def test_shipped_rules_pass(rule: str, method_name: str) -> None:
     check_learner(f"method={method_name}", f"method/task_inference={rule}", scenarios=["cl3"])

@@ -51,6 +51,11 @@ class Stream(StrEnum):
     FISHER = "fisher"  # examples and labels for the Fisher information
     GATES = "gates"  # which units are off, per task and layer; or first embeddings of tasks, from which gates are made
     LAYER_INPUTS = "layer inputs"  # examples whose inputs to layers are kept
+    SIGNS = "signs"  # of fixed random weights; one for all tasks
+    SCORES = "scores"  # first scores of weights, per task where each starts anew
+    IMPORTANCE = "importance"  # samples of the posterior by which likelihoods are estimated; the same for all inputs
+    PROJECTION = "projection"  # of inputs to random features; one for all tasks
+    RIDGE = "ridge"  # examples by which a ridge is chosen
     # the classifier that judges samples
     SAMPLE_CLASSIFIER = "judge"  # its seed, per number of tasks; it is trained on real data
     SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # its training batches

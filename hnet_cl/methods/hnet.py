@@ -14,9 +14,9 @@ from hnet_cl.core.checks import attempt, expect
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import Base, Interval, TargetNetwork, aliased, copied
-from hnet_cl.methods.base import Context, Prediction
+from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.inference import Given
-from hnet_cl.methods.parts.inferring import InferringLearner, InferringSettings
+from hnet_cl.methods.parts.inferring import InferringSettings, TargetLearner
 from hnet_cl.methods.parts.network import called
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
 from hnet_cl.methods.parts.task_networks import GeneratedNetworks
@@ -24,11 +24,13 @@ from hnet_cl.targets.bfloat16 import in_float32
 from hnet_cl.targets.output_layer import output_layer
 
 
-class HNet(InferringLearner):
+class HNet(TargetLearner):
     """A target network whose weights are generated from the embedding of the task.
 
     At test time the task is given, or inferred by a rule (HNET+ENT, HNET+TIR).
     """
+
+    networks: GeneratedNetworks
 
     class Settings(ProtectionSettings, InferringSettings):
         """Settings of the method.
@@ -47,7 +49,7 @@ class HNet(InferringLearner):
         super().__init__(settings, context)
         module = context.new_target(self.heads.num_outputs)
         self.target_name = called(module)
-        self.target: TargetNetwork = attempt(self.target_name, "copying it", TargetNetwork, module, settings.base)
+        self.target = attempt(self.target_name, "copying it", TargetNetwork, module, settings.base)
         self._aliased = aliased(module)
         self.output_layer = output_parameters(module, self.heads.num_outputs) if settings.mask_heads else ()
         with seeded(context.seed, Stream.HYPERNETWORK_INIT):
@@ -63,10 +65,6 @@ class HNet(InferringLearner):
         if settings.task_inference.kind is Given:
             return None
         return "no rule that infers the task is defined for regression; use method=hnet with scenario=cl1"
-
-    @property
-    def target_size(self) -> int:
-        return self.target.layout.total
 
     @property
     def generated_size(self) -> int:
@@ -161,23 +159,6 @@ class HNet(InferringLearner):
     def _kept(self, task: int) -> list[Interval]:
         """Returns the intervals of weights that predictions for `task` use: all but other tasks' rows of the head."""
         return self.target.layout.without_other_rows(self.output_layer, self.heads.own(task))
-
-    @torch.no_grad()
-    def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
-        self.target.train(False)
-        if task is None:
-            return self.infer(inputs)
-        own = self.heads.own(task)
-        logits = self.networks.logits(inputs, task)[:, own]
-        return Prediction(self.objective.predicted(logits, own.start), logits=logits)
-
-    @torch.no_grad()
-    def task_network(self, task: int) -> tuple[nn.Module, slice]:
-        network = self.context.new_target(self.heads.num_outputs)
-        state = self.target.named_state(self.hypernetwork(task), self.networks.buffers[task])
-        for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-            tensor.copy_(state[name])
-        return network, self.heads.own(task)
 
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {"task_buffers": self.networks.buffers}

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.methods.base import Context
-from hnet_cl.methods.parts.affine_layers import require_output_layer, require_plain_layers
 from hnet_cl.methods.parts.task_weights import TaskWeights
 
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -40,19 +39,10 @@ class PackNet(TaskWeights):
         self._pruned = False  # whether the present task has given up weights
         for place, weight in enumerate(self.weights):
             self.register_buffer(f"owner_{place}", torch.zeros(weight.shape, dtype=torch.int16))
-        if self._own_heads:
+        if self.own_heads:
             for task in range(self.heads.num_tasks):
-                for owner in self._of_head():
-                    owner[self.heads.own(task)] = task + 1
-
-    @property
-    def _own_heads(self) -> bool:
-        return self.heads.separate
-
-    def _of_head(self) -> list[Tensor]:
-        """Returns the owners of the output layer's weights and biases."""
-        last = self.layers[-1]
-        return [self.owners[place] for place in (last.weight, last.bias) if place is not None]
+                for place in self.head:
+                    self.owners[place][self.heads.own(task)] = task + 1
 
     @property
     def owners(self) -> list[Tensor]:
@@ -61,12 +51,6 @@ class PackNet(TaskWeights):
         Free weights have the number 0.
         """
         return [self.get_buffer(f"owner_{place}") for place in range(len(self.weights))]
-
-    def inspect(self, inputs: Tensor) -> list[str]:
-        require_plain_layers(self.network, self.layers, inputs, self.settings.name)
-        if self._own_heads:
-            require_output_layer(self.network, self.layers[-1], inputs, self.settings.name)
-        return []
 
     def weights_for(self, task: int) -> Sequence[Tensor]:
         return [
@@ -102,7 +86,7 @@ class PackNet(TaskWeights):
         if self._pruned or self.latest == self.heads.num_tasks - 1:
             return
         self._pruned = True
-        for layer in self.layers[:-1] if self._own_heads else self.layers:
+        for layer in self.layers[:-1] if self.own_heads else self.layers:
             weight, owner = self.weights[layer.weight], self.owners[layer.weight]
             own = owner == self.latest + 1
             number = int(self.settings.pruned * int(own.sum()))

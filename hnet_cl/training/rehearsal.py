@@ -80,7 +80,8 @@ def _rehearse(make_learner: Callable[[Context], Learner], context: Context, task
         learner = make_learner(replace(context, make_target=make_target, make_optimizer=make_optimizer))
         for num_outputs, name in names.items():
             check_network(context.make_target(num_outputs).to(context.device), name, trained, tested, num_outputs)
-        at = f"method._target_={path_of(type(learner))} with {' and '.join(set(names.values()))}"
+        networks = " and ".join(set(names.values()))  # empty for a method without one
+        at = " with ".join(filter(None, [f"method._target_={path_of(type(learner))}", networks]))
         attempt(at, "inspect", learner.inspect, trained)
         check_learner(learner, tasks, size, at, used)
 

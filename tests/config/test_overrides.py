@@ -49,7 +49,7 @@ def test_a_leading_tilde_is_the_home(key: str, monkeypatch: pytest.MonkeyPatch) 
         ),
         ("method=hnetr", f"method=hnetr: no such choice; did you mean hnet_r? there are {METHODS}"),
         ("method=../ewc", f"method=../ewc: no such choice; did you mean ewc? there are {METHODS}"),
-        ("method=generator/plain", f"method=generator/plain: no such choice; there are {METHODS}"),
+        ("method=buffer/per_class", f"method=buffer/per_class: no such choice; there are {METHODS}"),
         ("method=hnet,nop", f"method=nop: no such choice; there are {METHODS}"),
         ("~method", f"~method: cannot be left out; choose another, as method=NAME; there are {METHODS}"),
         ("hydra/launcher=[local]", "hydra/launcher=[local]: give the name of one choice; there are "),

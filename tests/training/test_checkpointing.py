@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import BLOCKS, EXPLICIT, FAST, begin, blobs, learned, learner, rows_of, same_state, training
+from builders import BLOCKS, EXPLICIT, FAST, blobs, learned, learner, rows_of, same_state, training
 from marks import few
 from torch import Tensor, nn
 
@@ -74,6 +74,11 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "packnet": {"method": "packnet", "target": plain, "reset_optimizer": False},
     "hat": {"method": "hat", "target": plain},
     "xdg": {"method": "xdg", "target": plain},
+    "wsn": {"method": "wsn", "target": plain, "reset_optimizer": False},
+    "supsup": {"method": "supsup", "scenario": "cl3", "target": plain},
+    "generative_classifier": {"method": "generative_classifier", "scenario": "cl3"},
+    "simple_cil": {"method": "simple_cil", "scenario": "cl3"},
+    "ranpac": {"method": "ranpac", "scenario": "cl3"},
 }
 QUICK = ("hnet", "hnet with buffers", "ewc", "hnet_r", "derpp")
 every_learner = pytest.mark.parametrize(
@@ -171,9 +176,7 @@ def test_continued_after_a_task_equals_uninterrupted(choices: dict[str, Any], st
 def test_a_restored_learner_gives_the_same_answers(choices: dict[str, Any], tmp_path: Path) -> None:
     first, second = make(**choices), make(**choices, seed=2)
     list(rows_of(first, BENCHMARK.tasks, training(), []))
-    for task in range(3):
-        begin(second, task)
-        second.end_task()
+    learned(second, blobs(seed=7), 3, 0)
     before = answers(first)
     assert answers(second) != before
     Checkpoints(tmp_path, "abc").after_task(3, first, {})
@@ -427,7 +430,7 @@ def test_a_layout_knows_all_that_is_generated(choices: dict[str, Any]) -> None:
         for key, generated in vars(part).items():
             if isinstance(generated, TargetNetwork):
                 assert all(f"{path}.{key}: {name}".lstrip(".") in names for name in generated.layout.shapes)
-    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir"))
+    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir", "supsup"))
     assert ("decoder: " in names) == (choices["method"] in ("hnet_r", "hnet_tir"))
     assert made.layout == learned(made, BENCHMARK, 2).layout, "it is the same at any time"
 

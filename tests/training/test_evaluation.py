@@ -8,6 +8,7 @@ from builders import (
     CPU,
     METHODS,
     NEED_THE_TASK,
+    WITHOUT_TARGET,
     adam,
     begin,
     blobs,
@@ -107,7 +108,8 @@ class Brittle(nn.Module):
 
 
 RIGHT = 0.2
-OF_OUTPUTS = [method for method in METHODS if method != "icarl"]  # whose answers rest on features
+OF_FEATURES = {"icarl", *WITHOUT_TARGET}  # methods whose answers do not rest on the outputs of a network
+OF_OUTPUTS = [method for method in METHODS if method not in OF_FEATURES]
 scenarios = [(m, s) for s in ("cl1", "cl2", "cl3") for m in OF_OUTPUTS if s == "cl1" or m not in NEED_THE_TASK]
 
 

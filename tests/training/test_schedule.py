@@ -8,7 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from builders import LR, METHODS, SETTINGS, adam, blobs, learner, rows_of, same_state, small_target, training
+from builders import (
+    CLOSED_FORM,
+    LR,
+    METHODS,
+    SETTINGS,
+    adam,
+    blobs,
+    learner,
+    rows_of,
+    same_state,
+    small_target,
+    training,
+)
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
@@ -47,7 +59,7 @@ def cosine(done: int, steps: int) -> float:
     return 0.001 + (LR - 0.001) * (1 + math.cos(math.pi * done / steps)) / 2
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", sorted(METHODS.keys() - CLOSED_FORM))
 def test_every_optimiser_follows_a_cosine_in_every_task(method: str) -> None:
     seen = options_seen(scheduled(method, COSINE), 4)
     assert seen == [[pytest.approx(cosine(done, 4))] for done in range(4)] * 3

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import LR, METHODS, blobs, learned, learner, rows_of, same_state, training
+from builders import CLOSED_FORM, LR, METHODS, blobs, learned, learner, rows_of, same_state, training
 from marks import few
 from pydantic import ValidationError
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ from hnet_cl.training.evaluation import evaluate
 from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.trainer import Row, Start, finite, train
 
-every_method = pytest.mark.parametrize("method", few(METHODS, ["hnet_ent", "ewc", "er"]))
+QUICK = ["hnet_ent", "ewc", "er"]
+every_method = pytest.mark.parametrize("method", few(METHODS, QUICK))
+every_trained = pytest.mark.parametrize("method", few([name for name in METHODS if name not in CLOSED_FORM], QUICK))
 
 
 class Notes:
@@ -216,7 +218,7 @@ def test_the_learning_rate_decays_within_each_task() -> None:
     assert training().decay_at(1000, 1000) == 1
 
 
-@every_method
+@every_trained
 def test_every_optimiser_follows_the_learning_rate(method: str) -> None:
     benchmark, rates = blobs(), []
     made = learner(method, benchmark)
@@ -249,7 +251,9 @@ def test_a_seed_decides_everything(method: str) -> None:
         results.append((start, seen, run(made, benchmark), made.state_dict()))
     (start, seen, rows, end), same, other = results
     assert same_state(start, same[0]) and all_equal(seen, same[1]) and rows == same[2] and same_state(end, same[3])
-    assert not same_state(start, other[0]) and not all_equal(seen, other[1]) and not same_state(end, other[3])
+    assert not all_equal(seen, other[1])
+    assert same_state(start, other[0]) == (method in CLOSED_FORM | {"supsup"}), "which start from zero"
+    assert same_state(end, other[3]) == (method == "simple_cil"), "which draws nothing"
 
 
 @every_method
@@ -291,7 +295,7 @@ class Later:
         return losses
 
 
-@every_method
+@every_trained
 def test_weights_that_the_last_step_has_made_nan_end_the_run(method: str) -> None:
     benchmark = blobs()
     made = learner(method, benchmark)

@@ -28,19 +28,37 @@ BLOCK = 25  # steps whose replay is drawn together, so that an old task's decode
 CHECKED = 1000  # number of training examples whose range of values is checked
 
 
-class GeneratorSettings(base.Settings):
-    """Settings of a generator.
+class AutoencoderSettings(base.Settings):
+    """Settings of a variational autoencoder.
 
     `encoder` and `decoder` are sizes of hidden layers; `latent` is the dimension of z.
     `pixel_noise`: standard deviation of Gaussian inputs around the decoder's output; None for Bernoulli inputs, which
     lie in 0..1.
-    `judge`: training of the classifier that evaluates samples.
     """
 
     encoder: list[base.Size]
     decoder: list[base.Size]
     latent: base.Size
     pixel_noise: PositiveFloat | None
+
+    def require_range(self, task: Task) -> None:
+        """Checks that a task's inputs are what `pixel_noise` says.
+
+        Raises:
+            UserError: it is None, and some of the inputs are outside 0..1.
+        """
+        if self.pixel_noise is None:
+            low, high = torch.aminmax(task.train.batch(slice(0, CHECKED))[0])
+            if low < 0 or high > 1:
+                raise UserError(
+                    f"{self.key('pixel_noise')}=null: is for inputs in 0..1, and those of {task.name} reach "
+                    f"from {low:.2g} to {high:.2g}; give their noise a standard deviation, such as 0.1"
+                )
+
+
+class GeneratorSettings(AutoencoderSettings):
+    """Settings of a generator. `judge`: training of the classifier that evaluates samples."""
+
     judge: SampleClassifierSettings
 
 
@@ -68,13 +86,7 @@ class Generator(nn.Module, ABC):
         Raises:
             UserError: `pixel_noise` is None, and some of the task's inputs are outside 0..1.
         """
-        if self.settings.pixel_noise is None:
-            low, high = torch.aminmax(task.train.batch(slice(0, CHECKED))[0])
-            if low < 0 or high > 1:
-                raise UserError(
-                    f"{self.settings.key('pixel_noise')}=null: is for inputs in 0..1, and those of {task.name} reach "
-                    f"from {low:.2g} to {high:.2g}; give their noise a standard deviation, such as 0.1"
-                )
+        self.settings.require_range(task)
         self.latest = task.id
         self.replayed = 0
         self._block = None
@@ -143,10 +155,8 @@ class Generator(nn.Module, ABC):
         Returns:
             The reconstruction loss (b,) and the KL divergence of the posterior from the prior (b,), both per pixel.
         """
-        mean, log_variance = self.encoder(inputs).chunk(2, dim=1)
-        z = mean + (0.5 * log_variance).exp() * self.normal(len(inputs), self.noise)
-        pixels = inputs.flatten(1)
-        return reconstruction(decode(z), pixels, self.settings.pixel_noise), kl(mean, log_variance) / pixels.shape[1]
+        epsilon = self.normal(len(inputs), self.noise)
+        return autoencoded(self.encoder, decode, inputs, epsilon, self.settings.pixel_noise)
 
     def normal(self, number: int, rng: torch.Generator) -> Tensor:
         """Draws (number, latent) from N(0, I)."""
@@ -164,6 +174,20 @@ class Generator(nn.Module, ABC):
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restores the state that `get_extra_state` returned."""
         self.latest, self.replayed = state["latest"], state["replayed"]
+
+
+def autoencoded(
+    encode: Callable[[Tensor], Tensor],
+    decode: Callable[[Tensor], Tensor],
+    inputs: Tensor,
+    epsilon: Tensor,
+    pixel_noise: float | None,
+) -> tuple[Tensor, Tensor]:
+    """Computes what `Generator.autoencode` returns, for given noise (b, latent) from N(0, I) of the posterior."""
+    mean, log_variance = encode(inputs).chunk(2, dim=1)
+    z = mean + (0.5 * log_variance).exp() * epsilon
+    pixels = inputs.flatten(1)
+    return reconstruction(decode(z), pixels, pixel_noise), kl(mean, log_variance) / pixels.shape[1]
 
 
 def reconstruction(outputs: Tensor, pixels: Tensor, noise: float | None) -> Tensor:

@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hnet_cl.core import settings as base
 from hnet_cl.core.chosen import Chosen
+from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Context, Learner, Prediction, SampleClassifierSettings, Samples
 from hnet_cl.methods.parts.inference import Given, TaskInference, require_inferred
 from hnet_cl.methods.parts.task_networks import Candidates, TaskNetworks
@@ -87,3 +88,37 @@ class InferringLearner(Learner):
         inferred = self.task_inference.eval().infer(candidates)
         require_inferred(self.task_inference, inferred, candidates)
         return candidates.answer(*inferred)
+
+
+class TargetLearner(InferringLearner):
+    """A learner whose networks are one target network with weights for each task.
+
+    Attributes:
+        target: the network as a function of weights.
+        networks: the weights of each task.
+    """
+
+    target: TargetNetwork
+    networks: TaskNetworks
+
+    @property
+    def target_size(self) -> int:
+        return self.target.layout.total
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, task: int | None = None) -> Prediction:
+        self.target.train(False)
+        if task is None:
+            return self.infer(inputs)
+        own = self.heads.own(task)
+        logits = self.networks.logits(inputs, task)[:, own]
+        return Prediction(self.objective.predicted(logits, own.start), logits=logits)
+
+    @torch.no_grad()
+    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+        network = self.context.new_target(self.heads.num_outputs)
+        weights = self.target.layout.split(self.networks.weights([task])[0])
+        state = self.target.named_state(weights, self.networks.buffers_of(task))
+        for name, tensor in (*network.named_parameters(), *network.named_buffers()):
+            tensor.copy_(state[name])
+        return network, self.heads.own(task)

@@ -1,7 +1,7 @@
 """The networks of all tasks: one target network with weights for each task. A part of methods."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +16,7 @@ from hnet_cl.hypernet import Hypernetwork, TargetNetwork, copied, trainable
 from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.directional import derivatives
 from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.supermasks import Supermasks
 from hnet_cl.methods.parts.vectorized import at_once, obstacle, one_by_one
 from hnet_cl.scenario import gather_heads
 
@@ -47,13 +48,16 @@ class TaskNetworks(ABC):
     def buffers_of(self, task: int) -> Mapping[str, Tensor]:
         """Returns the buffers of a task's network by name, such as running statistics."""
 
-    @abstractmethod
     def superposed(self, tasks: Sequence[int]) -> tuple[Tensor, Iterator[Tensor]]:
         """Returns the weights of one network in which several tasks have equal shares 1/T, and how shares change them.
+
+        By default weights W_i are averaged: sum_i a_i W_i at a_i = 1/T, in which W_i is how share a_i changes them.
 
         Returns:
             weights (N,), and for each task the derivative (N,) of the weights with respect to its share.
         """
+        total = sum((self.weights([task])[0] for task in tasks), torch.zeros(()))
+        return total / len(tasks), (self.weights([task])[0] for task in tasks)
 
     def logits(self, inputs: Tensor, task: int) -> Tensor:
         """Computes all outputs (b, n) of a task's network for inputs (b, *in_shape)."""
@@ -149,6 +153,40 @@ class GeneratedNetworks(TaskNetworks):
         return generate(features.detach(), theta)[0], (generate(slope, theta)[0] for slope in slopes)
 
 
+class MaskedNetworks(TaskNetworks):
+    """Networks that are one fixed network behind the masks of each task, and that share its buffers.
+
+    Args:
+        target: the network as a function of weights.
+        weights_with: returns its weights by name behind given masks.
+        masks: those of all tasks.
+        context: the context of the learner.
+    """
+
+    def __init__(
+        self,
+        target: TargetNetwork,
+        weights_with: Callable[[Sequence[Tensor]], Mapping[str, Tensor]],
+        masks: Supermasks,
+        context: Context,
+    ) -> None:
+        super().__init__(context)
+        self._target = target
+        self._weights_with = weights_with
+        self._masks = masks
+
+    @property
+    def target(self) -> TargetNetwork:
+        return self._target
+
+    def weights(self, tasks: Sequence[int]) -> Tensor:
+        named = (self._weights_with(self._masks.of(task)) for task in tasks)
+        return torch.stack([self._target.layout.flatten(weights) for weights in named])
+
+    def buffers_of(self, task: int) -> Mapping[str, Tensor]:
+        return self._target.fresh_buffers()
+
+
 class SeparateNetworks(TaskNetworks):
     """Networks that are modules of their own, with all outputs each.
 
@@ -173,11 +211,6 @@ class SeparateNetworks(TaskNetworks):
 
     def buffers_of(self, task: int) -> Mapping[str, Tensor]:
         return dict(self.modules[task].named_buffers())
-
-    def superposed(self, tasks: Sequence[int]) -> tuple[Tensor, Iterator[Tensor]]:
-        """Averages weights: sum_i a_i W_i at a_i = 1/T, in which W_i is how share a_i changes them."""
-        total = sum((self.weights([task])[0] for task in tasks), torch.zeros(()))
-        return total / len(tasks), (self.weights([task])[0] for task in tasks)
 
     def require_exchangeable(self, inputs: Tensor) -> None:
         """Checks on a few inputs that a network's weights can be passed in to the target network.

@@ -11,7 +11,7 @@ from torch.func import functional_call
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.hypernet import copied, trainable
 from hnet_cl.methods.base import Context
-from hnet_cl.methods.parts.affine_layers import affine_layers
+from hnet_cl.methods.parts.affine_layers import affine_layers, require_output_layer, require_plain_layers
 from hnet_cl.methods.parts.classifier import Classifier
 from hnet_cl.scenario import ScenarioSettings
 
@@ -28,6 +28,23 @@ class TaskWeights(Classifier):
     @classmethod
     def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:
         return None if scenario.task_known else "each task has its own part of the network; use scenario=cl1"
+
+    @property
+    def own_heads(self) -> bool:
+        """Tells whether each task has a head of its own, rows of the last layer."""
+        return self.heads.separate
+
+    @property
+    def head(self) -> list[int]:
+        """Returns the places of the output layer's weight and bias among `weights`."""
+        last = self.layers[-1]
+        return [place for place in (last.weight, last.bias) if place is not None]
+
+    def inspect(self, inputs: Tensor) -> list[str]:
+        require_plain_layers(self.network, self.layers, inputs, self.settings.name)
+        if self.own_heads:
+            require_output_layer(self.network, self.layers[-1], inputs, self.settings.name)
+        return []
 
     @abstractmethod
     def weights_for(self, task: int) -> Sequence[Tensor]:

@@ -32,6 +32,7 @@ KEPT: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("gdumb", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE}),
     ("joint", {}, {"network": NETWORK, "examples": 3 * 2 * 8 * EXAMPLE}),
     ("icarl", {}, {"network": NETWORK, "examples": 3 * 2 * 3 * EXAMPLE, "means": 6 * 5 * 4}),
+    ("simple_cil", {}, {"means": 6 * 2 * 4, "counts": 6 * 8}),
     ("scratch", {}, {"networks": 3 * 4 * ((2 + 1) * 5 + (5 + 1) * 2)}),
 ]
 
