@@ -290,6 +290,9 @@ def training(**changes: Any) -> TrainingSettings:
         "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,
+        "eval_window": None,
+        "eval_every": 10,
+        "eval_examples": None,
         "log_every": 5,
     }
     return TrainingSettings(**(usual | changes))

@@ -49,6 +49,7 @@ HASHED_NULLS = (  # other keys that are null are not hashed, so that a new key w
 IMPLIED: Mapping[str, Any] = {
     "optimizer._target_": "torch.optim.Adam",
     "optimizer.weight_decay": 0.0,
+    "training.eval_every": 10,
     "training.log_variance": [-10.0, 0.5],
 }
 

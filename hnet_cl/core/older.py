@@ -74,11 +74,12 @@ class Renamed(NamedTuple):
 
 
 RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
+WINDOW = {"eval_window": None, "eval_every": 10, "eval_examples": None}
 # Keys that were added later, below a key of the given name at any depth, with the values that earlier runs imply.
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
     "hypernet": {"compression": None},
-    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]},
+    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]} | WINDOW,
 }
 
 
