@@ -88,9 +88,11 @@ HNET: dict[str, Any] = {
         "compression": None,
         "hidden": [6],
         "activation": "elu",
+        "old_embeddings": "frozen",
     },
     "strength": 0.05,
     "lookahead": True,
+    "update": "joint",
     "regularizer": FAST,
     "mask_heads": False,
     "new_embedding": "random",
@@ -109,6 +111,7 @@ GENERATED: dict[str, Any] = GENERATOR | {
     "hypernet": HNET["hypernet"],
     "strength": 0.05,
     "lookahead": True,
+    "update": "joint",
     "regularizer": FAST,
 }
 PLAIN: dict[str, Any] = GENERATOR | {"kind": "plain", "reset_optimizer": False}

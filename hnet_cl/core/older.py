@@ -78,7 +78,7 @@ WINDOW = {"eval_window": None, "eval_every": 10, "eval_examples": None}
 # Keys that were added later, below a key of the given name at any depth, with the values that earlier runs imply.
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
-    "hypernet": {"compression": None},
+    "hypernet": {"compression": None, "old_embeddings": "frozen"},
     "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]} | WINDOW,
 }
 
@@ -268,6 +268,18 @@ def _without_gained_keys(node: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key not in gained or value != gained[key]}
 
 
+PROTECTED = {"hypernet", "lookahead"}  # keys of every hypernetwork with a regulariser
+
+
+def _with_update(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {"update": "joint", **node} if node.keys() >= PROTECTED else dict(node)
+
+
+def _without_update(node: Mapping[str, Any]) -> dict[str, Any]:
+    usual = node.keys() >= PROTECTED and node.get("update") == "joint"
+    return {key: value for key, value in node.items() if not (usual and key == "update")}
+
+
 STEPS = (  # the earliest first
     # 2026-11-27: a hypernetwork's `beta` is `strength`; more keys
     Step(_everywhere(_with_new_keys), _everywhere(_with_old_names)),
@@ -282,4 +294,6 @@ STEPS = (  # the earliest first
     # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept; a method from scratch has a rule;
     # rules can decide for several images at once
     Step(_with_gained_keys, _everywhere(_without_gained_keys)),
+    # 2026-11-28: loss and regulariser can have a step each
+    Step(_everywhere(_with_update), _everywhere(_without_update)),
 )

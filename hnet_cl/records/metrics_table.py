@@ -167,11 +167,11 @@ METRICS: dict[str, Metric] = {
             lambda run: metrics.forgetting(run.matrix), "Chaudhry et al. 2018", TWO_TASKS,
         ),
         Metric(
-            "min_acc", "min-ACC", "least accuracy on each old task since it was learned, mean", "%",
+            "min_acc", "min-ACC", "worst on each old task since learned, mean", "%",
             lambda run: metrics.min_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
         ),
         Metric(
-            "wc_acc", "WC-ACC", "worst case: newest task after learning, old ones by min-ACC", "%",
+            "wc_acc", "WC-ACC", "newest task, and worst on old ones", "%",
             lambda run: metrics.wc_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
         ),
         Metric(

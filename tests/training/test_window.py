@@ -152,7 +152,7 @@ CASES = LEARNERS | {
 }
 
 
-@pytest.mark.parametrize("name", few(CASES, ["ewc", "hnet restless"]))
+@pytest.mark.parametrize("name", few(CASES, ["finetune", "hnet restless"]))
 def test_nothing_that_is_learned_depends_on_them(name: str) -> None:
     made, other = make(**CASES[name]), make(**CASES[name])
     _, rows = curve(made, BENCHMARK.tasks, iterations=6)
