@@ -104,6 +104,6 @@ def _finish(axes: Axes, title: str, score: Score, longest: int) -> None:
         axes.set_axis_off()
         return
     axes.set_title(title, loc="left")
-    axes.set_xlabel(f"task being learned:\nits first {longest} iterations, then its end")
+    axes.set_xlabel(f"task: its first {longest} iterations, then its end")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     scale_scores(axes, score)

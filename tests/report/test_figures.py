@@ -99,9 +99,9 @@ def test_a_method_looks_the_same_beside_any_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "style"), [("column", "paper"), ("page", None), ("page", "talk")])
 def test_width_and_size_of_text(width: str, style: str | None, tmp_path: Path) -> None:
     for number, method in enumerate(("hnet", "ewc", "finetune")):
-        write_run(tmp_path, f"{number}", method=method)
+        write_run(tmp_path, f"{number}", method=method, window=window(0.5, 0.75))
     form = Form(width, style)
-    for name, figure in figures(section(tmp_path), form, ("accuracy", "during_final")).items():
+    for name, figure in figures(section(tmp_path), form, ("accuracy", "during_final", "stability_gap")).items():
         size = imread(io.BytesIO(encoded(figure, "png"))).shape[1] / 300
         assert size == pytest.approx(WIDTHS[width], abs=0.1), name
         assert figure.axes[0].xaxis.label.get_fontsize() == pytest.approx(FONTS.get(style or "", 9.0))
