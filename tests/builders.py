@@ -101,9 +101,11 @@ HNET: dict[str, Any] = {
         "compression": None,
         "hidden": [6],
         "activation": "elu",
+        "old_embeddings": "frozen",
     },
     "strength": 0.05,
     "lookahead": True,
+    "update": "joint",
     "regularizer": FAST,
     "base": "zero",
     "mask_heads": False,
@@ -123,6 +125,7 @@ GENERATED: dict[str, Any] = GENERATOR | {
     "hypernet": HNET["hypernet"],
     "strength": 0.05,
     "lookahead": True,
+    "update": "joint",
     "regularizer": FAST,
 }
 PLAIN: dict[str, Any] = GENERATOR | {"kind": "plain", "reset_optimizer": False}
@@ -312,6 +315,9 @@ def training(**changes: Any) -> TrainingSettings:
         "shuffle_tasks": False,
         "validation": 0.0,
         "eval_batch_size": 16,
+        "eval_window": None,
+        "eval_every": 10,
+        "eval_examples": None,
         "log_every": 5,
     }
     return TrainingSettings(**(usual | changes))

@@ -47,9 +47,12 @@ HASHED_NULLS = (  # other keys that are null are not hashed, so that a new key w
     "training.iterations",
 )
 # A new key whose default is not null belongs here, with the value that corresponds to all earlier runs.
+HYPERNETS = ("method", "method.generator", "method.task_inference.generator")
 IMPLIED: Mapping[str, Any] = {
+    **dict.fromkeys((f"{part}.hypernet.old_embeddings" for part in HYPERNETS), "frozen"),
     "optimizer._target_": "torch.optim.Adam",
     "optimizer.weight_decay": 0.0,
+    "training.eval_every": 10,
     "training.log_variance": [-10.0, 0.5],
     "training.parameters": "all",
 }

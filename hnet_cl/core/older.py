@@ -74,18 +74,13 @@ class Renamed(NamedTuple):
 
 
 RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
+PART = {"parameters": "all", "initial_weights": None, "initial_weights_checksum": None}
+WINDOW = {"eval_window": None, "eval_every": 10, "eval_examples": None}
 # Keys that were added later, below a key of the given name at any depth, with the values that earlier runs imply.
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
-    "hypernet": {"compression": None},
-    "training": {
-        "gradient_clip_norm": None,
-        "likelihood": None,
-        "log_variance": [-10.0, 0.5],
-        "parameters": "all",
-        "initial_weights": None,
-        "initial_weights_checksum": None,
-    },
+    "hypernet": {"compression": None, "old_embeddings": "frozen"},
+    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]} | PART | WINDOW,
 }
 
 
@@ -259,15 +254,18 @@ GAINED: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-# The same for classes and all that are derived from them, known by a key that only they have.
-GAINED_BESIDE: Mapping[str, Mapping[str, Any]] = {"new_embedding": {"base": "zero"}}
+# The same for classes and all that are derived from them, known by keys that only they have.
+GAINED_BESIDE: Mapping[tuple[str, ...], Mapping[str, Any]] = {
+    ("new_embedding",): {"base": "zero"},
+    ("hypernet", "lookahead"): {"update": "joint"},
+}
 
 
 def _gained_by(node: Mapping[str, Any]) -> dict[str, Any]:
     kind = node.get(TARGET)
     gained = dict(GAINED.get(kind, {})) if isinstance(kind, str) else {}
     for beside, values in GAINED_BESIDE.items():
-        gained |= values if beside in node else {}
+        gained |= values if node.keys() >= set(beside) else {}
     return gained
 
 
@@ -293,6 +291,7 @@ STEPS = (  # the earliest first
     # 2026-11-27: the dataset has a node of its own, and is no longer part of the benchmark's
     Step(_with_dataset, _without_dataset),
     # 2026-11-28: classes can be dealt out by lists, and remaining ones can be kept; a method from scratch has a rule;
-    # rules can decide for several images at once; generated weights can be added to initial ones
+    # rules can decide for several images at once; generated weights can be added to initial ones;
+    # loss and regulariser can have a step each
     Step(_with_gained_keys, _everywhere(_without_gained_keys)),
 )

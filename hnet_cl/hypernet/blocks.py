@@ -102,7 +102,7 @@ class BlockRegularizer(LastLayerRegularizer):
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
         chunks = self.hypernetwork.num_chunks
         tasks = torch.div(chosen, chunks, rounding_mode="floor")
-        return self.hypernetwork.features_of_pairs(self.embeddings[tasks], chosen % chunks, theta)
+        return self.hypernetwork.features_of_pairs(self.embeddings_in(theta)[tasks], chosen % chunks, theta)
 
     def _scale(self, chosen: Tensor) -> float:
         return self.hypernetwork.num_chunks / len(chosen)

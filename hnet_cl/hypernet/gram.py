@@ -6,7 +6,8 @@ sum of squares over all tasks and chunks is an inner product of two small matric
     sum_tk || M^T z_tk ||^2 = < M M^T, sum_tk z_tk z_tk^T >          both (2H+2, 2H+2)
 
 That is O(S H^2 + T K H^2) instead of O(T K S H) time, and O(S H + T K H) instead of O(T K S) memory. Without hidden
-layers the sum of z z^T separates into sums over tasks and over chunks (`SeparatedPairs`), and T K becomes T + K.
+layers the sum of z z^T separates into sums over tasks and over chunks (`SeparatedPairs`), and T K becomes T + K, unless
+old embeddings are plastic.
 
 Not every column of M enters R for every z: the last chunk has surplus columns, and masked output heads leave out
 more. The columns are cut into segments at each such border. Pairs (t, k) whose whole block enters R are summed once
@@ -64,7 +65,7 @@ class GramRegularizer(LastLayerRegularizer):
         # Where tasks are drawn, finding their pairs synchronises with the device.
         self.capturable = sampled_tasks is None or sampled_tasks >= len(tasks)
         covered = blocks_covered(self.kept, hypernetwork.block_size)
-        kind = EveryPair if len(hypernetwork.trunk) else SeparatedPairs
+        kind = EveryPair if len(hypernetwork.trunk) or hypernetwork.plastic else SeparatedPairs
         self.pairs: Pairs = kind(hypernetwork, self.embeddings, covered, self._all)
         self.segments = self._cut(list(covered.partial.values()))
 
@@ -101,7 +102,7 @@ class GramRegularizer(LastLayerRegularizer):
         return draw_tasks(self.embeddings, self.sampled_tasks, self.generator)
 
     def _features(self, theta: Theta, chosen: Tensor) -> Tensor:
-        return self.pairs.features(theta, chosen)
+        return self.pairs.features(theta, self.embeddings_in(theta)[chosen])
 
     def _scale(self, chosen: Tensor) -> float:
         return 1 / len(chosen)

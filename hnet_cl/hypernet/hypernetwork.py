@@ -23,6 +23,11 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 Theta = Mapping[str, Tensor]
 
 
+def embedding_name(task: int) -> str:
+    """Returns the name of a task's embedding among the parameters of a hypernetwork."""
+    return f"task_embeddings.{task}"
+
+
 class Hypernetwork(nn.Module):
     """Generates the N weights of a target network from a task embedding (paper, sections 2 and 4).
 
@@ -32,6 +37,10 @@ class Hypernetwork(nn.Module):
     (K = 1, S = N) and no chunk embedding.
 
     theta denotes all parameters that the tasks share: all but the task embeddings.
+
+    Attributes:
+        plastic: whether embeddings of old tasks are trained on, together with theta, when their weights are protected
+            (the official code's `continue_emb_training`); False if nothing else is said. To be set before a task.
 
     Args:
         layout: names and shapes of the target network's parameters.
@@ -68,6 +77,7 @@ class Hypernetwork(nn.Module):
         self.layout = layout
         self._chunked = chunk_size is not None
         self.activation = ACTIVATIONS[activation]
+        self.plastic = False
         self.block_size = chunk_size or layout.total
         self.num_chunks = ceil(layout.total / self.block_size)
         code = chunk_embedding if chunk_size else 0
@@ -107,6 +117,11 @@ class Hypernetwork(nn.Module):
     def theta(self) -> dict[str, nn.Parameter]:
         """Returns the parameters that all tasks share, by name."""
         return {name: p for name, p in self.named_parameters() if not name.startswith("task_embeddings.")}
+
+    def held(self, task: int) -> dict[str, nn.Parameter]:
+        """Returns theta, by name, and if they are `plastic` the embeddings of the tasks before `task`."""
+        old = range(task) if self.plastic else ()
+        return {**self.theta, **{embedding_name(number): self.task_embeddings[number] for number in old}}
 
     def embeddings(self, tasks: Sequence[int]) -> Tensor:
         """Returns the task embeddings (B, E) of several tasks."""

@@ -52,8 +52,8 @@ class Pairs(ABC):
         self._all_places = self._find(every)  # only once, as finding them synchronises with a GPU
 
     @abstractmethod
-    def features(self, theta: Theta, chosen: Tensor) -> Tensor:
-        """Computes what z of the tasks at the positions `chosen` (B,) depends on."""
+    def features(self, theta: Theta, embeddings: Tensor) -> Tensor:
+        """Computes what z of the tasks with these embeddings (B, E) depends on."""
 
     @abstractmethod
     def collect(self, features: Tensor, chosen: Tensor) -> Collected:
@@ -80,8 +80,8 @@ class EveryPair(Pairs):
         with torch.no_grad():
             self.anchor_features = hypernetwork.features(embeddings)  # psi* (T, K, H+1)
 
-    def features(self, theta: Theta, chosen: Tensor) -> Tensor:
-        return self.hypernetwork.features(self.embeddings[chosen], theta)
+    def features(self, theta: Theta, embeddings: Tensor) -> Tensor:
+        return self.hypernetwork.features(embeddings, theta)
 
     def collect(self, features: Tensor, chosen: Tensor) -> Collected:
         every = torch.cat([features, features - self.anchor_features[chosen]], dim=2)

@@ -3,8 +3,10 @@
     R(theta) = 1/n * sum over n old tasks t of || h(e_t, theta) - h(e_t, theta*) ||^2
 
 with theta* the hypernetwork's parameters when the regulariser was constructed (von Oswald et al., ICLR 2020, Eq. 2; the
-squared norm is the plain sum of squares over generated weights). `ExplicitRegularizer` is the reference;
-`GramRegularizer` computes the same value faster, and `BlockRegularizer` estimates it.
+squared norm is the plain sum of squares over generated weights). If the hypernetwork is `plastic`, the first e_t is the
+task's embedding as it is trained on, in theta by the name of its parameter; the second one is always that of the time
+of construction. `ExplicitRegularizer` is the reference; `GramRegularizer` computes the same value faster, and
+`BlockRegularizer` estimates it.
 """
 
 from abc import ABC, abstractmethod
@@ -13,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
+from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta, embedding_name
 from hnet_cl.hypernet.lookahead import Drift
 from hnet_cl.hypernet.target import Interval
 
@@ -31,7 +33,7 @@ class OutputRegularizer(ABC):
 
     Attributes:
         hypernetwork: as given.
-        embeddings: the old tasks' embeddings (T, E), constants.
+        embeddings: the old tasks' embeddings (T, E) at the time of construction, constants.
         kept: for each of `tasks`, sorted, disjoint intervals.
         generator: as given.
         capturable: whether every evaluation does the same operations, all on the device, so that it can be part of a
@@ -55,6 +57,7 @@ class OutputRegularizer(ABC):
         self.hypernetwork = hypernetwork
         self.generator = generator
         self.embeddings = hypernetwork.embeddings(tasks).detach()
+        self._names = [embedding_name(task) for task in tasks]
         total = hypernetwork.layout.total
         self.kept = [merge_intervals(intervals) for intervals in kept or [[(0, total)]] * len(tasks)]
         if len(self.kept) != len(tasks) or not all(k and k[0][0] >= 0 and k[-1][1] <= total for k in self.kept):
@@ -64,9 +67,15 @@ class OutputRegularizer(ABC):
     def __call__(self, theta: Theta) -> Tensor:
         """Computes R(theta), a scalar that is differentiable with respect to every entry of `theta`."""
 
+    def embeddings_in(self, theta: Theta) -> Tensor:
+        """Returns the old tasks' embeddings (T, E): those in `theta` if it has them, or else the constants."""
+        if self._names[0] not in theta:
+            return self.embeddings
+        return torch.stack([theta[name] for name in self._names])
+
     def weights(self, theta: Theta, number: int) -> Tensor:
         """Generates h(e_t, theta) (N,) for the old task t at position `number` of `tasks`."""
-        features = self.hypernetwork.features(self.embeddings[number : number + 1], theta)
+        features = self.hypernetwork.features(self.embeddings_in(theta)[number : number + 1], theta)
         return self.hypernetwork.generate(features, theta)[0]
 
     @property

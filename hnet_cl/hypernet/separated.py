@@ -22,6 +22,7 @@ class OverTasks(NamedTuple):
 class SeparatedPairs(Pairs):
     """Pairs of a hypernetwork without hidden layers: O((T + K) H^2) time and memory. Features are all c_k (K, D).
 
+    Old embeddings must be constants.
     There psi = [e_t; c_k; 1], and psi - psi* = [0; c_k - c_k*; 0], so that without its zeros
 
         z_tk = [e_t; u_k]      u_k = [c_k; 1; c_k - c_k*]      Z = E + 2D + 1
@@ -37,7 +38,7 @@ class SeparatedPairs(Pairs):
         self.anchor_codes = hypernetwork.chunk_embeddings.detach().clone()  # c* (K, D)
         self._over_all = self._sum(every)
 
-    def features(self, theta: Theta, chosen: Tensor) -> Tensor:
+    def features(self, theta: Theta, embeddings: Tensor) -> Tensor:
         return theta["chunk_embeddings"]
 
     def collect(self, features: Tensor, chosen: Tensor) -> Collected:

@@ -66,9 +66,11 @@ def operations_per_old_task(hypernetwork: Hypernetwork) -> int:
     """Returns by how many operations a value of `GramRegularizer` with its gradients grows with each old task.
 
     With K chunks and H units in the last hidden layer these are 16 K (H+1)^2: two products of K vectors of 2 (H+1)
-    numbers with a square matrix, at two operations an entry. Without hidden layers sums separate, and hardly any grow.
+    numbers with a square matrix, at two operations an entry. Without hidden layers sums separate, and hardly any grow,
+    unless old embeddings are plastic.
     """
-    return 16 * hypernetwork.num_chunks * len(hypernetwork.head) ** 2 if len(hypernetwork.trunk) else 0
+    separate = not len(hypernetwork.trunk) and not hypernetwork.plastic
+    return 0 if separate else 16 * hypernetwork.num_chunks * len(hypernetwork.head) ** 2
 
 
 def operations_of_generation(hypernetwork: Hypernetwork) -> int:

@@ -1,18 +1,30 @@
 """The names of curves, the same for all loggers that draw them: groups before the slash."""
 
 from collections.abc import Mapping
+from statistics import fmean
 
 from hnet_cl.core.scores import SCORES
 from hnet_cl.records.run_state import RunState, Samples
 
-BY_ITERATION = "loss/"  # start of the names of curves over iterations; all others are over tasks learned
+LOSS, OLD_TASKS = "loss/", "old_tasks/"
+BY_ITERATION = (LOSS, OLD_TASKS)  # starts of the names of curves over iterations; all others are over tasks learned
 GROUPS = (*(f"{name}{of}" for name in SCORES for of in ("", "_by_task")), "metric", "recognised", "time")
 LOST = tuple(dict.fromkeys(score.loss for score in SCORES.values()))  # curves of no group
 
 
 def of_losses(losses: Mapping[str, float]) -> dict[str, float]:
     """Returns the losses by the names of their curves: `loss/task` for that of the task, `loss/NAME` for another."""
-    return {f"{BY_ITERATION}{'task' if name == 'loss' else name}": value for name, value in losses.items()}
+    return {f"{LOSS}{'task' if name == 'loss' else name}": value for name, value in losses.items()}
+
+
+def of_window(state: RunState) -> dict[str, float]:
+    """Returns the last scores on old tasks in the middle of a task by the names of curves.
+
+    `old_tasks/NN` is the score on task NN, `old_tasks/mean` the mean over them.
+    """
+    scores, width = state.window[-1].scores, max(2, len(str(len(state.iterations))))
+    own = {f"{OLD_TASKS}{number:0{width}}": score for number, score in enumerate(scores, start=1)}
+    return {f"{OLD_TASKS}mean": fmean(scores)} | own
 
 
 def of_row(state: RunState) -> dict[str, float]:

@@ -19,9 +19,10 @@ HEAD, TAIL = 12, 4  # bytes of a record before its content (length and checksum)
 def cut_back(folder: Path, iterations: int, learned: int) -> None:
     """Merges the still valid events of a run into one file, so that a run that continues often has few files.
 
-    Valid are the losses of the first `iterations` iterations and everything else about up to `learned` tasks, except
-    the entry in the hparams table, which is made at the end of a run. Of several events for the same point of a curve,
-    the last one is kept. A kill in between loses nothing: events that are then stored twice are merged the next time.
+    Valid are the losses and the scores on old tasks of the first `iterations` iterations, and everything else about up
+    to `learned` tasks, except the entry in the hparams table, which is made at the end of a run. Of several events for
+    the same point of a curve, the last one is kept. A kill in between loses nothing: events that are then stored twice
+    are merged the next time.
 
     Args:
         folder: the run folder.
@@ -69,5 +70,5 @@ def _place(event: Event, iterations: int, learned: int) -> tuple[str | int, ...]
     tags = [value.tag for value in event.summary.value]
     if not tags or tags[0].startswith(("_hparams_/", "final/")) or (tags[0].startswith(TEXTS) and not iterations):
         return None
-    last = iterations if tags[0].startswith((BY_ITERATION, OLD_LOSSES)) else learned
+    last = iterations if tags[0].startswith((*BY_ITERATION, OLD_LOSSES)) else learned
     return (*tags, event.step) if event.step <= last else None

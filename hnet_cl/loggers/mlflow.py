@@ -13,7 +13,7 @@ from filelock import FileLock
 from pydantic import Field, model_validator
 
 from hnet_cl.core.optional import require
-from hnet_cl.loggers.curves import of_losses, of_row, of_samples
+from hnet_cl.loggers.curves import of_losses, of_row, of_samples, of_window
 from hnet_cl.loggers.hparams import hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
@@ -28,7 +28,8 @@ LONGEST_WAIT_S = 60  # for another run that is creating the database
 class MlflowLogger(Logger):
     """Writes to an MLflow store.
 
-    The step of `loss/*` is the iteration over all tasks; that of all other curves the number of tasks learned.
+    The step of `loss/*` and `old_tasks/*` is the iteration over all tasks; that of all other curves the number of
+    tasks learned.
     """
 
     class Settings(Logger.Settings):
@@ -75,6 +76,10 @@ class MlflowLogger(Logger):
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Adds a point to each loss's curve."""
         self._log(of_losses(losses), state.iterations_done)
+
+    def window(self, state: RunState) -> None:
+        """Adds a point to the curve of each old task's score within the window."""
+        self._log(of_window(state), state.iterations_done)
 
     def samples(self, state: RunState, samples: Samples) -> None:
         """Logs the fraction of each task's generated samples that is recognised, and that of real images."""

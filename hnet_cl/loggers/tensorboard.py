@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnet_cl.core.nested import flatten
-from hnet_cl.loggers.curves import of_losses, of_row, of_samples
+from hnet_cl.loggers.curves import of_losses, of_row, of_samples, of_window
 from hnet_cl.loggers.hparams import hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class TensorBoardLogger(Logger):
     """Writes events directly into the run folder, so TensorBoard names the run by its path below the log directory.
 
-    The step of `loss/*` is the iteration over all tasks; that of all other curves (see `hnet_cl.loggers.curves`) and of
-    pictures is the number of tasks learned.
+    The step of `loss/*` and `old_tasks/*` is the iteration over all tasks; that of all other curves (see
+    `hnet_cl.loggers.curves`) and of pictures is the number of tasks learned.
     """
 
     writes = "events.out.tfevents"  # followed by a number
@@ -44,6 +44,11 @@ class TensorBoardLogger(Logger):
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Adds a point to each loss's curve."""
         for name, value in of_losses(losses).items():
+            self._writer.add_scalar(name, value, state.iterations_done)
+
+    def window(self, state: RunState) -> None:
+        """Adds a point to the curve of each old task's score within the window."""
+        for name, value in of_window(state).items():
             self._writer.add_scalar(name, value, state.iterations_done)
 
     def samples(self, state: RunState, samples: Samples) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import model_validator
 
 from hnet_cl.core.optional import require
-from hnet_cl.loggers.curves import BY_ITERATION, GROUPS, LOST, of_losses, of_row, of_samples
+from hnet_cl.loggers.curves import BY_ITERATION, GROUPS, LOST, of_losses, of_row, of_samples, of_window
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 
@@ -19,7 +19,7 @@ class WandbLogger(Logger):
     """Writes below `wandb/` in the run folder; uploads later with `wandb sync`, or at once with `mode: online`.
 
     The run's id consists of its configuration id and its seed, so it stays the same when the run continues. The x axis
-    of `loss/*` is `iteration`; that of all other curves and of pictures is `tasks_learned`.
+    of `loss/*` and `old_tasks/*` is `iteration`; that of all other curves and of pictures is `tasks_learned`.
     """
 
     class Settings(Logger.Settings):
@@ -54,13 +54,18 @@ class WandbLogger(Logger):
             reinit="create_new",  # other runs may be active in this process
             settings=wandb.Settings(mode=self.settings.mode, silent=True, console="off", init_timeout=LONGEST_START_S),
         )
-        self._run.define_metric(f"{BY_ITERATION}*", step_metric="iteration")
+        for start in BY_ITERATION:
+            self._run.define_metric(f"{start}*", step_metric="iteration")
         for name in (*(f"{group}/*" for group in GROUPS), *LOST, "pictures/*"):
             self._run.define_metric(name, step_metric="tasks_learned")
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Adds a point to each loss's curve."""
         self._run.log({**of_losses(losses), "iteration": state.iterations_done})
+
+    def window(self, state: RunState) -> None:
+        """Adds a point to the curve of each old task's score within the window."""
+        self._run.log({**of_window(state), "iteration": state.iterations_done})
 
     def samples(self, state: RunState, samples: Samples) -> None:
         """Logs the fraction of each task's generated samples that is recognised, and that of real images."""

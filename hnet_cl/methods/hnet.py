@@ -38,12 +38,13 @@ class HNet(TargetLearner):
         `base`: what is generated is the weights (`zero`), or what is added to the target network's initial weights
         (`initial`), which starts at 0.
         `mask_heads`: for each old task, the regulariser leaves out other tasks' rows of the output layer.
-        `new_embedding`: a new task's embedding starts with its random initial values, or those of the previous task.
+        `new_embedding`: a new task's embedding starts with its random initial values, those of the previous task, or
+        the mean of all old ones.
         """
 
         base: Base
         mask_heads: bool
-        new_embedding: Literal["random", "previous"]
+        new_embedding: Literal["random", "previous", "mean"]
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)
@@ -128,9 +129,10 @@ class HNet(TargetLearner):
         super().begin_task(tasks)
         task = self.latest
         self.networks.buffers[task] = self.target.fresh_buffers()
-        if task > 0 and self.settings.new_embedding == "previous":
+        if task > 0 and self.settings.new_embedding != "random":
+            known = range(task - 1, task) if self.settings.new_embedding == "previous" else range(task)
             with torch.no_grad():
-                self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.task_embeddings[task - 1])
+                self.hypernetwork.task_embeddings[task].copy_(self.hypernetwork.embeddings(known).mean(0))
         kept = [self._kept(old) for old in range(task)] if self.settings.mask_heads else None
         rng = self.context.stream(Stream.REGULARIZED_TASKS, task)
         self.protected = ProtectedTraining(

@@ -35,6 +35,9 @@ class Logger:
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
         """Receives the losses of iteration `state.iteration` of the task (`state.iterations_done` of the run)."""
 
+    def window(self, state: RunState) -> None:
+        """Handles a new last point of `state.window`: the scores on old tasks after `state.iteration` iterations."""
+
     def end_task(self, state: RunState) -> None:
         """Handles the end of training on the task; what follows until `row` is evaluation."""
 

@@ -33,6 +33,21 @@ class BenchmarkFacts:
     examples: Sequence[float]
 
 
+@dataclass(frozen=True)
+class WindowPoint:
+    """The scores on all old tasks in the middle of a task, at one of the tests within `training.eval_window`.
+
+    Attributes:
+        task: the task being learned, from 0.
+        iteration: iterations of it that are done.
+        scores: (task,) scores on the tasks before it, accuracies as fractions.
+    """
+
+    task: int
+    iteration: int
+    scores: Sequence[float]
+
+
 def seen(matrix: Matrix) -> list[list[float]]:
     """Returns the lower triangle of the matrix: row i holds the accuracies on tasks 0..i after task i.
 
@@ -100,6 +115,41 @@ def forgetting(matrix: Matrix) -> float | None:
         return None
     last, before = rows[-1], rows[:-1]
     return fmean(max(row[j] for row in before[j:]) - last[j] for j in range(len(before)))
+
+
+def min_acc(matrix: Matrix, window: Sequence[WindowPoint]) -> float | None:
+    """Computes min-ACC, 1/(n-1) sum_{j<n-1} of the least accuracy on task j at any test after task j was learned.
+
+    De Lange, van de Ven & Tuytelaars 2023, "Continual evaluation for lifelong learning". The tests are the rows of the
+    matrix after row j, and the points of the window. None with fewer than 2 tasks, or where no later task was tested in
+    its window.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
+    """
+    rows = seen(matrix)
+    tested = [point for point in window if 0 < point.task < len(rows)]
+    if len(rows) < 2 or not tested:
+        return None
+    return fmean(
+        min(*(row[j] for row in rows[j + 1 :]), *(point.scores[j] for point in tested if point.task > j))
+        for j in range(len(rows) - 1)
+    )
+
+
+def wc_acc(matrix: Matrix, window: Sequence[WindowPoint]) -> float | None:
+    """Computes worst-case accuracy, WC-ACC = 1/n R[n-1][n-1] + (1 - 1/n) min-ACC; None where `min_acc` is.
+
+    De Lange, van de Ven & Tuytelaars 2023: what is known of the newest task against the worst on the old ones.
+
+    Raises:
+        ValueError: a finished task has no accuracy.
+    """
+    least = min_acc(matrix, window)
+    if least is None:
+        return None
+    newest = seen(matrix)[-1][-1]
+    return newest / len(matrix) + (1 - 1 / len(matrix)) * least
 
 
 def transfer(matrix: Matrix, scratch_matrix: Matrix) -> float | None:

@@ -7,11 +7,12 @@ from typing import Literal
 
 from hnet_cl.core.scores import ACCURACY, MSE, NMSE, Score
 from hnet_cl.records import metrics
-from hnet_cl.records.metrics import BenchmarkFacts, Matrix
+from hnet_cl.records.metrics import BenchmarkFacts, Matrix, WindowPoint
 
 ERRORS = (MSE, NMSE)
 TWO_TASKS = "defined from two tasks on"
 MB = 1e6  # bytes
+WINDOW = "measured with training.eval_window, from two tasks on"
 SAMPLES = "measured for methods with a generator whose samples can be judged"
 
 
@@ -28,6 +29,7 @@ class Evidence:
         scratch: matrix of the run from scratch that `transfer` compares with.
         score: what the matrix holds.
         memory: bytes that the method keeps after the last finished task.
+        window: tests of old tasks in the middle of tasks.
     """
 
     matrix: Matrix
@@ -37,6 +39,7 @@ class Evidence:
     scratch: Matrix | None = None
     score: Score = ACCURACY
     memory: float | None = None
+    window: Sequence[WindowPoint] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ class Metric(Quantity):
         formula: function that computes it; None where it is not defined or its evidence is missing.
         source: publication that defines it.
         needs: condition under which it is defined.
-        of: runs that have it: every run, those of some methods, or those compared with another run.
+        of: runs that have it: every run, those of some methods or with some settings, or those compared with another
+            run.
         compared: whether a full report has a table of it.
         scores: the scores from whose matrix it is computed; runs with others do not have it.
     """
@@ -113,7 +117,7 @@ class Metric(Quantity):
     formula: Callable[[Evidence], float | None]
     source: str = ""
     needs: str = ""
-    of: Literal["every run", "some methods", "beside a run"] = "every run"
+    of: Literal["every run", "some runs", "beside a run"] = "every run"
     compared: bool = True
     scores: Sequence[Score] = (ACCURACY,)
 
@@ -163,6 +167,14 @@ METRICS: dict[str, Metric] = {
             lambda run: metrics.forgetting(run.matrix), "Chaudhry et al. 2018", TWO_TASKS,
         ),
         Metric(
+            "min_acc", "min-ACC", "worst on each old task since learned, mean", "%",
+            lambda run: metrics.min_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
+        ),
+        Metric(
+            "wc_acc", "WC-ACC", "newest task, and worst on old ones", "%",
+            lambda run: metrics.wc_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
+        ),
+        Metric(
             "transfer", "transfer", "during, minus the same from scratch", "points",
             lambda run: None if run.scratch is None else metrics.transfer(run.matrix, run.scratch),
             "von Oswald et al. 2020",
@@ -172,7 +184,7 @@ METRICS: dict[str, Metric] = {
         Metric(
             "task_inference", "task inference", "right task found", "%",
             lambda run: metrics.task_inference(run.inferred) if run.inferred else None,
-            needs="measured for methods that infer the task", of="some methods",
+            needs="measured for methods that infer the task", of="some runs",
         ),
         Metric(
             "majority", "majority", "accuracy of always the most frequent label", "%",
@@ -180,11 +192,11 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             "recognised", "recognised", "generated samples that a judge takes for their task", "%",
-            lambda run: _recognised(run, 0), needs=SAMPLES, of="some methods",
+            lambda run: _recognised(run, 0), needs=SAMPLES, of="some runs",
         ),
         Metric(
             "recognised_real", "recognised real", "the same of real test images", "%",
-            lambda run: _recognised(run, 1), needs=SAMPLES, of="some methods", compared=False,
+            lambda run: _recognised(run, 1), needs=SAMPLES, of="some runs", compared=False,
         ),
         Metric(
             "mse", "MSE", "mean squared error after the last task", "",
@@ -245,7 +257,7 @@ def computed(evidence: Evidence) -> dict[str, float]:
 def lines(values: Mapping[str, float | None], score: Score = ACCURACY) -> list[tuple[str, str]]:
     """Returns the metrics to show for a run with some score, as pairs of label and value.
 
-    For an undefined metric the value says what it needs; if only some methods have the metric, it is left out.
+    For an undefined metric the value says what it needs; if only some runs have the metric, it is left out.
     """
     found = []
     for metric in (metric for metric in of_a_run() if score in metric.scores):

@@ -53,6 +53,11 @@ class RunLog(Listener):
         self.state.iteration = iteration
         self._tell("losses", losses)
 
+    def window(self, task: int, iteration: int, scores: Sequence[float], took_s: float) -> None:
+        """Notes and passes on the scores on old tasks after an iteration."""
+        self.state.tested(iteration, scores, took_s)
+        self._tell("window")
+
     def end_task(self, task: int) -> None:
         """Notes and passes on that training on the task has ended and evaluation begins."""
         self.state.end_task()

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from hnet_cl.core.regular_files import parse_json
 from hnet_cl.core.scores import SCORES
 from hnet_cl.records import metrics
+from hnet_cl.records.metrics import WindowPoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,6 +59,14 @@ class TaskNames(_Part):
     classes: Annotated[list[str], Field(min_length=1, max_length=100_000)]
 
 
+class Point(_Part):
+    """Scores on old tasks in the middle of a task; see `hnet_cl.records.metrics.WindowPoint`."""
+
+    task: Count
+    iteration: Count
+    scores: list[NonNegative]
+
+
 class RunResult(_Part, Mapping[str, Any]):
     """The contents of a result.json: a mapping of the keys in the file; known keys are attributes, too.
 
@@ -83,6 +92,7 @@ class RunResult(_Part, Mapping[str, Any]):
     mse_matrix: list[list[NonNegative | None]] = []
     nmse_matrix: list[list[NonNegative | None]] = []
     inferred_tasks: list[list[Count]] | None = None
+    window: list[Point] = []
     metrics: dict[str, Number | None] = {}
     iterations: Count = 0
     wall_time_s: Number = 0.0
@@ -132,6 +142,10 @@ class RunResult(_Part, Mapping[str, Any]):
         inferred = self.inferred_tasks
         if inferred is not None and (len(inferred) != tasks or any(len(row) != tasks for row in inferred)):
             raise ValueError(f"inferred_tasks: not {tasks} rows of {tasks} tasks each")
+        most = 1 if SCORES[self.score].higher_is_better else math.inf
+        for point in self.window:
+            if not 0 < point.task < tasks or len(point.scores) != point.task or max(point.scores) > most:
+                raise ValueError(f"window: not one {self.score} for each task before task {point.task}, of {tasks}")
         if self.status == "finished":
             if len(rows) < tasks:
                 raise ValueError(f"finished, but {key} has {len(rows)} of {tasks} rows")
@@ -163,6 +177,11 @@ class RunResult(_Part, Mapping[str, Any]):
         """Returns the finished rows of the matrix of scores."""
         rows: list[list[float | None]] = getattr(self, SCORES[self.score].matrix)
         return rows
+
+    @property
+    def points(self) -> list[WindowPoint]:
+        """Returns the tests of old tasks in the middle of tasks, in the order in which they were made."""
+        return [WindowPoint(point.task, point.iteration, point.scores) for point in self.window]
 
     @property
     def matrix(self) -> "np.ndarray":

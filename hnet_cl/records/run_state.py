@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from hnet_cl.core.scores import ACCURACY, SCORES, Score
-from hnet_cl.records.metrics import BenchmarkFacts
+from hnet_cl.records.metrics import BenchmarkFacts, WindowPoint
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_result import Status
 
@@ -68,6 +68,7 @@ class Progress:
         recognised: mean fractions of samples and of real images that were recognised after that task, for learners with
             a generator.
         memory: bytes that the learner keeps after that task, in all (`total`) and by part.
+        window: the fields of each `WindowPoint` so far.
         iteration: iterations done of the current task.
         iterations: iterations done over all tasks.
         losses: number of lines of metrics.csv below its header.
@@ -79,6 +80,7 @@ class Progress:
     inferred: Sequence[Sequence[int]] | None = None
     recognised: Sequence[float] | None = None
     memory: Mapping[str, int] | None = None
+    window: Sequence[Mapping[str, Any]] = ()
     iteration: int = 0
     iterations: int = 0
     losses: int = 0
@@ -117,6 +119,7 @@ class RunState:
         recognised: mean fractions of samples and of real images that were recognised after that task; None without a
             generator.
         memory: bytes that the learner keeps after that task, in all (`total`) and by part.
+        window: tests of old tasks in the middle of tasks so far.
         task: the task that is being trained or evaluated, from 0.
         iteration: iterations done of the current task; 0 once its row is added.
     """
@@ -142,6 +145,7 @@ class RunState:
         self.inferred = start.inferred
         self.recognised = start.recognised
         self.memory = start.memory
+        self.window = [WindowPoint(**point) for point in start.window]
         self.task = len(self.matrix)
         self.iteration = start.iteration
         self._samples: Samples | None = None
@@ -190,15 +194,20 @@ class RunState:
     def metrics(self) -> dict[str, float | None]:
         """Returns all metrics after the last finished task, as fractions, by the names in `metrics_table`."""
         total = None if self.memory is None else self.memory["total"]
-        evidence = Evidence(
-            self.matrix, self.benchmark_facts, self.inferred, self.recognised, score=self.score, memory=total
-        )
-        return summary(evidence)
+        known = self.benchmark_facts, self.inferred, self.recognised
+        return summary(Evidence(self.matrix, *known, score=self.score, memory=total, window=self.window))
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Notes that training on `task` starts, or continues after `iteration` iterations."""
         self.task, self.iteration = task, iteration
         self._training_since = time.perf_counter()
+
+    def tested(self, iteration: int, scores: Sequence[float], took_s: float) -> None:
+        """Adds the scores on old tasks after an iteration; the seconds that testing took do not count as training."""
+        self.iteration = iteration
+        self.window.append(WindowPoint(self.task, iteration, list(scores)))
+        if self._training_since is not None:
+            self._training_since += took_s
 
     def end_task(self) -> None:
         """Notes that training on the task has ended; what follows until `row` is evaluation."""
@@ -235,6 +244,7 @@ class RunState:
             inferred=self.inferred,
             recognised=self.recognised,
             memory=self.memory,
+            window=[asdict(point) for point in self.window],
             iteration=self.iteration,
             iterations=self.iterations_done,
             losses=losses,

@@ -1,8 +1,9 @@
-"""Grids of axes, figures of a given width, and files of figures."""
+"""What figures of a report share: grids of axes, curves, scales, a given width, and their files."""
 
 import io
 import logging
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,13 +11,23 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from hnet_cl.core.scores import Score
 from hnet_cl.report.forms import STYLE, WIDTHS, Form
+from hnet_cl.report.looks import Look
 
 GAP = 0.6  # inches between panels
 PNG_DPI = 300
 MARGIN = 0.02  # inches around what is drawn
 NARROWEST = 0.3  # of a panel's usual width; a figure with longer labels is wider than was asked for
+PANEL_WIDTH = 3.1  # inches
+THICKEST, THINNEST = 1.8, 0.7  # of lines, relative to the usual width: those drawn later are thinner
+SMALLEST_RANGE = 0.02  # of accuracies on an axis; in a smaller one, noise would look like a trend
+BEYOND = 0.04  # of the range of an axis that is shown beyond 100 %
+ROUND = (1, 2, 5, 10)  # steps between ticks, times powers of ten
+LABEL_WIDTH = 34  # characters in a line
+PER_CENT = FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %")
 
 
 def fitted(draw: Callable[[Form], Figure | None], form: Form) -> Figure | None:
@@ -75,3 +86,39 @@ def panels(
     space = {"wspace": gap / width, "hspace": above / height}
     edges = {"left": 0, "bottom": 0, "right": 1 - gap / across, "top": 1 - above / down}
     return figure, list(figure.subplots(lines, abreast, squeeze=False, gridspec_kw=space | edges))
+
+
+def line_styles(looks: Sequence[Look], form: Form) -> list[dict[str, Any]]:
+    """Returns the styles of curves; each is thinner than those before it, so that it does not hide them."""
+    styles: list[dict[str, Any]] = []
+    for number, look in enumerate(looks):
+        relative = THICKEST - (THICKEST - THINNEST) * number / max(1, len(looks) - 1)
+        width, size = 1.4 * form.text * relative, 4 * form.text * math.sqrt(relative)
+        own = {"color": look.colour, "linestyle": look.dash, "marker": look.marker}
+        styles.append(own | {"linewidth": width, "markersize": size})
+    return styles
+
+
+def name_curves(line_of_axes: Sequence[Axes], names: Sequence[str], styles: Sequence[dict[str, Any]]) -> None:
+    """Puts a legend beside the last of some axes."""
+    handles = [
+        line_of_axes[0].plot([], [], label=wrapped(name), **style)[0] for name, style in zip(names, styles, strict=True)
+    ]
+    line_of_axes[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+
+
+def scale_scores(axes: Axes, score: Score) -> None:
+    """Scales the vertical axis of scores that have been drawn: per cent up to 100, or errors on a logarithmic scale."""
+    if not score.higher_is_better:
+        axes.set_yscale("log")
+        return
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
+    axes.yaxis.set_major_formatter(PER_CENT)
+    low, high = axes.get_ylim()
+    low = min(low, high - SMALLEST_RANGE)
+    axes.set_ylim(low, min(high, 1 + BEYOND * (1 - low)))
+
+
+def wrapped(label: str) -> str:
+    """Breaks a label into lines."""
+    return textwrap.fill(label, LABEL_WIDTH, break_long_words=False)

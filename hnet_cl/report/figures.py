@@ -20,28 +20,34 @@ from hnet_cl.core.scores import SCORES, Score
 from hnet_cl.loggers.colours import colour_bar, draw_cells, scale, write_numbers
 from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report.captions import names
-from hnet_cl.report.drawing import fitted, panels
+from hnet_cl.report.drawing import (
+    BEYOND,
+    LABEL_WIDTH,
+    PANEL_WIDTH,
+    PER_CENT,
+    ROUND,
+    fitted,
+    line_styles,
+    name_curves,
+    panels,
+    scale_scores,
+    wrapped,
+)
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.forms import FORM, Form
+from hnet_cl.report.gap_figure import gap_figure
 from hnet_cl.report.grouping import Row, Section, Values
 from hnet_cl.report.labels import joined
-from hnet_cl.report.looks import BLUE, INK, TOGETHER, VERMILION, Look, looks
+from hnet_cl.report.looks import BLUE, INK, TOGETHER, VERMILION, looks
 from hnet_cl.report.runs import Run
 
 MARKERS_UP_TO = 12  # per line
-WIDEST, NARROWEST = 1.8, 0.7  # of lines, relative to the usual width: those drawn later are narrower
 ASIDE = 0.05  # tasks by which neighbouring curves are shifted, so that markers do not hide each other
 HEATMAPS_ABREAST = 5
 NUMBERED_UP_TO = 6  # tasks; with more, the numbers in cells would be too small to read
-PANEL_WIDTH = 3.1  # inches
-SMALLEST_RANGE = 0.02  # of accuracies on an axis; in a smaller one, noise would look like a trend
-BEYOND = 0.04  # of the range of an axis that is shown beyond 100 %
-ROUND = (1, 2, 5, 10)  # steps between ticks, times powers of ten
-LABEL_WIDTH = 34  # characters in a line
 BELOW = 0.55  # inches below the axes, where labels end
 CHARACTERS_PER_INCH = 16  # at most, of remarks
 TITLE_LINE = 0.14  # inches
-PER_CENT = FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %")
 POINTS = FuncFormatter(lambda value, _: f"{round(100 * value, 6) + 0.0:g}")
 
 
@@ -74,17 +80,13 @@ def curve_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     chunks = [section.rows[i : i + TOGETHER] for i in range(0, len(section.rows), TOGETHER)]
     figure, grid = panels((len(chunks), len(section.columns)), (PANEL_WIDTH, 2.4), form, above=0.8)
     for chunk, line_of_axes in zip(chunks, grid, strict=True):
-        styles = [_line(look, number, len(chunk), form) for number, look in enumerate(looks(chunk))]
+        styles = line_styles(looks(chunk), form)
         for column, axes in zip(section.columns, line_of_axes, strict=True):
             for number, row in enumerate(chunk):
                 aside = ASIDE * (number - (len(chunk) - 1) / 2)
                 _curve(axes, row.cells.get(column, ()), styles[number], aside)
             _finish_curves(axes, section.column_title(column), score)
-        handles = [
-            line_of_axes[0].plot([], [], label=_wrapped(row.title), **style)[0]
-            for row, style in zip(chunk, styles, strict=True)
-        ]
-        line_of_axes[-1].legend(handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1), borderaxespad=0)
+        name_curves(line_of_axes, [row.title for row in chunk], styles)
         line_of_axes[0].set_ylabel(f"mean {score.title} so far")
     return figure
 
@@ -106,13 +108,6 @@ def _mean_so_far(row: Sequence[float | None], task: int) -> float:
     return fmean(value for value in row[: task + 1] if value is not None)
 
 
-def _line(look: Look, number: int, of: int, form: Form) -> dict[str, Any]:
-    """Returns the style of a curve; each is narrower than those before it, so that it does not hide them."""
-    relative = WIDEST - (WIDEST - NARROWEST) * number / max(1, of - 1)
-    style = {"color": look.colour, "linestyle": look.dash, "marker": look.marker}
-    return style | {"linewidth": 1.4 * form.text * relative, "markersize": 4 * form.text * math.sqrt(relative)}
-
-
 def _finish_curves(axes: Axes, title: str, score: Score) -> None:
     if not axes.has_data():
         axes.set_axis_off()
@@ -121,14 +116,7 @@ def _finish_curves(axes: Axes, title: str, score: Score) -> None:
     axes.set_xlabel("tasks learned")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     axes.set_xlim(0.7, axes.dataLim.x1 + 0.3)
-    if not score.higher_is_better:
-        axes.set_yscale("log")
-        return
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
-    axes.yaxis.set_major_formatter(PER_CENT)
-    low, high = axes.get_ylim()
-    low = min(low, high - SMALLEST_RANGE)
-    axes.set_ylim(low, min(high, 1 + BEYOND * (1 - low)))
+    scale_scores(axes, score)
 
 
 def during_final_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
@@ -182,7 +170,7 @@ def _bar_panels(section: Section, height: float, form: Form) -> tuple[Figure, Se
         axes.set_axisbelow(True)
         axes.grid(axis="x", color="#88888844", linewidth=0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
-    grid[0][0].set_yticklabels([_wrapped(row.title) for row in reversed(section.rows)])
+    grid[0][0].set_yticklabels([wrapped(row.title) for row in reversed(section.rows)])
     return figure, grid[0]
 
 
@@ -208,7 +196,7 @@ def _estimate(runs: Sequence[Run], metric: str) -> Estimate | None:
 def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     """Draws a matrix of scores for each cell of the table: the mean over its seeds."""
     cells = [
-        (_wrapped(joined(row.title, section.column_title(column))), runs)
+        (wrapped(joined(row.title, section.column_title(column))), runs)
         for row in section.rows
         for column, runs in row.cells.items()
     ]
@@ -236,7 +224,7 @@ def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     return figure
 
 
-DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure)
+DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure, gap_figure)
 
 
 def _mean_matrix(runs: Sequence[Run]) -> np.ndarray:
@@ -256,7 +244,3 @@ def _number_tasks(axes: Axes, tasks: int) -> None:
         axis.set_ticklabels([str(task + 1) for task in shown])
     axes.tick_params(length=0, labelsize="small")
     axes.spines[:].set_visible(False)
-
-
-def _wrapped(label: str) -> str:
-    return textwrap.fill(label, LABEL_WIDTH, break_long_words=False)

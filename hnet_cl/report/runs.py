@@ -84,9 +84,8 @@ class Run:
         with contextlib.suppress(ValueError):  # an unfinished run may have outputs that were not numbers
             result, scratch = self.result, self.scratch.scores if self.scratch else None
             inferred, memory = result.inferred_tasks, (result.memory_bytes or {}).get("total")
-            numbers |= computed(
-                Evidence(result.scores, inferred=inferred, scratch=scratch, score=self.score, memory=memory)
-            )
+            evidence = Evidence(result.scores, None, inferred, None, scratch, self.score, memory, result.points)
+            numbers |= computed(evidence)
         return {name: value for name, value in numbers.items() if _is_number(value)}
 
     def value(self, key: str) -> str | None:

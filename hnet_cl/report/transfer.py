@@ -14,6 +14,7 @@ SCRATCH = "scratch"
 ALIKE = (  # settings in which both runs must agree
     *("benchmark", "target", "training", "optimizer", "lr_scheduler", "scenario", "device.precision"),
 )
+MEASURED = ("training.eval_window", "training.eval_every", "training.eval_examples")  # these change no training
 NOT_REPEATED = ("method", "preset", "seed", "seeds", "fresh", "debug", "checkpoint_every", "logger", "hydra")
 OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # of Hydra, each with a value
 COMMANDS = 5  # shown at most
@@ -22,9 +23,9 @@ COMMANDS = 5  # shown at most
 def with_scratch(runs: Sequence[Run]) -> list[Run]:
     """Returns the same runs, each with the finished run from scratch of the same tasks, seed, training and precision.
 
-    The data, by name and checksum, and all settings below `ALIKE` must be the same, and the task must be given, since
-    an inferred one depends on all networks. Among several candidates, one with the same device settings is preferred,
-    then the first. A run whose configuration cannot be read has no counterpart and cannot be one.
+    The data, by name and checksum, and all settings below `ALIKE` but `MEASURED` must be the same, and the task must be
+    given, since an inferred one depends on all networks. Among several candidates, one with the same device settings is
+    preferred, then the first. A run whose configuration cannot be read has no counterpart and cannot be one.
     """
     scratch: dict[object, list[Run]] = {}
     for run in runs:
@@ -49,7 +50,7 @@ def _tasks(run: Run) -> object:
 
 
 def _training(run: Run) -> Mapping[str, str]:
-    return _below(run, ALIKE)
+    return {key: value for key, value in _below(run, ALIKE).items() if key not in MEASURED}
 
 
 def _below(run: Run, keys: Sequence[str]) -> dict[str, str]:

@@ -19,6 +19,9 @@ class Listener:
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Receives the losses of one step, every `log_every` iterations and at the last one."""
 
+    def window(self, task: int, iteration: int, scores: Sequence[float], took_s: float) -> None:
+        """Receives the scores (task,) on all old tasks after an iteration; testing them took `took_s` seconds."""
+
     def end_task(self, task: int) -> None:
         """Handles the end of the task's training, before its evaluation."""
 

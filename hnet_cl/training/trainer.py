@@ -1,5 +1,6 @@
 """The training loop: tasks in sequence, one row of the matrix of scores after each."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, isfinite
@@ -22,6 +23,7 @@ from hnet_cl.training.listener import Listener
 from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.schedule import Schedule
 from hnet_cl.training.task_state import TaskInProgress
+from hnet_cl.training.window import Window
 
 STEPS_BETWEEN_YIELDS = 10  # steps between two points where another run in the same process may take its turn
 
@@ -47,6 +49,9 @@ class TrainingSettings(Settings):
             `gaussian` for one whose variances are outputs of the network, too.
         log_variance: the least and the largest log-variance that `gaussian` can reach.
         validation: share of each task's training data that replaces its test data; 0 to use the test data.
+        eval_window: iterations after the start of each task in which old tasks are tested; None for none.
+        eval_every: iterations between two such tests.
+        eval_examples: test examples of each old task in such a test, drawn once; None for all.
         log_every: iterations between two logged losses.
     """
 
@@ -65,6 +70,9 @@ class TrainingSettings(Settings):
     shuffle_tasks: bool
     validation: Annotated[float, Field(ge=0, lt=1)]
     eval_batch_size: Count
+    eval_window: Count | None
+    eval_every: Count
+    eval_examples: Count | None
     log_every: Count
 
     @model_validator(mode="after")
@@ -81,6 +89,15 @@ class TrainingSettings(Settings):
         shares = [share for share, _ in self.lr_decay]
         if shares != sorted(set(shares)) or any(share >= 1 for share in shares):
             raise ValueError(f"lr_decay={self.lr_decay}: give pairs [share, factor] with ascending shares below 1")
+        return self
+
+    @model_validator(mode="after")
+    def _something_in_the_window(self) -> Self:
+        if self.eval_window is not None and self.eval_every > self.eval_window:
+            raise ValueError(
+                f"eval_every={self.eval_every} is more than eval_window={self.eval_window}, in which nothing would be "
+                "tested then; give a smaller eval_every or a larger eval_window"
+            )
         return self
 
     @field_validator("log_variance")
@@ -185,6 +202,7 @@ def learn(
             progress.restore(start.state)
     step = make_steps(learner, data, rng)
     schedule = Schedule(learner, last, settings.decay_at if settings.lr_decay else None)
+    window = Window(learner, tasks, settings)
     for log in logs:
         log.begin_task(task.id, start.iteration)
     for turn in range(start.iteration, last, STEPS_BETWEEN_YIELDS):
@@ -197,6 +215,7 @@ def learn(
                     numbers = finite(losses, task, iteration)
                     for log in logs:
                         log.losses(task.id, iteration, numbers)
+                test_old_tasks(window, task, iteration, logs)
                 pause(iteration, progress.state)
         yield
     step.join()
@@ -205,6 +224,16 @@ def learn(
         learner.end_task()
     for log in logs:
         log.end_task(task.id)
+
+
+def test_old_tasks(window: Window, task: Task, iteration: int, logs: Sequence[Listener]) -> None:
+    """Sends the scores on old tasks after an iteration of `task`, if they are tested then, to the logs."""
+    start = time.perf_counter()
+    scores = window.scores(iteration)
+    if scores is not None:
+        took_s = time.perf_counter() - start
+        for log in logs:
+            log.window(task.id, iteration, scores, took_s)
 
 
 def show_samples(learner: Learner, tasks: Sequence[Task], logs: Sequence[Listener]) -> None:

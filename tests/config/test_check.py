@@ -496,13 +496,26 @@ def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     [
         *("optimizer=sgd", "optimizer=adamw", "optimizer.weight_decay=0.1", "lr_scheduler=cosine"),
         *("training.gradient_clip_norm=1", "training.lr=0.1", "+optimizer.amsgrad=true", "training.parameters=head"),
+        *("training.eval_window=100", "training.eval_every=5", "training.eval_examples=9"),
+        *("method.update=separate", "method.new_embedding=mean", "method.hypernet.old_embeddings=plastic"),
     ],
 )
-def test_how_is_optimised_counts_in_the_id(word: str) -> None:
+def test_how_is_optimised_and_what_is_measured_counts_in_the_id(word: str) -> None:
     assert config_id(composed(word)) != config_id(composed())
     assert config_id(composed("optimizer=adam", "lr_scheduler=none", "optimizer.weight_decay=0")) == config_id(
         composed()
     )
+
+
+def test_a_regulariser_with_steps_of_its_own_has_nothing_to_look_ahead_to() -> None:
+    line = (
+        "method.{0}update=separate and method.{0}lookahead=true: the regulariser has a step of its own, after that for "
+        "the task's loss; set method.{0}lookahead=false"
+    )
+    assert problem(composed("method.update=separate")) == line.format("")
+    words = ("method=hnet_r", "scenario=cl3", "benchmark=toy", "method.generator.update=separate")
+    assert problem(composed(*words)) == line.format("generator.")
+    check(composed("method.update=separate", "method.lookahead=false"))
 
 
 def test_a_learning_rate_is_changed_in_one_way() -> None:

@@ -32,6 +32,7 @@ OLD: dict[str, Any] = {
         },
     },
 }
+LATER = {"compression": None, "old_embeddings": "frozen"}  # came later to hypernetworks
 PATH = "hnet_cl.hypernet.{}Regularizer"
 SHAPES = {  # regularizer, regularized_tasks, regularized_blocks: class, key, value
     ("fast", None, None): ("Gram", "sampled_tasks", None),
@@ -105,12 +106,12 @@ class TestKeys:
         before = deepcopy(OLD)
         new = upgraded(OLD)
         assert before == OLD and config_id(new) == config_id(OLD)
-        generator = {"hypernet": {"chunk_size": None, "compression": None}, "strength": 0.05, "pixel_noise": None}
+        generator = {"hypernet": {"chunk_size": None, **LATER}, "strength": 0.05, "pixel_noise": None}
         assert new == OPTIMIZER | {
             "benchmark": {"name": "smnist", "num_tasks": 5, "pixel_noise": None, "fisher_samples": None},
             "method": {
                 "name": "hnet_tir",
-                "hypernet": {"chunk_size": 42000, "hidden": [10, 10], "compression": None},
+                "hypernet": {"chunk_size": 42000, "hidden": [10, 10], **LATER},
                 "strength": 0.01,
                 "task_inference": {"_target_": TASK_INFERENCE["classifier"], "generator": generator} | ALONE,
             },
@@ -121,9 +122,24 @@ class TestKeys:
         others = {"method": {"name": "ewc", "strength": 5.0, "beta": 4.0}, "target": {"beta": 2.0, "hypernet": 3}}
         assert upgraded(others)["method"] == as_before(others)["method"] == others["method"]
         assert config_id({"method": {"strength": 5.0}}) != config_id({"method": {"beta": 5.0}})
-        both = {"method": {"hypernet": {"compression": 1.0}, "beta": 1.0, "strength": 2.0}}
+        both = {"method": {"hypernet": LATER | {"compression": 1.0}, "beta": 1.0, "strength": 2.0}}
         assert upgraded(both)["method"] == both["method"]
         assert upgraded({"benchmark": 1})["benchmark"] == 1
+
+    def test_a_protected_hypernetwork_makes_joint_steps_unless_it_is_said(self) -> None:
+        then: dict[str, Any] = {"hypernet": LATER, "lookahead": False, "strength": 1.0}
+        nested: dict[str, Any] = {"method": {**then, "generator": then}}
+        now = upgraded(nested)
+        assert now["method"] == {**then, "update": "joint", "generator": {**then, "update": "joint"}}
+        assert upgraded(now) == now and as_before(now)["method"] == as_before(nested)["method"]
+        before = config_id(now)
+        assert before == config_id(nested)
+        for part in (now["method"], now["method"]["generator"]):
+            for change in ({"update": "separate"}, {"hypernet": LATER | {"old_embeddings": "plastic"}}):
+                kept = {**part}
+                part.update(change)
+                assert config_id(now) != before
+                part.update(kept)
 
     def test_what_has_become_of_a_key(self) -> None:
         inner = "method.task_inference.generator"

@@ -358,3 +358,27 @@ def flops(kind: type[OutputRegularizer], tasks: int) -> int:
 def test_cost_of_the_fast_form_does_not_grow_with_tasks() -> None:
     assert flops(GramRegularizer, 50) < 4 / 3 * flops(GramRegularizer, 2)
     assert flops(ExplicitRegularizer, 10) > 4 * flops(ExplicitRegularizer, 2)
+
+
+@ALL
+@pytest.mark.parametrize("hidden", [(), (6,), (5, 4)])
+@pytest.mark.parametrize("chunk_size", [7, None])
+def test_plastic_embeddings_are_pulled_back_as_the_formula_says(
+    kind: type[OutputRegularizer], hidden: Sequence[int], chunk_size: int | None
+) -> None:
+    """R(theta, e) = 1/T sum_t ||h(e_t, theta) - h(e_t*, theta*)||^2, and its gradients."""
+    torch.manual_seed(3)
+    made = hypernetwork_of(vector(20), 2, hidden, chunk_size).double()
+    made.plastic = True
+    made_of = kind(made, range(2))
+    before = [made(task).detach() for task in range(2)]
+    there = moved(made.held(2), 0.1)
+    now = [written_out(made, there, there[f"task_embeddings.{task}"]) for task in range(2)]
+    expected = sum((one - old).square().sum() for one, old in zip(now, before, strict=True)) / 2
+    slopes = dict(zip(there, torch.autograd.grad(expected, [*there.values()], allow_unused=True), strict=True))
+    assert slopes["task_embeddings.1"].abs().sum() > 0
+    torch.testing.assert_close(made_of(there), expected)
+    found = {name: torch.zeros_like(value) for name, value in there.items()}
+    torch.testing.assert_close(made_of.add_gradients(there, found, 1.0), expected.detach())
+    for name, slope in slopes.items():
+        torch.testing.assert_close(found[name], torch.zeros_like(found[name]) if slope is None else slope, msg=name)

@@ -130,3 +130,77 @@ def test_optimisers_may_group_parameters_in_an_order_of_their_own() -> None:
 @pytest.mark.parametrize(("kind", "captured"), [(kind, kind is not Own) for kind in REGULARIZERS])
 def test_what_can_be_captured(kind: type[OutputRegularizer], captured: bool) -> None:
     assert RegularizedTraining(hypernetwork(), 1, OPTIMIZERS["adam"], 1.0, regularizer=kind).capturable is captured
+
+
+def distance(made: Hypernetwork, embeddings: list[Tensor], before: list[Tensor]) -> Tensor:
+    """R by the book, of old tasks with these embeddings, from the weights `before`."""
+    now = [made.generate(made.features(embedding[None]))[0] for embedding in embeddings]
+    return torch.stack([(one - other).square().sum() for one, other in zip(now, before, strict=True)]).mean()
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("kind", [GramRegularizer, ExplicitRegularizer])
+@pytest.mark.parametrize("plastic", [False, True])
+def test_separate_steps_are_two_steps_of_one_optimiser(make: Make, kind: Any, plastic: bool) -> None:
+    ours, theirs = hypernetwork(), hypernetwork()
+    ours.plastic = plastic
+    step = RegularizedTraining(ours, 2, make, STRENGTH, lookahead=False, regularizer=kind, update="separate")
+    old = [theirs.task_embeddings[task] for task in range(2)]
+    before = [theirs(task).detach() for task in range(2)]
+    shared = [*theirs.theta.values(), *(old if plastic else [])]
+    both = make(shared), make([theirs.task_embeddings[2]])
+    for _ in range(3):
+        theirs.zero_grad()
+        loss_of(theirs, 2).backward()
+        for optimizer in both:
+            optimizer.step()
+        theirs.zero_grad()
+        expected = distance(theirs, old, before)
+        (STRENGTH * expected).backward()
+        both[0].step()
+        found = step(loss_of(ours, 2))["regularizer"]
+        torch.testing.assert_close(found, expected.detach(), rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(list(ours.parameters()), list(theirs.parameters()), rtol=1e-8, atol=1e-10)
+    assert torch.equal(ours.task_embeddings[0], hypernetwork().task_embeddings[0]) is not plastic
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("kind", REGULARIZERS[:3])
+@pytest.mark.parametrize("lookahead", [False, True])
+def test_plastic_embeddings_follow_the_regulariser_alone(make: Make, kind: Any, lookahead: bool) -> None:
+    ours, theirs = hypernetwork(), hypernetwork()
+    ours.plastic = True
+    step = RegularizedTraining(ours, 2, make, STRENGTH, lookahead=lookahead, regularizer=kind)
+    old = [theirs.task_embeddings[task] for task in range(2)]
+    before = [theirs(task).detach() for task in range(2)]
+    theta, shared = [*theirs.theta.values()], [*theirs.theta.values(), *old]
+    both = make(shared), make([theirs.task_embeddings[2]])
+    for _ in range(4):
+        theirs.zero_grad()
+        loss_of(theirs, 2).backward()
+        kept, gradients = [one.detach().clone() for one in shared], [one.grad for one in theta]
+        if lookahead:
+            there = copy.deepcopy(both[0])
+            for one, twin in zip(shared, there.param_groups[0]["params"], strict=True):
+                twin.grad = None if one.grad is None else one.grad.clone()
+            there.step()
+            with torch.no_grad():
+                for one, twin in zip(shared, there.param_groups[0]["params"], strict=True):
+                    one.copy_(twin)
+        pulled = torch.autograd.grad(STRENGTH * distance(theirs, old, before), shared)
+        with torch.no_grad():
+            for one, value in zip(shared, kept, strict=True):
+                one.copy_(value)
+        own = [*gradients, None, None]
+        for one, gradient, more in zip(shared, own, pulled, strict=True):
+            one.grad = more if gradient is None else gradient + more
+        for optimizer in both:
+            optimizer.step()
+        step(loss_of(ours, 2))
+    torch.testing.assert_close(list(ours.parameters()), list(theirs.parameters()), rtol=1e-8, atol=1e-10)
+    assert not torch.equal(ours.task_embeddings[0], hypernetwork().task_embeddings[0])
+
+
+def test_separate_steps_have_nothing_to_look_ahead_to() -> None:
+    with pytest.raises(ValueError, match="update=separate with lookahead=True"):
+        RegularizedTraining(hypernetwork(), 1, OPTIMIZERS["adam"], 1.0, update="separate")

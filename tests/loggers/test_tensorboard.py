@@ -227,3 +227,17 @@ def test_recognised_samples_are_a_curve_for_each_task(tmp_path: Path) -> None:
 def test_torch_is_imported_only_when_a_run_begins() -> None:
     code = "import sys, hnet_cl.loggers.tensorboard as t; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_old_tasks_have_curves_over_iterations_that_are_cut_back(tmp_path: Path) -> None:
+    log = open_log(tmp_path, done=1)
+    log.begin_task(1, 0)
+    for iteration, score in ((2, 0.5), (4, 0.25), (6, 0.125)):
+        log.window(1, iteration, [score], 0.0)
+    close(log)
+    again = open_log(tmp_path, done=1, iteration=5)
+    again.begin_task(1, 5)
+    again.window(1, 6, [0.75], 0.0)
+    close(again)
+    curve = {12: 0.5, 14: 0.25, 16: 0.75}  # after the ten iterations of the first task
+    assert points(read(tmp_path), "old_tasks/01") == points(read(tmp_path), "old_tasks/mean") == curve

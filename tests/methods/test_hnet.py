@@ -8,7 +8,7 @@ from unittest.mock import Mock
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import BETAS, BLOCKS, EXPLICIT, FAST, LR, begin, blobs, learner, written_out
+from builders import BETAS, BLOCKS, EXPLICIT, FAST, HNET, LR, begin, blobs, learner, written_out
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
@@ -159,6 +159,29 @@ def test_where_a_new_embedding_starts(new_embedding: str, same: bool) -> None:
     assert torch.equal(first, second) == same and not torch.equal(second, third)
     made.step(torch.randn(8, 2), torch.randint(2, (8,)))
     assert not torch.equal(first, second)
+
+
+def test_a_new_embedding_may_start_at_the_mean_of_all_old_ones() -> None:
+    made = learner("hnet", BENCHMARK, new_embedding="mean")
+    trained(made, tasks=2)
+    first, second, third = made.hypernetwork.task_embeddings
+    begin(made, 2)
+    torch.testing.assert_close(third, (first + second) / 2, rtol=0, atol=0)
+    made.step(torch.randn(8, 2), torch.randint(2, (8,)))
+    assert not torch.equal(third, (first + second) / 2)
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.0])
+def test_plastic_embeddings_of_old_tasks_move_with_the_regulariser(strength: float) -> None:
+    hypernet = HNET["hypernet"] | {"old_embeddings": "plastic"}
+    made = learner("hnet", BENCHMARK, hypernet=hypernet, strength=strength)
+    trained(made, tasks=1)
+    before = [embedding.detach().clone() for embedding in made.hypernetwork.task_embeddings]
+    begin(made, 1)
+    for _ in range(2):
+        made.step(torch.randn(8, 2), torch.randint(2, (8,)))
+    moved = [not torch.equal(*pair) for pair in zip(before, made.hypernetwork.task_embeddings, strict=True)]
+    assert moved == [strength > 0, True, False]
 
 
 @pytest.mark.parametrize("lookahead", [True, False])

@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 from hnet_cl.records.metrics import (
     BenchmarkFacts,
     Matrix,
+    WindowPoint,
     acc,
     bwt,
     during,
     forgetting,
     interval,
+    min_acc,
     task_inference,
     transfer,
+    wc_acc,
 )
 from hnet_cl.records.metrics_table import Evidence
 from hnet_cl.records.metrics_table import summary as summary_of
@@ -94,6 +97,8 @@ def test_summary_covers_finished_tasks_only() -> None:
             "during": 0.865,
             "bwt": -0.13,
             "forgetting": 0.13,
+            "min_acc": None,
+            "wc_acc": None,
             "majority": 0.2,
             "task_inference": None,
             "recognised": None,
@@ -172,3 +177,46 @@ def test_no_transfer_to_itself_nor_forgetting_when_nothing_changes(matrix: list[
     assert transfer(matrix, matrix) == 0
     frozen = [[0.5 if value is not None else None for value in row] for row in matrix]
     assert bwt(frozen) in (0, None) and forgetting(frozen) in (0, None)
+
+
+DIPS = [
+    WindowPoint(1, 10, [0.3]),
+    WindowPoint(1, 20, [0.75]),
+    WindowPoint(2, 10, [0.5, 0.4]),
+    WindowPoint(2, 20, [0.9, 0.2]),
+    WindowPoint(3, 10, [0.8, 0.9, 0.95]),
+]
+
+
+def test_worst_case_by_hand() -> None:
+    # Task 0 was at 0.3 in the middle of task 1, task 1 at 0.2 in that of task 2, task 2 never below its end, 0.92.
+    assert min_acc(RECOVERING, DIPS) == pytest.approx((0.3 + 0.2 + 0.92) / 3)
+    assert wc_acc(RECOVERING, DIPS) == pytest.approx(0.97 / 4 + 3 / 4 * (0.3 + 0.2 + 0.92) / 3)
+    assert min_acc(HALF, [WindowPoint(1, 1, [0.7])]) == 0.6  # what is lost by the end counts, as rows are tests, too
+    assert wc_acc(HALF, [WindowPoint(1, 1, [0.7])]) == pytest.approx((0.9 + 0.6) / 2)
+
+
+def test_worst_case_is_known_only_of_what_was_tested() -> None:
+    assert (min_acc(RECOVERING, []), wc_acc(RECOVERING, [])) == (None, None)
+    assert (min_acc([[0.9]], DIPS), wc_acc([], DIPS)) == (None, None)
+    assert min_acc(HALF, DIPS[2:]) is None, "the points of a task that is not finished do not count yet"
+    assert min_acc(HALF, DIPS) == 0.3
+    assert summary_of(Evidence(HALF, window=DIPS))["wc_acc"] == pytest.approx((0.9 + 0.3) / 2)
+
+
+@given(matrices(smallest=2), st.randoms(use_true_random=False))
+def test_worst_case_by_brute_force(matrix: list[list[float | None]], draw: Random) -> None:
+    """Everything that is known of a task since it was learned, on one axis of iterations."""
+    done, steps = len(matrix), 10
+    window = [WindowPoint(task, step, [draw.random()] * task) for task in range(1, done) for step in (2, 4)]
+    known = {(task * steps + steps, old): matrix[task][old] for task in range(done) for old in range(task + 1)}
+    known |= {(one.task * steps + one.iteration, old): one.scores[old] for one in window for old in range(one.task)}
+    least = []
+    for old in range(done - 1):
+        learned = (old + 1) * steps
+        since = [value for (at, of), value in known.items() if of == old and at > learned and value is not None]
+        least.append(sorted(since)[0])
+    mean = sum(least) / len(least)
+    assert min_acc(matrix, window) == pytest.approx(mean)
+    newest = matrix[-1][done - 1] or 0.0
+    assert wc_acc(matrix, window) == pytest.approx((newest + (done - 1) * mean) / done)

@@ -80,14 +80,14 @@ def test_each_is_defined_without_more_than_it_needs(metric: Metric) -> None:
     of_both = ACCURACY in metric.scores and MSE in metric.scores
     assert metric.unit in (("MB",) if of_both else ("%", "points") if ACCURACY in metric.scores else ("",))
     found = summary(Evidence(MATRIX, score=metric.scores[0]))
-    if metric.needs and metric.of == "some methods":
+    if metric.needs and metric.of == "some runs":
         assert found[metric.name] is None
 
 
 def test_result_json_has_those_of_a_run_by_itself() -> None:
     """Tools rely on these keys."""
     assert [metric.name for metric in of_a_run()] == [
-        *("acc", "acc_low", "acc_high", "during", "bwt", "forgetting"),
+        *("acc", "acc_low", "acc_high", "during", "bwt", "forgetting", "min_acc", "wc_acc"),
         *("task_inference", "majority", "recognised", "recognised_real"),
         *("mse", "nmse", "error_during", "error_growth"),
         "memory",

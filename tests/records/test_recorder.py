@@ -113,12 +113,15 @@ def test_evaluation_does_not_count_as_training(tmp_path: Path, monkeypatch: pyte
     run.begin_task(0, 0)
     now += 20
     assert run.progress(3).train_time_s == 25
+    now += 4
+    run.window(0, 3, [], 4.0)  # a test of old tasks took 4 s
+    assert run.progress(3).train_time_s == 25
     now += 20
     run.end_task(0)
     now += 300
     run.row(0, [0.8, None])
     result = strict(tmp_path)
-    assert (result["train_time_s"], result["wall_time_s"]) == (45, 351)
+    assert (result["train_time_s"], result["wall_time_s"]) == (45, 355)
 
 
 def test_a_continued_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -252,3 +255,22 @@ def test_commit_of_a_checkout_only(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert provenance.git_commit(tmp_path) == f"{commit}-dirty"
     monkeypatch.setenv("PATH", "")
     assert provenance.git_commit(tmp_path) is None
+
+
+def test_scores_within_the_window_survive_an_interruption(tmp_path: Path) -> None:
+    run = start(tmp_path)
+    learn(run, 0, [0.9, None])
+    run.begin_task(1, 0)
+    run.window(1, 1, [0.25], 0.0)
+    kept = asdict(run.progress(1))
+    run.window(1, 2, [0.5], 0.0)  # after the checkpoint
+    assert kept["window"] == [{"task": 1, "iteration": 1, "scores": [0.25]}]
+    again = start(tmp_path, Progress(**kept))
+    again.begin_task(1, 1)
+    again.window(1, 2, [0.75], 0.0)
+    again.end_task(1)
+    again.row(1, [0.8, 0.6])
+    result = read_result(tmp_path)
+    assert result and [(point.iteration, point.scores) for point in result.window] == [(1, [0.25]), (2, [0.75])]
+    assert result.metrics["min_acc"] == 0.25
+    assert result.metrics["wc_acc"] == pytest.approx((0.6 + 0.25) / 2)

@@ -99,9 +99,9 @@ def test_a_method_looks_the_same_beside_any_others(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("width", "style"), [("column", "paper"), ("page", None), ("page", "talk")])
 def test_width_and_size_of_text(width: str, style: str | None, tmp_path: Path) -> None:
     for number, method in enumerate(("hnet", "ewc", "finetune")):
-        write_run(tmp_path, f"{number}", method=method)
+        write_run(tmp_path, f"{number}", method=method, window=window(0.5, 0.75))
     form = Form(width, style)
-    for name, figure in figures(section(tmp_path), form, ("accuracy", "during_final")).items():
+    for name, figure in figures(section(tmp_path), form, ("accuracy", "during_final", "stability_gap")).items():
         size = imread(io.BytesIO(encoded(figure, "png"))).shape[1] / 300
         assert size == pytest.approx(WIDTHS[width], abs=0.1), name
         assert figure.axes[0].xaxis.label.get_fontsize() == pytest.approx(FONTS.get(style or "", 9.0))
@@ -179,3 +179,37 @@ def test_a_program_that_logs_everything_hears_nothing_of_fonts(caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         encoded(figure, "pdf")
     assert caplog.messages == []
+
+
+def window(*scores: float) -> list[dict[str, object]]:
+    """Tests of the first task in the middle of the second one, five iterations apart."""
+    return [{"task": 1, "iteration": 5 * number, "scores": [score]} for number, score in enumerate(scores, start=1)]
+
+
+def test_the_gap_is_drawn_from_the_scores_before_it_to_those_after_it(tmp_path: Path) -> None:
+    for seed, dip in ((1, 0.2), (2, 0.4)):
+        write_run(tmp_path, "a", seed, accuracy_matrix=square(0.8, 1.0), window=window(dip, 0.7))
+    write_run(tmp_path, "b", method="ewc", accuracy_matrix=square(0.5, 1.0))  # has no window
+    axes = figures(section(tmp_path))["stability_gap"].axes[0]
+    (curve,) = (line for line in axes.lines if len(line.get_xdata()))
+    assert curve.get_xdata() == pytest.approx([2, 2.35, 2.7, 2.9])  # 0.7 of a task's room is for the window
+    assert curve.get_ydata() == pytest.approx([1.0, 0.3, 0.7, 0.8])
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert heights.min() == pytest.approx(0.2)  # 0.3 - sem, with sem |0.4 - 0.2| / 2
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["HNET"]
+
+
+def test_each_later_task_has_its_part_of_the_gap_and_only_what_all_seeds_have_is_drawn(tmp_path: Path) -> None:
+    matrix = [[0.9, None, None], [0.7, 0.8, None], [0.5, 0.7, 0.9]]
+    points = [*window(0.1, 0.3), {"task": 2, "iteration": 10, "scores": [0.2, 0.6]}]
+    write_run(tmp_path, "a", 1, accuracy_matrix=matrix, window=points)
+    write_run(tmp_path, "a", 2, accuracy_matrix=matrix, window=points[1:])
+    axes = figures(section(tmp_path))["stability_gap"].axes[0]
+    second, third = (line for line in axes.lines if len(line.get_xdata()))
+    assert second.get_ydata() == pytest.approx([0.9, 0.3, 0.7])
+    assert third.get_xdata() == pytest.approx([3, 3.7, 3.9])
+    assert third.get_ydata() == pytest.approx([0.75, 0.4, 0.6])  # means over two old tasks
+
+
+def test_without_a_window_there_is_no_gap_to_be_seen(drawn: dict[str, Figure]) -> None:
+    assert "stability_gap" not in drawn

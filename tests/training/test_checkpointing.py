@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from builders import BLOCKS, EXPLICIT, FAST, blobs, learned, learner, rows_of, same_state, training
+from builders import BLOCKS, EXPLICIT, FAST, HNET, blobs, learned, learner, rows_of, same_state, training
 from marks import few
 from torch import Tensor, nn
 
@@ -43,11 +43,13 @@ def plain(num_outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(2, 5), nn.ReLU(), nn.Dropout(0.3), nn.Linear(5, num_outputs))
 
 
+PLASTIC = HNET["hypernet"] | {"old_embeddings": "plastic"}
 LEARNERS: dict[str, dict[str, Any]] = {
     "hnet": {"method": "hnet"},
     "hnet explicit": {"method": "hnet", "regularizer": EXPLICIT},
     "hnet sampling tasks": {"method": "hnet", "regularizer": FAST | {"sampled_tasks": 1}},
     "hnet sampling blocks": {"method": "hnet", "regularizer": BLOCKS},
+    "hnet separate": {"method": "hnet", "update": "separate", "lookahead": False, "hypernet": PLASTIC},
     "hnet with buffers": {"method": "hnet", "target": normalized},
     "hnet_ent cl3": {"method": "hnet_ent", "scenario": "cl3"},
     "finetune": {"method": "finetune"},

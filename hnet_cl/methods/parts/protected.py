@@ -28,7 +28,8 @@ class HypernetSettings(base.Settings):
     """Sizes of the hypernetwork; see `hnet_cl.hypernet.Hypernetwork`.
 
     `compression`, the ratio of trainable to generated weights, determines the chunk size. If neither it nor
-    `chunk_size` is given, the weights are generated without chunking.
+    `chunk_size` is given, the weights are generated without chunking. `old_embeddings`: whether embeddings of old tasks
+    rest or are trained on by the regulariser.
     """
 
     task_embedding: base.Size
@@ -37,6 +38,7 @@ class HypernetSettings(base.Settings):
     compression: PositiveFloat | None
     hidden: list[base.Size]
     activation: Literal["relu", "elu", "sigmoid", "tanh"]
+    old_embeddings: Literal["frozen", "plastic"]
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -49,11 +51,13 @@ class HypernetSettings(base.Settings):
 
     def make(self, layout: Layout, num_tasks: int) -> Hypernetwork:
         """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
-        sizes: dict[str, Any] = self.model_dump(exclude={"chunk_size", "compression", "activation"})
+        sizes: dict[str, Any] = self.model_dump(exclude={"chunk_size", "compression", "activation", "old_embeddings"})
         chunk_size = self.chunk_size
         if self.compression is not None:
             chunk_size = chunk_size_for(self.compression, layout.total, num_tasks, **sizes)
-        return Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
+        made = Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
+        made.plastic = self.old_embeddings == "plastic"
+        return made
 
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
         """Returns a line with the chunk size that `compression` determined, or no line if the user chose it."""
@@ -70,13 +74,24 @@ class HypernetSettings(base.Settings):
 class ProtectionSettings(base.Settings):
     """Settings of a hypernetwork and its regulariser; see `hnet_cl.hypernet.RegularizedTraining`.
 
-    `strength` (beta in the paper) is the weight of the regulariser; `lookahead` evaluates it after the next step.
+    `strength` (beta in the paper) is the weight of the regulariser; `lookahead` evaluates it after the next step, and
+    `update` says whether it shares a step with the task's loss or has one of its own.
     """
 
     hypernet: HypernetSettings
     strength: NonNegativeFloat
     lookahead: bool
+    update: Literal["joint", "separate"]
     regularizer: Chosen[OutputRegularizer]
+
+    @model_validator(mode="after")
+    def _nothing_to_look_ahead_to(self) -> Self:
+        if self.update == "separate" and self.lookahead:
+            raise ValueError(
+                "update=separate and lookahead=true: the regulariser has a step of its own, after that for the task's "
+                "loss; set lookahead=false"
+            )
+        return self
 
     @field_validator("regularizer")
     @classmethod
@@ -144,6 +159,7 @@ class ProtectedTraining(RegularizedTraining):
             make_optimizer,
             settings.strength,
             lookahead=settings.lookahead,
+            update=settings.update,
             regularizer=lambda of, tasks: settings.regularizer.make(of, tasks, kept, rng),
         )
 
