@@ -172,7 +172,7 @@ def test_the_last_test_of_a_window_is_that_of_the_row(method: str) -> None:
         assert all(scores == rows[task].scores[:task] for task, _, scores in points), "it forgets nothing"
 
 
-@pytest.mark.parametrize("name", few(CASES, ["hnet restless"]))
+@pytest.mark.parametrize("name", few(["hnet restless", "er restless", "hnet_tir"], ["hnet restless"]))
 def test_a_run_that_dies_in_the_window_has_the_same_curve(name: str, tmp_path: Path) -> None:
     settings = training(iterations=8, eval_window=6, eval_every=1)
     whole, before, after = Points(), Points(), Points()
