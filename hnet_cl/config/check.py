@@ -256,6 +256,10 @@ def _check_together(benchmark_class: type[Benchmark], method_class: type[Learner
     if benchmark_class.score.kind == "regression" and method_class.infers_task and not checked.scenario.task_known:
         reason = "no rule that infers the task is defined for regression; use scenario=cl1"
         raise UnsupportedError(f"method={method} with scenario={scenario}: {reason}")
+    for key, usual in (("parameters", "all"), ("initial_weights", None)):
+        if not method_class.has_target and (value := getattr(checked.training, key)) != usual:
+            reason = f"the method has no target network; give training.{key}={'null' if usual is None else usual}"
+            raise UserError(f"training.{key}={shown(value)} with method={method}: {reason}")
     if checked.lr_scheduler is not None and checked.training.lr_decay:
         raise UserError(
             f"training.lr_decay={checked.training.lr_decay} with a lr_scheduler: both change the learning rate; give "

@@ -142,6 +142,7 @@ class Learner(nn.Module, ABC):
     """
 
     Settings: ClassVar[type[base.Settings]]
+    has_target: ClassVar[bool] = True  # whether it trains a target network
     infers_task: ClassVar[bool] = False  # whether it infers the task wherever that is not given
     images_per_decision: int = 1  # consecutive test inputs that are known to be from one task, where it is inferred
 

@@ -47,6 +47,7 @@ class GenerativeClassifier(Learner):
 
     settings: Settings
     epsilon: Tensor
+    has_target = False
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

@@ -165,6 +165,14 @@ def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     assert re.match(r"[A-Z].{15,}[^:,]$", line) and line.count("(") == line.count(")")
 
 
+@pytest.mark.parametrize("word", ["training.parameters=head", "training.initial_weights=w.pt"])
+def test_what_concerns_a_target_network_needs_one(word: str) -> None:
+    usual = {"training.parameters=head": "all"}.get(word, "null")
+    reason = f"the method has no target network; give {word.partition('=')[0]}={usual}"
+    config = changed(composed("method=simple_cil"), *word.split("="))
+    assert problem(config) == f"{word} with method=simple_cil: {reason}"
+
+
 def test_every_group_is_in_the_help() -> None:
     groups = {group.partition("/")[0] for group in GROUPS}
     assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*groups, "preset", "published", "recipe"}

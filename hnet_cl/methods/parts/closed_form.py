@@ -27,6 +27,7 @@ class ClosedForm(Learner):
         name: str
 
     settings: Any
+    has_target = False
 
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__(settings, context)
