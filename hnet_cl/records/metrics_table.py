@@ -8,6 +8,7 @@ from typing import Literal
 from hnet_cl.core.scores import ACCURACY, MSE, NMSE, Score
 from hnet_cl.records import metrics
 from hnet_cl.records.metrics import BenchmarkFacts, Matrix, WindowPoint
+from hnet_cl.records.other_libraries import LIBRARIES
 
 ERRORS = (MSE, NMSE)
 TWO_TASKS = "defined from two tasks on"
@@ -108,8 +109,8 @@ class Metric(Quantity):
         formula: function that computes it; None where it is not defined or its evidence is missing.
         source: publication that defines it.
         needs: condition under which it is defined.
-        of: runs that have it: every run, those of some methods or with some settings, or those compared with another
-            run.
+        of: runs that have it: every run, those of some methods or with some settings, those compared with another
+            run, or every run of a report that asks for it.
         compared: whether a full report has a table of it.
         scores: the scores from whose matrix it is computed; runs with others do not have it.
     """
@@ -117,7 +118,7 @@ class Metric(Quantity):
     formula: Callable[[Evidence], float | None]
     source: str = ""
     needs: str = ""
-    of: Literal["every run", "some runs", "beside a run"] = "every run"
+    of: Literal["every run", "some runs", "beside a run", "in a report"] = "every run"
     compared: bool = True
     scores: Sequence[Score] = (ACCURACY,)
 
@@ -136,6 +137,15 @@ def _majority(evidence: Evidence) -> float | None:
 
 def _recognised(evidence: Evidence, which: int) -> float | None:
     return evidence.recognised[which] if evidence.recognised else None
+
+
+def _of_library(library: str, name: str, formula: Callable[[Matrix], float | None]) -> Metric:
+    """Returns what another library calls by the name of one of our metrics."""
+    return Metric(
+        *(f"{name.lower()}_{library.lower()}", f"{name} of {library}", "as its code computes it", "points"),
+        *(lambda run: formula(run.matrix), library, TWO_TASKS, "in a report"),
+        compared=False,
+    )
 
 
 # fmt: off
@@ -219,6 +229,11 @@ METRICS: dict[str, Metric] = {
             "memory", "memory", "kept after the last task", "MB",
             lambda run: run.memory, needs="a newer version", scores=(ACCURACY, *ERRORS),
         ),
+        *(
+            _of_library(library, name, formula)
+            for library, formulas in LIBRARIES.items()
+            for name, formula in zip(("forgetting", "BWT"), formulas, strict=True)
+        ),
     )
 }
 # fmt: on
@@ -226,7 +241,7 @@ METRICS: dict[str, Metric] = {
 
 def of_a_run() -> list[Metric]:
     """Returns the metrics that need no other run: those in the result.json of a run with some score."""
-    return [metric for metric in METRICS.values() if metric.of != "beside a run"]
+    return [metric for metric in METRICS.values() if metric.of in ("every run", "some runs")]
 
 
 def compared() -> list[str]:

@@ -43,7 +43,7 @@ def libcontinual_bwt(matrix: Matrix) -> float | None:
 
 
 LIBRARIES: Mapping[str, tuple[Callable[[Matrix], float | None], Callable[[Matrix], float | None]]] = {
-    "avalanche": (avalanche_forgetting, bwt),
-    "libcontinual": (libcontinual_forgetting, libcontinual_bwt),
-    "mammoth": (mammoth_forgetting, bwt),
+    "Avalanche": (avalanche_forgetting, bwt),
+    "LibContinual": (libcontinual_forgetting, libcontinual_bwt),
+    "Mammoth": (mammoth_forgetting, bwt),
 }

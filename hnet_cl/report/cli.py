@@ -13,6 +13,7 @@ from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.suggest import nearest
+from hnet_cl.records.other_libraries import LIBRARIES
 from hnet_cl.report.captions import captions
 from hnet_cl.report.comparison import FORMATS, Choice, compare_runs
 from hnet_cl.report.forms import FONTS, WIDTHS, Form
@@ -63,6 +64,10 @@ def _main(arguments: Sequence[str]) -> None:
             raise UserError(f"--{name}: figures are part of a whole report; add --output FOLDER")
     if options.published and (options.output or options.columns or options.metric):
         raise UserError("--published: is a table of its own, of ACC; leave out --output, --columns and --metric")
+    if options.library:
+        if options.metric or options.published:
+            raise UserError(f"--as {options.library}: chooses the metrics; leave out --metric and --published")
+        options.metric = ["acc", f"forgetting_{options.library}", f"bwt_{options.library}"]
     choice = Choice(options.rows, options.columns, options.metric, options.where, options.ignore, options.ci)
     compared = compare_runs(options.folders, choice, every_metric=options.output is not None)
     remarks = lines(compared.remarks)
@@ -104,6 +109,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--where", action="append", default=[], metavar="KEY=VALUE", help="only these runs; VALUE may be value,value")
     add("--ignore", type=_list, default=[], metavar="KEYS", help="average over runs that differ in these keys only")
     add("--ci", action="store_true", help="95 %% confidence intervals (Student's t) instead of standard errors")
+    add(
+        "--as",
+        dest="library",
+        choices=[name.lower() for name in LIBRARIES],
+        help="ACC, forgetting and BWT as another library defines them, to compare with its tables",
+    )
     add("--published", action="store_true", help="set published figures beside the measured ones, with a verdict")
     add("--format", choices=FORMATS, default="text", help="of the table (default: text)")
     add("--output", type=_path, metavar="FOLDER", help="write tables in all formats, plots and a page there instead")

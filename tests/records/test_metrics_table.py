@@ -100,4 +100,4 @@ def test_result_json_has_those_of_a_run_by_itself() -> None:
 def test_the_documentation_has_a_formula_for_each() -> None:
     table = PAGE.read_text().partition("| name | formula |")[2].partition("\n\n")[0]
     titles = [title.strip() for line in table.splitlines()[2:] for title in line.split("|")[1].split(",")]
-    assert titles == [metric.title for metric in METRICS.values()]
+    assert titles == [metric.title for metric in METRICS.values() if metric.of != "in a report"]

@@ -14,9 +14,9 @@ MATRIX = [[0.9, None, None, None], [0.7, 0.8, None, None], [0.6, 0.9, 1.0, None]
 @pytest.mark.parametrize(
     ("library", "forgetting", "bwt"),
     [
-        ("avalanche", (0.1 + 0.3 + 0.1) / 3, -(0.1 + 0.3 + 0.1) / 3),
-        ("mammoth", (0.1 + 0.4 + 0.1) / 3, -(0.1 + 0.3 + 0.1) / 3),
-        ("libcontinual", (0.1 + 0.3) / 3, (-0.3 - 0.1 - 0.3) / 6),
+        ("Avalanche", (0.1 + 0.3 + 0.1) / 3, -(0.1 + 0.3 + 0.1) / 3),
+        ("Mammoth", (0.1 + 0.4 + 0.1) / 3, -(0.1 + 0.3 + 0.1) / 3),
+        ("LibContinual", (0.1 + 0.3) / 3, (-0.3 - 0.1 - 0.3) / 6),
     ],
 )
 def test_by_hand(library: str, forgetting: float, bwt: float) -> None:
@@ -40,7 +40,7 @@ def test_mammoths_is_its_own_loop_over_padded_rows(square: list[list[float]]) ->
     padded = np.tril(np.array(square))
     best = padded.max(axis=0)
     expected = np.mean([best[j] - padded[-1][j] for j in range(number - 1)])
-    found = LIBRARIES["mammoth"][0](matrix)
+    found = LIBRARIES["Mammoth"][0](matrix)
     assert found == pytest.approx(expected) and found >= 0
     ours = metrics.forgetting(matrix)
     assert ours is not None and found >= ours - 1e-12

@@ -140,3 +140,22 @@ def test_a_leading_tilde_is_the_home(root: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HOME", str(root.parent))
     main([f"~/{root.name}", "--output", "~/compared"])
     assert (root.parent / "compared" / "index.html").is_file()
+
+
+def test_as_another_library_defines_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the first task 0.9, then 0.95 and 0.7: forgetting is 25 points in ours and in Mammoth, 20 in Avalanche."""
+    write_run(tmp_path, accuracy_matrix=[[0.9, None, None], [0.95, 0.8, None], [0.7, 0.8, 1.0]])
+    found = {}
+    for library in ("avalanche", "libcontinual", "mammoth"):
+        main([str(tmp_path), "--as", library, "--format", "csv"])
+        rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+        found[library] = [(row["metric"], round(float(row["mean"]), 6)) for row in rows]
+    assert found == {
+        name: [("acc", 0.833333), (f"forgetting_{name}", lost), (f"bwt_{name}", bwt)]
+        for name, lost, bwt in (("avalanche", 0.1, -0.1), ("libcontinual", 0.1, -0.066667), ("mammoth", 0.125, -0.1))
+    }
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--as", "mammoth", "--metric", "acc"])
+    assert capsys.readouterr().err == (
+        "hnet_cl.report: --as mammoth: chooses the metrics; leave out --metric and --published\n"
+    )
