@@ -41,6 +41,7 @@ KEYS = {
         "tasks_done",
         "accuracy_matrix",
         "inferred_tasks",
+        "window",
         "metrics",
         "iterations",
         "wall_time_s",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from builders import LAYERWISE, NEED_THE_TASK, NEEDS_SEPARATE_CLASSES, rows_of
 from hydra import compose, initialize_config_dir
-from marks import few
+from marks import few, thinned
 from omegaconf import OmegaConf
 from tiny_images import TEST_LIST, TRAIN_LIST, write_celeba, write_cifar, write_lists
 from torch import Tensor
@@ -79,7 +79,7 @@ def test_dropout(method: str, scenario: str, data_dir: Path) -> None:
     check_rows(rows, method, scenario)
 
 
-@pytest.mark.parametrize("target", [RESNET, ["target=mlp_10"]])
+@pytest.mark.parametrize("target", thinned([["target=mlp_10"], RESNET], 2))
 @pytest.mark.parametrize(
     ("method", "scenario"),
     few([("hnet_ent", "cl3"), ("ewc", "cl1"), ("si", "cl2"), ("joint", "cl3")], [("hnet_ent", "cl3")]),

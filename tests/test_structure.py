@@ -211,3 +211,9 @@ def test_every_random_stream_has_its_name_in_the_one_list() -> None:
     words = (ast.JoinedStr, ast.Constant)
     named = [call for call in draws for given in call.args if isinstance(given, words) and ast.unparse(given) != "0"]
     assert [ast.unparse(call) for call in named] == []
+
+
+def test_files_of_tests_have_names_of_their_own() -> None:
+    """Else pytest imports only one of two."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

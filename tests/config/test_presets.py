@@ -135,17 +135,20 @@ def test_a_derived_method_on_a_derived_benchmark_differs_in_what_it_says() -> No
 
 @pytest.mark.parametrize(
     ("words", "size"),
-    [
-        ("benchmark=smnist target=same", 42000),
-        ("benchmark=smnist target=mlp_1000 target.hidden=[400,400]", 42000),
-        ("benchmark=smnist ~target.hidden", None),
-        ("benchmark=smnist target=mlp_1000 method.hypernet.chunk_size=99", 99),
-        ("benchmark=split_cifar target.conv_dropout=0.1", 5500),
-        ("benchmark=split_cifar100 target=resnet32 target.blocks=3", None),
-        ("benchmark=faces target=wider", None),
-        ("benchmark=smnist preset=none", None),
-        ("benchmark=small preset=pmnist/hnet", None),
-    ],
+    thinned(
+        [
+            ("benchmark=smnist target=same", 42000),
+            ("benchmark=smnist target=mlp_1000 target.hidden=[400,400]", 42000),
+            ("benchmark=smnist ~target.hidden", None),
+            ("benchmark=smnist target=mlp_1000 method.hypernet.chunk_size=99", 99),
+            ("benchmark=split_cifar target.conv_dropout=0.1", 5500),
+            ("benchmark=split_cifar100 target=resnet32 target.blocks=3", None),
+            ("benchmark=faces target=wider", None),
+            ("benchmark=smnist preset=none", None),
+            ("benchmark=small preset=pmnist/hnet", None),
+        ],
+        3,
+    ),
 )
 def test_a_published_chunk_size_is_for_the_network_that_it_was_published_for(words: str, size: int | None) -> None:
     config, files = chosen(*words.split())
