@@ -39,6 +39,7 @@ from hnet_cl.report.gap_figure import gap_figure
 from hnet_cl.report.grouping import Row, Section, Values
 from hnet_cl.report.labels import joined
 from hnet_cl.report.looks import BLUE, INK, TOGETHER, VERMILION, looks
+from hnet_cl.report.memory_figure import memory_figure
 from hnet_cl.report.runs import Run
 
 MARKERS_UP_TO = 12  # per line
@@ -224,7 +225,7 @@ def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     return figure
 
 
-DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure, gap_figure)
+DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure, memory_figure, gap_figure)
 
 
 def _mean_matrix(runs: Sequence[Run]) -> np.ndarray:

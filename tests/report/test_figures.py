@@ -72,6 +72,28 @@ def test_matrices_are_means(drawn: dict[str, Figure]) -> None:
     assert ewc.images[0].get_clim() == (0, 1) and len(ewc_cl2.texts) == 3
 
 
+def test_scores_over_memory(tmp_path: Path) -> None:
+    for seed, last in ((1, 0.8), (2, 0.4)):
+        write_run(tmp_path, "a", seed, accuracy_matrix=square(last, 1.0), memory_bytes={"total": 2_000_000})
+    write_run(tmp_path, "b", method="ewc", accuracy_matrix=square(0.0, 1.0), memory_bytes={"total": 500_000})
+    write_run(tmp_path, "c", method="si", accuracy_matrix=square(0.0, 1.0))
+    figure = figures(section(tmp_path), wanted=("memory",))["memory"]
+    (axes,) = figure.axes
+    points = {line.get_color(): (*line.get_xdata(), *line.get_ydata()) for line in axes.lines if len(line.get_xdata())}
+    assert points[BLUE] == pytest.approx((2e6, 0.8)) and points[VERMILION] == pytest.approx((5e5, 0.5))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["HNET", "EWC"], "what SI keeps is not known"
+    bars = [line.get_segments()[0][:, 1] for line in axes.collections if len(line.get_segments())]
+    assert any(bar == pytest.approx([0.7, 0.9]) for bar in bars), "standard error of hnet"
+    figure.canvas.draw()
+    assert axes.get_xscale() == "log" and {"0.5", "1", "2"} <= {tick.get_text() for tick in axes.get_xticklabels()}
+
+
+def test_where_all_keep_the_same_there_is_no_figure_of_memory(tmp_path: Path) -> None:
+    for method in ("hnet", "ewc"):
+        write_run(tmp_path, method, method=method, memory_bytes={"total": 500_000})
+    assert "memory" not in figures(section(tmp_path))
+
+
 def test_one_task_has_no_forgetting(tmp_path: Path) -> None:
     write_run(tmp_path, accuracy_matrix=[[0.5]])
     assert figures(section(tmp_path)).keys() == {"accuracy", "during_final", "accuracy_matrix"}
