@@ -583,7 +583,8 @@ def test_presets_hold_the_papers_generators(
     assert generator["latent"] == 100 and replay["temperature"] == 2
     if "hypernet" in generator:
         assert generator["condition"] == 100
-        assert generator["hypernet"] == decoder_hypernets[benchmark] | {"activation": "elu", "compression": None}
+        usual = {"activation": "elu", "compression": None, "old_embeddings": "frozen"}
+        assert generator["hypernet"] == decoder_hypernets[benchmark] | usual
     keys = ["new_weight", "targets", "new_heads", "reset_optimizer", "init"]
     assert [replay[key] for key in keys] == {
         "hnet_r": [0.5, "soft", "zero_logit", True, "xavier"],
@@ -591,8 +592,8 @@ def test_presets_hold_the_papers_generators(
         "dgr": [None, "soft", "zero_probability", False, "torch"],
     }[method]
     if method == "hnet_tir":
-        ours, usual = (composed(f"method={name}", f"benchmark={benchmark}")["method"] for name in ("hnet_tir", "hnet"))
-        assert ours["hypernet"] == usual["hypernet"] and ours["strength"] == usual["strength"]
+        ours, hnet = (composed(f"method={name}", f"benchmark={benchmark}")["method"] for name in ("hnet_tir", "hnet"))
+        assert ours["hypernet"] == hnet["hypernet"] and ours["strength"] == hnet["strength"]
 
 
 @pytest.mark.parametrize(("scenario", "tasks"), [("cl1", None), ("cl2", 20), ("cl3", None)])
