@@ -12,6 +12,7 @@ from hnet_cl.sweeps.errors import SweepError
 from hnet_cl.sweeps.jobs import Outcome
 
 BUSY = "being worked on by another process"
+ALIKE = 3
 ORDER = ("finished", "finished earlier", "pruned", BUSY, "failed")
 
 
@@ -37,7 +38,7 @@ def conclude(outcomes: Sequence[Outcome], took_s: float) -> None:
 def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
     """Returns a text with counts, time and data, the overrides, error and folder of failed jobs, and a remedy.
 
-    Of jobs that failed alike only the first is named.
+    Of more than `ALIKE` jobs that failed alike only the first is named.
     """
     names = {"busy": BUSY}
     counts = Counter(
@@ -55,12 +56,13 @@ def summary(outcomes: Sequence[Outcome], took_s: float) -> str:
         if outcome.status == "failed":
             alike.setdefault(outcome.error, []).append(outcome)
     for error, failed in alike.items():
-        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-        lines += [
-            f"failed: {' '.join(failed[0].overrides)}{more}",
-            *(f"  {line}" for line in error.splitlines()),
-            f"  {failed[0].folder or 'no folder'}{more}",
-        ]
+        more = f" and {len(failed) - 1} more" if len(failed) > ALIKE else ""
+        for outcome in failed[:1] if more else failed:
+            lines += [
+                f"failed: {' '.join(outcome.overrides)}{more}",
+                *(f"  {line}" for line in error.splitlines()),
+                f"  {outcome.folder or 'no folder'}{more}",
+            ]
     if counts["failed"]:
         without = " without fresh=true" if any(is_set("fresh", outcome.overrides) for outcome in outcomes) else ""
         lines.append(f"The same command again{without} runs only what is missing or failed.")

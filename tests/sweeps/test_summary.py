@@ -31,15 +31,26 @@ def test_counts_and_failures() -> None:
     ]
 
 
-def test_of_jobs_that_failed_alike_the_first_is_named() -> None:
-    alike = [Outcome([f"seed={seed}"], Path(f"runs/seed={seed}"), "failed", {}, "no data") for seed in (1, 2, 3)]
+def test_of_many_jobs_that_failed_alike_the_first_is_named() -> None:
+    alike = [Outcome([f"seed={seed}"], Path(f"runs/seed={seed}"), "failed", {}, "no data") for seed in (1, 2, 3, 4)]
     assert summary([alike[0], FAILED, *alike[1:]], 1).splitlines()[2:8] == [
-        "failed: seed=1 and 2 more",
+        "failed: seed=1 and 3 more",
         "  no data",
-        "  runs/seed=1 and 2 more",
+        "  runs/seed=1 and 3 more",
         "failed: seed=-1 method=si",
         "  seed=-1: too small",
         "  method=si: no",
+    ]
+
+
+def test_of_few_each_is_named() -> None:
+    alike = [Outcome([f"seed={seed}"], Path(f"runs/seed={seed}"), "failed", {}, "no data") for seed in (1, 2, 3)]
+    lines = summary(alike, 1).splitlines()
+    assert lines[2::3] == [
+        "failed: seed=1",
+        "failed: seed=2",
+        "failed: seed=3",
+        "The same command again runs only what is missing or failed.",
     ]
 
 
