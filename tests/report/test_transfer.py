@@ -206,7 +206,7 @@ def test_the_command_makes_the_run_that_was_missing(tmp_path: Path, capsys: pyte
     subprocess.run([sys.executable, "-m", "hnet_cl", *typed], check=True, capture_output=True)
     with pytest.raises(SystemExit):
         main([str(tmp_path), "--metric", "transfer"])
-    words = shlex.split(capsys.readouterr().err.partition("precision: ")[2].partition(": for")[0])
+    words = shlex.split(capsys.readouterr().err.partition("seed=2: ")[2])
     assert words[:3] == ["python", "-m", "hnet_cl"]
     subprocess.run([sys.executable, *words[1:]], check=True, capture_output=True)
     main([str(tmp_path), "--metric", "transfer"])
