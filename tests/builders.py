@@ -222,9 +222,22 @@ def small_target(num_outputs: int) -> nn.Module:
     return MLP((2,), num_outputs, [5])
 
 
+def deep_target(num_outputs: int) -> nn.Module:
+    """A convolution of a 1 x 1 image, a hidden layer and the outputs: 16, 40 and 5 weights for each output."""
+    layers = nn.Linear(2, 8), nn.ReLU(), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 5, 1), nn.ReLU()
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(5, num_outputs))
+
+
 def adam(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimiser of real runs."""
     return torch.optim.Adam(parameters, lr=LR, betas=BETAS, fused=True)
+
+
+MOVERS = {  # optimisers that move weights, also those without a gradient
+    "adam": adam,
+    "momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=True),
+    "weight decay": partial(torch.optim.AdamW, lr=0.01, weight_decay=0.5),
+}
 
 
 def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -258,6 +271,15 @@ def learner(method: str, benchmark: Benchmark, *given: Any, **changes: Any) -> A
     """A learner of a benchmark's tasks, as `maker` says."""
     make, own = maker(method, benchmark, *given, **changes)
     return make(own)
+
+
+def with_shared_head(method: str, **choices: Any) -> Any:
+    """A learner of three tasks that are given and share one head, on the benchmark `blobs()`."""
+    heads = head_map("cl1", [2, 2, 2])
+    heads.separate = False
+    heads._own = [slice(0, 2)] * 3
+    kept = learner(method, blobs(), **choices)
+    return type(kept)(kept.settings, type(kept.context)(**(vars(kept.context) | {"heads": heads})))
 
 
 def learned(made: Learner, benchmark: Benchmark, tasks: int, steps: int = 3) -> Learner:

@@ -17,7 +17,7 @@ FITTED = 0.8  # share of a task's examples that are fitted for that choice (auth
 
 
 class Sums(NamedTuple):
-    """What the least-squares error of a linear map from features h to one-hot classes y depends on, in float64.
+    """The sums on which the squared error of a linear map from features h to one-hot classes y depends, in float64.
 
     Attributes:
         gram: (M, M), sum of h h^T over the examples.

@@ -19,9 +19,8 @@ class Scratch(InferringLearner):
 
     At test time the task is given, or inferred by a rule that chooses among the networks, of which none has forgotten
     anything. That is a reference for the rule, not an upper bound: networks that share something may be easier to tell
-    apart. Where the task is given, each network has
-    the outputs of its own task alone; where it is inferred, each has all outputs, as a generated network would, so that
-    rules find the same in both.
+    apart. Where the task is given, each network has the outputs of its own task alone; where it is inferred, each has
+    all outputs, as a generated network would, so that rules find the same in both.
     """
 
     Settings = InferringSettings

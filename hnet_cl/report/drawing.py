@@ -1,4 +1,4 @@
-"""What figures of a report share: grids of axes, curves, scales, a given width, and their files."""
+"""Grids of axes, curves, scales, a given width and files, which all figures of a report share."""
 
 import io
 import logging

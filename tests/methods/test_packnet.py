@@ -1,29 +1,16 @@
 """PackNet: what tasks own, what they give up, and that nothing of an old task changes by a bit."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from builders import adam, blobs, head_map, learned, learner
-from torch import Tensor, nn
+from builders import MOVERS, blobs, deep_target, learned, learner, with_shared_head
+from torch import Tensor
 
 from hnet_cl.hypernet import trainable
-from hnet_cl.methods.packnet import PackNet
 from hnet_cl.training.rehearsal import inspect
 
 BENCHMARK = blobs()
-OPTIMIZERS = {
-    "adam": adam,
-    "momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=True),
-    "weight decay": partial(torch.optim.AdamW, lr=0.01, weight_decay=0.5),
-}
-
-
-def deep(num_outputs: int) -> nn.Module:
-    """A convolution of a 1 x 1 image, a hidden layer and the outputs: 16, 40 and 5 weights for each output."""
-    layers = nn.Linear(2, 8), nn.ReLU(), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 5, 1), nn.ReLU()
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(5, num_outputs))
 
 
 def owned(made: Any, layer: int) -> list[int]:
@@ -33,7 +20,7 @@ def owned(made: Any, layer: int) -> list[int]:
 
 
 def test_shares_that_tasks_own() -> None:
-    made = learner("packnet", BENCHMARK, target=deep, pruned=0.75)
+    made = learner("packnet", BENCHMARK, target=deep_target, pruned=0.75)
     assert owned(made, 2) == [0, 10, 10, 10], "of each head's weights"
     found = []
     for tasks in (1, 2, 3):
@@ -71,7 +58,7 @@ def test_the_smallest_weights_are_given_up(left: str) -> None:
 
 @pytest.mark.parametrize(("retraining", "first"), [(0.3, 8), (0.0, 11), (0.99, 1)])
 def test_weights_are_given_up_before_the_first_step_of_retraining(retraining: float, first: int) -> None:
-    made = learner("packnet", BENCHMARK, pruned=0.5, retraining=retraining, optimizer=OPTIMIZERS["momentum"])
+    made = learner("packnet", BENCHMARK, pruned=0.5, retraining=retraining, optimizer=MOVERS["momentum"])
     made.task_steps = 10
     made.begin_task(BENCHMARK.tasks[:1])
     free = []
@@ -85,9 +72,11 @@ def test_weights_are_given_up_before_the_first_step_of_retraining(retraining: fl
 
 
 @pytest.mark.parametrize("left", ["zero", "kept"])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", MOVERS)
 def test_nothing_of_old_tasks_changes_by_a_bit(optimizer: str, left: str) -> None:
-    made = learner("packnet", BENCHMARK, target=deep, optimizer=OPTIMIZERS[optimizer], left=left, reset_optimizer=False)
+    made = learner(
+        "packnet", BENCHMARK, target=deep_target, optimizer=MOVERS[optimizer], left=left, reset_optimizer=False
+    )
     inputs = BENCHMARK.tasks[0].test.images
     weights: list[list[Tensor]] = []
     logits: list[Tensor] = []
@@ -107,7 +96,7 @@ def test_nothing_of_old_tasks_changes_by_a_bit(optimizer: str, left: str) -> Non
 
 
 def test_the_plain_network_of_a_task_gives_its_answers() -> None:
-    made = learned(learner("packnet", BENCHMARK, target=deep), BENCHMARK, 3)
+    made = learned(learner("packnet", BENCHMARK, target=deep_target), BENCHMARK, 3)
     for task in BENCHMARK.tasks:
         network, outputs = made.task_network(task.id)
         expected = made.predict(task.test.images, task.id).logits
@@ -117,11 +106,7 @@ def test_the_plain_network_of_a_task_gives_its_answers() -> None:
 
 
 def test_a_shared_head_is_packed_too() -> None:
-    heads = head_map("cl1", [2, 2, 2])
-    heads.separate = False
-    heads._own = [slice(0, 2)] * 3
-    kept = learner("packnet", BENCHMARK, pruned=0.5)
-    made = PackNet(kept.settings, type(kept.context)(**(vars(kept.context) | {"heads": heads})))
+    made = with_shared_head("packnet", pruned=0.5)
     inspect(made, BENCHMARK.tasks[0].train.images[:2])
     made.begin_task(BENCHMARK.tasks[:1])
     made.end_task()

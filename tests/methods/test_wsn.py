@@ -1,38 +1,27 @@
 """WSN: a step by hand, what later tasks may change, and that nothing of an old task changes by a bit."""
 
-from functools import partial
 from typing import Any
 
 import pytest
 import torch
-from builders import RATE, TwoWeights, adam, blobs, head_map, learned, learner, sgd, two_weights
+from builders import (
+    MOVERS,
+    RATE,
+    TwoWeights,
+    blobs,
+    deep_target,
+    learned,
+    learner,
+    sgd,
+    two_weights,
+    with_shared_head,
+)
 from torch import Tensor, nn
 
 from hnet_cl.core.seeding import stream
-from hnet_cl.methods.wsn import WSN
 from hnet_cl.training.rehearsal import inspect
 
 BENCHMARK = blobs()
-OPTIMIZERS = {
-    "adam": adam,
-    "momentum": partial(torch.optim.SGD, lr=0.1, momentum=0.9, nesterov=True),
-    "weight decay": partial(torch.optim.AdamW, lr=0.01, weight_decay=0.5),
-}
-
-
-def deep(num_outputs: int) -> nn.Module:
-    """A convolution of a 1 x 1 image, a hidden layer and the outputs: 16, 40 and 5 weights for each output."""
-    layers = nn.Linear(2, 8), nn.ReLU(), nn.Unflatten(1, (8, 1, 1)), nn.Conv2d(8, 5, 1), nn.ReLU()
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(5, num_outputs))
-
-
-def with_shared_head(target: Any = deep, optimizer: Any = adam, **changes: Any) -> Any:
-    """A learner of tasks that are given and share one head."""
-    heads = head_map("cl1", [2, 2, 2])
-    heads.separate = False
-    heads._own = [slice(0, 2)] * 3
-    kept = learner("wsn", BENCHMARK, target=target, optimizer=optimizer, **changes)
-    return WSN(kept.settings, type(kept.context)(**(vars(kept.context) | {"heads": heads})))
 
 
 def test_one_step_by_hand() -> None:
@@ -41,7 +30,7 @@ def test_one_step_by_hand() -> None:
     The slope of the product w m is that of plain softmax regression; w gets it where m is 1, and s times w sign(s).
     """
     benchmark = TwoWeights()
-    made = with_shared_head(target=two_weights, optimizer=sgd, kept=0.5)
+    made = with_shared_head("wsn", target=two_weights, optimizer=sgd, kept=0.5)
     made.begin_task(benchmark.tasks[:1])
     weight, score = torch.tensor([[0.5], [-0.7]]), torch.tensor([[0.2], [-0.6]])
     with torch.no_grad():
@@ -70,10 +59,10 @@ def other_scores(made: Any, task: int) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", MOVERS)
 def test_nothing_of_old_tasks_changes_by_a_bit(optimizer: str, shared: bool) -> None:
-    chosen: dict[str, Any] = {"optimizer": OPTIMIZERS[optimizer], "reset_optimizer": False}
-    made = with_shared_head(**chosen) if shared else learner("wsn", BENCHMARK, target=deep, **chosen)
+    chosen: dict[str, Any] = {"target": deep_target, "optimizer": MOVERS[optimizer], "reset_optimizer": False}
+    made = with_shared_head("wsn", **chosen) if shared else learner("wsn", BENCHMARK, **chosen)
     inputs = BENCHMARK.tasks[0].test.images
     weights: list[list[Tensor]] = []
     logits: list[Tensor] = []
@@ -95,7 +84,7 @@ def test_nothing_of_old_tasks_changes_by_a_bit(optimizer: str, shared: bool) -> 
 
 
 def test_what_a_later_task_changes() -> None:
-    made = learner("wsn", BENCHMARK, target=deep)
+    made = learner("wsn", BENCHMARK, target=deep_target)
     learned(made, BENCHMARK, 1)
     used = made.masks.of(0)
     assert [int(mask.sum()) for mask in used] == [8, 20], "half of 16 and of 40 weights"
@@ -117,7 +106,7 @@ def test_what_a_later_task_changes() -> None:
 
 def test_gradients_that_do_not_count_are_zero() -> None:
     """So that clipping by their norm does not see them."""
-    made = learner("wsn", BENCHMARK, target=deep)
+    made = learner("wsn", BENCHMARK, target=deep_target)
     learned(made, BENCHMARK, 1)
     made.begin_task(BENCHMARK.tasks[:2])
     other_scores(made, 1)
@@ -127,7 +116,7 @@ def test_gradients_that_do_not_count_are_zero() -> None:
 
 
 def test_the_plain_network_of_a_task_gives_its_answers() -> None:
-    made: Any = learned(learner("wsn", BENCHMARK, target=deep), BENCHMARK, 3)
+    made: Any = learned(learner("wsn", BENCHMARK, target=deep_target), BENCHMARK, 3)
     for task in BENCHMARK.tasks:
         network, outputs = made.task_network(task.id)
         expected = made.predict(task.test.images, task.id).logits
@@ -137,6 +126,6 @@ def test_the_plain_network_of_a_task_gives_its_answers() -> None:
 def test_bytes() -> None:
     made: Any = learned(learner("wsn", BENCHMARK), BENCHMARK, 3)
     assert made.kept_bytes() == {"network": 4 * (15 + 36), "masks": 3 * 2, "scores": 4 * 10}, "10 weights of a layer"
-    made = learned(with_shared_head(), BENCHMARK, 3)
+    made = learned(with_shared_head("wsn", target=deep_target), BENCHMARK, 3)
     assert made.kept_bytes()["masks"] == 3 * 9, "16 + 40 + 10 weights of three layers"
     inspect(made, BENCHMARK.tasks[0].train.images[:2])
