@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream, seeded, stream
-from hnet_cl.methods.base import Context, Learner, Prediction
+from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.generator import AutoencoderSettings, autoencoded, reconstruction
+from hnet_cl.methods.parts.redrawn import Redrawn
 from hnet_cl.scenario import ScenarioSettings
 from hnet_cl.targets.mlp import MLP
 
@@ -30,7 +31,7 @@ class Autoencoder(nn.Module):
             self.decoder = MLP((settings.latent,), prod(context.in_shape), settings.decoder)
 
 
-class GenerativeClassifier(Learner):
+class GenerativeClassifier(Redrawn):
     """A classifier by likelihood, without stored data (van de Ven, Li & Tolias, CVPR-W 2021).
 
     Each class has a variational autoencoder of its own, which is trained on the examples of that class alone and never
@@ -46,6 +47,7 @@ class GenerativeClassifier(Learner):
         samples: base.Count
 
     settings: Settings
+    seed_key = "importance seed"
     epsilon: Tensor
     has_target = False
 
@@ -53,11 +55,10 @@ class GenerativeClassifier(Learner):
         super().__init__(settings, context)
         made = (Autoencoder(settings, context, output) for output in range(self.heads.num_outputs))
         self.autoencoders = nn.ModuleList(made).to(context.device)
-        self._seed = context.seed  # of the importance samples
         self.register_buffer("epsilon", self._drawn(), persistent=False)
 
     def _drawn(self) -> Tensor:
-        draws = stream(self._seed, Stream.IMPORTANCE)
+        draws = stream(self.drawn_from, Stream.IMPORTANCE)
         size = self.settings.samples, self.settings.latent
         return torch.randn(size, generator=draws, device="cpu").to(self.context.device)
 
@@ -129,10 +130,5 @@ class GenerativeClassifier(Learner):
         prior_over_posterior = 0.5 * (epsilon.square() + log_variance - z.square()).sum(2)
         return (of_pixels + prior_over_posterior).logsumexp(1) - log(len(epsilon))
 
-    def get_extra_state(self) -> dict[str, Any]:
-        return super().get_extra_state() | {"importance seed": self._seed}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        super().set_extra_state(state)
-        self._seed = state["importance seed"]
+    def redraw(self) -> None:
         self.epsilon.copy_(self._drawn())

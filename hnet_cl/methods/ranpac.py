@@ -1,6 +1,6 @@
 """RanPAC: ridge regression of the classes on random features of the inputs."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from pydantic import PositiveFloat
@@ -11,6 +11,7 @@ from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.closed_form import ClosedForm
+from hnet_cl.methods.parts.redrawn import Redrawn
 
 RIDGES = tuple(10.0**power for power in range(-8, 9))  # among which one is chosen (authors' code)
 FITTED = 0.8  # share of a task's examples that are fitted for that choice (authors' code)
@@ -35,7 +36,7 @@ class Sums(NamedTuple):
         return float(quadratic - 2 * (weights * self.products).sum() + self.number)
 
 
-class RanPAC(ClosedForm):
+class RanPAC(Redrawn, ClosedForm):
     """A classifier of h = relu(P^T x) with a fixed random matrix P ~ N(0, 1) (McDonnell et al., NeurIPS 2023).
 
     Its weights solve the ridge regression of the one-hot classes on h for the examples of all tasks so far, whose sums
@@ -50,6 +51,7 @@ class RanPAC(ClosedForm):
         ridge: PositiveFloat | None
 
     settings: Settings
+    seed_key = "projection seed"
     projection: Tensor
     gram: Tensor
     products: Tensor
@@ -58,14 +60,13 @@ class RanPAC(ClosedForm):
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)
         size, outputs = settings.projected, self.heads.num_outputs
-        self._seed = context.seed  # of the projection
         self.register_buffer("projection", self._drawn(), persistent=False)
         self.register_buffer("gram", torch.zeros(size, size, dtype=torch.float64))
         self.register_buffer("products", torch.zeros(size, outputs, dtype=torch.float64))
         self.register_buffer("weights", torch.zeros(size, outputs))
 
     def _drawn(self) -> Tensor:
-        draws = stream(self._seed, Stream.PROJECTION)
+        draws = stream(self.drawn_from, Stream.PROJECTION)
         return torch.randn(self.width, self.settings.projected, generator=draws, device="cpu").to(self.context.device)
 
     @property
@@ -115,12 +116,7 @@ class RanPAC(ClosedForm):
     def logits(self, inputs: Tensor) -> Tensor:
         return self.features(inputs) @ self.weights
 
-    def get_extra_state(self) -> dict[str, Any]:
-        return super().get_extra_state() | {"projection seed": self._seed}
-
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        super().set_extra_state(state)
-        self._seed = state["projection seed"]
+    def redraw(self) -> None:
         self.projection.copy_(self._drawn())
 
 

@@ -1,7 +1,7 @@
 """SupSup: a fixed random network, of which each task finds the weights that it uses."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from pydantic import Field
@@ -15,11 +15,12 @@ from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.affine_layers import affine_layers, require_plain_layers
 from hnet_cl.methods.parts.inferring import InferringSettings, TargetLearner
 from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.redrawn import Redrawn
 from hnet_cl.methods.parts.supermasks import Supermasks
 from hnet_cl.methods.parts.task_networks import MaskedNetworks
 
 
-class SupSup(TargetLearner):
+class SupSup(Redrawn, TargetLearner):
     """A network with fixed weights and a mask of them for each task (Wortsman et al., NeurIPS 2020).
 
     The weights of a layer are all +w or -w with w = sqrt(2 / fan-in), signs drawn from the seed, which is all that has
@@ -36,6 +37,7 @@ class SupSup(TargetLearner):
         kept: Annotated[float, Field(gt=0, le=1)] | None
 
     settings: Settings
+    seed_key = "signs seed"
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)
@@ -44,7 +46,6 @@ class SupSup(TargetLearner):
         self.target = attempt(called(network), "copying it", TargetNetwork, network)
         names = [*self.target.layout.shapes]
         self._masked = [names[layer.weight] for layer in self.layers]
-        self._seed = context.seed  # of the weights
         for name, shape in self.target.layout.shapes.items():
             if name not in self._masked:
                 self.register_buffer(_fixed(name), torch.zeros(shape), persistent=False)
@@ -57,7 +58,7 @@ class SupSup(TargetLearner):
 
     def _drawn(self) -> list[Tensor]:
         """Draws the weights of all layers."""
-        draws = stream(self._seed, Stream.SIGNS)
+        draws = stream(self.drawn_from, Stream.SIGNS)
         shapes = [self.target.layout.shapes[name] for name in self._masked]
         signs = [2 * torch.randint(2, shape, generator=draws, device="cpu") - 1 for shape in shapes]
         return [(sign * (2 / sign[0].numel()) ** 0.5).to(self.context.device) for sign in signs]
@@ -99,13 +100,7 @@ class SupSup(TargetLearner):
         found = super().kept_bytes()
         return found | {"masks": found["masks"] - self.masks.score_bytes}  # a task's scores are not needed any more
 
-    def get_extra_state(self) -> dict[str, Any]:
-        return super().get_extra_state() | {"signs seed": self._seed}
-
-    @torch.no_grad()
-    def set_extra_state(self, state: dict[str, Any]) -> None:
-        super().set_extra_state(state)
-        self._seed = state["signs seed"]
+    def redraw(self) -> None:
         for name, weight in zip(self._masked, self._drawn(), strict=True):
             self.get_buffer(_fixed(name)).copy_(weight)
 
