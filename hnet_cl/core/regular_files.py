@@ -80,7 +80,12 @@ def checksum_of(path: Path) -> str:
         OSError: see `open_regular`; or the file cannot be read.
     """
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
+        return checksum_from(file)
+
+
+def checksum_from(file: io.BufferedReader) -> str:
+    """Returns the same of an open file, from its position to its end."""
+    return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
 
 
 def parse_json(content: bytes) -> Any:

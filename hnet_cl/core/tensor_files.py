@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from hnet_cl.core.regular_files import checksum_of, open_regular
+from hnet_cl.core.plain_text import shown
+from hnet_cl.core.regular_files import checksum_from, open_regular
 
 _ZIP = b"PK\x03\x04"
 _ENCRYPTED = 1
@@ -82,9 +83,12 @@ def load_state(path: Path, checksum: str | None) -> dict[str, Tensor]:
         ContentError: see `load_plain`; or the file has another checksum, or holds something else.
         RuntimeError, MemoryError: torch cannot read it, or there is too little memory.
     """
-    if checksum_of(path) != checksum:
-        raise ContentError(f"is not the file that initial_weights_checksum={checksum} is of; leave that key out")
     with open_regular(path) as file:
+        if checksum_from(file) != checksum:
+            raise ContentError(
+                f"is not the file that initial_weights_checksum={shown(checksum)} is of; leave that key out"
+            )
+        file.seek(0)
         state = load_plain(file)
     named = isinstance(state, dict) and all(isinstance(name, str) for name in state)
     if not named or not all(isinstance(value, Tensor) and is_dense(value) for value in state.values()):

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from math import log, prod
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.core import settings as base
-from hnet_cl.core.seeding import Stream, seeded, stream
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.methods.base import Context, Prediction
 from hnet_cl.methods.parts.generator import AutoencoderSettings, autoencoded, reconstruction
 from hnet_cl.methods.parts.redrawn import Redrawn
@@ -44,7 +44,7 @@ class GenerativeClassifier(Redrawn):
 
     class Settings(AutoencoderSettings):
         name: str
-        samples: base.Count
+        samples: Annotated[int, Field(gt=0, le=100_000)]  # those of an input are decoded together
 
     settings: Settings
     seed_key = "importance seed"
@@ -58,9 +58,7 @@ class GenerativeClassifier(Redrawn):
         self.register_buffer("epsilon", self._drawn(), persistent=False)
 
     def _drawn(self) -> Tensor:
-        draws = stream(self.drawn_from, Stream.IMPORTANCE)
-        size = self.settings.samples, self.settings.latent
-        return torch.randn(size, generator=draws, device="cpu").to(self.context.device)
+        return self.normal(Stream.IMPORTANCE, self.settings.samples, self.settings.latent)
 
     @classmethod
     def unsupported(cls, settings: Any, scenario: ScenarioSettings) -> str | None:

@@ -66,8 +66,7 @@ class RanPAC(Redrawn, ClosedForm):
         self.register_buffer("weights", torch.zeros(size, outputs))
 
     def _drawn(self) -> Tensor:
-        draws = stream(self.drawn_from, Stream.PROJECTION)
-        return torch.randn(self.width, self.settings.projected, generator=draws, device="cpu").to(self.context.device)
+        return self.normal(Stream.PROJECTION, self.width, self.settings.projected)
 
     @property
     def target_size(self) -> int:

@@ -105,7 +105,8 @@ def _positive(key: str, values: Mapping[str, str]) -> int | None:
         return None
     text = values[key]
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text)):
-        raise UserError(f"{key}={shown(text)}: give a whole number from 1 on")
+        large = text.isascii() and text.isdigit() and bool(text.strip("0"))
+        raise UserError(f"{key}={shown(text)}: give {'a smaller number' if large else 'a whole number from 1 on'}")
     return int(text)
 
 

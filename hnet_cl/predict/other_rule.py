@@ -34,7 +34,7 @@ def use_rule(trained: Trained, tasks: Sequence[Task], name: str | None, together
     """
     learner = trained.learner
     if not isinstance(learner, InferringLearner) or learner.heads.task_known:
-        key = "task_inference" if name else "images_per_decision"
+        key = "images_per_decision" if name is None else "task_inference"
         raise UserError(
             f"{key}: method={trained.plan.method.name} with scenario={trained.plan.scenario.name} infers no task by a "
             "rule; give the run of one that does, as method=hnet_ent scenario=cl3"
@@ -50,7 +50,7 @@ def use_rule(trained: Trained, tasks: Sequence[Task], name: str | None, together
             raise UserError("images_per_decision: the rule of this run has no such setting; name a rule of hnet_cl")
         before.settings = before.settings.model_copy(update={"images_per_decision": together})
         learner.images_per_decision = together
-    rule = name or f"the run's own, {type(before).__name__}"
+    rule = f"the run's own, {type(before).__name__}" if name is None else name
     count = learner.images_per_decision
     return f"rule: {rule}" + (f"; {count} images at a time decide together, another protocol" * (count > 1))
 

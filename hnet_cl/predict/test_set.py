@@ -36,7 +36,7 @@ def classify_test_set(trained: Trained, options: Options) -> int:
         trained = replace(trained, data_dir=options.data_dir)
     only = None if options.task is None else trained.learned(options.task)
     tasks, rule = own_tasks(trained), []
-    if options.task_inference or options.images_per_decision:
+    if (options.task_inference, options.images_per_decision) != (None, None):
         rule = [use_rule(trained, tasks, options.task_inference, options.images_per_decision)]
     tasks, tally = [task for task in tasks if only in (None, task.id)], Tally()
     with opened(options.output) as file:

@@ -1,6 +1,7 @@
 """Forgetting and backward transfer as other libraries define them, for comparisons with their tables.
 
-Their words mean other things than in the papers that `hnet_cl.records.metrics` follows. R[i][j] is the accuracy on task
+Their words mean other things than in the papers that `hnet_cl.records.metrics` follows. Read in the code of Avalanche
+eb075be, Mammoth e75a491 and LibContinual a399ed4. R[i][j] is the accuracy on task
 j after learning task i, T the number of finished tasks, both counted from 0; None with fewer than two tasks.
 """
 
@@ -11,7 +12,7 @@ from hnet_cl.records.metrics import Matrix, bwt, seen
 
 
 def avalanche_forgetting(matrix: Matrix) -> float | None:
-    """Computes mean_{j<T-1} (R[j][j] - R[T-1][j]), so that forgetting is minus BWT (Avalanche 0.6)."""
+    """Computes mean_{j<T-1} (R[j][j] - R[T-1][j]), so that forgetting is minus BWT (Avalanche)."""
     transfer = bwt(matrix)
     return None if transfer is None else -transfer
 

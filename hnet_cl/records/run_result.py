@@ -1,5 +1,6 @@
 """The schema of result.json, through which every tool reads results of all versions of hnet_cl."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -98,7 +99,7 @@ class RunResult(_Part, Mapping[str, Any]):
     wall_time_s: Number = 0.0
     train_time_s: Number = 0.0
     peak_memory_mb: Number = 0.0
-    memory_bytes: dict[str, Number | None] | None = None
+    memory_bytes: dict[str, Annotated[Number, Field(ge=0)] | None] | None = None
     parameters: dict[str, Number | None] | None = None
     data: Data
     in_shape: Annotated[list[Size], Field(max_length=8)] = []
@@ -142,6 +143,9 @@ class RunResult(_Part, Mapping[str, Any]):
         inferred = self.inferred_tasks
         if inferred is not None and (len(inferred) != tasks or any(len(row) != tasks for row in inferred)):
             raise ValueError(f"inferred_tasks: not {tasks} rows of {tasks} tasks each")
+        places = [(point.task, point.iteration) for point in self.window]
+        if any(later <= earlier for earlier, later in itertools.pairwise(places)):
+            raise ValueError("window: not in the order in which tests are made")
         most = 1 if SCORES[self.score].higher_is_better else math.inf
         for point in self.window:
             if not 0 < point.task < tasks or len(point.scores) != point.task or max(point.scores) > most:

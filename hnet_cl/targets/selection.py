@@ -47,8 +47,8 @@ def freeze_others(network: nn.Module, names: Collection[str]) -> None:
 
 
 def in_short(names: Collection[str]) -> str:
-    """Joins names by commas; of many, the first and the number of the others."""
-    first = ", ".join([*names][:SHOWN])
+    """Joins names by commas, with nothing that a terminal obeys; of many, the first and the number of the others."""
+    first = ", ".join(name if name.isprintable() else repr(name) for name in [*names][:SHOWN])
     return f"{first} and {len(names) - SHOWN} more" if len(names) > SHOWN else first
 
 

@@ -19,8 +19,8 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], num_outputs: int
         num_outputs: the number of the network's outputs.
 
     Raises:
-        ValueError: the names or, outside of the output layer, the shapes are not those of the network; the message has
-            one line for the missing names, one for the surplus ones and one for those with other shapes.
+        ValueError: the names or, outside of the output layer, the shapes are not those of the network, or numbers are
+            of another kind, NaN or infinite; the message has one line for the names of each of these.
     """
     whole, kept = network.state_dict(), other_outputs(network, state, num_outputs)
     own = {name: tensor for name, tensor in whole.items() if isinstance(tensor, Tensor) and name not in kept}
@@ -32,8 +32,16 @@ def start_from(network: nn.Module, state: Mapping[str, Tensor], num_outputs: int
         for name in shared
         if state[name].shape != own[name].shape
     ]
+    unlike = [
+        f"{name} {state[name].dtype} in place of {own[name].dtype}"
+        for name in shared
+        if state[name].is_floating_point() != own[name].is_floating_point() or state[name].is_complex()
+    ]
+    numbers = {name for name, _ in network.named_parameters()} - {line.partition(" ")[0] for line in unlike}
+    infinite = [name for name in shared if name in numbers and not state[name].to(own[name].dtype).isfinite().all()]
     kind = type(network).__name__
     found = {f"lacks what {kind} has": missing, f"has what {kind} lacks": surplus, "has other shapes": other}
+    found |= {"has other kinds of numbers": unlike, "has NaN or infinite numbers": infinite}
     if lines := [f"{what}: {in_short(names)}" for what, names in found.items() if names]:
         raise ValueError("\n".join(lines))
     network.load_state_dict({**whole, **{name: state[name] for name in shared}})

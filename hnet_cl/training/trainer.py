@@ -25,6 +25,8 @@ from hnet_cl.training.schedule import Schedule
 from hnet_cl.training.task_state import TaskInProgress
 from hnet_cl.training.window import Window
 
+LONGEST_WORDS = 300  # characters of training.parameters
+
 STEPS_BETWEEN_YIELDS = 10  # steps between two points where another run in the same process may take its turn
 
 Decay = Annotated[float, Field(ge=0, lt=1)]
@@ -64,7 +66,7 @@ class TrainingSettings(Settings):
     gradient_clip_norm: PositiveFloat | None
     likelihood: Literal["gaussian"] | None
     log_variance: Annotated[list[Annotated[float, Field(ge=-50, le=50)]], Field(min_length=2, max_length=2)]
-    parameters: Annotated[str, Field(min_length=1)]
+    parameters: str
     initial_weights: str | None
     initial_weights_checksum: str | None
     shuffle_tasks: bool
@@ -90,6 +92,13 @@ class TrainingSettings(Settings):
         if shares != sorted(set(shares)) or any(share >= 1 for share in shares):
             raise ValueError(f"lr_decay={self.lr_decay}: give pairs [share, factor] with ascending shares below 1")
         return self
+
+    @field_validator("parameters")
+    @classmethod
+    def _short_words(cls, words: str) -> str:
+        if not (words.isprintable() and 0 < len(words) <= LONGEST_WORDS):
+            raise ValueError(f"give at most {LONGEST_WORDS} printable characters, as norms+head")
+        return words
 
     @model_validator(mode="after")
     def _something_in_the_window(self) -> Self:

@@ -173,6 +173,14 @@ def test_what_concerns_a_target_network_needs_one(word: str) -> None:
     assert problem(config) == f"{word} with method=simple_cil: {reason}"
 
 
+@pytest.mark.parametrize("words", ["", "x\ny", "*" * 301])
+def test_words_for_what_is_trained_are_printable_and_short(words: str) -> None:
+    line = problem(changed(composed(), "training.parameters", words))
+    assert (
+        line.endswith(": give at most 300 printable characters, as norms+head") and "\n" not in line and len(line) < 300
+    )
+
+
 def test_every_group_is_in_the_help() -> None:
     groups = {group.partition("/")[0] for group in GROUPS}
     assert {path.name for path in conf_dir().iterdir() if path.is_dir()} == {*groups, "preset", "published", "recipe"}

@@ -130,6 +130,7 @@ def test_sizes_have_bounds_of_their_own(key: str, value: float, tmp_path: Path) 
         ("method.hypernet.hidden", [10**5, 10**5], (), "the learner with its gradients and its optimiser's"),
         ("method.hypernet.task_embedding", 10**9, (), "the learner with its gradients and its optimiser's"),
         ("method.generator.latent", 10**9, ("method=hnet_r", "scenario=cl3"), "the learner with its gradients and "),
+        ("method.projected", 10**9, ("method=ranpac",), "the learner with its gradients and its optimiser's"),
         ("benchmark.train_per_class", 10**9, (), "the data of this benchmark take at least 96 GB"),
         (
             "benchmark.padding",

@@ -56,6 +56,8 @@ def test_the_runs_own_rule_by_name_changes_nothing(run: Any, capsys: pytest.Capt
         ),
         ("hnet_ent", ["task_inference=given"], "task_inference=given: no such rule; there are classifier, energy, "),
         ("hnet_ent", ["images_per_decision=0"], "images_per_decision=0: give a whole number from 1 on"),
+        ("hnet_ent", ["images_per_decision=1000000000"], "images_per_decision=1000000000: give a smaller number"),
+        ("hnet_ent", ["task_inference="], "task_inference=: no such rule; there are classifier, energy, "),
         (
             "finetune",
             ["task_inference=energy"],

@@ -140,6 +140,11 @@ def test_a_newer_schema_is_told_from_what_is_not_ours() -> None:
         ({"window": [{"task": 1, "iteration": 1, "scores": [1, 1]}]}, "window: not one accuracy for each task before"),
         ({"window": [{"task": 1, "iteration": 1, "scores": [1.5]}]}, "window: not one accuracy for each task before"),
         ({"window": [{"task": 1, "iteration": 1, "scores": [-1]}]}, "window.0.scores.0: "),
+        (
+            {"window": [{"task": 1, "iteration": number, "scores": [1]} for number in (2, 1)]},
+            "window: not in the order in which tests are made",
+        ),
+        ({"memory_bytes": {"total": -5}}, "memory_bytes.total: "),
         ({"metrics": {"majority": "much"}}, "metrics.majority."),
         ({"in_shape": [0]}, "in_shape.0: "),
         ({"tasks": [{"name": "a", "classes": []}]}, "tasks.0.classes: "),

@@ -63,3 +63,25 @@ def test_other_names_and_shapes_are_a_line_each() -> None:
         "has other shapes: 0.weight (3, 5) in place of (3, 2)",
     ]
     assert same(network, before) == {*before}
+
+
+def test_numbers_of_another_kind_or_none_are_a_line_each() -> None:
+    odd = {
+        "0.weight": weights()["0.weight"].to(torch.complex64),
+        "0.bias": torch.ones(3, dtype=torch.int64),
+        "1.weight": torch.tensor([1.0, torch.nan, 2.0]),
+        "2.bias": torch.full((4,), 1e300, dtype=torch.float64),
+    }
+    with pytest.raises(ValueError, match="kinds") as error:
+        start_from(Small(4), weights() | odd, 4)
+    assert str(error.value).splitlines() == [
+        "has other kinds of numbers: 0.weight torch.complex64 in place of torch.float32, "
+        "0.bias torch.int64 in place of torch.float32",
+        "has NaN or infinite numbers: 1.weight, 2.bias",
+    ]
+
+
+def test_names_stay_on_their_line_and_send_nothing_to_the_terminal() -> None:
+    with pytest.raises(ValueError, match="lacks") as error:
+        start_from(Small(4), weights() | {"\x1b[31mRED\n": torch.ones(1)}, 4)
+    assert str(error.value) == r"has what Small lacks: '\x1b[31mRED\n'"

@@ -4,7 +4,9 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
+from hnet_cl.core.seeding import Stream, stream
 from hnet_cl.methods.base import Context, Learner
 
 
@@ -27,6 +29,13 @@ class Redrawn(Learner):
     @abstractmethod
     def redraw(self) -> None:
         """Draws the values from `drawn_from` in place of those that there are; called when a state is loaded."""
+
+    def normal(self, kind: Stream, *size: int) -> Tensor:
+        """Draws standard normal numbers of the given size; none where nothing has values, on torch's meta device."""
+        device = self.context.device
+        if device.type == "meta":
+            return torch.empty(size, device=device)
+        return torch.randn(size, generator=stream(self.drawn_from, kind), device="cpu").to(device)
 
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {self.seed_key: self.drawn_from}
