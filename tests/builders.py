@@ -339,7 +339,6 @@ def training(**changes: Any) -> TrainingSettings:
         "eval_batch_size": 16,
         "eval_window": None,
         "eval_every": 10,
-        "eval_examples": None,
         "log_every": 5,
     }
     return TrainingSettings(**(usual | changes))

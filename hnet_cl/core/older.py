@@ -75,7 +75,7 @@ class Renamed(NamedTuple):
 
 RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
 PART = {"parameters": "all", "initial_weights": None, "initial_weights_checksum": None}
-WINDOW = {"eval_window": None, "eval_every": 10, "eval_examples": None}
+WINDOW = {"eval_window": None, "eval_every": 10}
 # Keys that were added later, below a key of the given name at any depth, with the values that earlier runs imply.
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},

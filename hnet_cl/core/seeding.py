@@ -35,7 +35,6 @@ class Stream(StrEnum):
     END_OF_TASK = "end of task"  # the same at the end of a task
     EVALUATION = "evaluation"  # the same during evaluation, per latest task
     WINDOW = "evaluation window"  # the same during an evaluation in the middle of a task, per task and iteration
-    WINDOW_EXAMPLES = "evaluation window examples"  # the choice of test examples for these, per task
     # initial weights
     TARGET_INIT = "init/target"  # of the network shared by all tasks, or of one task's own
     HYPERNETWORK_INIT = "init/hypernetwork"

@@ -60,5 +60,5 @@ def _finish(axes: Axes, title: str, score: Score, memory: tuple[float, float]) -
     axes.xaxis.set_major_locator(LogLocator(subs=ROUND, numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / MB:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("memory kept after the last task (MB)")
+    axes.set_xlabel("memory kept after the last task (MB, logarithmic)")
     scale_scores(axes, score)

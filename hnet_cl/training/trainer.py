@@ -53,7 +53,6 @@ class TrainingSettings(Settings):
         validation: share of each task's training data that replaces its test data; 0 to use the test data.
         eval_window: iterations after the start of each task in which old tasks are tested; None for none.
         eval_every: iterations between two such tests.
-        eval_examples: test examples of each old task in such a test, drawn once; None for all.
         log_every: iterations between two logged losses.
     """
 
@@ -74,7 +73,6 @@ class TrainingSettings(Settings):
     eval_batch_size: Count
     eval_window: Count | None
     eval_every: Count
-    eval_examples: Count | None
     log_every: Count
 
     @model_validator(mode="after")

@@ -5,13 +5,10 @@ stability gap of De Lange, van de Ven & Tuytelaars, "Continual evaluation for li
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
-
-from hnet_cl.benchmarks.base import Split, Task
-from hnet_cl.core.seeding import Stream, seeded, stream
+from hnet_cl.benchmarks.base import Task
+from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import test
 
@@ -38,8 +35,7 @@ class Window:
         self._last = (settings.eval_window or 0) if len(tasks) > 1 else 0
         self._every = settings.eval_every
         self._batch_size = settings.eval_batch_size
-        seed, number = learner.context.seed, settings.eval_examples
-        self._old = [replace(task, test=drawn(task, number, seed)) for task in tasks[:-1]] if self._last else []
+        self._old = tasks[:-1]
 
     def scores(self, iteration: int) -> list[float] | None:
         """Tests the old tasks (t,) after an iteration; returns None if none is due then.
@@ -51,11 +47,3 @@ class Window:
             return None
         with seeded(self._learner.context.seed, Stream.WINDOW, self._task, iteration):
             return [test(self._learner, task, self._batch_size)[0] for task in self._old]
-
-
-def drawn(task: Task, number: int | None, seed: int) -> Split:
-    """Returns `number` of the task's test examples, in their order, the same ones for all methods; None for all."""
-    if number is None or number >= len(task.test):
-        return task.test
-    order = torch.randperm(len(task.test), generator=stream(seed, Stream.WINDOW_EXAMPLES, task.id))
-    return task.test.part(order[:number].sort().values.to(task.test.labels.device))

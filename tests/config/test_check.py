@@ -518,7 +518,7 @@ def test_configurations_from_before_there_were_optimizers_are_read() -> None:
                 "+optimizer.amsgrad=true",
                 "training.parameters=head",
             ),
-            *("training.eval_window=100", "training.eval_every=5", "training.eval_examples=9"),
+            *("training.eval_window=100", "training.eval_every=5"),
             *("method.update=separate", "method.new_embedding=mean", "method.hypernet.old_embeddings=plastic"),
         ],
         3,

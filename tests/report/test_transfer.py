@@ -70,7 +70,7 @@ def test_nothing_else_will_do(tmp_path: Path, changes: dict[str, Any]) -> None:
     "override",
     [
         *("training.log_every=7", "device.threads=2", "training.epochs=null", "training.iterations=100", "a=1"),
-        *("training.eval_window=20", "training.eval_every=5", "training.eval_examples=100"),
+        *("training.eval_window=20", "training.eval_every=5"),
     ],
 )
 def test_what_changes_no_accuracy_or_nothing_does_not_matter(tmp_path: Path, override: str) -> None:

@@ -16,7 +16,7 @@ from hnet_cl.benchmarks.base import Split, Task
 from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.training.checkpointing import Checkpoints
 from hnet_cl.training.listener import Listener
-from hnet_cl.training.window import Window, drawn
+from hnet_cl.training.window import Window
 
 EXAMPLES = 10
 Point = tuple[int, int, list[float]]
@@ -103,21 +103,6 @@ def test_where_old_tasks_are_tested(changes: dict[str, int], places: list[int]) 
     assert points == [(1, place, [1.0]) for place in places]
 
 
-def test_a_stated_number_of_examples_is_drawn_once_and_by_the_seed() -> None:
-    task = numbered(1)[0]
-    chosen = [drawn(task, 4, seed).batch(slice(None))[0][:, 0].tolist() for seed in range(20)]
-    assert chosen[0] == drawn(task, 4, 0).batch(slice(None))[0][:, 0].tolist()
-    assert all(len({*one}) == 4 and one == sorted(one) for one in chosen)
-    assert {number for one in chosen for number in one} == {*range(EXAMPLES)}, "none is left out for ever"
-    assert drawn(task, None, 0) is drawn(task, EXAMPLES, 0) is task.test
-    share = sum(number < 3 for number in chosen[0]) / 4
-    points, rows = curve(
-        Scripted(lambda *_: 3, 2), numbered(2), iterations=2, eval_window=2, eval_every=1, eval_examples=4
-    )
-    assert points == [(1, 1, [1 - share]), (1, 2, [1 - share])]
-    assert rows[1].scores == [0.7, 1.0], "a row of the matrix is on all examples"
-
-
 def test_each_task_is_asked_once_for_as_many_examples_as_a_batch_holds() -> None:
     asked: list[tuple[int | None, int]] = []
     made = Scripted(lambda *_: 0)
@@ -156,7 +141,7 @@ CASES = LEARNERS | {
 def test_nothing_that_is_learned_depends_on_them(name: str) -> None:
     made, other = make(**CASES[name]), make(**CASES[name])
     _, rows = curve(made, BENCHMARK.tasks, iterations=6)
-    points, tested = curve(other, BENCHMARK.tasks, iterations=6, eval_window=5, eval_every=2, eval_examples=15)
+    points, tested = curve(other, BENCHMARK.tasks, iterations=6, eval_window=5, eval_every=2)
     assert [point[:2] for point in points] == [(1, 2), (1, 4), (2, 2), (2, 4)]
     assert rows == tested
     assert same_state(made.state_dict(), other.state_dict())
