@@ -7,6 +7,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, Quote
 from hydra.errors import HydraException
 
 from hnet_cl.config.conf_files import choices, conf_dir, own_folders
+from hnet_cl.config.help_text import HYDRAS
 from hnet_cl.config.typed_parts import LISTED, as_choice, choices_of, moved, with_target
 from hnet_cl.core.atomic_files import at_home
 from hnet_cl.core.errors import UserError
@@ -91,7 +92,11 @@ class Groups:
 
     def has(self, key: str) -> bool:
         """Tells whether the key is a config group."""
-        return "/" in key or any((folder / key).is_dir() for folder in self._folders if key and "." not in key)
+        return "/" in key or (bool(key) and "." not in key and self._has_files(key))
+
+    def _has_files(self, group: str) -> bool:
+        """Tells whether there is a folder of yaml files of this group."""
+        return any((folder / group).is_dir() for folder in self._folders)
 
     def has_own(self, group: str, arguments: Sequence[str]) -> bool:
         """Tells whether one of the arguments chooses a file of the group that is not shipped."""
@@ -107,10 +112,11 @@ class Groups:
     def problems(self, override: Override) -> Iterator[str]:
         """Yields a line for each choice in the override that does not exist, is no name, or cannot be left out."""
         group, typed = override.key_or_group, shown(override.input_line)
+        yield from self._of_hydra(override, typed)
         if not self.has(group) or (override.package is not None and "/" in group):
             return
         key = override.package or group
-        names = sorted({name for folder in self._folders for name in choices(folder, group)})
+        names = self._names(group)
         if override.is_delete():
             if group not in DISPENSABLE:
                 other = f"choose another, as {key}=NAME{offered('', names)}"
@@ -133,6 +139,17 @@ class Groups:
         for name in chosen:
             if not self._may_exist(group, name, names):
                 yield f"{key}={shown(name)}: no such choice{offered(name, names)}"
+
+    def _names(self, group: str) -> list[str]:
+        shipped = {name for folder in self._folders for name in choices(folder, group)}
+        return sorted(shipped.union(HYDRAS.get(group, ())))
+
+    def _of_hydra(self, override: Override, typed: str) -> Iterator[str]:
+        """Yields a line for a part of Hydra, as its launcher, that is typed as a value instead of a choice."""
+        group = override.key_or_group.replace(".", "/")
+        part = override.key_or_group.startswith("hydra.") and self._has_files(group)
+        if part and not override.is_delete() and not isinstance(override.value(), dict):
+            yield f"{typed}: is chosen by its file, with a slash, as {group}=NAME{offered('', self._names(group))}"
 
     def _may_exist(self, group: str, name: str, names: Sequence[str]) -> bool:
         """Tells whether Hydra may find the choice; its own groups and other search paths are known to Hydra alone."""

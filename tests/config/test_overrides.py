@@ -52,6 +52,14 @@ def test_a_leading_tilde_is_the_home(key: str, monkeypatch: pytest.MonkeyPatch) 
         ("method=buffer/per_class", f"method=buffer/per_class: no such choice; there are {METHODS}"),
         ("method=hnet,nop", f"method=nop: no such choice; there are {METHODS}"),
         ("~method", f"~method: cannot be left out; choose another, as method=NAME; there are {METHODS}"),
+        *(
+            (
+                f"hydra.{part}={value}",
+                f"hydra.{part}={value}: is chosen by its file, with a slash, as hydra/{part}=NAME; there are {first}, ",
+            )
+            for part, first in (("launcher", "basic, local"), ("sweeper", "compare, grid"))
+            for value in ("nan", "null", "x", "[1]", "1,2", "true")
+        ),
         ("hydra/launcher=[local]", "hydra/launcher=[local]: give the name of one choice; there are "),
         ("device=true", "device=true: no such choice; there are cpu, cuda"),
         ("schedule=3", "schedule=3: no such choice; there are full, short"),
