@@ -41,6 +41,7 @@ from hnet_cl.report.labels import joined
 from hnet_cl.report.looks import BLUE, INK, TOGETHER, VERMILION, looks
 from hnet_cl.report.memory_figure import memory_figure
 from hnet_cl.report.runs import Run
+from hnet_cl.report.sensitivity_figure import sensitivity_figure
 
 MARKERS_UP_TO = 12  # per line
 ASIDE = 0.05  # tasks by which neighbouring curves are shifted, so that markers do not hide each other
@@ -225,7 +226,10 @@ def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     return figure
 
 
-DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure, memory_figure, gap_figure)
+DRAWN = (
+    *(curve_figure, during_final_figure, loss_figure, matrix_figure),
+    *(memory_figure, gap_figure, sensitivity_figure),
+)
 
 
 def _mean_matrix(runs: Sequence[Run]) -> np.ndarray:

@@ -67,6 +67,7 @@ class Section:
         values: the values of `keys`.
         columns: values of the column keys, from left to right.
         column_titles: for each of the columns, its values as a paper would write them.
+        row_keys: the keys whose values make the rows.
         rows: from top to bottom.
         remarks: differences between its runs that labels do not show.
         differing: all keys in which its runs differ, besides those of rows and columns.
@@ -79,6 +80,7 @@ class Section:
     remarks: Sequence[str] = ()
     differing: Sequence[str] = ()
     column_titles: Mapping[Values, Values] = field(default_factory=dict)
+    row_keys: Sequence[str] = ()
 
     @property
     def title(self) -> str:
@@ -116,7 +118,8 @@ def _section(keys: Sequence[str], values: Values, runs: Sequence[Run], layout: L
     ]
     columns = sorted({place.column for place in places}, key=partial(_natural, layout.columns))
     titles = {column: _titled(layout.columns, column) for column in columns}
-    return Section(keys, values, columns, rows, differences.remarks(), [*differences.keys], titles)
+    remarks, differing = differences.remarks(), [*differences.keys]
+    return Section(keys, values, columns, rows, remarks, differing, titles, layout.rows)
 
 
 def _titled(keys: Sequence[str], values: Values) -> Values:

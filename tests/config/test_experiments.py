@@ -33,6 +33,7 @@ JOBS = {  # of the paper's sweeps
     "table1_permuted": 72,
     "fig2_toy": 15,
     "fig3_long_sequence": 4,
+    "fig3b_compression": 50,
     "fig4_embeddings": 3,
     "fig5_cifar_zenke": 15,
     "fig5_cifar_resnet32": 9,
