@@ -49,6 +49,7 @@ MAY_IMPORT = {
         "benchmarks.base",
         "benchmarks.overview",
         "methods.base",
+        "methods.parts.embeddings",
         "config",
         "build",
         "training",
@@ -181,7 +182,7 @@ def test_what_records_a_run_needs_torch_only_for_tensorboard() -> None:
 
 def test_the_report_imports_matplotlib_only_to_draw() -> None:
     users = {path.name for path in FILES if part_of(path) == "report" and outside(path) & {"matplotlib", "numpy"}}
-    assert users == {"drawing.py", "figures.py", "gap_figure.py", "memory_figure.py"}
+    assert users == {"drawing.py", "embeddings_figure.py", "figures.py", "gap_figure.py", "memory_figure.py"}
 
 
 def test_only_the_head_map_asks_which_scenario_it_is() -> None:

@@ -33,6 +33,7 @@ from hnet_cl.report.drawing import (
     scale_scores,
     wrapped,
 )
+from hnet_cl.report.embeddings_figure import embeddings_figure
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.forms import FORM, Form
 from hnet_cl.report.gap_figure import gap_figure
@@ -225,7 +226,7 @@ def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     return figure
 
 
-DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure, memory_figure, gap_figure)
+DRAWN = (curve_figure, during_final_figure, loss_figure, matrix_figure, memory_figure, gap_figure, embeddings_figure)
 
 
 def _mean_matrix(runs: Sequence[Run]) -> np.ndarray:
