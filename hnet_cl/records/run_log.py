@@ -56,6 +56,10 @@ class RunLog(Listener):
         self.state.iteration = iteration
         self._tell("losses", losses)
 
+    def accuracy(self, task: int, iteration: int, accuracy: float | None) -> None:
+        """Notes the accuracy on the batch whose losses follow."""
+        self.state.training_accuracy = accuracy
+
     def window(self, task: int, iteration: int, scores: Sequence[float], took_s: float) -> None:
         """Notes and passes on the scores on old tasks after an iteration."""
         self.state.tested(iteration, scores, took_s)

@@ -121,6 +121,7 @@ class RunState:
         memory: bytes that the learner keeps after that task, in all (`total`) and by part.
         embeddings: (T, E) embeddings of the tasks so far, set by `row`; None for learners without any.
         window: tests of old tasks in the middle of tasks so far.
+        training_accuracy: on the batch whose losses came last, a fraction; None where nobody knows it.
         task: the task that is being trained or evaluated, from 0.
         iteration: iterations done of the current task; 0 once its row is added.
     """
@@ -148,6 +149,7 @@ class RunState:
         self.memory = start.memory
         self.embeddings: Sequence[Sequence[float]] | None = None
         self.window = [WindowPoint(**point) for point in start.window]
+        self.training_accuracy: float | None = None
         self.task = len(self.matrix)
         self.iteration = start.iteration
         self._samples: Samples | None = None
