@@ -25,6 +25,7 @@ from hnet_cl.loggers.console import ConsoleLog
 from hnet_cl.loggers.introduction import print_introduction, say_what_is_done
 from hnet_cl.loggers.run_summary import show
 from hnet_cl.methods.base import Learner
+from hnet_cl.methods.parts.embeddings import task_embeddings
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.metrics import BenchmarkFacts
 from hnet_cl.records.provenance import command_line
@@ -260,7 +261,8 @@ def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunCo
     title = " · ".join([facts.benchmark, facts.scenario, facts.method, facts.data["name"]])
     pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
     always = [recorder, pictures, ConsoleLog(context.console, context.label), *context.listeners]
-    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()}, learner.kept_bytes)
+    chosen = {name: logger.make() for name, logger in plan.loggers.items()}
+    log = RunLog(state, always, chosen, learner.kept_bytes, partial(task_embeddings, learner))
     return log
 
 

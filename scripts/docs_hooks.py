@@ -20,7 +20,9 @@ def generated() -> dict[str, str]:
 
 
 def on_files(files: Files, config: Any) -> Files:
-    """Adds the pages that are made from other files."""
+    """Puts the pages that are made from other files in place of those that say in a clone what stands there."""
     for path, text in generated().items():
+        if (file := files.get_file_from_path(path)) is not None:
+            files.remove(file)
         files.append(File.generated(config, path, content=text))
     return files

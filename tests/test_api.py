@@ -25,6 +25,7 @@ from hnet_cl import build, load, results, run
 from hnet_cl.config.check import check
 from hnet_cl.core.errors import UserError
 from hnet_cl.loggers.console import ConsoleLog
+from hnet_cl.records.embeddings import read_embeddings
 from hnet_cl.records.run_result import RunResult
 from hnet_cl.scenario import HeadMap
 
@@ -221,9 +222,11 @@ class TestLoad:
             torch.testing.assert_close(logits, wanted, rtol=1e-5, atol=1e-6)
 
     def test_generated_weights_and_embeddings(self, made: Made) -> None:
-        learner = load(made("method=hnet").folder)
+        done = made("method=hnet")
+        learner = load(done.folder)
         hypernetwork: Any = learner.trained.learner.hypernetwork
         assert torch.equal(learner.task_embeddings, hypernetwork.embeddings([0, 1]))
+        assert read_embeddings(done.folder) == learner.task_embeddings.tolist()
         flat = torch.cat([weight.flatten() for weight in learner.generated(2).values()])
         assert torch.equal(flat, hypernetwork(1))
         assert {name: weight.shape for name, weight in learner.generated(2).items()} == {
@@ -267,6 +270,7 @@ class TestLoad:
 
     def test_mistakes(self, made: Made, tmp_path: Path) -> None:
         hnet, ewc = load(made("method=hnet").folder), load(made("method=ewc").folder)
+        assert read_embeddings(made("method=ewc").folder) is None
         mistakes: list[tuple[Callable[[], Any], str]] = [
             (lambda: load(tmp_path), "is no run folder"),
             (lambda: load(made("method=hnet").folder, device="tpu"), "device=tpu: give cpu or cuda"),

@@ -61,13 +61,14 @@ class ConsoleLog(Logger):
             TextColumn("{task.percentage:3.0f}%", table_column=Column(no_wrap=True)),
             _RateColumn(table_column=Column(no_wrap=True)),
             _LeftColumn(table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[accuracy]}", markup=False, table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[detail]}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
             console=console,
             disable=not console.is_interactive,
             expand=True,
             transient=True,
         )
-        self._run = self._bar.add_task("", detail="", current=0)
+        self._run = self._bar.add_task("", accuracy="", detail="", current=0)
 
     def begin_run(self, state: RunState) -> None:
         """Sets up the bar, and prints where a continued run continues."""
@@ -87,12 +88,15 @@ class ConsoleLog(Logger):
         self._bar.start()
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
-        """Shows the losses next to the bar."""
-        self._show(state, detail="  ".join(f"{name} {value:.3g}" for name, value in losses.items()))
+        """Shows next to the bar the accuracy on the last training batch, where it is known, and the losses."""
+        right = state.training_accuracy
+        shown = "" if right is None else f"acc {100 * right:.0f} %"
+        detail = "  ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        self._show(state, accuracy=shown, detail=detail)
 
     def end_task(self, state: RunState) -> None:
         """Shows that the task is being evaluated."""
-        self._show(state, detail="evaluating")
+        self._show(state, accuracy="", detail="evaluating")
 
     def row(self, state: RunState) -> None:
         """Prints what the task has come to: its score, the mean so far, what was forgotten, and how long it took."""

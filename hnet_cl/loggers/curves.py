@@ -6,7 +6,7 @@ from statistics import fmean
 from hnet_cl.core.scores import SCORES
 from hnet_cl.records.run_state import RunState, Samples
 
-LOSS, OLD_TASKS = "loss/", "old_tasks/"
+LOSS, OLD_TASKS, FINAL = "loss/", "old_tasks/", "final/"
 BY_ITERATION = (LOSS, OLD_TASKS)  # starts of the names of curves over iterations; all others are over tasks learned
 GROUPS = (*(f"{name}{of}" for name in SCORES for of in ("", "_by_task")), "metric", "recognised", "time")
 LOST = tuple(dict.fromkeys(score.loss for score in SCORES.values()))  # curves of no group
@@ -47,3 +47,20 @@ def of_samples(samples: Samples) -> dict[str, float]:
     width = max(2, len(str(len(samples.recognised))))
     shares = {f"recognised/{number:0{width}}": share for number, share in enumerate(samples.recognised, start=1)}
     return shares | {"recognised/real": samples.real}
+
+
+def final_names(state: RunState) -> list[str]:
+    """Returns the names of a run's last numbers, `final/NAME`.
+
+    Mean score, its loss, the memory kept, and the mean score right after learning come first, even where this run has
+    no such number; then every other metric that is defined.
+    """
+    score = state.score
+    defined = (name for name, value in state.metrics.items() if value is not None)
+    return [f"{FINAL}{name}" for name in dict.fromkeys((score.main, score.loss, "memory", score.during, *defined))]
+
+
+def of_end(state: RunState) -> dict[str, float]:
+    """Returns the metrics of a finished run that are defined by the names `final/NAME`, in their order."""
+    values = {name: state.metrics.get(name.removeprefix(FINAL)) for name in final_names(state)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from tensorboard.compat.proto.event_pb2 import Event
 
 from hnet_cl.core.atomic_files import write_atomically
-from hnet_cl.loggers.curves import BY_ITERATION
+from hnet_cl.loggers.curves import BY_ITERATION, FINAL
 
 OLD_LOSSES = "train/"  # what the names of losses began with in earlier versions
 TEXTS = "run/"  # start of the names of texts on the run, which are written when it starts, not when it continues
@@ -68,7 +68,7 @@ def _events(content: bytes) -> Iterator[tuple[bytes, Event]]:
 def _place(event: Event, iterations: int, learned: int) -> tuple[str | int, ...] | None:
     """Returns a key for the point of a curve that an event stands for; None if the event is no longer valid."""
     tags = [value.tag for value in event.summary.value]
-    if not tags or tags[0].startswith(("_hparams_/", "final/")) or (tags[0].startswith(TEXTS) and not iterations):
+    if not tags or tags[0].startswith(("_hparams_/", FINAL)) or (tags[0].startswith(TEXTS) and not iterations):
         return None
     last = iterations if tags[0].startswith((*BY_ITERATION, OLD_LOSSES)) else learned
     return (*tags, event.step) if event.step <= last else None

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from weakref import WeakKeyDictionary
 
 from rich.console import Console
 
 from hnet_cl.records.run_folder import RESULT
+
+_said_by_jobs: WeakKeyDictionary[IO[str], set[str]] = WeakKeyDictionary()  # lines on what was chosen, by stream
 
 
 def say(line: str, label: str, console: Console, style: str = "dim") -> None:
@@ -26,7 +29,8 @@ def print_introduction(
 ) -> None:
     """Prints where the method's settings come from, the sizes of networks and data, and what was chosen for the user.
 
-    A job of a sweep prints only the latter, and only if none of its configuration has begun before.
+    A job of a sweep prints only the latter: each line once among the jobs that write to the same stream, and none if a
+    run of its configuration has begun before.
 
     Args:
         facts: `method`, `benchmark`, `preset` and `parameters` as in result.json.
@@ -37,13 +41,27 @@ def print_introduction(
         console: where to write.
     """
     preset, sizes = facts["preset"], facts["parameters"]
-    ratio = f"compression ratio {sizes['compression_ratio']:.3g}"
     origin = f"preset {preset}" if preset else "the method's own defaults"
     lines = [
         f"Hyperparameters of {facts['method']} on {facts['benchmark']}: {origin}.",
-        f"Sizes: target network {sizes['target']:,} weights, {sizes['trainable']:,} trainable in all ({ratio}).",
+        _sizes(sizes),
         data,
     ]
     begun = any(folder.parent.glob(f"*/{RESULT}"))
-    for line in [*([] if label else lines), *([] if label and begun else choices)]:
+    if not label:
+        lines += choices
+    else:
+        said = _said_by_jobs.setdefault(console.file, set())
+        lines = [] if begun else [line for line in choices if line not in said]
+        said.update(lines)
+    for line in lines:
         say(line, label, console)
+
+
+def _sizes(sizes: Mapping[str, float | None]) -> str:
+    """Returns the line on the sizes of networks: without a hypernetwork nothing is compressed."""
+    target, trainable = sizes["target"], sizes["trainable"]
+    if sizes["generated"] is not None:
+        ratio = f"compression ratio {sizes['compression_ratio']:.3g}"
+        return f"Sizes: target network {target:,} weights, {trainable:,} trainable in all ({ratio})."
+    return f"Sizes: network {target:,} weights{'' if trainable == target else f', {trainable:,} trainable in all'}."

@@ -13,7 +13,7 @@ from filelock import FileLock
 from pydantic import Field, model_validator
 
 from hnet_cl.core.optional import require
-from hnet_cl.loggers.curves import of_losses, of_row, of_samples, of_window
+from hnet_cl.loggers.curves import of_end, of_losses, of_row, of_samples, of_window
 from hnet_cl.loggers.hparams import hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
@@ -90,7 +90,9 @@ class MlflowLogger(Logger):
         self._log(of_row(state), state.learned)
 
     def end_run(self, state: RunState) -> None:
-        """Closes the MLflow run with the status of this one."""
+        """Adds the final metrics of a finished run, and closes the MLflow run with the status of this one."""
+        if state.status == "finished":
+            self._log(of_end(state), state.learned)
         self._client.set_terminated(self._id, status=STATUS[state.status])
 
     def _log(self, values: Mapping[str, float], step: int) -> None:

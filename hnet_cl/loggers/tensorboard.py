@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hnet_cl.core.nested import flatten
-from hnet_cl.loggers.curves import of_losses, of_row, of_samples, of_window
-from hnet_cl.loggers.hparams import hparams
+from hnet_cl.loggers.curves import final_names, of_end, of_losses, of_row, of_samples, of_window
+from hnet_cl.loggers.hparams import FIRST, hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 
@@ -73,17 +73,14 @@ class TensorBoardLogger(Logger):
     def end_run(self, state: RunState) -> None:
         """Adds a finished run with its final metrics to the hparams table, and closes the event file."""
         if state.status == "finished":
+            from hnet_cl.loggers.hparams_table import entry
+
             settings = {name: _shown(value) for name, value in hparams(state).items() if value is not None}
-            final = {f"final/{name}": value for name, value in _main_first(state).items()}
-            # The run name "." keeps the entry in this run; by default it would become a separate run.
-            self._writer.add_hparams(settings, final, run_name=".", global_step=state.learned)
+            for event in entry(settings, FIRST, final_names(state)):
+                self._writer._get_file_writer().add_summary(event, state.learned)
+            for name, value in of_end(state).items():
+                self._writer.add_scalar(name, value, state.learned)
         self._writer.close()
-
-
-def _main_first(state: RunState) -> dict[str, float]:
-    """Returns the metrics that are defined, by name: mean score and forgetting come first."""
-    names = dict.fromkeys((state.score.main, state.score.loss, *state.metrics))
-    return {name: value for name in names if (value := state.metrics.get(name)) is not None}
 
 
 def texts(state: RunState) -> dict[str, str]:

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import model_validator
 
 from hnet_cl.core.optional import require
-from hnet_cl.loggers.curves import BY_ITERATION, GROUPS, LOST, of_losses, of_row, of_samples, of_window
+from hnet_cl.loggers.curves import BY_ITERATION, GROUPS, LOST, of_end, of_losses, of_row, of_samples, of_window
+from hnet_cl.loggers.hparams import hparams
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_state import RunState, Samples
 
@@ -42,6 +43,7 @@ class WandbLogger(Logger):
         import wandb
 
         facts, online = state.facts, self.settings.mode == "online"
+        more = {"config_id": facts.config_id, "parameters": dict(facts.parameters), "configuration": state.config}
         self._run = wandb.init(
             project=self.settings.project,
             entity=self.settings.entity,
@@ -49,7 +51,7 @@ class WandbLogger(Logger):
             id=f"{facts.config_id}-{facts.seed}",
             name=f"{facts.benchmark}-{facts.scenario}-{facts.method} seed={facts.seed}",
             group=facts.config_id,
-            config={**state.config, "config_id": facts.config_id, "parameters": dict(facts.parameters)},
+            config={**hparams(state), **more},
             resume="allow" if online else None,  # offline, `wandb sync` merges parts with the same id
             reinit="create_new",  # other runs may be active in this process
             settings=wandb.Settings(mode=self.settings.mode, silent=True, console="off", init_timeout=LONGEST_START_S),
@@ -82,5 +84,10 @@ class WandbLogger(Logger):
         self._run.log({f"pictures/{name}": wandb.Image(pixels), "tasks_learned": state.learned})
 
     def end_run(self, state: RunState) -> None:
-        """Closes the W&B run; its exit code is 0 if this run is finished, otherwise 1."""
+        """Adds the final metrics of a finished run to its summary, and closes the W&B run.
+
+        Its exit code is 0 if this run is finished, otherwise 1.
+        """
+        if state.status == "finished":
+            self._run.summary.update(of_end(state))
         self._run.finish(exit_code=0 if state.status == "finished" else 1)

@@ -14,6 +14,7 @@ from hnet_cl.benchmarks.base import Task, TrainingData
 from hnet_cl.core import seeding
 from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream
+from hnet_cl.methods.parts.answers import Answers
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.memory import state_bytes
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
@@ -152,6 +153,7 @@ class Learner(nn.Module, ABC):
         self.context = context
         self.heads = context.heads
         self.latest = -1  # the task being learned, or learned last
+        self.answers: Answers | None = None  # of the last step's batch, if `task_loss` knows them
         self.task_steps: int | None = None  # steps that the present task takes; set before `begin_task`, if known
 
     @classmethod
@@ -274,11 +276,10 @@ class Learner(nn.Module, ABC):
         return []
 
     def task_loss(self, logits: Tensor, labels: Tensor, outputs: slice) -> Tensor:
-        """Computes the mean loss of logits (b, n) for the labels of examples of the newest task.
-
-        It is that of `objective` on `outputs`, which must contain the task's own.
-        """
-        return self.objective.loss(logits[:, outputs], labels, self.heads.own(self.latest).start - outputs.start)
+        """Computes the mean loss of logits (b, n) for labels of the newest task, on `outputs` that contain its own."""
+        start = self.heads.own(self.latest).start - outputs.start
+        self.answers = Answers(logits[:, outputs].detach(), labels, start)
+        return self.objective.loss(logits[:, outputs], labels, start)
 
     @property
     def layout(self) -> list[tuple[str, list[int]]]:

@@ -1,4 +1,4 @@
-"""The files of a run folder that other tools read: result.json, the matrix of scores as csv, and metrics.csv."""
+"""The files of a run folder that other tools read: result.json, and as csv matrix, metrics and task embeddings."""
 
 import contextlib
 import csv
@@ -10,6 +10,7 @@ from typing import Any
 from hnet_cl.core.atomic_files import naming, write_atomically
 from hnet_cl.core.plain_text import csv_text
 from hnet_cl.records import provenance
+from hnet_cl.records.embeddings import write_embeddings
 from hnet_cl.records.logger import Logger
 from hnet_cl.records.run_folder import RESULT
 from hnet_cl.records.run_result import SCHEMA, Status, json_text
@@ -58,6 +59,8 @@ class RunRecorder(Logger):
         """Updates all files after a finished task."""
         self._flush()
         self._write_matrix(state)
+        if state.embeddings is not None:
+            write_embeddings(self._folder, state.embeddings)
         self._write_result(state, "running")
 
     def save(self, state: RunState) -> None:

@@ -15,6 +15,7 @@ from hnet_cl.core.errors import OccupiedError
 from hnet_cl.core.locking import MARKER
 from hnet_cl.core.regular_files import JSON_LIMIT, YAML_LIMIT, read_regular
 from hnet_cl.core.scores import SCORES
+from hnet_cl.records.embeddings import FILE as EMBEDDINGS
 from hnet_cl.records.run_result import RunResult, TooNewError, json_text
 
 RESULT = "result.json"
@@ -26,6 +27,7 @@ WRITTEN = (  # files written during training, besides RESULT and the checkpoints
     "inferred_tasks.png",
     "metrics.csv",
     "samples_after_task_*.png",
+    EMBEDDINGS,
     "events.out.tfevents.*",
 )
 EMBEDDED_DIGITS = "mnist-5k"

@@ -25,6 +25,7 @@ class RunLog(Listener):
         loggers: essential loggers: an error that one raises ends the run.
         dispensable: optional loggers, by name: one that raises an error is dropped with a warning.
         kept_bytes: returns the bytes that the learner keeps, by part; asked after each task. None if nobody knows.
+        embeddings: returns the embeddings (T, E) of the given number of tasks, if the learner has any; asked likewise.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class RunLog(Listener):
         loggers: Sequence[Logger],
         dispensable: Mapping[str, Logger],
         kept_bytes: Callable[[], Mapping[str, int]] | None = None,
+        embeddings: Callable[[int], Sequence[Sequence[float]] | None] = lambda learned: None,
     ) -> None:
         self.state = state
         self._kept_bytes = kept_bytes
+        self._embeddings = embeddings
         self._loggers = list(loggers)
         self._dispensable = dict(dispensable)
 
@@ -52,6 +55,10 @@ class RunLog(Listener):
         """Notes the iteration and passes on its losses."""
         self.state.iteration = iteration
         self._tell("losses", losses)
+
+    def accuracy(self, task: int, iteration: int, accuracy: float | None) -> None:
+        """Notes the accuracy on the batch whose losses follow."""
+        self.state.training_accuracy = accuracy
 
     def window(self, task: int, iteration: int, scores: Sequence[float], took_s: float) -> None:
         """Notes and passes on the scores on old tasks after an iteration."""
@@ -71,7 +78,7 @@ class RunLog(Listener):
 
     def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None) -> None:
         """Notes and passes on a row (T,) of the matrix of scores, and (T, T) counts of inferred tasks."""
-        self.state.row(scores, inferred, self._kept_bytes and self._kept_bytes())
+        self.state.row(scores, inferred, self._kept_bytes and self._kept_bytes(), self._embeddings(task + 1))
         self._tell("row")
 
     def picture(self, name: str, pixels: "np.ndarray") -> None:

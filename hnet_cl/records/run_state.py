@@ -119,7 +119,9 @@ class RunState:
         recognised: mean fractions of samples and of real images that were recognised after that task; None without a
             generator.
         memory: bytes that the learner keeps after that task, in all (`total`) and by part.
+        embeddings: (T, E) embeddings of the tasks so far, set by `row`; None for learners without any.
         window: tests of old tasks in the middle of tasks so far.
+        training_accuracy: on the batch whose losses came last, a fraction; None where nobody knows it.
         task: the task that is being trained or evaluated, from 0.
         iteration: iterations done of the current task; 0 once its row is added.
     """
@@ -145,7 +147,9 @@ class RunState:
         self.inferred = start.inferred
         self.recognised = start.recognised
         self.memory = start.memory
+        self.embeddings: Sequence[Sequence[float]] | None = None
         self.window = [WindowPoint(**point) for point in start.window]
+        self.training_accuracy: float | None = None
         self.task = len(self.matrix)
         self.iteration = start.iteration
         self._samples: Samples | None = None
@@ -223,15 +227,17 @@ class RunState:
         scores: Sequence[float | None],
         inferred: Sequence[Sequence[int]] | None,
         kept_bytes: Mapping[str, int] | None = None,
+        embeddings: Sequence[Sequence[float]] | None = None,
     ) -> None:
         """Adds a row (T,) to the matrix of scores, and replaces the (T, T) counts of inferred tasks.
 
-        `kept_bytes` are those that the learner keeps now, by part.
+        `kept_bytes` are those that the learner keeps now, by part; `embeddings` are those of the tasks so far.
         """
         self.matrix.append(list(scores))
         if kept_bytes is not None:
             self.memory = {"total": sum(kept_bytes.values()), **kept_bytes}
         self.inferred = inferred
+        self.embeddings = embeddings
         self.iteration = 0
         if self._samples is not None:
             self.recognised = [fmean(self._samples.recognised), self._samples.real]

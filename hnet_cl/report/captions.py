@@ -4,10 +4,10 @@ from hnet_cl.core.scores import SCORES, Score
 from hnet_cl.records.metrics_table import METRICS
 
 
-def names(score: Score) -> tuple[str, str, str, str, str, str, str]:
+def names(score: Score) -> tuple[str, ...]:
     """Returns the names of the figures of a score, in the order in which they are drawn."""
     start = "" if score.higher_is_better else f"{score.name}_"
-    own = f"{start}memory", f"{start}stability_gap", f"{start}sensitivity"
+    own = (f"{start}{name}" for name in ("memory", "stability_gap", "sensitivity", "task_embeddings"))
     return score.name, f"{start}during_final", f"{start}{score.loss}", score.matrix, *own
 
 
@@ -25,6 +25,7 @@ def captions() -> dict[str, str]:
             f"Mean {score.title} after the last task over the memory kept then, {spread}",
             f"Mean {score.title} on old tasks while the next one is learned, {spread}",
             f"Mean {score.title} right after learning and after the last task over a setting, {spread}",
+            "Task embeddings of one seed, joined in the order in which tasks are learned (PC: principal component)",
         )
         found |= zip(names(score), texts, strict=True)
     return found

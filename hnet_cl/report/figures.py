@@ -33,6 +33,7 @@ from hnet_cl.report.drawing import (
     scale_scores,
     wrapped,
 )
+from hnet_cl.report.embeddings_figure import embeddings_figure
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.forms import FORM, Form
 from hnet_cl.report.gap_figure import gap_figure
@@ -228,7 +229,7 @@ def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
 
 DRAWN = (
     *(curve_figure, during_final_figure, loss_figure, matrix_figure),
-    *(memory_figure, gap_figure, sensitivity_figure),
+    *(memory_figure, gap_figure, sensitivity_figure, embeddings_figure),
 )
 
 

@@ -1,5 +1,6 @@
 """The figure of the stability gap: scores on old tasks while the next one is learned."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ from hnet_cl.report.runs import Run
 
 WINDOW_ENDS, TASK_ENDS = 0.7, 0.9  # on the axis, in tasks after the start of a task
 TASKS_IN_A_PANEL = 6  # of the usual width; with more it is wider
+MARKERS_UP_TO = 6  # in a window
+TO_THE_END = {"linestyle": ":", "markevery": [1], "markerfacecolor": "white"}
+LEAP = 0.6  # width of the line there, relative to that in a window
 WIDEST = 2.5  # panels, relative to the usual width
 
 
@@ -32,8 +36,8 @@ class Place(NamedTuple):
 def gap_figure(section: Section, score: Score, form: Form = FORM) -> Figure | None:
     """Draws the mean score on old tasks in the window after the start of each task; None if no run has such a window.
 
-    A segment for each task but the first leads from the scores before it through its window to those after it: the mean
-    over seeds, with a band of standard error.
+    A segment for each task but the first leads from the scores before it through its window, with markers, and after a
+    dotted leap to a hollow marker for those after it: the mean over seeds, with a band of standard error.
     """
     rows = [row for row in section.rows if any(_measured(runs) for runs in row.cells.values())]
     if not rows:
@@ -63,10 +67,13 @@ def _draw(axes: Axes, runs: Sequence[Run], style: dict[str, Any], longest: int) 
     for segment in segments(runs, longest):
         x = np.array([place.task + 1 + place.share for place in segment])
         mean = np.array([point.mean for point in segment.values()])
-        axes.plot(x, mean, **style | {"markevery": [0, len(x) - 1]})
+        axes.plot(x[:-1], mean[:-1], **style | {"markevery": math.ceil((len(x) - 1) / MARKERS_UP_TO)})
+        axes.plot(x[-2:], mean[-2:], **style | TO_THE_END | {"linewidth": LEAP * style["linewidth"]})
         if len(runs) > 1:
             width = np.array([point.sem for point in segment.values()])
-            axes.fill_between(x, mean - width, mean + width, color=style["color"], alpha=0.2, linewidth=0)
+            band = {"color": style["color"], "alpha": 0.2, "linewidth": 0}
+            axes.fill_between(x[:-1], (mean - width)[:-1], (mean + width)[:-1], **band)
+            axes.errorbar(x[-1], mean[-1], width[-1], fmt="none", ecolor=style["color"], elinewidth=1)
 
 
 def segments(runs: Sequence[Run], longest: int) -> Iterator[Mapping[Place, Estimate]]:
@@ -104,6 +111,6 @@ def _finish(axes: Axes, title: str, score: Score, longest: int) -> None:
         axes.set_axis_off()
         return
     axes.set_title(title, loc="left")
-    axes.set_xlabel(f"task: its first {longest} iterations, then its end")
+    axes.set_xlabel(f"task: its first {longest} iterations, then (dotted) its end")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
     scale_scores(axes, score)

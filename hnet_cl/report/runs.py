@@ -14,6 +14,7 @@ from hnet_cl.core.nested import flatten
 from hnet_cl.core.older import new_key, upgraded
 from hnet_cl.core.regular_files import YAML_LIMIT, parse_yaml, read_regular
 from hnet_cl.core.scores import SCORES, Score
+from hnet_cl.records.embeddings import read_embeddings
 from hnet_cl.records.metrics_table import Evidence, computed
 from hnet_cl.records.run_folder import RESULT, SETUP, read_result
 from hnet_cl.records.run_result import RunResult
@@ -72,6 +73,11 @@ class Run:
         if not isinstance(config, dict):
             return {}
         return flatten(without(upgraded(config), NOT_COMPUTED)) if config else {}
+
+    @cached_property
+    def embeddings(self) -> Sequence[Sequence[float]] | None:
+        """Returns the task embeddings (T, E) of the run; None if it has recorded none."""
+        return read_embeddings(self.folder)
 
     @cached_property
     def metrics(self) -> dict[str, float]:

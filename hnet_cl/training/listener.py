@@ -19,6 +19,9 @@ class Listener:
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         """Receives the losses of one step, every `log_every` iterations and at the last one."""
 
+    def accuracy(self, task: int, iteration: int, accuracy: float | None) -> None:
+        """Receives the accuracy on one step's batch, a fraction, before its losses; None where nobody knows it."""
+
     def window(self, task: int, iteration: int, scores: Sequence[float], took_s: float) -> None:
         """Receives the scores (task,) on all old tasks after an iteration; testing them took `took_s` seconds."""
 

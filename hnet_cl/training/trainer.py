@@ -13,6 +13,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.checks import not_finite
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
+from hnet_cl.core.scores import ACCURACY
 from hnet_cl.core.seeding import OwnRandomness, Stream, seeded, stream
 from hnet_cl.core.settings import Count, Settings
 from hnet_cl.methods.base import Learner
@@ -219,8 +220,9 @@ def learn(
                     step.renew()
                 losses = step(batches.next())
                 if iteration % settings.log_every == 0 or iteration == last:
-                    numbers = finite(losses, task, iteration)
+                    numbers, accuracy = finite(losses, task, iteration), training_accuracy(learner)
                     for log in logs:
+                        log.accuracy(task.id, iteration, accuracy)
                         log.losses(task.id, iteration, numbers)
                 test_old_tasks(window, task, iteration, logs)
                 pause(iteration, progress.state)
@@ -231,6 +233,12 @@ def learn(
         learner.end_task()
     for log in logs:
         log.end_task(task.id)
+
+
+def training_accuracy(learner: Learner) -> float | None:
+    """Computes the accuracy on the last step's batch, a fraction; None in regression and where nobody knows it."""
+    classifies = learner.objective.score is ACCURACY
+    return learner.answers.share_right() if classifies and learner.answers else None
 
 
 def test_old_tasks(window: Window, task: Task, iteration: int, logs: Sequence[Listener]) -> None:

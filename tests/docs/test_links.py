@@ -34,7 +34,7 @@ def test_relative_links_resolve(page: str) -> None:
         name, _, anchor = link.partition("#")
         path = (ROOT / page).parent / name if name else ROOT / page
         found = Path(path).resolve().relative_to(ROOT).as_posix()
-        assert found in generated() or path.exists(), link
+        assert path.exists(), link  # in a clone, too
         if anchor:
             assert anchor in anchors(generated().get(found) or path.read_text(encoding="utf-8")), link
 

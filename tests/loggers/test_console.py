@@ -117,6 +117,19 @@ def test_bar_on_a_terminal() -> None:
         assert "it/s" in text(out) and re.search(r"task \d+:\d\d, run \d+:\d\d", text(out))
 
 
+@pytest.mark.parametrize(("label", "losses"), [("", ["loss 1.25e"]), ("method=hnet seed=10", [])])
+def test_the_bar_has_the_training_accuracy_where_it_is_known(label: str, losses: list[str]) -> None:
+    out, plain = console(terminal=True, width=80), console(width=80)
+    with logged(out, ["a"] * 10, [1000] * 10, label=label) as log:
+        log.begin_task(9, 0)
+        for iteration, accuracy in ((1, None), (2, 0.5), (3, 1.0)):
+            log.accuracy(9, iteration, accuracy)
+            log.losses(9, iteration, {"loss": 1.25e-05, "regularizer": 0.0579})
+        plain.print(log._loggers[0]._bar.get_renderable())  # type: ignore[attr-defined]
+    (line,) = text(plain).splitlines()
+    assert len(line) <= 80 and all(shown in line for shown in ("acc 100 %", *losses)), line
+
+
 @pytest.mark.parametrize("label", ["", "method=hnet seed=10"])
 def test_the_bar_is_one_line_of_eighty_columns(label: str) -> None:
     out, plain = console(terminal=True, width=80), console(width=80)

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,18 @@ def contents(file: bytes) -> Iterator[bytes]:
         if kind in (1, 4):  # whole, last
             yield begun
             begun = b""
+
+
+def records(part: Path) -> list[Any]:
+    """The records in a file of W&B, which another process writes: they are whole once the run's exit is among them."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for _ in range(100):
+        found = [Record.FromString(content) for content in contents(part.read_bytes())]
+        if any(record.HasField("exit") for record in found):
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"{part} has no end")
 
 
 def learn(folder: Path, logger: Logger, start: int, status: Any) -> None:
@@ -84,14 +97,13 @@ class TestMlflow:
         assert points("loss/task") == {5: 0.2, 10: 0.1, 15: 0.2, 20: 0.1}
         assert points("accuracy/mean") == {1: 0.8, 2: pytest.approx(0.75)}
         assert points("accuracy_by_task/02") == {2: 0.9} and points("recognised/real") == {1: 0.9, 2: 0.9}
+        assert points("final/acc") == {2: pytest.approx(0.75)} and points("final/forgetting") == {2: pytest.approx(0.2)}
 
 
 class TestWandb:
     @pytest.mark.slow
     def test_parts_of_a_run_lie_in_its_folder_under_one_id(self, tmp_path: Path) -> None:
         pytest.importorskip("wandb")
-        from wandb.proto.wandb_internal_pb2 import Record
-
         from hnet_cl.loggers.weights_and_biases import WandbLogger
 
         settings = WandbLogger.Settings(project="tries", entity=None, mode="offline")
@@ -100,9 +112,14 @@ class TestWandb:
         parts = sorted(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
         assert [part.name for part in parts] == ["run-ab12cd34-3.wandb"] * 2
         logged: list[dict[str, Any]] = []
-        for record in (Record.FromString(content) for part in parts for content in contents(part.read_bytes())):
+        settings_shown: dict[str, Any] = {}
+        final: dict[str, float] = {}
+        for record in (record for part in parts for record in records(part)):
             if record.HasField("run"):
                 assert (record.run.run_id, record.run.project) == ("ab12cd34-3", "tries")
+                settings_shown |= {item.key: json.loads(item.value_json) for item in record.run.config.update}
+            if record.HasField("summary"):
+                final |= {item.key or item.nested_key[0]: json.loads(item.value_json) for item in record.summary.update}
             if record.HasField("history"):
                 items = record.history.item
                 logged.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in items})
@@ -112,5 +129,8 @@ class TestWandb:
             15: 0.2,
             20: 0.1,
         }
+        assert settings_shown["method"] == "hnet" and settings_shown["training.lr"] == 0.001
+        assert settings_shown["configuration"]["method"]["widths"] == [100, 100]
+        assert (final["final/acc"], final["final/forgetting"]) == (pytest.approx(0.75), pytest.approx(0.2))
         rows = {row["tasks_learned"]: row["accuracy/mean"] for row in logged if "accuracy/mean" in row}
         assert rows == {1: 0.8, 2: pytest.approx(0.75)}

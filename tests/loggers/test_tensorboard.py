@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from states import state
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams import api_pb2, metadata
 
 from hnet_cl.loggers.events import cut_back
 from hnet_cl.loggers.hparams import hparams
@@ -68,13 +68,13 @@ def test_curves_pictures_and_hparams(tmp_path: Path) -> None:
     hparams = metadata.parse_session_start_info_plugin_data(content).hparams
     assert hparams["method"].string_value == "hnet" and hparams["method.widths"].string_value == "[100, 100]"
     assert hparams["seed"].number_value == 3 and hparams["training.lr"].number_value == 0.001
-    assert hparams["method.lookahead"].number_value == 1 and "method.strength" not in hparams
+    assert hparams["method.lookahead"].bool_value is True and "method.strength" not in hparams
     assert points(events, "forgetting") == {2: 0.2}
     assert events.Scalars("time/wall_s")[0].value >= events.Scalars("time/train_s")[0].value >= 0
 
 
 def test_hparams_open_with_what_is_compared_first_and_no_key_hides_another(tmp_path: Path) -> None:
-    training = {"lr": 0.1, "iterations": 7, "log_every": 100, "eval_batch_size": 50}
+    training = {"lr": 0.1, "iterations": 7, "betas": [0.9, 0.999], "log_every": 100, "eval_batch_size": 50}
     method = {"name": "si", "_target_": "a.SI", "lr": 0.5, "strength": 2.0, "hypernet": {"lr": 3}}
     optimizer = {"_target_": "torch.optim.SGD", "momentum": 0.9}
     found = hparams(state(tmp_path, config={"training": training, "method": method, "optimizer": optimizer}))
@@ -84,6 +84,25 @@ def test_hparams_open_with_what_is_compared_first_and_no_key_hides_another(tmp_p
     others = {"benchmark": "pmnist", "dataset": "mnist", "optimizer": "SGD", "lr_scheduler": "none"}
     settings = {"method.lr": 0.5, "method.hypernet.lr": 3, "training.iterations": 7, "optimizer.momentum": 0.9}
     assert {key: value for key, value in found.items() if key not in first} == others | settings
+
+
+def test_the_table_of_runs_has_the_same_first_columns_whichever_run_tensorboard_takes_them_from(tmp_path: Path) -> None:
+    log = open_log(tmp_path)  # its method has no strength, and after one task nothing is forgotten
+    learn(log, 0)
+    log.end_run("finished")
+    events = read(tmp_path)
+    content = events.summary_metadata[metadata.EXPERIMENT_TAG].plugin_data.content
+    experiment = metadata.parse_experiment_plugin_data(content)
+    columns = {info.name: info for info in experiment.hparam_infos}
+    first = ["method", "scenario", "seed", "target", "training.lr", "method.strength"]
+    assert [name for name, info in columns.items() if info.differs] == first == [*columns][:6]
+    kinds = {"method": api_pb2.DATA_TYPE_STRING, "seed": api_pb2.DATA_TYPE_FLOAT64}
+    kinds |= {"method.strength": api_pb2.DATA_TYPE_FLOAT64, "method.lookahead": api_pb2.DATA_TYPE_BOOL}
+    assert {name: columns[name].type for name in kinds} == kinds
+    assert [*columns["method.lookahead"].domain_discrete] == [False, True]
+    scores = [info.name.tag for info in experiment.metric_infos]
+    assert scores[:4] == ["final/acc", "final/forgetting", "final/memory", "final/during"]
+    assert "final/forgetting" not in events.Tags()["scalars"] and points(events, "final/acc") == {1: 0.8}
 
 
 def test_what_a_run_is_stands_in_the_text_tab_once(tmp_path: Path) -> None:
@@ -133,12 +152,12 @@ def test_ten_interruptions_leave_two_files_and_whole_curves(tmp_path: Path, monk
             log.losses(0, iteration, {"loss": float(done)})
         log.row(0, MATRIX[0])
         log.end_run("finished" if done == 9 else "interrupted")
-        assert len(event_files(tmp_path)) <= 2 + (done == 9)
+        assert len(event_files(tmp_path)) <= 2
     late += 60
     log = open_log(tmp_path, done=1)
     learn(log, 1, loss=0.5)
     log.end_run("finished")
-    assert len(event_files(tmp_path)) == 3  # what was, what came since, and the entry in the hparams table
+    assert len(event_files(tmp_path)) == 2  # what was, and what came since
     events = read(tmp_path)
     losses = [(event.step, event.value) for event in events.Scalars("loss/task")]
     assert losses == [*((step, float(step - 1)) for step in range(1, 11)), (15, 0.5), (20, 0.5)]

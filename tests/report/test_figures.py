@@ -213,9 +213,12 @@ def test_the_gap_is_drawn_from_the_scores_before_it_to_those_after_it(tmp_path: 
         write_run(tmp_path, "a", seed, accuracy_matrix=square(0.8, 1.0), window=window(dip, 0.7))
     write_run(tmp_path, "b", method="ewc", accuracy_matrix=square(0.5, 1.0))  # has no window
     axes = figures(section(tmp_path))["stability_gap"].axes[0]
-    (curve,) = (line for line in axes.lines if len(line.get_xdata()))
-    assert curve.get_xdata() == pytest.approx([2, 2.35, 2.7, 2.9])  # 0.7 of a task's room is for the window
-    assert curve.get_ydata() == pytest.approx([1.0, 0.3, 0.7, 0.8])
+    curve, leap = (line for line in axes.lines if len(line.get_xdata()))
+    assert curve.get_xdata() == pytest.approx([2, 2.35, 2.7])  # 0.7 of a task's room is for the window
+    assert curve.get_ydata() == pytest.approx([1.0, 0.3, 0.7]) and curve.get_markevery() == 1
+    assert leap.get_xdata() == pytest.approx([2.7, 2.9]) and leap.get_ydata() == pytest.approx([0.7, 0.8])
+    assert (curve.get_linestyle(), leap.get_linestyle()) == ("-", ":")
+    assert (leap.get_markevery(), leap.get_markerfacecolor()) == ([1], "white")
     heights = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert heights.min() == pytest.approx(0.2)  # 0.3 - sem, with sem |0.4 - 0.2| / 2
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["HNET"]
@@ -227,10 +230,11 @@ def test_each_later_task_has_its_part_of_the_gap_and_only_what_all_seeds_have_is
     write_run(tmp_path, "a", 1, accuracy_matrix=matrix, window=points)
     write_run(tmp_path, "a", 2, accuracy_matrix=matrix, window=points[1:])
     axes = figures(section(tmp_path))["stability_gap"].axes[0]
-    second, third = (line for line in axes.lines if len(line.get_xdata()))
-    assert second.get_ydata() == pytest.approx([0.9, 0.3, 0.7])
-    assert third.get_xdata() == pytest.approx([3, 3.7, 3.9])
-    assert third.get_ydata() == pytest.approx([0.75, 0.4, 0.6])  # means over two old tasks
+    second, to_its_end, third, last = (line for line in axes.lines if len(line.get_xdata()))
+    assert second.get_ydata() == pytest.approx([0.9, 0.3]) and to_its_end.get_ydata() == pytest.approx([0.3, 0.7])
+    assert third.get_xdata() == pytest.approx([3, 3.7]) and last.get_xdata() == pytest.approx([3.7, 3.9])
+    assert third.get_ydata() == pytest.approx([0.75, 0.4])  # means over two old tasks
+    assert last.get_ydata() == pytest.approx([0.4, 0.6])
 
 
 def test_without_a_window_there_is_no_gap_to_be_seen(drawn: dict[str, Figure]) -> None:

@@ -16,6 +16,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.plain_text import shown
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.evaluation import evaluate
+from hnet_cl.training.listener import Listener
 from hnet_cl.training.sample_quality import sample_quality
 from hnet_cl.training.trainer import Row, Start, finite, train
 
@@ -24,11 +25,15 @@ every_method = pytest.mark.parametrize("method", few(METHODS, QUICK))
 every_trained = pytest.mark.parametrize("method", few([name for name in METHODS if name not in CLOSED_FORM], QUICK))
 
 
-class Notes:
-    """A log that writes down what it hears."""
+class Notes(Listener):
+    """A log that writes down what it hears; accuracies apart."""
 
     def __init__(self) -> None:
         self.heard: list[Any] = []
+        self.accuracies: list[tuple[int, int, float | None]] = []
+
+    def accuracy(self, task: int, iteration: int, accuracy: float | None) -> None:
+        self.accuracies.append((task, iteration, accuracy))
 
     def begin_task(self, task: int, iteration: int) -> None:
         self.heard.append(("begin", task, iteration))
@@ -84,6 +89,37 @@ def test_listeners_hear_everything_in_order() -> None:
             ("row", task, *rows[task - 1]),
         )
     ]
+
+
+@pytest.mark.parametrize("scenario", ["cl1", "cl3"])
+def test_the_training_accuracy_is_that_of_the_network_before_the_step(scenario: str) -> None:
+    benchmark, notes, right = blobs(), Notes(), []
+    made = learner("finetune", benchmark, scenario)
+    step = made.step
+
+    def compared(inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        own, seen = made.heads.own(made.latest), made.heads.trained(made.latest)
+        with torch.no_grad():
+            answers = made.logits(inputs, made.latest)[:, seen].argmax(1) + seen.start
+        right.append(
+            sum(answer == label + own.start for answer, label in zip(answers, labels, strict=True)) / len(labels)
+        )
+        return step(inputs, labels)
+
+    made.step = compared
+    list(rows_of(made, benchmark.tasks, training(iterations=7, log_every=3), [notes]))
+    assert [(task, iteration) for task, iteration, _ in notes.accuracies] == [
+        (t, n) for t in range(3) for n in (3, 6, 7)
+    ]
+    measured = [accuracy for *_, accuracy in notes.accuracies]
+    assert measured == pytest.approx([float(right[7 * task + n - 1]) for task in range(3) for n in (3, 6, 7)])
+    assert len({*measured}) > 2
+
+
+def test_methods_that_mix_tasks_in_a_batch_say_no_training_accuracy() -> None:
+    benchmark, notes = blobs(), Notes()
+    list(rows_of(learner("joint", benchmark), benchmark.tasks, training(iterations=1), [notes]))
+    assert notes.accuracies == [(task, 1, None) for task in range(3)]
 
 
 def test_samples_come_before_their_row() -> None:
