@@ -102,6 +102,7 @@ HNET: dict[str, Any] = {
         "hidden": [6],
         "activation": "elu",
         "old_embeddings": "frozen",
+        "init": "xavier",
     },
     "strength": 0.05,
     "lookahead": True,

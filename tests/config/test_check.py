@@ -591,7 +591,7 @@ def test_presets_hold_the_papers_generators(
     assert generator["latent"] == 100 and replay["temperature"] == 2
     if "hypernet" in generator:
         assert generator["condition"] == 100
-        usual = {"activation": "elu", "compression": None, "old_embeddings": "frozen"}
+        usual = {"activation": "elu", "compression": None, "old_embeddings": "frozen", "init": "xavier"}
         assert generator["hypernet"] == decoder_hypernets[benchmark] | usual
     keys = ["new_weight", "targets", "new_heads", "reset_optimizer", "init"]
     assert [replay[key] for key in keys] == {
