@@ -59,6 +59,9 @@ IMPLIED: Mapping[str, Any] = {
     "optimizer.weight_decay": 0.0,
     "training.eval_every": 10,
     "training.log_variance": [-10.0, 0.5],
+    "training.lora_layers": "*",
+    "training.lora_rank": 4,
+    "training.lora_scale": 1.0,
     "training.parameters": "all",
 }
 

@@ -500,7 +500,8 @@ def test_new_keys_change_no_id() -> None:
 def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     whole = composed("benchmark=smnist", "method=ewc")
     older = {key: value for key, value in whole.items() if key not in ("optimizer", "lr_scheduler")}
-    later = ("gradient_clip_norm", "parameters", "initial_weights", "initial_weights_checksum")
+    later = ["gradient_clip_norm", "parameters", "initial_weights", "initial_weights_checksum"]
+    later += ["lora_rank", "lora_scale", "lora_layers"]
     older["training"] = {key: value for key, value in whole["training"].items() if key not in later}
     assert config_id(older) == config_id(upgraded(older)) == config_id(whole)
     plan = check(upgraded(older), trusted=[])
