@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, PositiveFloat, ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
@@ -97,9 +97,10 @@ class TrainingSettings(Settings):
 
     @field_validator("parameters", "lora_layers")
     @classmethod
-    def _short_words(cls, words: str) -> str:
+    def _short_words(cls, words: str, info: ValidationInfo) -> str:
         if not (words.isprintable() and 0 < len(words) <= LONGEST_WORDS):
-            raise ValueError(f"give at most {LONGEST_WORDS} printable characters, as norms+head or layer.*")
+            example = "norms+head" if info.field_name == "parameters" else "groups.*"
+            raise ValueError(f"give at most {LONGEST_WORDS} printable characters, as {example}")
         return words
 
     @model_validator(mode="after")

@@ -174,11 +174,11 @@ def test_what_concerns_a_target_network_needs_one(word: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "x\ny", "*" * 301])
-def test_words_for_what_is_trained_are_printable_and_short(words: str) -> None:
-    line = problem(changed(composed(), "training.parameters", words))
-    assert (
-        line.endswith(": give at most 300 printable characters, as norms+head") and "\n" not in line and len(line) < 300
-    )
+@pytest.mark.parametrize(("key", "example"), [("parameters", "norms+head"), ("lora_layers", "groups.*")])
+def test_words_for_what_is_trained_are_printable_and_short(words: str, key: str, example: str) -> None:
+    line = problem(changed(composed(), f"training.{key}", words))
+    assert line.endswith(f": give at most 300 printable characters, as {example}")
+    assert "\n" not in line and len(line) < 300
 
 
 def test_every_group_is_in_the_help() -> None:
