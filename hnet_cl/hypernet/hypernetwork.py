@@ -55,7 +55,7 @@ class Hypernetwork(nn.Module):
         task_embedding: size of a task embedding.
         hidden: sizes of the hidden layers; empty for a linear hypernetwork.
         activation: one of `ACTIVATIONS`, after each hidden layer.
-        chunk_size: S, or None for no chunking.
+        chunk_size: S, or None for no chunking. Where no chunk lies in two tensors, S is at most the largest one's size.
         chunk_embedding: size of a chunk embedding; not used without chunking.
 
     Initialisation (official code): Xavier-uniform matrices (without chunking, the last layer has one for each target
@@ -89,8 +89,10 @@ class Hypernetwork(nn.Module):
         self._chunked = chunk_size is not None
         self.activation = ACTIVATIONS[activation]
         self.plastic = False
-        self.block_size = chunk_size or layout.total
         aligned = self._chunked and layout.starts is not None
+        self.block_size = chunk_size or layout.total
+        if aligned:
+            self.block_size = min(self.block_size, max(layout.sizes))
         self.chunks = Chunks(layout.sizes if aligned else (layout.total,), self.block_size)
         self.num_chunks = self.chunks.number
         for name in ("scales", "offsets"):

@@ -19,8 +19,10 @@ def num_parameters(
 ) -> int:
     """Returns the number of parameters, task embeddings included, of a chunked `Hypernetwork` for `total` weights.
 
-    With `pieces`, no chunk lies in two of them.
+    With `pieces`, no chunk lies in two of them, and none is larger than the largest.
     """
+    if pieces is not None:
+        chunk_size = min(chunk_size, max(pieces))
     sizes = [task_embedding + chunk_embedding, *hidden]
     trunk = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
     chunks = sum(-(-piece // chunk_size) for piece in pieces or [total]) * chunk_embedding

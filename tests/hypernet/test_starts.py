@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hnet_cl.core.hollow import hollow
 from hnet_cl.datasets._torchvision import import_torchvision
 from hnet_cl.hypernet import (
     BlockRegularizer,
@@ -261,6 +262,14 @@ def test_the_state_holds_scales_and_offsets() -> None:
     assert not first(1).any()
 
 
+def test_it_is_built_without_values() -> None:
+    with hollow():
+        layout = layout_for(nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), "fan_in")
+        for chunk_size in (5, None):
+            made = Hypernetwork(layout, 2, task_embedding=3, hidden=[4], chunk_size=chunk_size, chunk_embedding=2)
+            assert made.head.is_meta and made.num_chunks == (6 if chunk_size else 1)
+
+
 def test_the_size_for_a_compression_counts_all_chunks() -> None:
     pieces = [700, 40, 3, 3, 300]
     sizes: dict[str, Any] = {"task_embedding": 4, "chunk_embedding": 4, "hidden": [8]}
@@ -270,6 +279,10 @@ def test_the_size_for_a_compression_counts_all_chunks() -> None:
     )
     real = sum(p.numel() for p in Hypernetwork(layout, 2, chunk_size=size, **sizes).parameters())
     assert num_parameters(sum(pieces), 2, chunk_size=size, **sizes, pieces=pieces) == real <= 0.8 * sum(pieces)
+    largest = Hypernetwork(layout, 2, chunk_size=5000, **sizes)
+    assert (largest.block_size, largest.num_chunks) == (700, 5)
+    counted = num_parameters(sum(pieces), 2, chunk_size=5000, **sizes, pieces=pieces)
+    assert counted == sum(p.numel() for p in largest.parameters())
     assert num_parameters(sum(pieces), 2, chunk_size=size + 10, **sizes, pieces=pieces) > 0.8 * sum(pieces)
 
 
