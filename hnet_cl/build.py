@@ -26,7 +26,8 @@ from hnet_cl.methods.parts.objective import objective_of
 from hnet_cl.scenario import HeadMap
 from hnet_cl.targets.bfloat16 import BFloat16, in_float32
 from hnet_cl.targets.fitting import OWN, fitted, supplied
-from hnet_cl.targets.selection import ALL, freeze_others, in_short, selected
+from hnet_cl.targets.lora import add_low_rank
+from hnet_cl.targets.selection import ALL, JOINT, LORA, freeze_others, in_short, selected
 from hnet_cl.targets.starting import other_outputs, start_from
 from hnet_cl.training.inspection import inspect_tasks
 from hnet_cl.training.optimizers import can_be_captured, optimizer_factory, scheduler_factory
@@ -196,7 +197,7 @@ def _context(
         target = _target(plan, in_shape, num_outputs)
         if weights and not any(parameter.is_meta for parameter in target.parameters()):
             _start_from(target, weights(), num_outputs, plan.training)
-        _choose_trained(target, plan.training.parameters, num_outputs)
+        _choose_trained(target, plan.training, num_outputs)
         if limit is not None:
             size = sum(tensor.nbytes for tensor in (*target.parameters(), *target.buffers()))
             require_memory(size, limit, largest_of(plan.target, "target"), "the target network takes")
@@ -239,14 +240,20 @@ def _start_from(target: nn.Module, weights: Mapping[str, Tensor], num_outputs: i
         raise UserError("\n".join(lines)) from error
 
 
-def _choose_trained(target: nn.Module, words: str, num_outputs: int) -> None:
-    """Lets only those parameters of the network be trained that `words` select.
+def _choose_trained(target: nn.Module, training: TrainingSettings, num_outputs: int) -> None:
+    """Lets only those parameters of the network be trained that are selected; adds low-rank ones if they are.
 
     Raises:
-        UserError: a word selects none.
+        UserError: a word selects none, or there is no layer for low-rank parameters.
     """
+    words = training.parameters
     if words == ALL:
         return
+    if LORA in words.split(JOINT):
+        try:
+            add_low_rank(target, training.lora_rank, training.lora_scale, training.lora_layers, num_outputs)
+        except ValueError as error:
+            raise UserError(f"training.lora_layers={training.lora_layers}: {error}") from error
     try:
         freeze_others(target, selected(target, words, num_outputs))
     except ValueError as error:

@@ -125,6 +125,25 @@ def test_words_that_select_nothing_are_a_line(settings: dict[str, Any]) -> None:
     assert mistake(settings, parameters="norms+head").startswith(f"{line}, layers.0.bias, ")
 
 
+def test_low_rank_parts_of_no_layer_are_a_line(settings: dict[str, Any]) -> None:
+    line = "training.lora_layers=conv*: fits no such layer of MLP; beside the output layer there are layers.0, layers.1"
+    assert mistake(settings, parameters="lora+head", lora_layers="conv*") == line
+
+
+def test_low_rank_parts_are_added_to_the_given_weights(settings: dict[str, Any], tmp_path: Path) -> None:
+    given = network(4)
+    file = file_of(given, tmp_path / "w.pt")
+    keys = {"initial_weights": str(file), "initial_weights_checksum": weights_checksum(str(file))}
+    chosen = {"parameters": "lora+head", "lora_rank": 3, "lora_layers": "layers.1"}
+    plan = check({**settings, "training": settings["training"] | keys | chosen})
+    learner = build.build_learner(plan, (2,), [2, 2], torch.device("cpu"))
+    assert learner.target_size == 3 * (10 + 10) + 4 * 10 + 4
+    (line,) = (line for line in build.choices(plan, learner) if line.startswith("Chosen by training.parameters"))
+    assert "lora+head: 104 of the target network's 244 weights (layers.1.parametrizations.weight.0.A, " in line
+    made = learner.context.new_target(4)
+    assert torch.equal(made(torch.ones(1, 2)), given(torch.ones(1, 2)))
+
+
 @pytest.mark.parametrize("words", [("method=hnet", "method.base=initial"), ("method=scratch",)])
 @pytest.mark.slow
 def test_a_checkpoint_does_not_grow_with_tasks_by_what_is_frozen(words: tuple[str, ...], tmp_path: Path) -> None:

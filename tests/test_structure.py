@@ -40,6 +40,7 @@ MAY_IMPORT = {
         "methods.parts.objective",
         "targets.bfloat16",
         "targets.fitting",
+        "targets.lora",
         "targets.selection",
         "targets.starting",
         "training",

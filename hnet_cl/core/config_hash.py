@@ -54,10 +54,14 @@ HASHED_NULLS = (  # other keys that are null are not hashed, so that a new key w
 HYPERNETS = ("method", "method.generator", "method.task_inference.generator")
 IMPLIED: Mapping[str, Any] = {
     **dict.fromkeys((f"{part}.hypernet.old_embeddings" for part in HYPERNETS), "frozen"),
+    **dict.fromkeys((f"{part}.hypernet.init" for part in HYPERNETS), "xavier"),
     "optimizer._target_": "torch.optim.Adam",
     "optimizer.weight_decay": 0.0,
     "training.eval_every": 10,
     "training.log_variance": [-10.0, 0.5],
+    "training.lora_layers": "*",
+    "training.lora_rank": 4,
+    "training.lora_scale": 1.0,
     "training.parameters": "all",
 }
 

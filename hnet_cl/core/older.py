@@ -75,12 +75,13 @@ class Renamed(NamedTuple):
 
 RENAMED = (Renamed(beside="hypernet", old="beta", new="strength"),)
 PART = {"parameters": "all", "initial_weights": None, "initial_weights_checksum": None}
+LORA = {"lora_rank": 4, "lora_scale": 1.0, "lora_layers": "*"}
 WINDOW = {"eval_window": None, "eval_every": 10}
 # Keys that were added later, below a key of the given name at any depth, with the values that earlier runs imply.
 ADDED: Mapping[str, dict[str, Any]] = {
     "benchmark": {"pixel_noise": None, "fisher_samples": None},
-    "hypernet": {"compression": None, "old_embeddings": "frozen"},
-    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]} | PART | WINDOW,
+    "hypernet": {"compression": None, "old_embeddings": "frozen", "init": "xavier"},
+    "training": {"gradient_clip_norm": None, "likelihood": None, "log_variance": [-10.0, 0.5]} | PART | LORA | WINDOW,
 }
 
 

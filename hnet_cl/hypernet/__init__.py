@@ -7,7 +7,8 @@ from hnet_cl.hypernet.hypernetwork import ACTIVATIONS, Hypernetwork, Theta
 from hnet_cl.hypernet.lookahead import Drift, Lookahead
 from hnet_cl.hypernet.regularizer import ExplicitRegularizer, OutputRegularizer
 from hnet_cl.hypernet.sizing import chunk_size_for, operations_of_generation, operations_per_old_task
-from hnet_cl.hypernet.target import Base, Interval, Layout, TargetNetwork, trainable
+from hnet_cl.hypernet.starts import Init, layout_for
+from hnet_cl.hypernet.target import Base, Interval, Layout, Start, TargetNetwork, trainable
 from hnet_cl.hypernet.training import RegularizedTraining
 
 __all__ = [
@@ -18,16 +19,19 @@ __all__ = [
     "ExplicitRegularizer",
     "GramRegularizer",
     "Hypernetwork",
+    "Init",
     "Interval",
     "Layout",
     "Lookahead",
     "OutputRegularizer",
     "RegularizedTraining",
+    "Start",
     "TargetNetwork",
     "Theta",
     "aliased",
     "chunk_size_for",
     "copied",
+    "layout_for",
     "operations_of_generation",
     "operations_per_old_task",
     "trainable",

@@ -54,7 +54,7 @@ class BlockRegularizer(LastLayerRegularizer):
         size, device = self.hypernetwork.block_size, self.embeddings.device
         rows: dict[tuple[Interval, ...], int] = {(): 0, ((0, size),): 1}
         mask_of = torch.zeros(len(self.kept), self.hypernetwork.num_chunks, dtype=torch.long)
-        covered = blocks_covered(self.kept, size)
+        covered = blocks_covered(self.kept, self.hypernetwork.chunks)
         for task, first, after in covered.whole:
             mask_of[task, first:after] = 1
         for pair, spans in covered.partial.items():

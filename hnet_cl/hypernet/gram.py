@@ -64,7 +64,7 @@ class GramRegularizer(LastLayerRegularizer):
         self.sampled_tasks = positive("sampled_tasks", sampled_tasks)
         # Where tasks are drawn, finding their pairs synchronises with the device.
         self.capturable = sampled_tasks is None or sampled_tasks >= len(tasks)
-        covered = blocks_covered(self.kept, hypernetwork.block_size)
+        covered = blocks_covered(self.kept, hypernetwork.chunks)
         kind = EveryPair if len(hypernetwork.trunk) or hypernetwork.plastic else SeparatedPairs
         self.pairs: Pairs = kind(hypernetwork, self.embeddings, covered, self._all)
         self.segments = self._cut(list(covered.partial.values()))

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil
+from math import sqrt
 from typing import Any
 
 import torch
@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from hnet_cl.hypernet.target import Layout
+from hnet_cl.hypernet.chunks import AlignedBlocks, Chunks
+from hnet_cl.hypernet.target import Layout, Start
 from hnet_cl.hypernet.tiled_matmul import tiled_matmul, tiled_matmul_t
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
@@ -36,27 +37,37 @@ class Hypernetwork(nn.Module):
     layer (`head`) maps these to block k; the surplus of the last block is dropped. Without chunking there is one block
     (K = 1, S = N) and no chunk embedding.
 
+    If the layout says how its tensors start, no chunk lies in two of them, so that there are more chunks, and block k
+    is the head's output times a scale s_k, plus an offset. The features are s_k [phi_tk ; 1] then, so that whatever is
+    computed from them and the head, as the regulariser, takes the scales into account and stays exact.
+
     theta denotes all parameters that the tasks share: all but the task embeddings.
 
     Attributes:
         plastic: whether embeddings of old tasks are trained on, together with theta, when their weights are protected
             (the official code's `continue_emb_training`); False if nothing else is said. To be set before a task.
+        chunks: where the blocks lie in the vector of weights.
+        scales: s_k (K,), constants; None where all are 1, as they are unless the layout has starts and is chunked.
 
     Args:
-        layout: names and shapes of the target network's parameters.
+        layout: names and shapes of the target network's parameters, and how they start (`layout_for`).
         num_tasks: number of task embeddings.
         task_embedding: size of a task embedding.
         hidden: sizes of the hidden layers; empty for a linear hypernetwork.
         activation: one of `ACTIVATIONS`, after each hidden layer.
-        chunk_size: S, or None for no chunking.
+        chunk_size: S, or None for no chunking. Where no chunk lies in two tensors, S is at most the largest one's size.
         chunk_embedding: size of a chunk embedding; not used without chunking.
 
     Initialisation (official code): Xavier-uniform matrices (without chunking, the last layer has one for each target
-    parameter), zero biases, embeddings from N(0, 1).
+    parameter), zero biases, embeddings from N(0, 1). With starts, scales and offsets (without chunking, the last
+    layer's matrices and biases) are such that the generated tensors have these means and standard deviations.
 
     Raises:
         ValueError: `chunk_size` is not positive.
     """
+
+    scales: Tensor | None
+    offsets: Tensor | None
 
     def __init__(
         self,
@@ -78,8 +89,14 @@ class Hypernetwork(nn.Module):
         self._chunked = chunk_size is not None
         self.activation = ACTIVATIONS[activation]
         self.plastic = False
+        aligned = self._chunked and layout.starts is not None
         self.block_size = chunk_size or layout.total
-        self.num_chunks = ceil(layout.total / self.block_size)
+        if aligned:
+            self.block_size = min(self.block_size, max(layout.sizes))
+        self.chunks = Chunks(layout.sizes if aligned else (layout.total,), self.block_size)
+        self.num_chunks = self.chunks.number
+        for name in ("scales", "offsets"):
+            self.register_buffer(name, torch.empty(self.num_chunks) if aligned else None)
         code = chunk_embedding if chunk_size else 0
         self.task_embeddings = nn.ParameterList(torch.empty(task_embedding) for _ in range(num_tasks))
         self.chunk_embeddings = nn.Parameter(torch.empty(self.num_chunks, code))
@@ -104,6 +121,37 @@ class Hypernetwork(nn.Module):
         nn.init.zeros_(self.head[-1])
         for embedding in (*self.task_embeddings, self.chunk_embeddings):
             nn.init.normal_(embedding)
+        if self.layout.starts is not None:
+            self._start([self.layout.starts[name] for name in self.layout.shapes])
+
+    def _start(self, starts: Sequence[Start]) -> None:
+        """Lets generated tensors start with the means and standard deviations of `starts`, in the layout's order.
+
+        With Xavier's matrices, a block of S numbers has the variance 2 / (H + S) * |phi_tk|^2. Task embeddings get
+        their expected length, so that without hidden layers |phi_tk| is the same for all tasks; with hidden layers,
+        the mean of its square over tasks counts.
+        """
+        for embedding in self.task_embeddings:
+            embedding *= sqrt(len(embedding)) / embedding.norm()
+        means, stds = self.head.new_tensor(starts).T  # of each tensor
+        hidden = len(self.head) - 1
+        if self.scales is None or self.offsets is None:
+            sizes = self.head.new_tensor(self.layout.sizes)
+            factors = stds / (2 / (hidden + sizes) * self._mean_square()).sqrt()
+            counts = torch.tensor(self.layout.sizes, device=self.head.device)
+            self.head[:-1] *= factors.repeat_interleave(counts, output_size=self.layout.total)
+            self.head[-1] = means.repeat_interleave(counts, output_size=self.layout.total)
+            return
+        counts = torch.tensor(self.chunks.counts, device=self.head.device)
+        nn.init.ones_(self.scales)
+        spread = sqrt(2 / (hidden + self.block_size)) * self._mean_square().sqrt()  # (K,)
+        self.scales.copy_(stds.repeat_interleave(counts, output_size=self.num_chunks) / spread)
+        self.offsets.copy_(means.repeat_interleave(counts, output_size=self.num_chunks) / self.scales)
+
+    def _mean_square(self) -> Tensor:
+        """Returns the mean of |phi_tk|^2 over the tasks t (K,)."""
+        squares = [self.features(e[None])[0, :, :-1].square().sum(1) for e in self.task_embeddings]
+        return torch.stack(squares).mean(0)
 
     @torch.no_grad()
     def generate_zeros(self) -> None:
@@ -112,6 +160,8 @@ class Hypernetwork(nn.Module):
         It is the start of residuals, W = W_0 + h(e): each task's network begins as W_0, whatever the scale of h.
         """
         nn.init.zeros_(self.head)
+        if self.offsets is not None:
+            nn.init.zeros_(self.offsets)
 
     @property
     def theta(self) -> dict[str, nn.Parameter]:
@@ -128,7 +178,7 @@ class Hypernetwork(nn.Module):
         return torch.stack([self.task_embeddings[task] for task in tasks])
 
     def features(self, embeddings: Tensor, theta: Theta | None = None) -> Tensor:
-        """Computes the last layer's input psi = [phi; 1] (B, K, H+1) for task embeddings (B, E) and every chunk.
+        """Computes the last layer's input psi = s_k [phi; 1] (B, K, H+1) for task embeddings (B, E) and every chunk.
 
         The first layer is applied to task and chunk embeddings separately and the results are added, so it costs
         B + K rows instead of B * K.
@@ -138,29 +188,44 @@ class Hypernetwork(nn.Module):
         size = embeddings.shape[1]
         if not len(self.trunk):
             both = len(embeddings), len(chunks), -1
-            return F.pad(torch.cat([embeddings[:, None].expand(both), chunks.expand(both)], dim=2), (0, 1), value=1)
+            return self._scaled(torch.cat([embeddings[:, None].expand(both), chunks.expand(both)], dim=2))
         weight = theta["trunk.0.weight"]
         of_tasks = F.linear(embeddings, weight[:, :size], theta["trunk.0.bias"])  # (B, H0)
-        return self._from_first_layer(of_tasks[:, None] + F.linear(chunks, weight[:, size:]), theta)
+        return self._scaled(self._from_first_layer(of_tasks[:, None] + F.linear(chunks, weight[:, size:]), theta))
 
     def features_of_pairs(self, embeddings: Tensor, chunks: Tensor, theta: Theta | None = None) -> Tensor:
         """Computes psi (n, H+1) for n pairs of a task embedding (n, E) and a chunk index (n,)."""
         theta = self.theta if theta is None else theta
         codes = torch.cat([embeddings, theta["chunk_embeddings"][chunks]], dim=1)
         if not len(self.trunk):
-            return F.pad(codes, (0, 1), value=1)
-        return self._from_first_layer(F.linear(codes, theta["trunk.0.weight"], theta["trunk.0.bias"]), theta)
+            return self._scaled(codes, chunks)
+        phi = self._from_first_layer(F.linear(codes, theta["trunk.0.weight"], theta["trunk.0.bias"]), theta)
+        return self._scaled(phi, chunks)
 
     def _from_first_layer(self, phi: Tensor, theta: Theta) -> Tensor:
-        """Computes psi (..., H+1) from the first hidden layer's pre-activations (..., H0)."""
+        """Computes phi (..., H) from the first hidden layer's pre-activations (..., H0)."""
         for i in range(1, len(self.trunk)):
             phi = F.linear(self.activation(phi), theta[f"trunk.{i}.weight"], theta[f"trunk.{i}.bias"])
-        return F.pad(self.activation(phi), (0, 1), value=1)
+        return self.activation(phi)
+
+    def _scaled(self, phi: Tensor, chunks: Tensor | None = None) -> Tensor:
+        """Returns psi = s_k [phi; 1] (..., K, H+1) of all chunks, or (n, H+1) of those with the indices (n,)."""
+        psi = F.pad(phi, (0, 1), value=1)
+        if self.scales is None:
+            return psi
+        return psi * (self.scales if chunks is None else self.scales[chunks])[:, None]
 
     def generate(self, features: Tensor, theta: Theta | None = None) -> Tensor:
-        """Generates weights (B, N) from features psi (B, K, H+1) by the affine last layer, one block per chunk."""
+        """Generates weights (B, N) from features psi (B, K, H+1) by the affine last layer, one block per chunk.
+
+        The weights are linear in psi: biases of the last layer and offsets of chunks are factors of its last number.
+        """
         theta = self.theta if theta is None else theta
-        weights: Tensor = _Blocks.apply(features, theta["head"], self.layout.total)
+        weights: Tensor
+        if self.offsets is None:
+            weights = _Blocks.apply(features, theta["head"], self.layout.total)
+        else:
+            weights = AlignedBlocks.apply(features, theta["head"], self.offsets, self.chunks)
         return weights
 
     def forward(self, task: int) -> Tensor:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from hnet_cl.hypernet.chunks import Chunks
 from hnet_cl.hypernet.hypernetwork import Hypernetwork, Theta
 from hnet_cl.hypernet.lookahead import Drift
 from hnet_cl.hypernet.regularizer import OutputRegularizer
@@ -114,11 +115,11 @@ class Covered(NamedTuple):
     partial: dict[tuple[int, int], list[Interval]]
 
 
-def blocks_covered(kept: Sequence[Sequence[Interval]], size: int) -> Covered:
-    """Converts each task's sorted, disjoint intervals `kept` of the flat weight vector to blocks of `size` weights."""
-    covered = Covered([], {})
+def blocks_covered(kept: Sequence[Sequence[Interval]], chunks: Chunks) -> Covered:
+    """Converts each task's sorted, disjoint intervals `kept` of the flat weight vector to the blocks of `chunks`."""
+    covered, size = Covered([], {}), chunks.size
     for task, intervals in enumerate(kept):
-        for start, stop in intervals:
+        for start, stop in chunks.in_blocks(intervals):
             first, after = -(-start // size), stop // size
             if first < after:
                 covered.whole.append((task, first, after))

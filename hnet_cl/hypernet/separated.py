@@ -12,7 +12,10 @@ from hnet_cl.hypernet.pairs import Collected, Pairs
 
 
 class OverTasks(NamedTuple):
-    """Sums over the tasks t with which chunk k enters R whole; constants, as embeddings of old tasks are."""
+    """Sums over the tasks t with which chunk k enters R whole; constants, as embeddings of old tasks are.
+
+    Where chunks have scales s_k, each term counts s_k^2 times.
+    """
 
     number: Tensor  # of these tasks (K, 1)
     embeddings: Tensor  # their sum of e_t (K, E)
@@ -28,7 +31,8 @@ class SeparatedPairs(Pairs):
         z_tk = [e_t; u_k]      u_k = [c_k; 1; c_k - c_k*]      Z = E + 2D + 1
 
     With y_k the sum of z_tk over tasks, the columns of u in the sum of z z^T are the sum of y_k u_k^T over chunks, and
-    half the gradient with respect to u_k is that of G y_k. No z_tk of a whole pair is ever made.
+    half the gradient with respect to u_k is that of G y_k. No z_tk of a whole pair is ever made. Where chunks have
+    scales s_k, z_tk is s_k times the above, and the terms of chunk k count s_k^2 times.
     """
 
     def __init__(self, hypernetwork: Hypernetwork, embeddings: Tensor, covered: Covered, every: Tensor) -> None:
@@ -36,6 +40,7 @@ class SeparatedPairs(Pairs):
         size = embeddings.shape[1]
         self.anchor = slice(size, len(hypernetwork.head) - 1)
         self.anchor_codes = hypernetwork.chunk_embeddings.detach().clone()  # c* (K, D)
+        self._scale_of_partial = None if hypernetwork.scales is None else hypernetwork.scales[self.partial[:, 1], None]
         self._over_all = self._sum(every)
 
     def features(self, theta: Theta, embeddings: Tensor) -> Tensor:
@@ -52,9 +57,14 @@ class SeparatedPairs(Pairs):
         task, chunk = self.partial[here].T
         partial = y.new_zeros(len(self.partial), y.shape[1])
         partial[here] = torch.cat([self.embeddings[task], u[chunk]], dim=1)
+        scale = self._scale_of_partial
+        if scale is not None:
+            partial *= scale
 
         def pull(gram: Tensor, grad_partial: Tensor) -> Tensor:
             grad_u = y @ gram[:, size:]
+            if scale is not None:
+                grad_partial = scale * grad_partial
             grad_u.index_put_((chunk,), grad_partial[here, size:], accumulate=True)
             return grad_u[:, :code] + grad_u[:, code + 1 :]
 
@@ -63,5 +73,7 @@ class SeparatedPairs(Pairs):
     def _sum(self, chosen: Tensor) -> OverTasks:
         embeddings = self.embeddings[chosen]
         whole = self.whole[chosen].to(embeddings.dtype)  # (B, K)
+        if self.hypernetwork.scales is not None:
+            whole *= self.hypernetwork.scales.square()
         weighted = whole.sum(1, keepdim=True) * embeddings
         return OverTasks(whole.sum(0)[:, None], whole.T @ embeddings, embeddings.T @ weighted)

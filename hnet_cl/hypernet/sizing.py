@@ -8,12 +8,24 @@ from hnet_cl.hypernet.hypernetwork import Hypernetwork
 
 
 def num_parameters(
-    total: int, num_tasks: int, *, task_embedding: int, chunk_embedding: int, hidden: Sequence[int], chunk_size: int
+    total: int,
+    num_tasks: int,
+    *,
+    task_embedding: int,
+    chunk_embedding: int,
+    hidden: Sequence[int],
+    chunk_size: int,
+    pieces: Sequence[int] | None = None,
 ) -> int:
-    """Returns the number of parameters, task embeddings included, of a chunked `Hypernetwork` for `total` weights."""
+    """Returns the number of parameters, task embeddings included, of a chunked `Hypernetwork` for `total` weights.
+
+    With `pieces`, no chunk lies in two of them, and none is larger than the largest.
+    """
+    if pieces is not None:
+        chunk_size = min(chunk_size, max(pieces))
     sizes = [task_embedding + chunk_embedding, *hidden]
     trunk = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
-    chunks = ceil(total / chunk_size) * chunk_embedding
+    chunks = sum(-(-piece // chunk_size) for piece in pieces or [total]) * chunk_embedding
     return num_tasks * task_embedding + trunk + chunks + (sizes[-1] + 1) * chunk_size
 
 
@@ -25,13 +37,14 @@ def chunk_size_for(
     task_embedding: int,
     chunk_embedding: int,
     hidden: Sequence[int],
+    pieces: Sequence[int] | None = None,
 ) -> int:
     """Returns the size of the fewest chunks for which a hypernetwork has at most `compression * total` parameters.
 
     With K chunks of C = ceil(total / K) weights, and H the width of the last hidden layer (without one, the size of
     both embeddings together), the hypernetwork has (H + 1) C + K chunk_embedding parameters and others whose number
     does not depend on K. If no K satisfies the bound, the K that minimises (H + 1) total / K + K chunk_embedding is
-    taken.
+    taken. With `pieces` there are more than K chunks, at most by their number.
 
     Args:
         compression: ratio of the hypernetwork's parameters to generated weights (von Oswald et al., ICLR 2020,
@@ -39,6 +52,7 @@ def chunk_size_for(
         total: number N of generated weights.
         num_tasks: number of task embeddings, which count as parameters too.
         task_embedding, chunk_embedding, hidden: as for `Hypernetwork`.
+        pieces: sizes of the tensors, where no chunk may lie in two of them; None where chunks may.
     """
 
     def parameters(number: int) -> int:
@@ -49,6 +63,7 @@ def chunk_size_for(
             chunk_embedding=chunk_embedding,
             hidden=hidden,
             chunk_size=ceil(total / number),
+            pieces=pieces,
         )
 
     width = [task_embedding + chunk_embedding, *hidden][-1] + 1
@@ -67,10 +82,17 @@ def operations_per_old_task(hypernetwork: Hypernetwork) -> int:
 
     With K chunks and H units in the last hidden layer these are 16 K (H+1)^2: two products of K vectors of 2 (H+1)
     numbers with a square matrix, at two operations an entry. Without hidden layers sums separate, and hardly any grow,
-    unless old embeddings are plastic.
+    unless old embeddings are plastic. Chunks that tensors cut are summed one by one in any case.
     """
-    separate = not len(hypernetwork.trunk) and not hypernetwork.plastic
-    return 0 if separate else 16 * hypernetwork.num_chunks * len(hypernetwork.head) ** 2
+    if len(hypernetwork.trunk) or hypernetwork.plastic:
+        length, whole = 2 * len(hypernetwork.head), 4 * hypernetwork.num_chunks * (2 * len(hypernetwork.head)) ** 2
+    else:
+        length, whole = len(hypernetwork.head) + hypernetwork.chunk_embeddings.shape[1], 0
+    if hypernetwork.scales is None:
+        return whole
+    cuts = hypernetwork.chunks.cuts
+    borders = sorted({*cuts})
+    return whole + 4 * length**2 * sum(borders.index(cut) + 1 for cut in cuts)
 
 
 def operations_of_generation(hypernetwork: Hypernetwork) -> int:

@@ -1,9 +1,9 @@
 """Target networks: any `nn.Module`, run with weights that are passed in, such as generated ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,11 +24,24 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad and p.numel()}
 
 
+class Start(NamedTuple):
+    """The mean and standard deviation of a tensor's generated values before training."""
+
+    mean: float
+    std: float
+
+
 @dataclass(frozen=True)
 class Layout:
-    """The positions of a module's trainable parameters in one flat vector of N numbers, in the module's own order."""
+    """The positions of a module's trainable parameters in one flat vector of N numbers, in the module's own order.
+
+    Attributes:
+        shapes: the parameters' shapes by name.
+        starts: how a hypernetwork starts each of them, by name; None: all alike, whatever they are.
+    """
 
     shapes: Mapping[str, torch.Size]
+    starts: Mapping[str, Start] | None = field(default=None, compare=False)
 
     @classmethod
     def of(cls, module: nn.Module) -> "Layout":

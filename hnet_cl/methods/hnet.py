@@ -54,7 +54,7 @@ class HNet(TargetLearner):
         self._aliased = aliased(module)
         self.output_layer = output_parameters(module, self.heads.num_outputs) if settings.mask_heads else ()
         with seeded(context.seed, Stream.HYPERNETWORK_INIT):
-            hypernetwork = settings.make_hypernetwork(self.target.layout, self.heads.num_tasks)
+            hypernetwork = settings.make_hypernetwork(module, self.heads.num_tasks)
         if settings.base == "initial":
             hypernetwork.generate_zeros()
         self.hypernetwork = hypernetwork.to(context.device)

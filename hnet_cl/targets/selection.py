@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from hnet_cl.targets.lora import low_rank_parts
 from hnet_cl.targets.output_layer import output_layer
 
-ALL, HEAD, NORMS = "all", "head", "norms"
+ALL, HEAD, NORMS, LORA = "all", "head", "norms", "lora"
 JOINT = "+"
 SHOWN = 12  # names in a message
 
@@ -19,8 +20,9 @@ def selected(network: nn.Module, words: str, num_outputs: int) -> list[str]:
     Args:
         network: the network.
         words: one or more, joined by +: `all`; `head`, the output layer; `norms`, the layers whose class has Norm in
-            its name, as BatchNorm2d; `last_K`, the last K layers that have something to select; anything else is a
-            pattern of names in the style of a shell. It selects parameters, or modules with all of their parameters.
+            its name, as BatchNorm2d; `lora`, the low-rank parts that were added to layers; `last_K`, the last K layers
+            that have something to select; anything else is a pattern of names in the style of a shell. It selects
+            parameters, or modules with all of their parameters.
         num_outputs: the number of the network's outputs, which the output layer must have.
 
     Raises:
@@ -62,6 +64,8 @@ def _of_word(network: nn.Module, word: str, num_outputs: int, able: set[int]) ->
     elif word == NORMS:
         norms = (module for module in network.modules() if "Norm" in type(module).__name__)
         yield from (id(parameter) for module in norms for parameter in module.parameters(recurse=False))
+    elif word == LORA:
+        yield from map(id, low_rank_parts(network))
     elif last := re.fullmatch(r"last_([1-9]\d{0,8})", word):
         own = ([*map(id, module.parameters(recurse=False))] for module in network.modules())
         layers = [ids for ids in own if not able.isdisjoint(ids)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, isfinite
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, PositiveFloat, ValidationInfo, field_validator, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
@@ -26,7 +26,7 @@ from hnet_cl.training.schedule import Schedule
 from hnet_cl.training.task_state import TaskInProgress
 from hnet_cl.training.window import Window
 
-LONGEST_WORDS = 300  # characters of training.parameters
+LONGEST_WORDS = 300  # characters of training.parameters and training.lora_layers
 
 STEPS_BETWEEN_YIELDS = 10  # steps between two points where another run in the same process may take its turn
 
@@ -45,6 +45,7 @@ class TrainingSettings(Settings):
         betas: decay rates of Adam and AdamW.
         gradient_clip_norm: L2 norm that the gradients of each optimiser are clipped to; None for no clipping.
         parameters: which of the target network's parameters are trained (`hnet_cl.targets.selection`).
+        lora_rank, lora_scale, lora_layers: of the low-rank parts that `parameters` may select (`hnet_cl.targets.lora`).
         initial_weights: the file of the target network's first weights; None for weights drawn from the seed.
         initial_weights_checksum: of that file; not used without one.
         shuffle_tasks: whether the order of the tasks is drawn from the run's seed.
@@ -67,6 +68,9 @@ class TrainingSettings(Settings):
     likelihood: Literal["gaussian"] | None
     log_variance: Annotated[list[Annotated[float, Field(ge=-50, le=50)]], Field(min_length=2, max_length=2)]
     parameters: str
+    lora_rank: Annotated[int, Field(gt=0, le=10**4)]
+    lora_scale: PositiveFloat
+    lora_layers: str
     initial_weights: str | None
     initial_weights_checksum: str | None
     shuffle_tasks: bool
@@ -92,11 +96,12 @@ class TrainingSettings(Settings):
             raise ValueError(f"lr_decay={self.lr_decay}: give pairs [share, factor] with ascending shares below 1")
         return self
 
-    @field_validator("parameters")
+    @field_validator("parameters", "lora_layers")
     @classmethod
-    def _short_words(cls, words: str) -> str:
+    def _short_words(cls, words: str, info: ValidationInfo) -> str:
         if not (words.isprintable() and 0 < len(words) <= LONGEST_WORDS):
-            raise ValueError(f"give at most {LONGEST_WORDS} printable characters, as norms+head")
+            example = "norms+head" if info.field_name == "parameters" else "groups.*"
+            raise ValueError(f"give at most {LONGEST_WORDS} printable characters, as {example}")
         return words
 
     @model_validator(mode="after")

@@ -174,11 +174,11 @@ def test_what_concerns_a_target_network_needs_one(word: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["", "x\ny", "*" * 301])
-def test_words_for_what_is_trained_are_printable_and_short(words: str) -> None:
-    line = problem(changed(composed(), "training.parameters", words))
-    assert (
-        line.endswith(": give at most 300 printable characters, as norms+head") and "\n" not in line and len(line) < 300
-    )
+@pytest.mark.parametrize(("key", "example"), [("parameters", "norms+head"), ("lora_layers", "groups.*")])
+def test_words_for_what_is_trained_are_printable_and_short(words: str, key: str, example: str) -> None:
+    line = problem(changed(composed(), f"training.{key}", words))
+    assert line.endswith(f": give at most 300 printable characters, as {example}")
+    assert "\n" not in line and len(line) < 300
 
 
 def test_every_group_is_in_the_help() -> None:
@@ -500,7 +500,8 @@ def test_new_keys_change_no_id() -> None:
 def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     whole = composed("benchmark=smnist", "method=ewc")
     older = {key: value for key, value in whole.items() if key not in ("optimizer", "lr_scheduler")}
-    later = ("gradient_clip_norm", "parameters", "initial_weights", "initial_weights_checksum")
+    later = ["gradient_clip_norm", "parameters", "initial_weights", "initial_weights_checksum"]
+    later += ["lora_rank", "lora_scale", "lora_layers"]
     older["training"] = {key: value for key, value in whole["training"].items() if key not in later}
     assert config_id(older) == config_id(upgraded(older)) == config_id(whole)
     plan = check(upgraded(older), trusted=[])
@@ -591,7 +592,7 @@ def test_presets_hold_the_papers_generators(
     assert generator["latent"] == 100 and replay["temperature"] == 2
     if "hypernet" in generator:
         assert generator["condition"] == 100
-        usual = {"activation": "elu", "compression": None, "old_embeddings": "frozen"}
+        usual = {"activation": "elu", "compression": None, "old_embeddings": "frozen", "init": "xavier"}
         assert generator["hypernet"] == decoder_hypernets[benchmark] | usual
     keys = ["new_weight", "targets", "new_heads", "reset_optimizer", "init"]
     assert [replay[key] for key in keys] == {

@@ -32,7 +32,7 @@ OLD: dict[str, Any] = {
         },
     },
 }
-LATER = {"compression": None, "old_embeddings": "frozen"}  # came later to hypernetworks
+LATER = {"compression": None, "old_embeddings": "frozen", "init": "xavier"}  # came later to hypernetworks
 PATH = "hnet_cl.hypernet.{}Regularizer"
 SHAPES = {  # regularizer, regularized_tasks, regularized_blocks: class, key, value
     ("fast", None, None): ("Gram", "sampled_tasks", None),
@@ -135,7 +135,8 @@ class TestKeys:
         before = config_id(now)
         assert before == config_id(nested)
         for part in (now["method"], now["method"]["generator"]):
-            for change in ({"update": "separate"}, {"hypernet": LATER | {"old_embeddings": "plastic"}}):
+            of_hypernet = [{"hypernet": LATER | one} for one in ({"old_embeddings": "plastic"}, {"init": "fan_in"})]
+            for change in ({"update": "separate"}, *of_hypernet):
                 kept = {**part}
                 part.update(change)
                 assert config_id(now) != before

@@ -4,7 +4,19 @@ from typing import Any
 
 import pytest
 import torch
-from builders import METHODS, WITHOUT_TARGET, blobs, learned, learner, maker, rows_of, small_target, training
+from builders import (
+    GENERATED,
+    HNET,
+    METHODS,
+    WITHOUT_TARGET,
+    blobs,
+    learned,
+    learner,
+    maker,
+    rows_of,
+    small_target,
+    training,
+)
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
@@ -78,6 +90,29 @@ def test_with_a_base_every_task_starts_at_the_initial_weights_and_leaves_them() 
     inputs, _ = BENCHMARK.tasks[0].test.batch(slice(None))
     own = made.heads.own(0)
     assert torch.equal(made.task_network(0)[0](inputs)[:, own], made.predict(inputs, 0).logits)
+
+
+@pytest.mark.parametrize("init", ["fan_in", "hyperfan"])
+@pytest.mark.parametrize("base", ["zero", "initial"])
+def test_a_start_by_tensor_is_part_of_the_state(init: str, base: str) -> None:
+    changes: dict[str, Any] = {"base": base, "hypernet": HNET["hypernet"] | {"init": init, "chunk_size": 7}}
+    first, second = (learner("hnet", BENCHMARK, "cl1", seed, **changes) for seed in (1, 2))
+    assert first.hypernetwork.num_chunks == 2 + 1 + 5 + 1  # of tensors of 10, 5, 30 and 6 numbers
+    if base == "initial":
+        assert not first.hypernetwork(0).any()
+    second.load_state_dict(learned(first, BENCHMARK, 2).state_dict())
+    inputs, _ = BENCHMARK.tasks[0].test.batch(slice(None))
+    learned(second, BENCHMARK, 2, 0)
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(second.predict(inputs, 0).logits, first.predict(inputs, 0).logits)
+
+
+def test_a_decoder_starts_by_tensor_too() -> None:
+    generator = GENERATED | {"hypernet": HNET["hypernet"] | {"init": "fan_in"}}
+    made = learner("hnet_r", BENCHMARK, "cl3", generator=generator)
+    hypernetwork = made.generator.hypernetwork
+    assert hypernetwork.num_chunks > -(-hypernetwork.layout.total // 20) and hypernetwork.scales is not None
+    learned(made, BENCHMARK, 2)
 
 
 def test_what_is_frozen_is_kept_once() -> None:

@@ -53,7 +53,7 @@ class GeneratedDecoder(Generator):
             )
         self.decoder = TargetNetwork(decoder)
         with seeded(context.seed, Stream.DECODER_HYPERNETWORK_INIT):
-            self.hypernetwork = settings.make_hypernetwork(self.decoder.layout, num_tasks).to(context.device)
+            self.hypernetwork = settings.make_hypernetwork(decoder, num_tasks).to(context.device)
 
     def begin_task(self, task: Task) -> None:
         super().begin_task(task)

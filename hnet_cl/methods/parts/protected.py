@@ -1,7 +1,7 @@
 """Settings and training of a hypernetwork whose output regulariser protects old tasks. A part of methods."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, NonNegativeFloat, PositiveFloat, field_validator, model_validator
@@ -12,11 +12,12 @@ from hnet_cl.core.chosen import Chosen
 from hnet_cl.hypernet import (
     GramRegularizer,
     Hypernetwork,
+    Init,
     Interval,
-    Layout,
     OutputRegularizer,
     RegularizedTraining,
     chunk_size_for,
+    layout_for,
     operations_of_generation,
     operations_per_old_task,
 )
@@ -29,7 +30,7 @@ class HypernetSettings(base.Settings):
 
     `compression`, the ratio of trainable to generated weights, determines the chunk size. If neither it nor
     `chunk_size` is given, the weights are generated without chunking. `old_embeddings`: whether embeddings of old tasks
-    rest or are trained on by the regulariser.
+    rest or are trained on by the regulariser. `init`: how the generated weights start (`hnet_cl.hypernet.layout_for`).
     """
 
     task_embedding: base.Size
@@ -39,6 +40,7 @@ class HypernetSettings(base.Settings):
     hidden: list[base.Size]
     activation: Literal["relu", "elu", "sigmoid", "tanh"]
     old_embeddings: Literal["frozen", "plastic"]
+    init: Init
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -49,12 +51,13 @@ class HypernetSettings(base.Settings):
             )
         return self
 
-    def make(self, layout: Layout, num_tasks: int) -> Hypernetwork:
-        """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
-        sizes: dict[str, Any] = self.model_dump(exclude={"chunk_size", "compression", "activation", "old_embeddings"})
-        chunk_size = self.chunk_size
+    def make(self, module: nn.Module, num_tasks: int) -> Hypernetwork:
+        """Builds a hypernetwork for the trainable weights of `module`, initialised from torch's global generator."""
+        sizes = {name: getattr(self, name) for name in ("task_embedding", "chunk_embedding", "hidden")}
+        layout, chunk_size = layout_for(module, self.init), self.chunk_size
         if self.compression is not None:
-            chunk_size = chunk_size_for(self.compression, layout.total, num_tasks, **sizes)
+            pieces = None if layout.starts is None else layout.sizes
+            chunk_size = chunk_size_for(self.compression, layout.total, num_tasks, **sizes, pieces=pieces)
         made = Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
         made.plastic = self.old_embeddings == "plastic"
         return made
@@ -106,9 +109,9 @@ class ProtectionSettings(base.Settings):
                 raise ValueError(f"{name}={number}: give a positive number, or null for all")
         return regularizer
 
-    def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
-        """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
-        return self.hypernet.make(layout, num_tasks)
+    def make_hypernetwork(self, module: nn.Module, num_tasks: int) -> Hypernetwork:
+        """Builds a hypernetwork for the trainable weights of `module`, initialised from torch's global generator."""
+        return self.hypernet.make(module, num_tasks)
 
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
         """Returns a line for each setting that was chosen for the user, or that makes steps cost more than need be."""
