@@ -49,13 +49,13 @@ class HypernetSettings(base.Settings):
             )
         return self
 
-    def make(self, layout: Layout, num_tasks: int) -> Hypernetwork:
+    def make(self, layout: Layout, num_tasks: int, kind: Callable[..., Hypernetwork] = Hypernetwork) -> Hypernetwork:
         """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         sizes: dict[str, Any] = self.model_dump(exclude={"chunk_size", "compression", "activation", "old_embeddings"})
         chunk_size = self.chunk_size
         if self.compression is not None:
             chunk_size = chunk_size_for(self.compression, layout.total, num_tasks, **sizes)
-        made = Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
+        made = kind(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
         made.plastic = self.old_embeddings == "plastic"
         return made
 
@@ -110,6 +110,16 @@ class ProtectionSettings(base.Settings):
         """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         return self.hypernet.make(layout, num_tasks)
 
+    def make_regularizer(
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None,
+        rng: torch.Generator,
+    ) -> OutputRegularizer:
+        """Builds the regulariser of the old `tasks`; the arguments are those of `OutputRegularizer`."""
+        return self.regularizer.make(hypernetwork, tasks, kept, rng)
+
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
         """Returns a line for each setting that was chosen for the user, or that makes steps cost more than need be."""
         return [*self.hypernet.choices(hypernetwork), *self._cost(hypernetwork)]
@@ -160,7 +170,7 @@ class ProtectedTraining(RegularizedTraining):
             settings.strength,
             lookahead=settings.lookahead,
             update=settings.update,
-            regularizer=lambda of, tasks: settings.regularizer.make(of, tasks, kept, rng),
+            regularizer=lambda of, tasks: settings.make_regularizer(of, tasks, kept, rng),
         )
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
