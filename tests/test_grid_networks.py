@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from builders import (
+    BOUNDED,
     GATED,
     LAYERWISE,
     METHODS,
@@ -20,7 +21,7 @@ from builders import (
     same_state,
     training,
 )
-from networks import CHAINS, EXAMPLES_ONE_BY_ONE, NETWORKS, PLAIN_LAYERS, TASKS_ONE_BY_ONE
+from networks import BOUNDED_LAYERS, CHAINS, EXAMPLES_ONE_BY_ONE, NETWORKS, PLAIN_LAYERS, TASKS_ONE_BY_ONE
 from torch import Tensor
 
 from hnet_cl.hypernet import trainable
@@ -52,7 +53,8 @@ def pairwise() -> Iterator[tuple[str, str, str]]:
     """Yields each network with each method, in scenarios that take turns; all scenarios take three times as long."""
     for row, network in enumerate(NETWORKS):
         for column, method in enumerate(CHOICES):
-            if method in LAYERWISE and network not in (CHAINS if method in GATED else PLAIN_LAYERS):
+            known = CHAINS if method in GATED else BOUNDED_LAYERS if method in BOUNDED else PLAIN_LAYERS
+            if method in LAYERWISE and network not in known:
                 continue
             scenarios = [scenario for scenario in SCENARIOS if defined(method, scenario)]
             yield network, method, scenarios[(row + column) % len(scenarios)]
