@@ -93,7 +93,7 @@ class HyperMask(Generated):
 
     @property
     def capturable(self) -> bool:
-        return False
+        return False  # masks of the first task are cut by numbers that the processor has to know
 
     def loss(self, inputs: Tensor, labels: Tensor) -> Tensor:
         task, sparsity = self.latest, self.settings.sparsity

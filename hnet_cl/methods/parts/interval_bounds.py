@@ -152,7 +152,7 @@ def affine(
 
 def worst_case(bounds: Bounds, labels: Tensor) -> Tensor:
     """Returns the worst logits (b, n) for labels (b,): the lower bound of the label's, upper bounds of the others."""
-    right = F.one_hot(labels, bounds.low.shape[1]).bool()
+    right = labels[:, None] == torch.arange(bounds.low.shape[1], device=labels.device)
     return torch.where(right, bounds.low, bounds.high)
 
 
