@@ -27,7 +27,9 @@ from hnet_cl.methods.gdumb import GDumb
 from hnet_cl.methods.generative_classifier import GenerativeClassifier
 from hnet_cl.methods.gpm import GPM
 from hnet_cl.methods.hat import HAT
+from hnet_cl.methods.hint import HINT
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.hypermask import HyperMask
 from hnet_cl.methods.icarl import ICaRL
 from hnet_cl.methods.joint import Joint
 from hnet_cl.methods.lwf import LwF
@@ -80,10 +82,13 @@ METHODS: Mapping[str, type[Learner]] = {
     "generative_classifier": GenerativeClassifier,
     "supsup": SupSup,
     "wsn": WSN,
+    "hint": HINT,
+    "hypermask": HyperMask,
 }
-NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg"}  # defined in CL1 alone
-LAYERWISE = {"owm", "gpm", "packnet", "wsn", "supsup", "hat", "xdg"}  # know plain layers alone
+NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg", "hint", "hypermask"}  # defined in CL1 alone
+LAYERWISE = {"owm", "gpm", "packnet", "wsn", "supsup", "hat", "xdg", "hint"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
+BOUNDED = {"hint"}  # know chains of layers with interval bounds alone
 NEEDS_SEPARATE_CLASSES = {"generative_classifier"}  # not defined in CL2
 CLOSED_FORM = {"simple_cil", "ranpac"}  # learn at the end of tasks, without a network
 WITHOUT_TARGET = CLOSED_FORM | {"generative_classifier"}  # have no target network
@@ -190,6 +195,9 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     },
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
     "wsn": {"reset_optimizer": True, "kept": 0.5},
+    "hint": HNET | {"lookahead": False, "radius": 0.3, "kappa": 0.5, "ramp": 0.5, "protected": "box"},
+    "hypermask": {key: value for key, value in HNET.items() if key not in ("base", "mask_heads")}
+    | {"sparsity": 0.3, "held": 0.01, "held_by_mask": True, "weights": "trained"},
     "supsup": {"kept": None, "task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
     "generative_classifier": {"encoder": [6], "decoder": [5], "latent": 3, "pixel_noise": 0.2, "samples": 7},
     "simple_cil": {},

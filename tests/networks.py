@@ -323,3 +323,4 @@ PLAIN_LAYERS = {
     "bfloat16",
 }
 CHAINS = PLAIN_LAYERS - {"frozen part", "unused layers"}  # whose layers read one another, unit by unit
+BOUNDED_LAYERS = {"mlp", "dropout", "bfloat16"}  # that form a chain and have interval bounds

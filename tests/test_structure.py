@@ -27,6 +27,7 @@ MAY_IMPORT = {
         "datasets.identity",
         "hypernet.trainable",
         "methods.base",
+        "methods.parts.certificates",
         "methods.parts.network",
     },
     "records": {"core", "training.listener"},

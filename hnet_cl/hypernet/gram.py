@@ -65,7 +65,7 @@ class GramRegularizer(LastLayerRegularizer):
         # Where tasks are drawn, finding their pairs synchronises with the device.
         self.capturable = sampled_tasks is None or sampled_tasks >= len(tasks)
         covered = blocks_covered(self.kept, hypernetwork.chunks)
-        kind = EveryPair if len(hypernetwork.trunk) or hypernetwork.plastic else SeparatedPairs
+        kind = SeparatedPairs if hypernetwork.separates else EveryPair
         self.pairs: Pairs = kind(hypernetwork, self.embeddings, covered, self._all)
         self.segments = self._cut(list(covered.partial.values()))
 

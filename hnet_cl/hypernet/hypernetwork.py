@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -65,6 +65,8 @@ class Hypernetwork(nn.Module):
     Raises:
         ValueError: `chunk_size` is not positive.
     """
+
+    OF_TASKS: ClassVar[tuple[str, ...]] = ("task_embeddings",)  # lists of parameters, one for each task
 
     scales: Tensor | None
     offsets: Tensor | None
@@ -166,7 +168,26 @@ class Hypernetwork(nn.Module):
     @property
     def theta(self) -> dict[str, nn.Parameter]:
         """Returns the parameters that all tasks share, by name."""
-        return {name: p for name, p in self.named_parameters() if not name.startswith("task_embeddings.")}
+        return {name: p for name, p in self.named_parameters() if name.partition(".")[0] not in self.OF_TASKS}
+
+    def own(self, task: int) -> list[nn.Parameter]:
+        """Returns the parameters that belong to task `task` alone."""
+        return [parameters[task] for parameters in self._of_tasks]
+
+    @torch.no_grad()
+    def start_from(self, known: Sequence[int], task: int) -> None:
+        """Sets the parameters of `task` alone to the means of those of the tasks `known`."""
+        for parameters in self._of_tasks:
+            parameters[task].copy_(torch.stack([parameters[other] for other in known]).mean(0))
+
+    @property
+    def _of_tasks(self) -> list[Sequence[nn.Parameter]]:
+        return [getattr(self, name) for name in self.OF_TASKS]
+
+    @property
+    def separates(self) -> bool:
+        """Tells whether psi = [e_t; c_k; 1] with constant embeddings of old tasks, so that sums over these separate."""
+        return not len(self.trunk) and not self.plastic
 
     def held(self, task: int) -> dict[str, nn.Parameter]:
         """Returns theta, by name, and if they are `plastic` the embeddings of the tasks before `task`."""

@@ -84,7 +84,7 @@ def operations_per_old_task(hypernetwork: Hypernetwork) -> int:
     numbers with a square matrix, at two operations an entry. Without hidden layers sums separate, and hardly any grow,
     unless old embeddings are plastic. Chunks that tensors cut are summed one by one in any case.
     """
-    if len(hypernetwork.trunk) or hypernetwork.plastic:
+    if not hypernetwork.separates:
         length, whole = 2 * len(hypernetwork.head), 4 * hypernetwork.num_chunks * (2 * len(hypernetwork.head)) ** 2
     else:
         length, whole = len(hypernetwork.head) + hypernetwork.chunk_embeddings.shape[1], 0

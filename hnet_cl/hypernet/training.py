@@ -58,7 +58,7 @@ class RegularizedTraining:
         self.strength = strength
         self._separate = update == "separate"
         self._theta = hypernetwork.held(task)
-        self.optimizers = [optimizer(self._theta.values()), optimizer([hypernetwork.task_embeddings[task]])]
+        self.optimizers = [optimizer(self._theta.values()), optimizer(hypernetwork.own(task))]
         self.regularizer = regularizer(hypernetwork, range(task)) if task > 0 and strength > 0 else None
         self._lookahead = None
         if self.regularizer and lookahead:

@@ -112,7 +112,7 @@ class TrainedLearner:
             UserError: the method has no hypernetwork that generates the classifying network.
         """
         hypernetwork = self._hypernetwork()
-        return hypernetwork.embeddings(range(self.num_tasks)).detach().clone()
+        return torch.stack([*hypernetwork.task_embeddings]).detach().clone()
 
     def generated(self, task: int) -> dict[str, Tensor]:
         """Returns the weights generated for `task` (from 1), by their names in the target network.

@@ -31,6 +31,7 @@ class Evidence:
         score: what the matrix holds.
         memory: bytes that the method keeps after the last finished task.
         window: tests of old tasks in the middle of tasks.
+        certified: finished rows of the matrix of certified accuracies, for methods that prove answers.
     """
 
     matrix: Matrix
@@ -41,6 +42,7 @@ class Evidence:
     score: Score = ACCURACY
     memory: float | None = None
     window: Sequence[WindowPoint] = ()
+    certified: Matrix = ()
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,11 @@ METRICS: dict[str, Metric] = {
         Metric(
             "wc_acc", "WC-ACC", "newest task, and worst on old ones", "%",
             lambda run: metrics.wc_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
+        ),
+        Metric(
+            "certified", "certified ACC", "right for all weights in a task's box, mean", "%",
+            lambda run: metrics.acc(run.certified), "Krukowski et al. 2024 (HyperInterval)",
+            "measured for hint where the task is given", "some runs",
         ),
         Metric(
             "transfer", "transfer", "during, minus the same from scratch", "points",

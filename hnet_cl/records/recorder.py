@@ -121,6 +121,7 @@ class RunRecorder(Logger):
             "tasks_done": state.learned,
             state.score.matrix: state.matrix,
             "inferred_tasks": state.inferred,
+            "certified_matrix": state.certified,
             "window": [asdict(point) for point in state.window],
             "metrics": state.metrics,
             "iterations": state.iterations_done,

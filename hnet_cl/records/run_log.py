@@ -76,6 +76,10 @@ class RunLog(Listener):
         self.state.sampled(samples)
         self._tell("samples", samples)
 
+    def certified(self, task: int, shares: Sequence[float | None]) -> None:
+        """Notes the (T,) certified accuracies after a task; they are passed on with its row."""
+        self.state.certify(shares)
+
     def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None = None) -> None:
         """Notes and passes on a row (T,) of the matrix of scores, and (T, T) counts of inferred tasks."""
         self.state.row(scores, inferred, self._kept_bytes and self._kept_bytes(), self._embeddings(task + 1))

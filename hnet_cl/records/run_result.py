@@ -93,6 +93,7 @@ class RunResult(_Part, Mapping[str, Any]):
     mse_matrix: list[list[NonNegative | None]] = []
     nmse_matrix: list[list[NonNegative | None]] = []
     inferred_tasks: list[list[Count]] | None = None
+    certified_matrix: list[list[Fraction | None]] = []
     window: list[Point] = []
     metrics: dict[str, Number | None] = {}
     iterations: Count = 0
@@ -143,6 +144,10 @@ class RunResult(_Part, Mapping[str, Any]):
         inferred = self.inferred_tasks
         if inferred is not None and (len(inferred) != tasks or any(len(row) != tasks for row in inferred)):
             raise ValueError(f"inferred_tasks: not {tasks} rows of {tasks} tasks each")
+        certified = self.certified_matrix
+        if len(certified) not in (0, len(rows)) or any(len(row) != tasks for row in certified):
+            raise ValueError(f"certified_matrix: neither empty nor {len(rows)} rows of {tasks} tasks each")
+        metrics.acc(certified)  # raises ValueError if an entry is missing
         places = [(point.task, point.iteration) for point in self.window]
         if any(later <= earlier for earlier, later in itertools.pairwise(places)):
             raise ValueError("window: not in the order in which tests are made")

@@ -68,6 +68,7 @@ class Progress:
         recognised: mean fractions of samples and of real images that were recognised after that task, for learners with
             a generator.
         memory: bytes that the learner keeps after that task, in all (`total`) and by part.
+        certified: finished rows of the matrix of certified accuracies, of learners that have them.
         window: the fields of each `WindowPoint` so far.
         iteration: iterations done of the current task.
         iterations: iterations done over all tasks.
@@ -80,6 +81,7 @@ class Progress:
     inferred: Sequence[Sequence[int]] | None = None
     recognised: Sequence[float] | None = None
     memory: Mapping[str, int] | None = None
+    certified: Sequence[Sequence[float | None]] = ()
     window: Sequence[Mapping[str, Any]] = ()
     iteration: int = 0
     iterations: int = 0
@@ -120,6 +122,7 @@ class RunState:
             generator.
         memory: bytes that the learner keeps after that task, in all (`total`) and by part.
         embeddings: (T, E) embeddings of the tasks so far, set by `row`; None for learners without any.
+        certified: finished rows (T,) of the matrix of certified accuracies; none if the learner proves nothing.
         window: tests of old tasks in the middle of tasks so far.
         training_accuracy: on the batch whose losses came last, a fraction; None where nobody knows it.
         task: the task that is being trained or evaluated, from 0.
@@ -148,6 +151,7 @@ class RunState:
         self.recognised = start.recognised
         self.memory = start.memory
         self.embeddings: Sequence[Sequence[float]] | None = None
+        self.certified = [list(row) for row in start.certified]
         self.window = [WindowPoint(**point) for point in start.window]
         self.training_accuracy: float | None = None
         self.task = len(self.matrix)
@@ -199,7 +203,9 @@ class RunState:
         """Returns all metrics after the last finished task, as fractions, by the names in `metrics_table`."""
         total = None if self.memory is None else self.memory["total"]
         known = self.benchmark_facts, self.inferred, self.recognised
-        return summary(Evidence(self.matrix, *known, score=self.score, memory=total, window=self.window))
+        return summary(
+            Evidence(self.matrix, *known, score=self.score, memory=total, window=self.window, certified=self.certified)
+        )
 
     def begin_task(self, task: int, iteration: int) -> None:
         """Notes that training on `task` starts, or continues after `iteration` iterations."""
@@ -221,6 +227,10 @@ class RunState:
     def sampled(self, samples: Samples) -> None:
         """Notes samples; they enter the metrics together with the task's row."""
         self._samples = samples
+
+    def certify(self, shares: Sequence[float | None]) -> None:
+        """Adds a row (T,) to the matrix of certified accuracies; `row` follows."""
+        self.certified.append(list(shares))
 
     def row(
         self,
@@ -250,6 +260,7 @@ class RunState:
             inferred=self.inferred,
             recognised=self.recognised,
             memory=self.memory,
+            certified=[list(row) for row in self.certified],
             window=[asdict(point) for point in self.window],
             iteration=self.iteration,
             iterations=self.iterations_done,

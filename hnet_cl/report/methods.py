@@ -4,13 +4,15 @@ The hypernetworks come first, then their rivals, by name, and the bounds last: f
 training from scratch above.
 """
 
-FAMILY = ("hnet", "hnet_ent", "hnet_tir", "hnet_r")
+FAMILY = ("hnet", "hnet_ent", "hnet_tir", "hnet_r", "hint", "hypermask")
 BOUNDS = ("finetune", "joint", "scratch")
 NAMES = {
     "hnet": "HNET",
     "hnet_ent": "HNET+ENT",
     "hnet_tir": "HNET+TIR",
     "hnet_r": "HNET+R",
+    "hint": "HINT",
+    "hypermask": "HyperMask",
     "agem": "A-GEM",
     "derpp": "DER++",
     "dgr": "DGR",

@@ -90,7 +90,8 @@ class Run:
         with contextlib.suppress(ValueError):  # an unfinished run may have outputs that were not numbers
             result, scratch = self.result, self.scratch.scores if self.scratch else None
             inferred, memory = result.inferred_tasks, (result.memory_bytes or {}).get("total")
-            evidence = Evidence(result.scores, None, inferred, None, scratch, self.score, memory, result.points)
+            known = result.points, result.certified_matrix
+            evidence = Evidence(result.scores, None, inferred, None, scratch, self.score, memory, *known)
             numbers |= computed(evidence)
         return {name: value for name, value in numbers.items() if _is_number(value)}
 

@@ -9,6 +9,7 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.protocol import whole_decisions
 from hnet_cl.methods.base import Learner
+from hnet_cl.methods.parts.certificates import Certifying
 
 
 class Row(NamedTuple):
@@ -18,10 +19,13 @@ class Row(NamedTuple):
         scores: (T,) accuracies as fractions, or errors, on test examples; None for tasks that are not learned yet.
         inferred: (T, T) numbers of test examples by true task and inferred task; None if the learner does not infer
             tasks.
+        certified: (T,) shares of test examples whose right answer is proved for a box of weights; None for tasks that
+            are not learned yet, or in place of the list if the learner proves nothing.
     """
 
     scores: list[float | None]
     inferred: list[list[int]] | None = None
+    certified: list[float | None] | None = None
 
 
 def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: int) -> Row:
@@ -34,7 +38,21 @@ def evaluate(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: i
     inferred = torch.zeros(len(tasks), len(tasks), dtype=torch.long)
     for task in tasks[: latest + 1]:
         scores[task.id], inferred[task.id] = test(learner, task, batch_size)
-    return Row(scores, inferred.tolist() if inferred.any() else None)
+    return Row(scores, inferred.tolist() if inferred.any() else None, certify(learner, tasks, latest, batch_size))
+
+
+def certify(learner: Learner, tasks: Sequence[Task], latest: int, batch_size: int) -> list[float | None] | None:
+    """Computes the certified accuracies of tasks 0 to `latest`, as in `Row`."""
+    if not (isinstance(learner, Certifying) and learner.certifies):
+        return None
+    shares: list[float | None] = [None] * len(tasks)
+    for task in tasks[: latest + 1]:
+        test, right = task.test, 0
+        for start in range(0, len(test), batch_size):
+            inputs, labels = test.batch(slice(start, start + batch_size))
+            right += int(learner.certified(inputs, labels, task.id).sum())
+        shares[task.id] = right / len(test)
+    return shares
 
 
 def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Tensor]:

@@ -31,5 +31,8 @@ class Listener:
     def samples(self, task: int, pictures: "np.ndarray | None", recognised: Sequence[float], real: float) -> None:
         """Receives the quality of generated samples for tasks 0 to `task`, as in `SampleQuality`, before the row."""
 
+    def certified(self, task: int, shares: Sequence[float | None]) -> None:
+        """Receives the (T,) certified accuracies after a task, as in `Row`, before its row; not from all learners."""
+
     def row(self, task: int, scores: Sequence[float | None], inferred: Sequence[Sequence[int]] | None) -> None:
         """Receives row `task` of the matrix of scores, and counts of inferred tasks, as in `Row`."""

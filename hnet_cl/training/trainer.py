@@ -184,6 +184,8 @@ def train(
             row = evaluate(learner, tasks, latest, settings.eval_batch_size)
             show_samples(learner, tasks[: latest + 1], logs)
         for log in logs:
+            if row.certified is not None:
+                log.certified(latest, row.certified)
             log.row(latest, row.scores, row.inferred)
         yield row
 

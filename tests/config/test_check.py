@@ -37,7 +37,7 @@ from hnet_cl.methods.base import Learner
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
 )
-TASK_MUST_BE_KNOWN = {"hnet", "packnet", "wsn", "hat", "xdg"}
+TASK_MUST_BE_KNOWN = {"hnet", "packnet", "wsn", "hat", "xdg", "hint", "hypermask"}
 NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
 TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 REGRESSION = {"toy_regression", "dynamics", "dynamics_cartpole"}
@@ -66,6 +66,8 @@ NEED_CLASSES = {
     "supsup",
     "hat",
     "xdg",
+    "hint",
+    "hypermask",
 }
 WITH = {
     "scenario": ["method=finetune"],

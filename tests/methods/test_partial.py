@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import ExplicitRegularizer, GramRegularizer
-from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.parts.inferring import TargetLearner
 from hnet_cl.targets.selection import freeze_others
 from hnet_cl.training.rehearsal import rehearsed
 
@@ -40,7 +40,7 @@ def head_alone(num_outputs: int) -> nn.Module:
 
 def networks(made: Any) -> list[nn.Module]:
     """All networks of a learner that predict."""
-    if isinstance(made, HNet):
+    if isinstance(made, TargetLearner):
         return [made.task_network(task)[0] for task in range(made.latest + 1)]
     return [*getattr(made, "networks", [])] or [made.network]
 

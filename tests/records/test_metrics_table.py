@@ -87,7 +87,7 @@ def test_each_is_defined_without_more_than_it_needs(metric: Metric) -> None:
 def test_result_json_has_those_of_a_run_by_itself() -> None:
     """Tools rely on these keys."""
     assert [metric.name for metric in of_a_run()] == [
-        *("acc", "acc_low", "acc_high", "during", "bwt", "forgetting", "min_acc", "wc_acc"),
+        *("acc", "acc_low", "acc_high", "during", "bwt", "forgetting", "min_acc", "wc_acc", "certified"),
         *("task_inference", "majority", "recognised", "recognised_real"),
         *("mse", "nmse", "error_during", "error_growth"),
         "memory",

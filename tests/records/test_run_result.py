@@ -35,6 +35,7 @@ TODAY: dict[str, Any] = LEAST | {
     "overrides": ["seed=1"],
     "tasks_done": 2,
     "inferred_tasks": None,
+    "certified_matrix": [[0.75, None], [0.5, 0.25]],
     "window": [{"task": 1, "iteration": 10, "scores": [0.9]}],
     "metrics": {"acc": 0.9, "bwt": None},
     "iterations": 200,
@@ -82,9 +83,15 @@ def test_it_is_a_mapping_with_attributes() -> None:
 
 @pytest.mark.parametrize(("rows", "shape"), [([[0.25, None]], (1, 2)), ([], (0, 2))])
 def test_the_matrix_as_an_array(rows: list[list[float | None]], shape: tuple[int, int]) -> None:
-    matrix = parsed(TODAY, status="interrupted", accuracy_matrix=rows).matrix
+    matrix = parsed(LEAST, status="interrupted", accuracy_matrix=rows).matrix
     assert matrix.shape == shape and matrix.dtype == np.float64
     np.testing.assert_equal(matrix, np.array([[0.25, math.nan]])[: len(rows)])
+
+
+@pytest.mark.parametrize("rows", [[[0.5, None]], [[0.5, None], [0.5, None]], [[0.5], [0.5, 0.5]]])
+def test_certificates_are_as_many_as_accuracies(rows: list[list[float | None]]) -> None:
+    with pytest.raises(ValueError, match=r"^certified_matrix: neither|^row 1 of the accuracy matrix needs"):
+        parsed(TODAY, certified_matrix=rows)
 
 
 def test_an_older_result_has_defaults_for_what_came_later() -> None:

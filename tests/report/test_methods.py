@@ -18,5 +18,5 @@ def test_values_of_other_keys_stay_as_they_are() -> None:
 
 
 def test_the_hypernetworks_come_first_and_the_bounds_last() -> None:
-    names = ["scratch", "si", "hnet_r", "finetune", "hnet", "joint", "hnet_ent", "ewc", "hnet_tir"]
+    names = ["scratch", "si", "hnet_r", "hypermask", "finetune", "hnet", "hint", "joint", "hnet_ent", "ewc", "hnet_tir"]
     assert sorted(sorted(names), key=place) == [*FAMILY, "ewc", "si", *BOUNDS]

@@ -78,6 +78,10 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "xdg": {"method": "xdg", "target": plain},
     "wsn": {"method": "wsn", "target": plain, "reset_optimizer": False},
     "supsup": {"method": "supsup", "scenario": "cl3", "target": plain},
+    "hint": {"method": "hint", "target": plain},
+    "hint linear": {"method": "hint", "target": plain, "hypernet": HNET["hypernet"] | {"hidden": []}},
+    "hypermask": {"method": "hypermask", "target": normalized},
+    "hypermask plastic": {"method": "hypermask", "hypernet": PLASTIC, "lookahead": True},
     "generative_classifier": {"method": "generative_classifier", "scenario": "cl3"},
     "simple_cil": {"method": "simple_cil", "scenario": "cl3"},
     "ranpac": {"method": "ranpac", "scenario": "cl3"},
@@ -109,6 +113,7 @@ class Losses:
     def end_task(self, task: int) -> None: ...
     def accuracy(self, task: int, iteration: int, accuracy: float | None) -> None: ...
     def samples(self, task: int, pictures: Any, recognised: Any, real: float) -> None: ...
+    def certified(self, task: int, shares: Any) -> None: ...
     def row(self, task: int, accuracies: Any, inferred: Any) -> None: ...
     def losses(self, task: int, iteration: int, losses: Mapping[str, float]) -> None:
         self.seen[task, iteration] = dict(losses)
@@ -433,7 +438,9 @@ def test_a_layout_knows_all_that_is_generated(choices: dict[str, Any]) -> None:
         for key, generated in vars(part).items():
             if isinstance(generated, TargetNetwork):
                 assert all(f"{path}.{key}: {name}".lstrip(".") in names for name in generated.layout.shapes)
-    assert ("target: " in names) == (choices["method"] in ("hnet", "hnet_ent", "hnet_tir", "supsup"))
+    assert ("target: " in names) == (
+        choices["method"] in ("hnet", "hnet_ent", "hnet_tir", "supsup", "hint", "hypermask")
+    )
     assert ("decoder: " in names) == (choices["method"] in ("hnet_r", "hnet_tir"))
     assert made.layout == learned(made, BENCHMARK, 2).layout, "it is the same at any time"
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from builders import (
+    BOUNDED,
     CPU,
     METHODS,
     NEED_THE_TASK,
@@ -110,7 +111,7 @@ class Brittle(nn.Module):
 
 RIGHT = 0.2
 OF_FEATURES = {"icarl", *WITHOUT_TARGET}  # methods whose answers do not rest on the outputs of a network
-OF_OUTPUTS = [method for method in METHODS if method not in OF_FEATURES]
+OF_OUTPUTS = [method for method in METHODS if method not in OF_FEATURES | BOUNDED]
 scenarios = [(m, s) for s in ("cl1", "cl2", "cl3") for m in OF_OUTPUTS if s == "cl1" or m not in NEED_THE_TASK]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.hypernet import TargetNetwork
+from hnet_cl.hypernet import TargetNetwork, layout_for
 from hnet_cl.methods.base import Context, Samples
 from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
 from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
@@ -52,8 +52,9 @@ class GeneratedDecoder(Generator):
                 "that number, or 0 for none"
             )
         self.decoder = TargetNetwork(decoder)
+        layout = layout_for(decoder, settings.hypernet.init)
         with seeded(context.seed, Stream.DECODER_HYPERNETWORK_INIT):
-            self.hypernetwork = settings.make_hypernetwork(decoder, num_tasks).to(context.device)
+            self.hypernetwork = settings.make_hypernetwork(layout, num_tasks).to(context.device)
 
     def begin_task(self, task: Task) -> None:
         super().begin_task(task)

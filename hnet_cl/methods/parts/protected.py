@@ -14,10 +14,10 @@ from hnet_cl.hypernet import (
     Hypernetwork,
     Init,
     Interval,
+    Layout,
     OutputRegularizer,
     RegularizedTraining,
     chunk_size_for,
-    layout_for,
     operations_of_generation,
     operations_per_old_task,
 )
@@ -51,16 +51,25 @@ class HypernetSettings(base.Settings):
             )
         return self
 
-    def make(self, module: nn.Module, num_tasks: int) -> Hypernetwork:
-        """Builds a hypernetwork for the trainable weights of `module`, initialised from torch's global generator."""
+    def make(self, layout: Layout, num_tasks: int, kind: Callable[..., Hypernetwork] = Hypernetwork) -> Hypernetwork:
+        """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         sizes = {name: getattr(self, name) for name in ("task_embedding", "chunk_embedding", "hidden")}
-        layout, chunk_size = layout_for(module, self.init), self.chunk_size
+        chunk_size = self.chunk_size
         if self.compression is not None:
             pieces = None if layout.starts is None else layout.sizes
             chunk_size = chunk_size_for(self.compression, layout.total, num_tasks, **sizes, pieces=pieces)
-        made = Hypernetwork(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
+        made = kind(layout, num_tasks, **sizes, chunk_size=chunk_size, activation=self.activation)
         made.plastic = self.old_embeddings == "plastic"
         return made
+
+    def require_xavier(self, what: str) -> None:
+        """Refuses the starts of weights, where a method generates `what` instead.
+
+        Raises:
+            ValueError: `init` is not xavier.
+        """
+        if self.init != "xavier":
+            raise ValueError(f"hypernet.init={self.init}: is for weights, and {what}; set hypernet.init=xavier")
 
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
         """Returns a line with the chunk size that `compression` determined, or no line if the user chose it."""
@@ -109,9 +118,19 @@ class ProtectionSettings(base.Settings):
                 raise ValueError(f"{name}={number}: give a positive number, or null for all")
         return regularizer
 
-    def make_hypernetwork(self, module: nn.Module, num_tasks: int) -> Hypernetwork:
-        """Builds a hypernetwork for the trainable weights of `module`, initialised from torch's global generator."""
-        return self.hypernet.make(module, num_tasks)
+    def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
+        """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
+        return self.hypernet.make(layout, num_tasks)
+
+    def make_regularizer(
+        self,
+        hypernetwork: Hypernetwork,
+        tasks: Sequence[int],
+        kept: Sequence[Sequence[Interval]] | None,
+        rng: torch.Generator,
+    ) -> OutputRegularizer:
+        """Builds the regulariser of the old `tasks`; the arguments are those of `OutputRegularizer`."""
+        return self.regularizer.make(hypernetwork, tasks, kept, rng)
 
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
         """Returns a line for each setting that was chosen for the user, or that makes steps cost more than need be."""
@@ -163,7 +182,7 @@ class ProtectedTraining(RegularizedTraining):
             settings.strength,
             lookahead=settings.lookahead,
             update=settings.update,
-            regularizer=lambda of, tasks: settings.regularizer.make(of, tasks, kept, rng),
+            regularizer=lambda of, tasks: settings.make_regularizer(of, tasks, kept, rng),
         )
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:

@@ -19,6 +19,8 @@ HYPERNETWORK = 4 * (3 * 2 + (3 + 2 + 1) * 6 + (6 + 1) * 20)  # three chunks of 2
 EMBEDDINGS = 4 * 3 * 3
 KEPT: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("hnet", {}, {"hypernetwork": HYPERNETWORK, "task_embeddings": EMBEDDINGS}),
+    ("hint", {}, {"hypernetwork": HYPERNETWORK + EMBEDDINGS, "task_embeddings": EMBEDDINGS}),  # radii as embeddings
+    ("hypermask", {}, {"hypernetwork": HYPERNETWORK, "task_embeddings": EMBEDDINGS, "shared": NETWORK}),
     ("finetune", {}, {"network": NETWORK}),
     ("lwf", {}, {"network": NETWORK}),
     ("ewc", {}, {"network": NETWORK, "penalties": 2 * NETWORK}),
