@@ -78,9 +78,10 @@ def _run(job: "Job", command: str, label: str) -> "RunResult":
     from hnet_cl.config.check import check
     from hnet_cl.config.messages import explain
     from hnet_cl.core.signals import interruption
+    from hnet_cl.recording import Request, RunContext
     from hnet_cl.records.failure import record_failure
     from hnet_cl.records.run_folder import earlier_result
-    from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
+    from hnet_cl.single_run import exhaust, run_cooperatively
 
     threads = torch.get_num_threads()
     try:

@@ -140,7 +140,8 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     """
     from rich.console import Console
 
-    from hnet_cl.single_run import RunContext, exhaust
+    from hnet_cl.recording import RunContext
+    from hnet_cl.single_run import exhaust
 
     job = HydraConfig.get()
     label = "" if job.mode == RunMode.RUN else job.sweeper.get("label") or job.sweep.subdir
@@ -154,8 +155,9 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
 
 
 def _turns(config: DictConfig, job: Any, context: Any) -> Generator[None, None, dict[str, float | None]]:
+    from hnet_cl.recording import Request
     from hnet_cl.records.failure import record_failure
-    from hnet_cl.single_run import Request, run_cooperatively
+    from hnet_cl.single_run import run_cooperatively
     from hnet_cl.sweeps.pruning import listeners
 
     folder, overrides = Path(job.runtime.output_dir), _typed(job)

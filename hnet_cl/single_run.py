@@ -1,8 +1,8 @@
 """One run, from configuration to a finished run folder."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,14 @@ from hnet_cl.config.check import Plan, check
 from hnet_cl.core.atomic_files import remove_parts
 from hnet_cl.core.capacity import naming_lack_of_memory
 from hnet_cl.core.config_hash import config_id
-from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.core.locking import locked
 from hnet_cl.core.scores import ACCURACY
-from hnet_cl.core.signals import Interruption
-from hnet_cl.loggers.console import ConsoleLog
 from hnet_cl.loggers.introduction import print_introduction, say_what_is_done
 from hnet_cl.loggers.run_summary import show
 from hnet_cl.methods.base import Learner
-from hnet_cl.records.logger import Logger
+from hnet_cl.recording import Request, RunContext, build_log, describe, ended
 from hnet_cl.records.metrics import BenchmarkFacts
-from hnet_cl.records.provenance import command_line
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import (
     LOCKS,
@@ -40,44 +37,14 @@ from hnet_cl.records.run_folder import (
     settled,
     write_setup,
 )
-from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_result import RunResult
-from hnet_cl.records.run_state import Progress, RunFacts, RunState
+from hnet_cl.records.run_state import Progress, RunState
 from hnet_cl.training.checkpoint_saver import CheckpointSaver
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.rehearsal import rehearsed
 from hnet_cl.training.trainer import train
 
 CooperativeRun = Generator[None, None, RunResult]
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """The surroundings of a run: `console` and `interruption`, shared with the runs that it takes turns with.
-
-    `listeners` hear of the run besides the usual ones. With a `label`, the run is one of several: its lines on the
-    console begin with the label, and are few.
-    """
-
-    console: Console
-    interruption: Interruption
-    listeners: Sequence[Logger] = ()
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class Request:
-    """How a run was requested: `overrides` as typed, and `setup`, which returns the texts of its files in .hydra.
-
-    `preset` and `target` are the chosen files; None if there is none. `command`: the command line for this run, by
-    default that of this process.
-    """
-
-    overrides: Sequence[str]
-    setup: Callable[[], Mapping[str, str]] = dict
-    preset: str | None = None
-    target: str | None = None
-    command: str = field(default_factory=command_line)
 
 
 def exhaust(turns: Generator[None, None, Any]) -> Any:
@@ -233,61 +200,3 @@ def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> L
     """
     setup = build.build_context(plan, benchmark.in_shape, benchmark.class_counts, device)
     return rehearsed(partial(build.make_learner, plan), setup, benchmark.tasks, plan.training.batch_size)
-
-
-@contextmanager
-def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
-    """Records that the run was interrupted or failed inside, and raises the error again."""
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
-        why = str(reason) if isinstance(reason, Interrupted) else "interrupted"
-        recorder.interrupt(log.state, why)
-        log.end_run("interrupted", why)
-        raise
-    except BaseException as error:
-        why = str(error) or type(error).__name__
-        recorder.fail(log.state, why)
-        log.end_run("failed", why)
-        raise
-
-
-def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunContext, learner: Learner) -> RunLog:
-    """Builds the log of a run: the recorder, pictures, the console and other listeners, and the chosen loggers."""
-    from hnet_cl.loggers.pictures import PictureLog  # imports matplotlib, which takes a while
-
-    facts = state.facts
-    title = " · ".join([facts.benchmark, facts.scenario, facts.method, facts.data["name"]])
-    pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
-    always = [recorder, pictures, ConsoleLog(context.console, context.label), *context.listeners]
-    log = RunLog(state, always, {name: chosen.make() for name, chosen in plan.loggers.items()}, learner.kept_bytes)
-    return log
-
-
-def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:
-    """Returns the facts of a run that result.json holds from its start."""
-    trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
-    threads = f"{torch.get_num_threads()} threads"
-    return RunFacts(
-        config_id=identity,
-        benchmark=plan.benchmark.name,
-        dataset=benchmark.data.name if plan.dataset is None else plan.dataset.settings.name,
-        scenario=plan.scenario.name,
-        method=plan.method.name,
-        seed=plan.seed,
-        target=request.target or plan.target_class.__name__,
-        preset=request.preset,
-        overrides=request.overrides,
-        parameters={
-            "trainable": trainable,
-            "target": learner.target_size,
-            "generated": learner.generated_size,
-            "compression_ratio": trainable / learner.target_size,
-        },
-        data=asdict(benchmark.data),
-        in_shape=benchmark.in_shape,
-        tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
-        device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
-        command=request.command,
-        score=benchmark.score.name,
-    )

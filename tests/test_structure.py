@@ -44,7 +44,9 @@ MAY_IMPORT = {
         "targets.starting",
         "training",
     },
+    "recording": {"core", "benchmarks.base", "methods.base", "config", "loggers", "records"},
     "single_run": {
+        "recording",
         "core",
         "benchmarks.base",
         "benchmarks.overview",
@@ -59,9 +61,9 @@ MAY_IMPORT = {
     | {"methods.parts.inference", "methods.parts.inferring"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
     "data": {"core", "benchmarks.base", "benchmarks.overview", "build", "config", "loggers.pictures"},
-    "api": {"core", "config", "in_memory", "predict", "records", "report", "single_run"},
+    "api": {"core", "config", "in_memory", "predict", "recording", "records", "report", "single_run"},
     "in_memory": {"core", "hypernet"},
-    "app": {"core", "config", "records", "single_run", "sweeps"},
+    "app": {"core", "config", "recording", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
     "compare": {"core", "config", "api", "app"},
     "testing": {"core", "benchmarks.base", "methods.base", "config", "build", "training"},
