@@ -81,6 +81,8 @@ def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunCo
 def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:
     """Returns the facts of a run that result.json holds from its start."""
     trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
+    ranks = learner.context.ranks
+    processes = "" if ranks is None else f"{ranks.place.size} processes: "
     threads = f"{torch.get_num_threads()} threads"
     return RunFacts(
         config_id=identity,
@@ -101,7 +103,7 @@ def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, 
         data=asdict(benchmark.data),
         in_shape=benchmark.in_shape,
         tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
-        device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
+        device=processes + (torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}"),
         command=request.command,
         score=benchmark.score.name,
     )

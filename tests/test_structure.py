@@ -73,6 +73,7 @@ NEEDED_BY_CORE = {  # beside the standard library
     "settings": {"pydantic"},
     "chosen": {"pydantic", "pydantic_core"},
     "seeding": {"torch"},
+    "ranks": {"torch"},
     "tensor_files": {"torch"},
     "numpy_files": {"numpy"},
     "checks": {"torch"},

@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from hnet_cl.benchmarks.base import Task, TrainingData
 from hnet_cl.core import seeding
 from hnet_cl.core import settings as base
+from hnet_cl.core.ranks import Ranks
 from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.memory import state_bytes
@@ -37,6 +38,7 @@ class Context:
             for a constant learning rate.
         graph: whether steps are captured as a CUDA graph where they can be.
         objective: the loss and the score of the tasks.
+        ranks: the processes that share the run; None for one process alone.
     """
 
     heads: HeadMap
@@ -48,6 +50,7 @@ class Context:
     make_scheduler: Callable[[torch.optim.Optimizer, int], LRScheduler] | None = None
     graph: bool = False
     objective: Objective = CLASSIFICATION
+    ranks: Ranks | None = None
 
     def stream(self, *names: str | int) -> torch.Generator:
         """Returns the random stream called `names`, on the device, for random numbers that steps draw."""
@@ -102,6 +105,7 @@ class Learner(nn.Module, ABC):
     Settings: ClassVar[type[base.Settings]]
     has_target: ClassVar[bool] = True  # whether it trains a target network
     infers_task: ClassVar[bool] = False  # whether it infers the task wherever that is not given
+    divisible: ClassVar[bool] = False  # whether several processes can share a batch; see `differentiate`
     images_per_decision: int = 1  # consecutive test inputs that are known to be from one task, where it is inferred
 
     def __init__(self, settings: Any, context: Context) -> None:
@@ -121,6 +125,13 @@ class Learner(nn.Module, ABC):
     def unsupported_regression(cls, settings: Any) -> str | None:
         """Explains why the method is not defined for regression; returns None if it is."""
         return "it is not defined for regression; use hnet, ewc, si, finetune, joint or scratch"
+
+    @classmethod
+    def unsupported_processes(cls, settings: Any) -> str | None:
+        """Explains why several processes cannot share a run of the method; returns None if they can."""
+        if cls.divisible:
+            return None
+        return "it is defined for one process; use hnet, scratch, finetune, joint, ewc or si, or leave out torchrun"
 
     @property
     def objective(self) -> Objective:
@@ -169,6 +180,18 @@ class Learner(nn.Module, ABC):
 
         If `training_data` record which task each example is from, these tasks (b,) are passed as a third argument.
         """
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Adds the gradients of a scalar loss, a mean over a step's batch, to those of the parameters.
+
+        If several processes share the batch, each has a part of it, and gradients of what `optimizers` move become
+        those of the mean over the whole batch. The `step` of a `divisible` learner calls this in place of
+        `loss.backward()`, after clearing gradients and before it adds any that do not depend on the batch.
+        """
+        loss.backward()
+        if self.context.ranks is not None:
+            moved = (weight for one in self.optimizers() for group in one.param_groups for weight in group["params"])
+            self.context.ranks.average({id(weight): weight for weight in moved}.values())
 
     def end_task(self) -> None:
         """Finishes the present task; called after its last step."""

@@ -31,6 +31,7 @@ class HNet(TargetLearner):
     """
 
     networks: GeneratedNetworks
+    divisible = True
 
     class Settings(ProtectionSettings, InferringSettings):
         """Settings of the method.
@@ -149,7 +150,7 @@ class HNet(TargetLearner):
         self.target.train()
         logits = self.networks.logits(inputs, self.latest)
         loss = self.task_loss(logits, labels, self.heads.own(self.latest))
-        loss.backward()
+        self.differentiate(loss)
         return {"loss": loss.detach()} | self.protected.step() | self.step_rule(inputs, labels)
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:

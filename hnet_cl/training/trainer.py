@@ -195,7 +195,7 @@ def learn(
     Raises:
         UserError: as `train`.
     """
-    task, seed = tasks[-1], learner.context.seed
+    task, seed, ranks = tasks[-1], learner.context.seed, learner.context.ranks
     data = learner.training_data(tasks)
     batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
     rng = stream(seed, Stream.AUGMENTATION, task.id)
@@ -219,7 +219,7 @@ def learn(
                     step.renew()
                 losses = step(batches.next())
                 if iteration % settings.log_every == 0 or iteration == last:
-                    numbers = finite(losses, task, iteration)
+                    numbers = finite(losses if ranks is None else ranks.mean(losses), task, iteration)
                     for log in logs:
                         log.losses(task.id, iteration, numbers)
                 test_old_tasks(window, task, iteration, logs)
