@@ -56,7 +56,7 @@ def test_three_processes_make_the_run_of_one_and_only_the_first_writes(tmp_path:
     assert first[0] == 0, first[2]
     assert "3 processes share each batch of 13 examples, and all tests." in first[1]
     shared = Path(first[1].splitlines()[-1])
-    assert len(numbers(alone)) > 60
+    assert len(numbers(alone)) > 40
     assert numbers(shared) == pytest.approx(numbers(alone), rel=1e-5, abs=1e-5)
     for key in ("accuracy_matrix", "inferred_tasks", "config_id", "iterations"):
         assert result_of(shared)[key] == result_of(alone)[key]

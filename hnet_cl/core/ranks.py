@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from hnet_cl.core.capacity import out_of_memory
-from hnet_cl.core.errors import OccupiedError, UserError, described
+from hnet_cl.core.errors import OccupiedError, UserError, described, first_line
 from hnet_cl.core.processes import Place
 
 PATIENCE = timedelta(days=1)  # for another process, which may be busy with data; one that has ended is noticed at once
@@ -73,25 +73,24 @@ class Ranks:
     def average(self, parameters: Iterable[nn.Parameter]) -> None:
         """Replaces gradients of mean losses over the parts of a batch by those of the mean loss over the whole batch.
 
-        The sum over processes is weighted by the sizes of the parts. A missing gradient becomes zero. Gradients that
-        are the same in all processes stay the same, since the weights sum to 1. Whether a process was asked to end
-        travels as one more number.
+        The sum over processes is weighted by the sizes of the parts. A gradient that some processes lack counts as zero
+        there; one that all lack stays missing. Gradients that are the same in all processes stay the same, since the
+        weights sum to 1. Whether a process was asked to end travels as one more number.
 
         Raises:
             UserError: another process has ended.
         """
-        gradients = []
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-            gradients.append(parameter.grad)
-        flag = torch.full((1,), float(self._pending()), device=self._device)
-        flat = torch.cat([*((gradient * self._share).flatten() for gradient in gradients), flag])
+        held = [*parameters]
+        own = [torch.zeros_like(one) if one.grad is None else one.grad * self._share for one in held]
+        marks = [*(float(one.grad is not None) for one in held), float(self._pending())]
+        flat = torch.cat([*(gradient.flatten() for gradient in own), torch.tensor(marks, device=self._device)])
         self._add(flat)
-        sizes = [gradient.numel() for gradient in gradients]
-        for gradient, whole in zip(gradients, flat[:-1].split(sizes), strict=True):
-            gradient.copy_(whole.view_as(gradient))
-        self.asked = flat[-1].item() > 0
+        *whole, summed = flat.split([*(gradient.numel() for gradient in own), len(marks)])
+        *used, asked = summed.tolist()
+        for one, gradient, some in zip(held, whole, used, strict=True):
+            if some:
+                one.grad = gradient.view_as(one) if one.grad is None else one.grad.copy_(gradient.view_as(one))
+        self.asked = asked > 0
         self.averaged += 1
 
     def mean(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -178,6 +177,15 @@ class Ranks:
         return "another process of this run has ended; the same command continues from the last state that was saved"
 
 
+def _connected(place: Place, device: torch.device) -> dist.Store:
+    """Connects all processes; returns the store that they share."""
+    store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
+    dist.all_reduce(torch.zeros(1, device=device))  # else one that leaves at once would break what others still set up
+    return store
+
+
 def _line(error: BaseException) -> str:
     return str(error) if isinstance(error, UserError) else out_of_memory(error) or described(error)
 
@@ -188,17 +196,17 @@ def join(place: Place, device: torch.device, batch_size: int, pending: Callable[
     It takes until all of them have come. A program joins them once and keeps them for all its runs.
 
     Raises:
-        UserError: an earlier run of this program has failed.
+        UserError: they do not find each other, or an earlier run of this program has failed.
     """
     if place.size == 1:
         return None
     if device.type == "cuda":
         torch.cuda.set_device(place.local_rank)
     if not _stores:
-        store, _, _ = next(dist.rendezvous("env://", timeout=PATIENCE))
-        backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, store=store, rank=place.rank, world_size=place.size, timeout=PATIENCE)
-        _stores.append(store)
+        try:
+            _stores.append(_connected(place, device))
+        except RuntimeError as error:
+            raise UserError(f"the processes of this run do not find each other ({first_line(error)})") from error
         atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())
     if not dist.is_initialized():
         raise UserError("several processes: an earlier run of this program has failed; start the program again")

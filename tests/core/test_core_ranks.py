@@ -51,16 +51,18 @@ def test_what_processes_add_up(tmp_path: Path) -> None:
 
     def work(rank: int) -> list[Any]:
         ranks = joined(pending=rank == 1)
-        first, second = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1, 1))
+        first, second, third = (nn.Parameter(torch.zeros(size)) for size in ((2,), (1, 1), (1,)))
         first.grad = torch.tensor([3.0, 6.0]) if rank == 0 else torch.tensor([9.0, 0.0])
+        second.grad = torch.tensor([[-3.0]]) if rank == 0 else None
         assert not ranks.asked
-        ranks.average([first, second])
+        ranks.average([first, second, third])
         mean = ranks.mean({"loss": torch.tensor(1.0 if rank == 0 else 4.0)})["loss"]
         total = ranks.total(torch.tensor([rank + 1, 10]))
         assert first.grad is not None and second.grad is not None
         return [
             first.grad.tolist(),
             second.grad.tolist(),
+            third.grad,
             ranks.asked,
             mean.item(),
             total.tolist(),
@@ -69,8 +71,8 @@ def test_what_processes_add_up(tmp_path: Path) -> None:
             ranks.agree([1, rank]),
         ]
 
-    # (3 + 2 * 9) / 3 and (6 + 2 * 0) / 3; (1 + 2 * 4) / 3
-    expected = [[7.0, 2.0], [[0.0]], True, 3.0, [3, 20], 5, True, False]
+    # (3 + 2 * 9) / 3 and (6 + 2 * 0) / 3; (-3 + 2 * 0) / 3; (1 + 2 * 4) / 3
+    expected = [[7.0, 2.0], [[-1.0]], None, True, 3.0, [3, 20], 5, True, False]
     assert forked(2, work, tmp_path) == [expected, expected]
 
 
