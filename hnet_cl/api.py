@@ -76,15 +76,18 @@ def _run(job: "Job", command: str, label: str) -> "RunResult":
     from rich.console import Console
 
     from hnet_cl.config.check import check
+    from hnet_cl.config.check_processes import check_processes
     from hnet_cl.config.messages import explain
+    from hnet_cl.core.processes import place
     from hnet_cl.core.signals import interruption
+    from hnet_cl.recording import Request, RunContext
     from hnet_cl.records.failure import record_failure
     from hnet_cl.records.run_folder import earlier_result
-    from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
+    from hnet_cl.single_run import exhaust, run_cooperatively
 
     threads = torch.get_num_threads()
     try:
-        check(job.settings)  # before anything is written
+        check_processes(check(job.settings), place())  # before anything is written
         earlier_result(job.folder, job.settings)
         with interruption() as signals, _logged(job.folder):
             request = Request(job.overrides, lambda: job.setup, job.preset, job.target, command)

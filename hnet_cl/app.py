@@ -25,6 +25,7 @@ from hnet_cl.config.presets import preset_of, target_of
 from hnet_cl.config.resolvers import named, setup_files
 from hnet_cl.core.atomic_files import at_home, require_writable
 from hnet_cl.core.errors import BusyError, Interrupted, OccupiedError, UserError, described
+from hnet_cl.core.processes import NO_SWEEP, place
 from hnet_cl.core.signals import answer, interruption
 from hnet_cl.sweeps.errors import BusyJobError, JobError, PrunedError, SweepError
 
@@ -53,11 +54,15 @@ def main() -> None:
     if data_dir := os.environ.get("HNET_CL_DATA"):
         os.environ["HNET_CL_DATA"] = at_home(data_dir)
     try:
+        if place().rank:
+            _silence()
         refuse_long_numbers(sys.argv[1:])
         arguments = sys.argv[1:] = prepared(spread_seeds(flags_last(sys.argv[1:])))
     except (UserError, OSError) as error:  # a folder of yaml files may not be readable
         _stop(error)
     if any("multirun" in argument.lower() for argument in arguments):  # also hydra.mode=MULTIRUN
+        if place().size > 1:
+            _stop(UserError(NO_SWEEP))
         _register_sweepers()
     try:
         _run()
@@ -69,6 +74,14 @@ def main() -> None:
         if not is_mistake(error):
             raise
         _stop(error)
+
+
+def _silence() -> None:
+    """Lets this process say nothing, as that of rank 0 speaks for all; with debug=true it shows its own tracebacks."""
+    logging.disable()
+    sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    if not is_set("debug", sys.argv[1:]):
+        sys.stderr = sys.stdout
 
 
 def _register_sweepers() -> None:
@@ -109,12 +122,13 @@ class CheckFirst(Callback):
         if "torch" not in sys.modules:
             print("Loading PyTorch.", flush=True)
         from hnet_cl.config.check import check
+        from hnet_cl.config.check_processes import check_processes
         from hnet_cl.records.run_folder import earlier_result
 
         try:
             refuse_names(_typed(config.hydra))
             settings = named(config, config.hydra.runtime.choices)
-            check(settings)
+            check_processes(check(settings), place())
             folder = run_folder(config.hydra.run.dir, "hydra.run.dir")
             require_writable(folder)  # before Hydra writes there, whose errors take several lines
             earlier_result(folder, settings)
@@ -140,7 +154,8 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
     """
     from rich.console import Console
 
-    from hnet_cl.single_run import RunContext, exhaust
+    from hnet_cl.recording import RunContext
+    from hnet_cl.single_run import exhaust
 
     job = HydraConfig.get()
     label = "" if job.mode == RunMode.RUN else job.sweeper.get("label") or job.sweep.subdir
@@ -154,8 +169,9 @@ def _run(config: DictConfig, shared: Any = None) -> Any:
 
 
 def _turns(config: DictConfig, job: Any, context: Any) -> Generator[None, None, dict[str, float | None]]:
+    from hnet_cl.recording import Request
     from hnet_cl.records.failure import record_failure
-    from hnet_cl.single_run import Request, run_cooperatively
+    from hnet_cl.single_run import run_cooperatively
     from hnet_cl.sweeps.pruning import listeners
 
     folder, overrides = Path(job.runtime.output_dir), _typed(job)

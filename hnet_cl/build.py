@@ -115,7 +115,15 @@ def make_learner(plan: Plan, context: Context) -> Learner:
 def choices(plan: Plan, learner: Learner) -> list[str]:
     """Returns a line for each thing that was chosen for the user: in the target network, and by the learner."""
     lines = [_network_choices(plan, learner.context), _new_outputs(plan, learner), _trained_part(plan, learner)]
-    return [*chain(*lines), *learner.choices()]
+    return [*chain(*lines), *learner.choices(), *_processes(plan, learner.context)]
+
+
+def _processes(plan: Plan, context: Context) -> list[str]:
+    """Returns a line if several processes share the run."""
+    if context.ranks is None:
+        return []
+    size = context.ranks.place.size
+    return [f"{size} processes share each batch of {plan.training.batch_size} examples, and all tests."]
 
 
 def _network_choices(plan: Plan, context: Context) -> list[str]:

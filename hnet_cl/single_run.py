@@ -1,8 +1,8 @@
 """One run, from configuration to a finished run folder."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,21 +14,20 @@ from hnet_cl import build
 from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.benchmarks.overview import overview
 from hnet_cl.config.check import Plan, check
+from hnet_cl.config.check_processes import check_processes
+from hnet_cl.core import processes
 from hnet_cl.core.atomic_files import remove_parts
 from hnet_cl.core.capacity import naming_lack_of_memory
 from hnet_cl.core.config_hash import config_id
-from hnet_cl.core.errors import Interrupted, UserError
+from hnet_cl.core.errors import UserError
 from hnet_cl.core.locking import locked
+from hnet_cl.core.ranks import Ranks, join
 from hnet_cl.core.scores import ACCURACY
-from hnet_cl.core.signals import Interruption
-from hnet_cl.loggers.console import ConsoleLog
 from hnet_cl.loggers.introduction import print_introduction, say_what_is_done
 from hnet_cl.loggers.run_summary import show
 from hnet_cl.methods.base import Learner
-from hnet_cl.methods.parts.embeddings import task_embeddings
-from hnet_cl.records.logger import Logger
+from hnet_cl.recording import Request, RunContext, build_log, describe, ended
 from hnet_cl.records.metrics import BenchmarkFacts
-from hnet_cl.records.provenance import command_line
 from hnet_cl.records.recorder import RunRecorder
 from hnet_cl.records.run_folder import (
     LOCKS,
@@ -41,44 +40,15 @@ from hnet_cl.records.run_folder import (
     settled,
     write_setup,
 )
-from hnet_cl.records.run_log import RunLog
 from hnet_cl.records.run_result import RunResult
-from hnet_cl.records.run_state import Progress, RunFacts, RunState
+from hnet_cl.records.run_state import Progress, RunState
 from hnet_cl.training.checkpoint_saver import CheckpointSaver
 from hnet_cl.training.checkpointing import FOLDER, Checkpoints, Restored, owner
 from hnet_cl.training.rehearsal import rehearsed
 from hnet_cl.training.trainer import train
 
 CooperativeRun = Generator[None, None, RunResult]
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """The surroundings of a run: `console` and `interruption`, shared with the runs that it takes turns with.
-
-    `listeners` hear of the run besides the usual ones. With a `label`, the run is one of several: its lines on the
-    console begin with the label, and are few.
-    """
-
-    console: Console
-    interruption: Interruption
-    listeners: Sequence[Logger] = ()
-    label: str = ""
-
-
-@dataclass(frozen=True)
-class Request:
-    """How a run was requested: `overrides` as typed, and `setup`, which returns the texts of its files in .hydra.
-
-    `preset` and `target` are the chosen files; None if there is none. `command`: the command line for this run, by
-    default that of this process.
-    """
-
-    overrides: Sequence[str]
-    setup: Callable[[], Mapping[str, str]] = dict
-    preset: str | None = None
-    target: str | None = None
-    command: str = field(default_factory=command_line)
+UNSHARED = "{}: the processes find different files there; give output_dir a folder that all of their machines share"
 
 
 def exhaust(turns: Generator[None, None, Any]) -> Any:
@@ -102,7 +72,24 @@ def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request,
         UserError: a mistake that the user can mend.
         Interrupted: a signal asked the run to end; during training, it is saved first.
     """
-    plan = check(config)
+    plan, place = check(config), processes.place()
+    check_processes(plan, place)
+    if place.size > 1 and context.label:
+        raise UserError(processes.NO_SWEEP)
+    device = torch.device(plan.device.type)
+    ranks = join(place, device, plan.training.batch_size, lambda: context.interruption.pending)
+    if ranks is None:
+        return (yield from _lead(plan, config, folder, request, context, ranks))
+    with ranks.failing_together():
+        if ranks.writes:
+            return (yield from _lead(plan, config, folder, request, context, ranks))
+        return (yield from follow(plan, config, folder, context, ranks))
+
+
+def _lead(
+    plan: Plan, config: Mapping[str, Any], folder: Path, request: Request, context: RunContext, ranks: Ranks | None
+) -> CooperativeRun:
+    """Makes a run in the process that writes: the only one, or the first of several."""
 
     def finished() -> RunResult | None:
         done = finished_result(folder, config)
@@ -114,11 +101,38 @@ def run_cooperatively(config: Mapping[str, Any], folder: Path, request: Request,
         with alone(folder):
             done = finished()  # perhaps by another process in the meantime
             if done is None:
-                done = yield from execute(plan, config, folder, request, context)
+                done = yield from execute(plan, config, folder, request, context, ranks)
                 show(done, folder, config, context.label, context.console)
                 return done
+    meet(ranks, False)
     show(done, folder, config, context.label, context.console, again=True)
     return done
+
+
+def follow(plan: Plan, config: Mapping[str, Any], folder: Path, context: RunContext, ranks: Ranks) -> CooperativeRun:
+    """Makes a run in a process that writes nothing; yields and returns as `run_cooperatively`.
+
+    Raises:
+        UserError, Interrupted: as `run_cooperatively`.
+    """
+    if meet(ranks):  # the first process has read the data, and so written what caches there are
+        device = build.build_device(plan.device)
+        benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
+        learner = build_rehearsed(plan, benchmark, device, ranks)
+        checkpoints = checkpoints_of(folder, config, benchmark, ranks)
+        restored = restore(checkpoints, learner, Console(quiet=True), ranks)
+        iterations = [plan.training.steps(task) for task in benchmark.tasks]
+        nothing: dict[str, Any] = {}
+        saver = CheckpointSaver(
+            checkpoints, learner, config["checkpoint_every"], iterations, context.interruption, lambda _: nothing, ranks
+        )
+        for _ in train(learner, benchmark.tasks, plan.training, [saver], restored.start, saver.pause):
+            yield
+        meet(ranks)  # the result is written
+    result = read_result(folder)
+    if result is None:
+        raise UserError(UNSHARED.format(folder))
+    return result
 
 
 def _on_other_data(done: RunResult, plan: Plan, config: Mapping[str, Any], folder: Path) -> bool:
@@ -160,7 +174,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def execute(
-    plan: Plan, config: Mapping[str, Any], folder: Path, request: Request, context: RunContext
+    plan: Plan, config: Mapping[str, Any], folder: Path, request: Request, context: RunContext, ranks: Ranks | None
 ) -> CooperativeRun:
     """Builds the run, trains and records it; yields as `run_cooperatively` and returns the contents of result.json.
 
@@ -171,13 +185,14 @@ def execute(
     say_what_is_done(f"Reading the data of {plan.benchmark.name}.", context.label, console)
     with interruption.interruptible():  # data may have to be downloaded
         benchmark = build.build_benchmark(plan, Path(config["data_dir"]), device)
+    meet(ranks)
     say_what_is_done("Trying two examples of the first tasks, before training.", context.label, console)
-    learner = build_rehearsed(plan, benchmark, device)
+    learner = build_rehearsed(plan, benchmark, device, ranks)
     identity = config_id(config)
-    checkpoints = Checkpoints(folder, owner(identity, asdict(benchmark.data)))
+    checkpoints = checkpoints_of(folder, config, benchmark, ranks)
     if config["fresh"] or _replaces_stand_in(folder, config, benchmark):
         clear(folder, checkpoints.clear)
-    restored = restore(checkpoints, learner, console)
+    restored = restore(checkpoints, learner, console, ranks)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
     print_introduction(vars(facts), overview(benchmark), build.choices(plan, learner), folder, context.label, console)
@@ -193,7 +208,7 @@ def execute(
         log.save(iteration)
         return asdict(state.progress(recorder.lines))
 
-    saver = CheckpointSaver(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached)
+    saver = CheckpointSaver(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached, ranks)
     with ended(log, recorder):
         log.begin_run()
         heard = [log, saver]  # the saver last: it saves what the log has recorded
@@ -202,19 +217,36 @@ def execute(
         log.end_run("finished")
         checkpoints.keep_last()
         recorder.finish(state)
+    meet(ranks)
     interruption.answer()  # to a signal that came while the last task was evaluated
     result = read_result(folder)
     assert result is not None  # it has just been written
     return result
 
 
-def restore(checkpoints: Checkpoints, learner: Learner, console: Console) -> Restored:
+def meet(ranks: Ranks | None, goes_on: bool = True) -> bool:
+    """Waits, in a process that writes nothing, for the one that does; returns whether that one goes on with the run."""
+    return goes_on if ranks is None else bool(ranks.from_first(goes_on))
+
+
+def checkpoints_of(folder: Path, config: Mapping[str, Any], benchmark: Benchmark, ranks: Ranks | None) -> Checkpoints:
+    """Returns the checkpoints of a run, which the first process alone writes."""
+    identity = owner(config_id(config), asdict(benchmark.data))
+    if ranks is None:
+        return Checkpoints(folder, identity, processes=1)
+    return Checkpoints(folder, identity, ranks.place.size, ranks.writes)
+
+
+def restore(checkpoints: Checkpoints, learner: Learner, console: Console, ranks: Ranks | None) -> Restored:
     """Restores the learner from its newest readable checkpoint and prints which ones cannot be read.
 
     Raises:
-        UserError: there are checkpoints, but none of them can be used.
+        UserError: there are checkpoints, but none of them can be used, or `ranks` find different ones.
     """
+    meet(ranks)  # what was to be removed is gone
     restored = checkpoints.restore(learner)
+    if ranks is not None and not ranks.agree([restored.start.task, restored.start.iteration]):
+        raise UserError(UNSHARED.format(checkpoints.folder))
     for problem in restored.problems:
         console.print(f"{problem}; going on from an older one", style="yellow", highlight=False, soft_wrap=True)
     return restored
@@ -226,70 +258,13 @@ def _replaces_stand_in(folder: Path, config: Mapping[str, Any], benchmark: Bench
     return earlier is not None and on_stand_in(earlier) and not benchmark.data.stand_in
 
 
-def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device) -> Learner:
+def build_rehearsed(plan: Plan, benchmark: Benchmark, device: torch.device, ranks: Ranks | None) -> Learner:
     """Builds the learner, once another one like it has shown that it can learn such tasks.
 
     Raises:
         UserError: it cannot, or does not fit into memory.
     """
     setup = build.build_context(plan, benchmark.in_shape, benchmark.class_counts, device)
-    return rehearsed(partial(build.make_learner, plan), setup, benchmark.tasks, plan.training.batch_size)
-
-
-@contextmanager
-def ended(log: RunLog, recorder: RunRecorder) -> Iterator[None]:
-    """Records that the run was interrupted or failed inside, and raises the error again."""
-    try:
-        yield
-    except (Interrupted, KeyboardInterrupt, SystemExit, GeneratorExit) as reason:
-        why = str(reason) if isinstance(reason, Interrupted) else "interrupted"
-        recorder.interrupt(log.state, why)
-        log.end_run("interrupted", why)
-        raise
-    except BaseException as error:
-        why = str(error) or type(error).__name__
-        recorder.fail(log.state, why)
-        log.end_run("failed", why)
-        raise
-
-
-def build_log(state: RunState, recorder: RunRecorder, plan: Plan, context: RunContext, learner: Learner) -> RunLog:
-    """Builds the log of a run: the recorder, pictures, the console and other listeners, and the chosen loggers."""
-    from hnet_cl.loggers.pictures import PictureLog  # imports matplotlib, which takes a while
-
-    facts = state.facts
-    title = " · ".join([facts.benchmark, facts.scenario, facts.method, facts.data["name"]])
-    pictures = PictureLog(title, lambda name, pixels: log.picture(name, pixels))
-    always = [recorder, pictures, ConsoleLog(context.console, context.label), *context.listeners]
-    chosen = {name: logger.make() for name, logger in plan.loggers.items()}
-    log = RunLog(state, always, chosen, learner.kept_bytes, partial(task_embeddings, learner))
-    return log
-
-
-def describe(plan: Plan, benchmark: Benchmark, learner: Learner, identity: str, request: Request) -> RunFacts:
-    """Returns the facts of a run that result.json holds from its start."""
-    trainable = sum(parameter.numel() for parameter in learner.parameters() if parameter.requires_grad)
-    threads = f"{torch.get_num_threads()} threads"
-    return RunFacts(
-        config_id=identity,
-        benchmark=plan.benchmark.name,
-        dataset=benchmark.data.name if plan.dataset is None else plan.dataset.settings.name,
-        scenario=plan.scenario.name,
-        method=plan.method.name,
-        seed=plan.seed,
-        target=request.target or plan.target_class.__name__,
-        preset=request.preset,
-        overrides=request.overrides,
-        parameters={
-            "trainable": trainable,
-            "target": learner.target_size,
-            "generated": learner.generated_size,
-            "compression_ratio": trainable / learner.target_size,
-        },
-        data=asdict(benchmark.data),
-        in_shape=benchmark.in_shape,
-        tasks=[{"name": task.name, "classes": task.classes} for task in benchmark.tasks],
-        device=torch.cuda.get_device_name() if plan.device.type == "cuda" else f"cpu, {threads}",
-        command=request.command,
-        score=benchmark.score.name,
+    return rehearsed(
+        partial(build.make_learner, plan), replace(setup, ranks=ranks), benchmark.tasks, plan.training.batch_size
     )

@@ -44,8 +44,9 @@ from hnet_cl.methods.simple_cil import SimpleCIL
 from hnet_cl.methods.supsup import SupSup
 from hnet_cl.methods.wsn import WSN
 from hnet_cl.methods.xdg import XdG
+from hnet_cl.recording import Request, RunContext
 from hnet_cl.scenario import HeadMap, ScenarioSettings
-from hnet_cl.single_run import Request, RunContext, exhaust, run_cooperatively
+from hnet_cl.single_run import exhaust, run_cooperatively
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.training.evaluation import Row
 from hnet_cl.training.trainer import TrainingSettings, train

@@ -101,21 +101,21 @@ class OwnRandomness:
     """
 
     def __init__(self, seed: int, *names: str | int) -> None:
-        others = _global_states()
+        others = global_states()
         torch.manual_seed(derive_seed(seed, *names))
-        self._own = _global_states()
+        self._own = global_states()
         _set_global_states(others)
 
     def __enter__(self) -> None:
-        self._others = _global_states()
+        self._others = global_states()
         _set_global_states(self._own)
 
     def __exit__(self, *_: object) -> None:
-        self._own = _global_states()
+        self._own = global_states()
         _set_global_states(self._others)
 
 
-def _global_states() -> list[Tensor]:
+def global_states() -> list[Tensor]:
     """Returns the states of torch's global generators on the CPU and, if there is one, on the current GPU."""
     gpu = [torch.cuda.get_rng_state()] if torch.cuda.is_available() else []
     return [torch.get_rng_state(), *gpu]

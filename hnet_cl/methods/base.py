@@ -13,12 +13,14 @@ from torch.optim.lr_scheduler import LRScheduler
 from hnet_cl.benchmarks.base import Task, TrainingData
 from hnet_cl.core import seeding
 from hnet_cl.core import settings as base
+from hnet_cl.core.ranks import Ranks
 from hnet_cl.core.seeding import Stream
 from hnet_cl.methods.parts.answers import Answers
 from hnet_cl.methods.parts.layout import layout
 from hnet_cl.methods.parts.memory import state_bytes
 from hnet_cl.methods.parts.network import copy_frozen, require_trainable
 from hnet_cl.methods.parts.objective import CLASSIFICATION, Objective
+from hnet_cl.methods.parts.prediction import Prediction as Prediction  # for those who import it from here
 from hnet_cl.scenario import HeadMap, ScenarioSettings
 
 
@@ -37,6 +39,7 @@ class Context:
             for a constant learning rate.
         graph: whether steps are captured as a CUDA graph where they can be.
         objective: the loss and the score of the tasks.
+        ranks: the processes that share the run; None for one process alone.
     """
 
     heads: HeadMap
@@ -48,6 +51,7 @@ class Context:
     make_scheduler: Callable[[torch.optim.Optimizer, int], LRScheduler] | None = None
     graph: bool = False
     objective: Objective = CLASSIFICATION
+    ranks: Ranks | None = None
 
     def stream(self, *names: str | int) -> torch.Generator:
         """Returns the random stream called `names`, on the device, for random numbers that steps draw."""
@@ -70,49 +74,6 @@ class Context:
             with seeding.seeded(self.seed, Stream.TARGET_INIT):
                 copy_frozen(self.make_target(num_outputs), network)
         return network.to(self.device)
-
-
-class Prediction(NamedTuple):
-    """Per input: the chosen output (b,) and, where the task is inferred, that task (b,) and the rule's score (b,).
-
-    In regression `output` are the predicted numbers (b, d), and `logits` the outputs that they are read from.
-    `logits` (b, n) are those of the outputs that could be chosen, with -inf where a row has fewer than n of them; None
-    if the method has no logits.
-    """
-
-    output: Tensor
-    task: Tensor | None = None
-    task_score: Tensor | None = None
-    logits: Tensor | None = None
-
-    @property
-    def confidence(self) -> Tensor | None:
-        """Computes the softmax probability (b,) of the chosen output among those that could be chosen.
-
-        It is computed on access, so that evaluation, which does not use it, does not pay for it. None without logits.
-        """
-        return None if self.logits is None else self.logits.softmax(1).amax(1)
-
-    def only(self, chosen: Tensor) -> "Prediction":
-        """Returns the predictions that the mask `chosen` (b,) selects."""
-        return Prediction(*(None if part is None else part[chosen] for part in self))  # type: ignore[arg-type]
-
-    def invalid(self, heads: HeadMap) -> Tensor:
-        """Marks (b,) the predictions that are meaningless because a logit or a score is NaN or infinite.
-
-        If the task was inferred, logits beyond its number of classes are padding (-inf) and are ignored.
-        """
-        invalid = torch.zeros(len(self.output), dtype=torch.bool, device=self.output.device)
-        if self.task_score is not None:
-            invalid |= ~self.task_score.isfinite()
-        logits = self.logits
-        if logits is not None:
-            if self.task is not None:
-                classes = torch.tensor(heads.class_counts, device=logits.device)[self.task]
-                absent = torch.arange(logits.shape[1], device=logits.device) >= classes.unsqueeze(1)
-                logits = logits.masked_fill(absent, 0)
-            invalid |= (logits * 0).sum(1).isnan()  # zero times infinity is NaN; faster than isfinite() on each number
-        return invalid
 
 
 class Samples(NamedTuple):
@@ -145,6 +106,7 @@ class Learner(nn.Module, ABC):
     Settings: ClassVar[type[base.Settings]]
     has_target: ClassVar[bool] = True  # whether it trains a target network
     infers_task: ClassVar[bool] = False  # whether it infers the task wherever that is not given
+    divisible: ClassVar[bool] = False  # whether several processes can share a batch; see `differentiate`
     images_per_decision: int = 1  # consecutive test inputs that are known to be from one task, where it is inferred
 
     def __init__(self, settings: Any, context: Context) -> None:
@@ -165,6 +127,13 @@ class Learner(nn.Module, ABC):
     def unsupported_regression(cls, settings: Any) -> str | None:
         """Explains why the method is not defined for regression; returns None if it is."""
         return "it is not defined for regression; use hnet, ewc, si, finetune, joint or scratch"
+
+    @classmethod
+    def unsupported_processes(cls, settings: Any) -> str | None:
+        """Explains why several processes cannot share a run of the method; returns None if they can."""
+        if cls.divisible:
+            return None
+        return "it is defined for one process; use hnet, scratch, finetune, joint, ewc or si, or leave out torchrun"
 
     @property
     def objective(self) -> Objective:
@@ -213,6 +182,18 @@ class Learner(nn.Module, ABC):
 
         If `training_data` record which task each example is from, these tasks (b,) are passed as a third argument.
         """
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Adds the gradients of a scalar loss, a mean over a step's batch, to those of the parameters.
+
+        If several processes share the batch, each has a part of it, and gradients of what `optimizers` move become
+        those of the mean over the whole batch. The `step` of a `divisible` learner calls this in place of
+        `loss.backward()`, after clearing gradients and before it adds any that do not depend on the batch.
+        """
+        loss.backward()
+        if self.context.ranks is not None:
+            moved = (weight for one in self.optimizers() for group in one.param_groups for weight in group["params"])
+            self.context.ranks.average({id(weight): weight for weight in moved}.values())
 
     def end_task(self) -> None:
         """Finishes the present task; called after its last step."""

@@ -39,6 +39,7 @@ class EWC(Classifier):
         fisher_samples: PositiveInt | None
 
     settings: Settings
+    divisible = True
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

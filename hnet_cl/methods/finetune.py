@@ -6,6 +6,8 @@ from hnet_cl.methods.parts.classifier import Classifier
 class Finetune(Classifier):
     """A plain classifier, trained on the new task only."""
 
+    divisible = True
+
     @classmethod
     def unsupported_regression(cls, settings: Classifier.Settings) -> None:
         return None

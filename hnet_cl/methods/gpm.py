@@ -37,6 +37,7 @@ class GPM(Restricted):
         samples: PositiveInt | None
 
     settings: Settings
+    divisible = True
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

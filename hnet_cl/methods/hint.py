@@ -34,6 +34,8 @@ class HINT(HNet, Certifying):
     After a task, the certified accuracy is the share of test examples that all weights in the box classify rightly.
     """
 
+    divisible = False
+
     class Settings(HNet.Settings):
         """Settings of the method.
 

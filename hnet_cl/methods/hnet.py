@@ -22,6 +22,8 @@ class HNet(Generated):
     At test time the task is given, or inferred by a rule (HNET+ENT, HNET+TIR).
     """
 
+    divisible = True
+
     class Settings(Generated.Settings):
         """Settings of the method.
 

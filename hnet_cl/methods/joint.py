@@ -14,6 +14,8 @@ class Joint(Classifier):
     newest task has.
     """
 
+    divisible = True
+
     @classmethod
     def unsupported_regression(cls, settings: Classifier.Settings) -> None:
         return None

@@ -27,6 +27,7 @@ class LwF(Classifier):
         count: Literal["once", "tasks"]
 
     settings: Settings
+    divisible = True
 
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
@@ -45,5 +46,5 @@ class LwF(Classifier):
             times * scale * distillation(student[:, one], teacher[:, one], temperature) for one, times in self._terms
         ]
         loss = sum(terms[1:], terms[0])
-        (self.settings.strength * loss).backward()
+        self.differentiate(self.settings.strength * loss)
         return {"distillation": loss.detach()}

@@ -26,6 +26,7 @@ class MAS(Classifier):
         importance_samples: PositiveInt | None
 
     settings: Settings
+    divisible = True
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

@@ -31,6 +31,7 @@ class OWM(Restricted):
         samples: PositiveInt | None
 
     settings: Settings
+    divisible = True
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

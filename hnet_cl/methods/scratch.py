@@ -24,6 +24,7 @@ class Scratch(InferringLearner):
     """
 
     Settings = InferringSettings
+    divisible = True
 
     def __init__(self, settings: InferringSettings, context: Context) -> None:
         super().__init__(settings, context)
@@ -65,7 +66,7 @@ class Scratch(InferringLearner):
         self.optimizer.zero_grad()
         logits = self.networks[self.latest].train()(inputs)
         loss = self.objective.loss(logits[:, self._outputs(self.latest)], labels)
-        loss.backward()
+        self.differentiate(loss)
         self.optimizer.step()
         return {"loss": loss.detach()} | self.step_rule(inputs, labels)
 

@@ -27,6 +27,7 @@ class SI(Classifier):
         path_gradient: Literal["total", "task"]
 
     settings: Settings
+    divisible = True
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

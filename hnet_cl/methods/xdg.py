@@ -24,6 +24,7 @@ class XdG(Redrawn, Gated):
         gated: Annotated[float, Field(ge=0, lt=1)]
 
     settings: Settings
+    divisible = True
     seed_key = "gates seed"
 
     def __init__(self, settings: Settings, context: Context) -> None:

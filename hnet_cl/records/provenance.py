@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import hnet_cl
+from hnet_cl.core.processes import place
 
 PACKAGES = ("torch", "torchvision", "numpy", "hydra-core")
 
@@ -28,7 +29,7 @@ def versions() -> dict[str, str | None]:
 
 def command_line() -> str:
     """Returns the command line of this process."""
-    return shlex.join(["python", "-m", "hnet_cl", *sys.argv[1:]])
+    return shlex.join([*place().command.split(), "hnet_cl", *sys.argv[1:]])
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

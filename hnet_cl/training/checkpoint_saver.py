@@ -1,9 +1,12 @@
 """Saving of a run: checkpoints at intervals and at task ends, and an orderly end when a signal asks for it."""
 
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hnet_cl.core.errors import Interrupted
+from hnet_cl.core.ranks import Ranks
 from hnet_cl.core.signals import Interruption
 from hnet_cl.methods.base import Learner
 from hnet_cl.training.checkpointing import Checkpoints
@@ -27,6 +30,7 @@ class CheckpointSaver(Listener):
         iterations: (T,) iterations of each task.
         interruption: the handler of signals, already entered.
         progress: returns the run's own progress, given the number of iterations of the task that are done.
+        ranks: the processes that share the run, which end together; None for one process alone.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class CheckpointSaver(Listener):
         iterations: Sequence[int],
         interruption: Interruption,
         progress: Callable[[int], Mapping[str, Any]],
+        ranks: Ranks | None = None,
     ) -> None:
         self._checkpoints = checkpoints
         self._learner = learner
@@ -44,6 +49,7 @@ class CheckpointSaver(Listener):
         self._iterations = iterations
         self._interruption = interruption
         self._progress = progress
+        self._ranks = ranks
         self._task = 0
         self._saved = self._ended = time.monotonic()
         self._short = False  # whether the last evaluation took less than LONG
@@ -75,10 +81,13 @@ class CheckpointSaver(Listener):
             OSError: a checkpoint cannot be written.
         """
         due = time.monotonic() - self._saved >= self._interval
-        asked = self._interruption.pending  # read once: a signal that arrives later is answered at the next pause
+        # read once: a signal that arrives later is answered at the next pause
+        asked = self._interruption.pending if self._ranks is None else self._ranks.asked
         over = iteration == self._iterations[self._task]
         if due or asked or (over and not self._short):
             self._checkpoints.in_task(self._task, iteration, state(), self._progress(iteration))
             self._saved = time.monotonic()
         if asked:
             self._interruption.answer()
+            if self._ranks is not None:  # another process got the signal
+                raise Interrupted(signal.SIGTERM, begun=True)

@@ -19,7 +19,7 @@ import torch
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.capacity import memory_limit
-from hnet_cl.core.errors import UserError, first_line
+from hnet_cl.core.errors import OccupiedError, UserError, first_line
 from hnet_cl.core.regular_files import read_regular
 from hnet_cl.core.tensor_files import ContentError, load_plain
 from hnet_cl.methods.base import Learner
@@ -114,17 +114,26 @@ def _rename(state: dict[str, Any], learner: Learner) -> None:
         state["layout"] = [(name(part), shape) for part, shape in state["layout"]]
 
 
+def _counted(processes: int | None) -> str:
+    return "one process" if processes == 1 else f"{processes} processes"
+
+
 class Checkpoints:
     """The checkpoints of one run.
 
     Args:
         run_folder: the folder of the run; checkpoints are in its subfolder `checkpoint`, made when needed.
         owner: the configuration and data that the states belong to, as returned by the function `owner`.
+        processes: number of processes that continue the run, which is that of those that began it; None for reading
+            alone.
+        writes: whether this process writes them; one that does not writes and removes nothing.
     """
 
-    def __init__(self, run_folder: Path, owner: str) -> None:
+    def __init__(self, run_folder: Path, owner: str, processes: int | None = None, writes: bool = True) -> None:
         self.folder = run_folder / FOLDER
         self._owner = owner
+        self._processes = processes
+        self._writes = writes
         self._base = ""  # digest of the checkpoint before the present task; empty for the first task
 
     def after_task(self, tasks: int, learner: Learner, progress: Mapping[str, Any]) -> None:
@@ -152,6 +161,7 @@ class Checkpoints:
 
         Raises:
             UserError: there are checkpoints, but none of them can be used.
+            OccupiedError: another number of processes made them.
         """
         problems: list[str] = []
         files = self._files()
@@ -183,6 +193,10 @@ class Checkpoints:
         return sorted((file for name in names if (file := _File.parse(name))), reverse=True)
 
     def _write(self, tasks: int, iteration: int, state: Mapping[str, Any]) -> str:
+        if not self._writes:
+            return ""
+        if self._processes not in (None, 1):
+            state = {**state, "processes": self._processes}
         content = io.BytesIO()  # first into memory, because torch.save hides why it could not write a file
         torch.save({"owner": self._owner, "place": [tasks, iteration], **state}, content)
         digest = hashlib.sha256(content.getbuffer()).hexdigest()[:DIGITS]
@@ -235,6 +249,13 @@ class Checkpoints:
             raise _UnusableError("it is not of hnet_cl")
         if state["owner"] != self._owner:
             raise _UnusableError(f"it is of configuration {state['owner']}, not {self._owner}")
+        processes = state.get("processes", 1)
+        if self._processes not in (None, processes):
+            before = "without torchrun" if processes == 1 else f"with torchrun --nproc-per-node={processes} -m hnet_cl"
+            raise OccupiedError(
+                f"{self.folder / file.name}: was saved by a run of {_counted(processes)}, and this one is of "
+                f"{_counted(self._processes)}; continue it {before}, or {REMEDY}"
+            )
         if state.get("place") != [file.tasks, file.iteration]:
             raise _UnusableError(f"it was made at another place of the run: {state.get('place')}")
         return state

@@ -1,10 +1,11 @@
-"""Training steps: operation by operation, or as one CUDA graph that is captured once and then replayed."""
+"""Training steps: operation by operation, shared by processes, or as one CUDA graph that is captured and replayed."""
 
 import torch
 from torch import Generator, Tensor
 
 from hnet_cl.benchmarks.base import Split, TrainingData
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.ranks import Ranks
 from hnet_cl.methods.base import Learner
 
 AHEAD = 256  # steps that may be queued on the GPU at a time
@@ -44,6 +45,43 @@ class Steps:
 
     def join(self) -> None:
         """Makes all later operations wait until the steps are complete."""
+
+
+class SharedSteps(Steps):
+    """Training steps of one of several processes, on its part of each batch.
+
+    Args:
+        learner: the learner, after its `begin_task`.
+        data: the training data.
+        rng: the random generator of augmentation, which draws for the whole batch.
+        ranks: the processes.
+    """
+
+    def __init__(self, learner: Learner, data: TrainingData, rng: Generator, ranks: Ranks) -> None:
+        super().__init__(learner, data, rng)
+        self._ranks = ranks
+        self._augmented = any(task.train.augment for task in learner.tasks)
+
+    def __call__(self, index: Tensor) -> dict[str, Tensor]:
+        """Makes one step on this process's part of the examples `index` (b,); returns the losses of that part.
+
+        Raises:
+            UserError: the learner's `step` does not average its gradients, or another process has ended.
+        """
+        part, before = self._ranks.part(len(index)), self._ranks.averaged
+        if self._augmented:
+            batch = tuple(whole[part] for whole in self.data.batch(index.to(self.learner.context.device), self.rng))
+        else:
+            batch = self.data.batch(index[part].to(self.learner.context.device))
+        self.learner.prepare(len(batch[0]))
+        losses = self.learner.step(*batch)
+        if self._ranks.averaged == before:
+            name = type(self.learner).__name__
+            raise UserError(
+                f"{name}.step computes gradients without self.differentiate(loss), which averages them over "
+                "processes; use it in place of loss.backward(), or leave out torchrun"
+            )
+        return losses
 
 
 class CapturedSteps(Steps):
@@ -149,7 +187,12 @@ class CapturedSteps(Steps):
 
 
 def make_steps(learner: Learner, data: TrainingData, rng: Generator) -> Steps:
-    """Returns captured steps if the run and the learner allow it and the data are a single split, else plain steps."""
+    """Returns captured steps if the run and the learner allow it and the data are a single split, else plain steps.
+
+    Those of one of several processes are never captured.
+    """
+    if learner.context.ranks is not None:
+        return SharedSteps(learner, data, rng, learner.context.ranks)
     if learner.context.graph and learner.capturable and isinstance(data, Split):
         return CapturedSteps(learner, data, rng)
     return Steps(learner, data, rng)

@@ -61,26 +61,40 @@ def test(learner: Learner, task: Task, batch_size: int) -> tuple[float, torch.Te
     The learner is given the task id only if the scenario provides it. In classification the score is the accuracy (a
     fraction), and the head map decides which predictions are correct: in CL3 (class-incremental learning) the right
     class under the wrong task is an error. Examples that the learner decides on together stay in one batch.
+    Several processes test a part of the examples each.
 
     Raises:
         UserError: predictions rest on numbers that are NaN or infinite, which would be correct only by chance.
     """
     heads = learner.heads
     given = task.id if heads.task_known else None
-    points: list[torch.Tensor] = []
-    invalid = torch.zeros((), dtype=torch.long, device=task.test.labels.device)
+    ranks, device = learner.context.ranks, task.test.labels.device
+    part = slice(0, len(task.test)) if ranks is None else ranks.part(len(task.test), learner.images_per_decision)
+    points = [] if ranks is None else [_no_points(learner, task)]
+    invalid = torch.zeros((), dtype=torch.long, device=device)
     inferred = torch.zeros(heads.num_tasks, dtype=torch.long)
     batch_size = whole_decisions(batch_size, learner.images_per_decision)
-    for start in range(0, len(task.test), batch_size):
-        inputs, labels = task.test.batch(slice(start, start + batch_size))
+    for start in range(part.start, part.stop, batch_size):
+        inputs, labels = task.test.batch(slice(start, min(start + batch_size, part.stop)))
         answer = learner.predict(inputs, given)
         points.append(learner.objective.points(answer.output, labels, heads, task.id))
         invalid += answer.invalid(heads).sum()
         if answer.task is not None:
             inferred += answer.task.cpu().bincount(minlength=heads.num_tasks)
+    total = torch.stack(points).sum(0)
+    if ranks is not None:
+        total, invalid, inferred = (ranks.total(one) for one in (total, invalid, inferred))
     if number := invalid.item():
         raise UserError(
             f"training diverged: {number} of {len(task.test)} answers to test examples of {task.name} rest on numbers "
             f"that are NaN or infinite, after task {learner.latest + 1}; use a smaller training.lr or method weight"
         )
-    return learner.objective.mean(torch.stack(points).sum(0), task.test.labels), inferred
+    return learner.objective.mean(total, task.test.labels), inferred
+
+
+def _no_points(learner: Learner, task: Task) -> torch.Tensor:
+    """Returns what an objective's `points` of no examples are, for a process to which none are left."""
+    dtype, shape = learner.objective.answer_form(0, learner.heads)
+    labels = task.test.labels[:0]
+    answers = torch.zeros(shape, dtype=dtype, device=labels.device)
+    return learner.objective.points(answers, labels, learner.heads, task.id)

@@ -15,6 +15,7 @@ from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.hypernet import trainable
 from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.methods.parts.network import called
+from hnet_cl.training.independence import require_independent
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +34,8 @@ def rehearsed(
 
     Args:
         make_learner: builds a new learner at each call.
-        context: the context of the run's learner.
+        context: the context of the run's learner; with `ranks`, networks must be fit for several processes, each of
+            which rehearses for itself.
         tasks: the tasks of the run.
         batch_size: the batch size of training; the rehearsal uses at most two examples.
 
@@ -77,9 +79,12 @@ def _rehearse(make_learner: Callable[[Context], Learner], context: Context, task
         return optimizer
 
     with seeded(context.seed, Stream.REHEARSAL):
-        learner = make_learner(replace(context, make_target=make_target, make_optimizer=make_optimizer))
+        own = replace(context, make_target=make_target, make_optimizer=make_optimizer, ranks=None)
+        learner = make_learner(own)
         for num_outputs, name in names.items():
             check_network(context.make_target(num_outputs).to(context.device), name, trained, tested, num_outputs)
+            if context.ranks is not None:
+                require_independent(context.make_target(num_outputs).to(context.device), name, trained)
         networks = " and ".join(set(names.values()))  # empty for a method without one
         at = " with ".join(filter(None, [f"method._target_={path_of(type(learner))}", networks]))
         attempt(at, "inspect", learner.inspect, trained)

@@ -203,7 +203,7 @@ def learn(
     Raises:
         UserError: as `train`.
     """
-    task, seed = tasks[-1], learner.context.seed
+    task, seed, ranks = tasks[-1], learner.context.seed, learner.context.ranks
     data = learner.training_data(tasks)
     batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
     rng = stream(seed, Stream.AUGMENTATION, task.id)
@@ -227,7 +227,8 @@ def learn(
                     step.renew()
                 losses = step(batches.next())
                 if iteration % settings.log_every == 0 or iteration == last:
-                    numbers, accuracy = finite(losses, task, iteration), training_accuracy(learner)
+                    numbers = finite(losses if ranks is None else ranks.mean(losses), task, iteration)
+                    accuracy = training_accuracy(learner)
                     for log in logs:
                         log.accuracy(task.id, iteration, accuracy)
                         log.losses(task.id, iteration, numbers)

@@ -22,8 +22,9 @@ DONE = {"seed": "1", "seeds": "1", "hydra.sweeper.n_trials": "1"}  # one job tel
 
 
 def hnet_cl(page: str) -> list[list[str]]:
-    """The arguments of all commands `python -m hnet_cl` of a page."""
-    return [words[3:] for words in commands(page) if words[:3] == ["python", "-m", "hnet_cl"]]
+    """The arguments of all commands `python -m hnet_cl` of a page, also of those that torchrun starts."""
+    lines = [["python", *words[2:]] if words[0] == "torchrun" else words for words in commands(page)]
+    return [words[3:] for words in lines if words[:3] == ["python", "-m", "hnet_cl"]]
 
 
 def shortened(words: list[str]) -> list[str]:
@@ -77,6 +78,8 @@ def test_every_program_is_known(page: str) -> None:
             assert re.search(rf"^  {words[2]}\)", text_of(words[1]), re.MULTILINE), line
         elif words[:2] == ["python", "-m"]:
             arguments(words[2], words[3:])
+        elif words[0] == "torchrun":
+            assert re.fullmatch(r"--nproc-per-node=\d", words[1]) and words[2:4] == ["-m", "hnet_cl"], line
         elif words[0] == "python":
             assert (ROOT / words[1]).is_file(), line
         else:

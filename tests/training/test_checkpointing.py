@@ -14,7 +14,7 @@ from builders import BLOCKS, EXPLICIT, FAST, HNET, blobs, learned, learner, rows
 from marks import few
 from torch import Tensor, nn
 
-from hnet_cl.core.errors import UserError
+from hnet_cl.core.errors import OccupiedError, UserError
 from hnet_cl.core.seeding import stream
 from hnet_cl.hypernet import TargetNetwork
 from hnet_cl.methods.base import Learner
@@ -285,6 +285,23 @@ def test_a_checkpoint_of_another_configuration_is_refused_and_nothing_loaded(tmp
     with pytest.raises(UserError, match=line):
         Checkpoints(tmp_path, "xyz").restore(made)
     assert same_state(before, dict(made.named_parameters()))
+
+
+@pytest.mark.parametrize(
+    ("saved", "now", "words"),
+    [
+        (2, 1, "run of 2 processes, and this one is of one process; continue it with torchrun --nproc-per-node=2 -m"),
+        (1, 3, "run of one process, and this one is of 3 processes; continue it without torchrun, or give fresh=true"),
+    ],
+)
+def test_a_state_belongs_to_its_number_of_processes(saved: int, now: int, words: str, tmp_path: Path) -> None:
+    Checkpoints(tmp_path, "abc", saved, writes=False).after_task(1, make("finetune"), {})
+    assert not [*tmp_path.iterdir()]
+    Checkpoints(tmp_path, "abc", saved).after_task(1, make("finetune"), {})
+    with pytest.raises(OccupiedError, match=words):
+        Checkpoints(tmp_path, "abc", now).restore(make("finetune"))
+    for processes in (saved, None):
+        assert Checkpoints(tmp_path, "abc", processes).restore(make("finetune")).start.task == 1
 
 
 def damaged(content: bytes) -> dict[str, bytes]:

@@ -94,7 +94,7 @@ class Classifier(Learner):
         self.optimizer.zero_grad()
         self.network.train()
         loss = self.loss(inputs, labels, tasks)
-        (self.new_share * loss).backward()
+        self.differentiate(self.new_share * loss)
         gradients = []
         for weight in self.weights:
             if weight.grad is None:

@@ -128,7 +128,7 @@ class Generated(TargetLearner):
         self.protected.zero_grad()
         self.target.train()
         loss = self.loss(inputs, labels)
-        loss.backward()
+        self.differentiate(loss)
         return {"loss": loss.detach()} | self.protected.step() | self.step_rule(inputs, labels)
 
     def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:

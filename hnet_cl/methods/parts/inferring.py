@@ -45,6 +45,13 @@ class InferringLearner(Learner):
         kind: type[TaskInference] = settings.task_inference.kind
         return kind.unsupported(scenario)
 
+    @classmethod
+    def unsupported_processes(cls, settings: Any) -> str | None:
+        kind: type[TaskInference] = settings.task_inference.kind
+        if cls.divisible and kind.step is not TaskInference.step:
+            return "its rule of task inference learns from batches, which is defined for one process; use another rule"
+        return super().unsupported_processes(settings)
+
     def choices(self) -> list[str]:
         number = self.images_per_decision
         protocol = f"Protocol: {number} test images at a time are known to be from one task, and decide on it together."
