@@ -198,7 +198,7 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "wsn": {"reset_optimizer": True, "kept": 0.5},
     "hint": HNET | {"lookahead": False, "radius": 0.3, "kappa": 0.5, "ramp": 0.5, "protected": "box"},
     "hypermask": {key: value for key, value in HNET.items() if key not in ("base", "mask_heads")}
-    | {"sparsity": 0.3, "held": 0.01, "held_by_mask": True, "weights": "trained"},
+    | {"start": 0.15, "sparsity": 0.3, "held": 0.01, "held_by_mask": True, "weights": "trained"},
     "supsup": {"kept": None, "task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
     "generative_classifier": {"encoder": [6], "decoder": [5], "latent": 3, "pixel_noise": 0.2, "samples": 7},
     "simple_cil": {},

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.errors import UserError
-from hnet_cl.hypernet import Hypernetwork, Layout, TargetNetwork, trainable
+from hnet_cl.hypernet import Hypernetwork, Layout, Start, TargetNetwork, trainable
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.generated import Generated
 from hnet_cl.methods.parts.task_networks import GeneratedNetworks, TaskNetworks
@@ -33,10 +33,12 @@ class HyperMask(Generated):
     class Settings(Generated.Settings):
         """Settings of the method.
 
-        `held` (lambda in the paper): weight of that term; `held_by_mask`: whether m_i is in it. `weights`: whether W is
-        trained, or stays as it starts.
+        `start`: standard deviation of h(e_t) before training, in each tensor. Smaller masks would learn no second task:
+        `held` would keep them small. `held` (lambda in the paper): weight of that term; `held_by_mask`: whether m_i is
+        in it. `weights`: whether W is trained, or stays as it starts.
         """
 
+        start: PositiveFloat
         sparsity: Annotated[float, Field(ge=0, lt=1)]
         held: NonNegativeFloat
         held_by_mask: bool
@@ -69,7 +71,8 @@ class HyperMask(Generated):
                 f"{self.target_name}: method={self.settings.name} masks no output bias and no normalisation, and "
                 "nothing else is trained; choose other training.parameters, or method=hnet"
             )
-        return Layout(masked)
+        start = Start(0.0, self.settings.start)
+        return Layout(masked, starts=dict.fromkeys(masked, start))
 
     def make_networks(self) -> GeneratedNetworks:
         start = trainable(self.context.new_target(self.heads.num_outputs)).values()

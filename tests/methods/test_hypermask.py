@@ -31,8 +31,18 @@ def model(**changes: Any) -> HyperMask:
     with torch.no_grad():
         made.shared[0].copy_(torch.tensor([[0.5], [-0.7]]))
         made.hypernetwork.generate_zeros()
+        assert made.hypernetwork.scales is not None
+        made.hypernetwork.scales.fill_(1.0)
         made.hypernetwork.head[-1, :2] = torch.tensor([0.4, -1.2])
     return made
+
+
+def test_what_masks_are_made_of_starts_as_large_as_is_said() -> None:
+    """Too small masks stay small: `held` draws them to 0 before a second task is learned."""
+    made = learner("hypermask", BENCHMARK, start=0.4, target=lambda n: MLP((2,), n, hidden=[40, 50]))
+    parts = made.hypernetwork.layout.split(made.hypernetwork(0).detach())
+    stds = [part.std().item() for part in parts.values() if part.numel() > 500]
+    assert stds and all(0.8 < std / 0.4 < 1.25 for std in stds)
 
 
 @pytest.mark.parametrize("by_mask", [True, False])
