@@ -46,14 +46,14 @@ MAY_IMPORT = {
         "targets.starting",
         "training",
     },
-    "recording": {"core", "benchmarks.base", "methods.base", "config", "loggers", "records"},
+    "recording": {"core", "benchmarks.base", "methods.base", "methods.parts.embeddings", "config"}
+    | {"loggers", "records"},
     "single_run": {
         "recording",
         "core",
         "benchmarks.base",
         "benchmarks.overview",
         "methods.base",
-        "methods.parts.embeddings",
         "config",
         "build",
         "training",

@@ -203,7 +203,7 @@ def learn(
     Raises:
         UserError: as `train`.
     """
-    task, seed, ranks = tasks[-1], learner.context.seed, learner.context.ranks
+    task, seed = tasks[-1], learner.context.seed
     data = learner.training_data(tasks)
     batches = BatchStream(len(data), settings.batch_size, stream(seed, Stream.BATCHES, task.id))
     rng = stream(seed, Stream.AUGMENTATION, task.id)
@@ -227,11 +227,7 @@ def learn(
                     step.renew()
                 losses = step(batches.next())
                 if iteration % settings.log_every == 0 or iteration == last:
-                    numbers = finite(losses if ranks is None else ranks.mean(losses), task, iteration)
-                    accuracy = training_accuracy(learner)
-                    for log in logs:
-                        log.accuracy(task.id, iteration, accuracy)
-                        log.losses(task.id, iteration, numbers)
+                    send_losses(learner, losses, task, iteration, logs)
                 test_old_tasks(window, task, iteration, logs)
                 pause(iteration, progress.state)
         yield
@@ -243,10 +239,16 @@ def learn(
         log.end_task(task.id)
 
 
-def training_accuracy(learner: Learner) -> float | None:
-    """Computes the accuracy on the last step's batch, a fraction; None in regression and where nobody knows it."""
-    classifies = learner.objective.score is ACCURACY
-    return learner.answers.share_right() if classifies and learner.answers else None
+def send_losses(
+    learner: Learner, losses: Mapping[str, Tensor], task: Task, iteration: int, logs: Sequence[Listener]
+) -> None:
+    """Sends the losses of a step, and the accuracy on its batch if it is classified and known, to the logs."""
+    ranks, classifies = learner.context.ranks, learner.objective.score is ACCURACY
+    numbers = finite(losses if ranks is None else ranks.mean(losses), task, iteration)
+    accuracy = learner.answers.share_right() if classifies and learner.answers else None
+    for log in logs:
+        log.accuracy(task.id, iteration, accuracy)
+        log.losses(task.id, iteration, numbers)
 
 
 def test_old_tasks(window: Window, task: Task, iteration: int, logs: Sequence[Listener]) -> None:

@@ -78,8 +78,8 @@ def test_share_of_right_outputs(
 
 def test_a_row_has_none_for_tasks_to_come() -> None:
     tasks = [task(0, [0, 1], [0, 1]), task(1, [2, 2], [0, 1])]
-    assert evaluate(Oracle("cl1"), tasks, 0, 10) == ([1.0, None], None)
-    assert evaluate(Oracle("cl1"), tasks, 1, 10) == ([1.0, 0.5], None)
+    assert evaluate(Oracle("cl1"), tasks, 0, 10) == ([1.0, None], None, None)
+    assert evaluate(Oracle("cl1"), tasks, 1, 10) == ([1.0, 0.5], None, None)
 
 
 @pytest.mark.parametrize("method", ["hnet", "finetune", "scratch"])
