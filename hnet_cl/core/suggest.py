@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Iterable, Sequence
 
-MANY = 30  # more names than that are not listed in full
+MANY = 30  # of more keys than that, only those of the first level are listed
+MANY_CHOICES = 60  # of more choices than that, only the nearest are listed
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
@@ -40,7 +41,7 @@ def elsewhere(key: str, value: object, groups: Iterable[str]) -> str:
 def offered(name: str, names: Sequence[str]) -> str:
     """Returns an ending for "no such choice": the most similar name, if any, and all names, or the nearest of many."""
     similar = f"did you mean {found}? " if (found := _similar(name, names)) else ""
-    some = difflib.get_close_matches(name, names, n=MANY, cutoff=0) if len(names) > MANY else names
+    some = difflib.get_close_matches(name, names, n=MANY_CHOICES, cutoff=0) if len(names) > MANY_CHOICES else names
     more = f" and {len(names) - len(some)} more" if len(names) > len(some) else ""
     return f"; {similar}there are {', '.join(sorted(some)) or 'none'}{more}"
 

@@ -8,6 +8,7 @@ from builders import METHODS, begin, blobs, head_map, learner, setup
 from torch import Tensor
 
 from hnet_cl.methods.base import Prediction
+from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.parts.generated import Generated
 from hnet_cl.methods.scratch import Scratch
 from hnet_cl.methods.supsup import SupSup
