@@ -86,7 +86,7 @@ def test_listeners_hear_everything_in_order() -> None:
             ("begin", task, 0),
             *(("losses", task, iteration, {"loss"}) for iteration in (3, 6, 7)),
             ("end", task),
-            ("row", task, *rows[task - 1]),
+            ("row", task, rows[task - 1].scores, rows[task - 1].inferred),
         )
     ]
 
