@@ -99,6 +99,7 @@ def test_summary_covers_finished_tasks_only() -> None:
             "forgetting": 0.13,
             "min_acc": None,
             "wc_acc": None,
+            "certified": None,
             "majority": 0.2,
             "task_inference": None,
             "recognised": None,

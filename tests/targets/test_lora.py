@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from builders import METHODS, WITHOUT_TARGET, blobs, learned, learner, rows_of, training
+from builders import LAYERWISE, METHODS, WITHOUT_TARGET, blobs, learned, learner, rows_of, training
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hnet_cl.hypernet import TargetNetwork, trainable
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.parts.generated import Generated
 from hnet_cl.targets.lora import LowRank, add_low_rank
 from hnet_cl.targets.mlp import MLP
 from hnet_cl.targets.selection import freeze_others, selected
@@ -19,7 +20,6 @@ OUTPUTS = 6
 PLACE = "layers.{}.parametrizations.weight.0.{}"
 PARTS = {PLACE.format(layer, part) for layer in (0, 1) for part in "AB"}
 ONLY = {"icarl": "cl3", "gdumb": "cl3", "hnet_r": "cl3", "hnet_ent": "cl3", "hnet_tir": "cl3"}
-LAYERWISE = {"owm", "gpm", "packnet", "wsn", "hat", "xdg", "supsup"}
 
 
 def adapted(num_outputs: int, words: str = "lora") -> nn.Module:
@@ -117,7 +117,7 @@ def test_every_method_trains_these_parts_alone(method: str) -> None:
     made = learner(method, BENCHMARK, ONLY.get(method, "cl1"), 1, adapted, **changes)
     start = dict(made.context.new_target(made.heads.num_outputs).named_parameters())
     list(rows_of(made, BENCHMARK.tasks, training(iterations=3), []))
-    if METHODS[method] is HNet:
+    if isinstance(made, Generated):
         networks = [made.task_network(task)[0] for task in range(3)]
     else:
         networks = [*getattr(made, "networks", [])] or [made.network]

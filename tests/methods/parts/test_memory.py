@@ -17,10 +17,11 @@ EXAMPLE = 2 * 4 + 1 + 1  # a point, a label and a task
 STORED = 2 * 2 * 3  # of two old tasks, three examples of each class
 HYPERNETWORK = 4 * (3 * 2 + (3 + 2 + 1) * 6 + (6 + 1) * 20)  # three chunks of 20 for 51 weights: codes, hidden, head
 EMBEDDINGS = 4 * 3 * 3
+OF_MASKS = 4 * 2 + 4 * 4 * 2  # a fourth chunk, as none lies in two tensors, and a scale and an offset for each
 KEPT: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("hnet", {}, {"hypernetwork": HYPERNETWORK, "task_embeddings": EMBEDDINGS}),
     ("hint", {}, {"hypernetwork": HYPERNETWORK + EMBEDDINGS, "task_embeddings": EMBEDDINGS}),  # radii as embeddings
-    ("hypermask", {}, {"hypernetwork": HYPERNETWORK, "task_embeddings": EMBEDDINGS, "shared": NETWORK}),
+    ("hypermask", {}, {"hypernetwork": HYPERNETWORK + OF_MASKS, "task_embeddings": EMBEDDINGS, "shared": NETWORK}),
     ("finetune", {}, {"network": NETWORK}),
     ("lwf", {}, {"network": NETWORK}),
     ("ewc", {}, {"network": NETWORK, "penalties": 2 * NETWORK}),
