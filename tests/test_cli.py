@@ -40,6 +40,7 @@ KEYS = {
     *(
         "tasks_done",
         "accuracy_matrix",
+        "certified_matrix",
         "inferred_tasks",
         "window",
         "metrics",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from in_process import command, left
-from marks import thinned
+from marks import few, thinned
 
 MISTAKES = [
     (
@@ -99,6 +99,7 @@ def test_a_fixed_key_below_a_searched_group_goes_to_every_trial(tmp_path: Path) 
     assert {job[-1] for job in ended.jobs} <= {"method=ewc", "method=si"}
 
 
+@pytest.mark.slow
 def test_a_configuration_is_checked_once_for_all_its_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from hnet_cl.config import check as config
 
@@ -114,7 +115,7 @@ def test_a_configuration_is_checked_once_for_all_its_seeds(tmp_path: Path, monke
     assert checked == [("ewc", 1), ("ewc", 2), ("ewc", 3), ("si", 1)]
 
 
-@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize("place", few([0, 1, 2], [1]))
 def test_a_folder_of_own_files_can_be_named_anywhere(place: int, tmp_path: Path) -> None:
     (tmp_path / "conf" / "method").mkdir(parents=True)
     (tmp_path / "conf" / "method" / "mine.yaml").write_text("defaults: [finetune, _self_]\n")

@@ -52,6 +52,7 @@ def test_all_else_stays(typed: str) -> None:
     assert as_choice(typed) == typed
 
 
+@pytest.mark.slow
 def test_the_jobs_of_a_sweep_over_regularisers(tmp_path: Path) -> None:
     ended = command(tmp_path, "-m", "benchmark=toy", "method=hnet_r", "method.generator.regularizer=explicit,blocks")
     assert ended.code == 0, ended.err

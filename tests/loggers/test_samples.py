@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from marks import few
 
 from hnet_cl.loggers.pictures import pixels
 from hnet_cl.loggers.samples import GAP, sample_grid
@@ -24,7 +25,7 @@ def test_each_sample_stands_in_its_place(channels: int) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["task 1", "task 2", "task 3"]
 
 
-@pytest.mark.parametrize("tasks", [1, 5, 100])
+@pytest.mark.parametrize("tasks", few([1, 5, 100], [5]))
 def test_text_lies_within_the_figure(tasks: int) -> None:
     image = pixels(sample_grid(np.random.default_rng(0).random((tasks, 16, 1, 32, 32)), [1.0] * tasks, "a · b · c"))
     assert all((edge == 255).all() for edge in (image[0], image[-1], image[:, 0], image[:, -1]))

@@ -37,6 +37,7 @@ def test_networks_of_their_own_answer_as_in_a_run_with_that_rule(
     assert lines[5] == f"task inference: {expected['metrics']['task_inference']:.2%} of the tasks found"
 
 
+@pytest.mark.slow
 def test_the_runs_own_rule_by_name_changes_nothing(run: Any, capsys: pytest.CaptureFixture[str]) -> None:
     folder = run("method=hnet_ent")
     assert said(folder, capsys, "task_inference=entropy") == ["rule: entropy", *said(folder, capsys)]

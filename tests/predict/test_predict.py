@@ -223,6 +223,7 @@ class TestOwnTestSet:
         line = "input=test: the run's result.json names other classes than its benchmark has now\n"
         assert capsys.readouterr() == ("", f"hnet_cl.predict: {line}")
 
+    @pytest.mark.slow
     def test_several_decide_as_in_the_run(self, runs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         words = [*RUNS["inferred"], "method.task_inference.images_per_decision=7", f"output_dir={tmp_path}"]
         folder = folder_of(in_process(*words))

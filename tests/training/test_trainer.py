@@ -159,6 +159,7 @@ def test_each_step_gets_a_batch_of_its_own_task() -> None:
     assert len(first_sweep.unique(dim=0)) == 60  # every example once
 
 
+@pytest.mark.slow
 def test_all_methods_see_the_same_batches_where_they_learn_from_the_same_data() -> None:
     seen = {}
     for method in METHODS:
