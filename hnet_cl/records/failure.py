@@ -59,6 +59,7 @@ def _nothing_done(config: Mapping[str, Any], overrides: Sequence[str], command: 
         "tasks_done": 0,
         "accuracy_matrix": [],
         "inferred_tasks": None,
+        "certified_matrix": [],
         "window": [],
         "metrics": summary(Evidence([])),
         "iterations": 0,
