@@ -80,7 +80,7 @@ def test_the_report_says_mse(folder: Path, tmp_path: Path) -> None:
     assert "MSE (mean squared error after the last task)" in str(comparison)
     page = write_report(tmp_path, compare_runs([folder], Choice(), every_metric=True), "")
     plots = {path.stem.split("-")[-1] for path in (tmp_path / "plots").iterdir()}
-    assert plots == {"mse", "mse_during_final", "mse_error_growth", "mse_matrix"}
+    assert plots == {"mse", "mse_during_final", "mse_error_growth", "mse_matrix", "mse_task_embeddings"}
     assert "Mean MSE over the tasks learned so far" in page.read_text()
 
 
