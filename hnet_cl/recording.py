@@ -1,4 +1,4 @@
-"""What is recorded of a run: how it was asked for, its facts, who listens to it, and how it ended."""
+"""The record of a run: how it was asked for, its facts, who listens to it, and how it ended."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -3,7 +3,7 @@
 Krukowski, Bielawska, Ksiazek, Wawrzynski, Batorski and Spurek, HyperInterval and HINT, arXiv 2405.15444.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Literal, Self
 
@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
-from hnet_cl.hypernet import EndsRegularizer, Hypernetwork, Interval, IntervalHypernetwork, Layout, OutputRegularizer
+from hnet_cl.hypernet import EndsRegularizer, Hypernetwork, IntervalHypernetwork, Layout, OutputRegularizer
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.hnet import HNet
 from hnet_cl.methods.parts.certificates import Certifying
@@ -61,17 +61,10 @@ class HINT(HNet, Certifying):
         def make_hypernetwork(self, layout: Layout, num_tasks: int) -> Hypernetwork:
             return self.hypernet.make(layout, num_tasks, partial(IntervalHypernetwork, radius=self.radius))
 
-        def make_regularizer(
-            self,
-            hypernetwork: Hypernetwork,
-            tasks: Sequence[int],
-            kept: Sequence[Sequence[Interval]] | None,
-            rng: torch.Generator,
-        ) -> OutputRegularizer:
-            if self.protected == "centre":
-                return super().make_regularizer(hypernetwork, tasks, kept, rng)
-            assert isinstance(hypernetwork, IntervalHypernetwork)
-            return EndsRegularizer(hypernetwork, tasks, kept, rng, kind=self.regularizer.make)
+        @property
+        def make_regularizer(self) -> Callable[..., OutputRegularizer]:
+            of_points = self.regularizer.make
+            return of_points if self.protected == "centre" else partial(EndsRegularizer, kind=of_points)
 
     settings: Settings
     hypernetwork: IntervalHypernetwork

@@ -12,6 +12,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import EndsRegularizer, GramRegularizer
 from hnet_cl.methods.hint import HINT
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.parts.embeddings import task_embeddings
 from hnet_cl.records import metrics
 from hnet_cl.records.metrics_table import METRICS, Evidence
 from hnet_cl.targets.bfloat16 import BFloat16
@@ -188,6 +189,17 @@ def test_new_boxes_can_start_from_old_ones() -> None:
     boxes = made.hypernetwork
     for parameters in (boxes.task_embeddings, boxes.radius_logits):
         torch.testing.assert_close(parameters[2].data, (parameters[0] + parameters[1]).data / 2)
+
+
+def test_what_is_recorded_of_its_embeddings_are_the_centres_of_their_boxes() -> None:
+    made = learner("hint", BENCHMARK)
+    centres = torch.stack([*made.hypernetwork.task_embeddings[:2]])
+    torch.testing.assert_close(torch.tensor(task_embeddings(made, 2)), centres.detach())
+
+
+def test_starts_of_weights_are_refused() -> None:
+    with pytest.raises(ValidationError, match=r"hypernet\.init=fan_in: is for weights, and boxes of weights are gen"):
+        learner("hint", BENCHMARK, hypernet=HNET["hypernet"] | {"init": "fan_in"})
 
 
 def test_boxes_that_move_are_refused() -> None:

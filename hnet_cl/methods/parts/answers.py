@@ -1,4 +1,4 @@
-"""What a network answers to the batch that it is trained on."""
+"""The answers of a network to the batch that it is trained on. A part of methods."""
 
 from typing import NamedTuple
 

@@ -1,5 +1,6 @@
-"""The task embeddings that a learner has."""
+"""The task embeddings that a learner has. A part of methods."""
 
+import torch
 from torch import nn
 
 from hnet_cl.hypernet import Hypernetwork
@@ -15,5 +16,5 @@ def task_embeddings(learner: nn.Module, learned: int) -> list[list[float]] | Non
     hypernetwork = getattr(learner, "hypernetwork", None)
     if not isinstance(hypernetwork, Hypernetwork):
         return None
-    found: list[list[float]] = hypernetwork.embeddings(range(learned)).detach().float().tolist()
+    found: list[list[float]] = torch.stack([*hypernetwork.task_embeddings[:learned]]).detach().float().tolist()
     return found

@@ -1,4 +1,4 @@
-"""What a learner answers to a batch of inputs. A part of methods."""
+"""The answers of a learner to a batch of inputs. A part of methods."""
 
 from typing import NamedTuple
 

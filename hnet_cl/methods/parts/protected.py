@@ -122,15 +122,10 @@ class ProtectionSettings(base.Settings):
         """Builds a hypernetwork for the weights in `layout`, initialised from torch's global generator."""
         return self.hypernet.make(layout, num_tasks)
 
-    def make_regularizer(
-        self,
-        hypernetwork: Hypernetwork,
-        tasks: Sequence[int],
-        kept: Sequence[Sequence[Interval]] | None,
-        rng: torch.Generator,
-    ) -> OutputRegularizer:
-        """Builds the regulariser of the old `tasks`; the arguments are those of `OutputRegularizer`."""
-        return self.regularizer.make(hypernetwork, tasks, kept, rng)
+    @property
+    def make_regularizer(self) -> Callable[..., OutputRegularizer]:
+        """Returns what builds the regulariser; its arguments are those of `OutputRegularizer`."""
+        return self.regularizer.make
 
     def choices(self, hypernetwork: Hypernetwork) -> list[str]:
         """Returns a line for each setting that was chosen for the user, or that makes steps cost more than need be."""
