@@ -56,7 +56,7 @@ def test_without_the_regulariser_they_are_forgotten() -> None:
 
 
 class Plainly:
-    """The algorithm (paper, Eq. 2; official code), started with the values of a hypernetwork (2, 10, 10), in float64."""
+    """The algorithm (paper, Eq. 2), started with the values of a hypernetwork (2, 10, 10); in float64."""
 
     RATE, DECAYS, EPS = 1e-2, (0.9, 0.999), 1e-8
 
