@@ -3,11 +3,13 @@
 from hnet_cl.core.scores import SCORES, Score
 from hnet_cl.records.metrics_table import METRICS
 
+OWN = ("memory", "stability_gap", "certified", "sensitivity", "task_embeddings")
+
 
 def names(score: Score) -> tuple[str, ...]:
     """Returns the names of the figures of a score, in the order in which they are drawn."""
     start = "" if score.higher_is_better else f"{score.name}_"
-    own = (f"{start}{name}" for name in ("memory", "stability_gap", "sensitivity", "task_embeddings"))
+    own = (f"{start}{name}" for name in OWN)
     return score.name, f"{start}during_final", f"{start}{score.loss}", score.matrix, *own
 
 
@@ -24,6 +26,7 @@ def captions() -> dict[str, str]:
             f"{title} matrices, mean over seeds",
             f"Mean {score.title} after the last task over the memory kept then, {spread}",
             f"Mean {score.title} on old tasks while the next one is learned, {spread}",
+            f"Measured and certified {score.title} on old tasks over the tasks learned so far, {spread}",
             f"Mean {score.title} right after learning and after the last task over a setting, {spread}",
             "Task embeddings of one seed, joined in the order in which tasks are learned (PC: principal component)",
         )

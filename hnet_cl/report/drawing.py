@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from hnet_cl.core.scores import Score
+from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.forms import STYLE, WIDTHS, Form
 from hnet_cl.report.looks import Look
 
@@ -26,6 +28,7 @@ THICKEST, THINNEST = 1.8, 0.7  # of lines, relative to the usual width: those dr
 SMALLEST_RANGE = 0.02  # of accuracies on an axis; in a smaller one, noise would look like a trend
 BEYOND = 0.04  # of the range of an axis that is shown beyond 100 %
 ROUND = (1, 2, 5, 10)  # steps between ticks, times powers of ten
+MARKERS_UP_TO = 12  # per line
 LABEL_WIDTH = 34  # characters in a line
 PER_CENT = FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %")
 
@@ -97,6 +100,26 @@ def line_styles(looks: Sequence[Look], form: Form) -> list[dict[str, Any]]:
         own = {"color": look.colour, "linestyle": look.dash, "marker": look.marker}
         styles.append(own | {"linewidth": width, "markersize": size})
     return styles
+
+
+def draw_means(axes: Axes, x: Sequence[float], points: Sequence[Estimate], style: dict[str, Any]) -> None:
+    """Draws means over `x`, with a few markers, and a band of standard error where there are several seeds."""
+    mean = np.array([point.mean for point in points])
+    axes.plot(x, mean, markevery=math.ceil(len(points) / MARKERS_UP_TO), **style)
+    if points[0].sem is not None:
+        width = np.array([point.sem for point in points])
+        axes.fill_between(x, mean - width, mean + width, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def count_tasks(axes: Axes, title: str) -> None:
+    """Titles a panel of curves over the number of tasks learned; one without curves is left out."""
+    if not axes.has_data():
+        axes.set_axis_off()
+        return
+    axes.set_title(title, loc="left")
+    axes.set_xlabel("tasks learned")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    axes.set_xlim(axes.dataLim.x0 - 0.3, axes.dataLim.x1 + 0.3)
 
 
 def name_curves(line_of_axes: Sequence[Axes], names: Sequence[str], styles: Sequence[dict[str, Any]]) -> None:

@@ -20,12 +20,15 @@ from hnet_cl.core.scores import SCORES, Score
 from hnet_cl.loggers.colours import colour_bar, draw_cells, scale, write_numbers
 from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.report.captions import names
+from hnet_cl.report.certified_figure import certified_figure
 from hnet_cl.report.drawing import (
     BEYOND,
     LABEL_WIDTH,
     PANEL_WIDTH,
     PER_CENT,
     ROUND,
+    count_tasks,
+    draw_means,
     fitted,
     line_styles,
     name_curves,
@@ -44,7 +47,6 @@ from hnet_cl.report.memory_figure import memory_figure
 from hnet_cl.report.runs import Run
 from hnet_cl.report.sensitivity_figure import sensitivity_figure
 
-MARKERS_UP_TO = 12  # per line
 ASIDE = 0.05  # tasks by which neighbouring curves are shifted, so that markers do not hide each other
 HEATMAPS_ABREAST = 5
 NUMBERED_UP_TO = 6  # tasks; with more, the numbers in cells would be too small to read
@@ -88,7 +90,8 @@ def curve_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
             for number, row in enumerate(chunk):
                 aside = ASIDE * (number - (len(chunk) - 1) / 2)
                 _curve(axes, row.cells.get(column, ()), styles[number], aside)
-            _finish_curves(axes, section.column_title(column), score)
+            count_tasks(axes, section.column_title(column))
+            scale_scores(axes, score)
         name_curves(line_of_axes, [row.title for row in chunk], styles)
         line_of_axes[0].set_ylabel(f"mean {score.title} so far")
     return figure
@@ -100,26 +103,11 @@ def _curve(axes: Axes, runs: Sequence[Run], style: dict[str, Any], aside: float)
     matrices = [run.result.scores for run in runs]
     tasks = min(len(matrix) for matrix in matrices)
     points = [estimate([_mean_so_far(matrix[n], n) for matrix in matrices]) for n in range(tasks)]
-    x, mean = np.arange(1, tasks + 1) + aside, np.array([point.mean for point in points])
-    axes.plot(x, mean, markevery=math.ceil(tasks / MARKERS_UP_TO), **style)
-    if len(runs) > 1:
-        width = np.array([point.sem for point in points])
-        axes.fill_between(x, mean - width, mean + width, color=style["color"], alpha=0.2, linewidth=0)
+    draw_means(axes, [task + 1 + aside for task in range(tasks)], points, style)
 
 
 def _mean_so_far(row: Sequence[float | None], task: int) -> float:
     return fmean(value for value in row[: task + 1] if value is not None)
-
-
-def _finish_curves(axes: Axes, title: str, score: Score) -> None:
-    if not axes.has_data():
-        axes.set_axis_off()
-        return
-    axes.set_title(title, loc="left")
-    axes.set_xlabel("tasks learned")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
-    axes.set_xlim(0.7, axes.dataLim.x1 + 0.3)
-    scale_scores(axes, score)
 
 
 def during_final_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
@@ -229,7 +217,7 @@ def matrix_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
 
 DRAWN = (
     *(curve_figure, during_final_figure, loss_figure, matrix_figure),
-    *(memory_figure, gap_figure, sensitivity_figure, embeddings_figure),
+    *(memory_figure, gap_figure, certified_figure, sensitivity_figure, embeddings_figure),
 )
 
 

@@ -237,5 +237,20 @@ def test_each_later_task_has_its_part_of_the_gap_and_only_what_all_seeds_have_is
     assert last.get_ydata() == pytest.approx([0.4, 0.6])
 
 
+def test_certified_scores_lie_below_measured_ones(tmp_path: Path) -> None:
+    measured = [[0.9, None, None], [0.7, 0.8, None], [0.5, 0.7, 0.9]]
+    for seed, proved in ((1, 0.4), (2, 0.6)):
+        matrix = [[0.8, None, None], [proved, 0.7, None], [0.2, proved, 0.6]]
+        write_run(tmp_path, "a", seed, method="hint", accuracy_matrix=measured, certified_matrix=matrix)
+    write_run(tmp_path, "b", method="ewc", accuracy_matrix=measured)  # proves nothing
+    (axes,) = figures(section(tmp_path), wanted=("certified",))["certified"].axes
+    seen, certified = (line for line in axes.lines if len(line.get_xdata()))
+    assert seen.get_xdata() == pytest.approx([2, 3]) and seen.get_ydata() == pytest.approx([0.7, 0.6])
+    assert certified.get_ydata() == pytest.approx([0.5, 0.35]) and certified.get_linestyle() == ":"
+    widths = [np.ptp(band.get_paths()[0].vertices[:2, 1]) for band in axes.collections]
+    assert widths == pytest.approx([0, 0.2]), "twice the standard error after two tasks: that of 0.4 and 0.6 is 0.1"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["HINT", "HINT, certified"]
+
+
 def test_without_a_window_there_is_no_gap_to_be_seen(drawn: dict[str, Figure]) -> None:
     assert "stability_gap" not in drawn
