@@ -17,6 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from hnet_cl.config.arguments import flags_last, is_set, refuse_long_numbers, refuse_names, run_folder, spread_seeds
+from hnet_cl.config.composed_once import composed_once
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.help_text import help_text
 from hnet_cl.config.messages import explain, is_mistake
@@ -65,7 +66,8 @@ def main() -> None:
             _stop(UserError(NO_SWEEP))
         _register_sweepers()
     try:
-        _run()
+        with composed_once():
+            _run()
     except SweepError:
         raise SystemExit(EXIT_FAILED_JOBS) from None
     except Interrupted as reason:

@@ -146,6 +146,7 @@ def test_the_core_needs_little(path: Path) -> None:
             {
                 "app.py",
                 "config/arguments.py",
+                "config/composed_once.py",
                 "config/composing.py",
                 "config/messages.py",
                 "config/overrides.py",
@@ -157,6 +158,7 @@ def test_the_core_needs_little(path: Path) -> None:
             "omegaconf",
             {
                 "app.py",
+                "config/composed_once.py",
                 "config/composing.py",
                 "config/messages.py",
                 "config/presets.py",
