@@ -156,7 +156,7 @@ def problem(ended: Ended) -> str | None:
 
 @pytest.mark.parametrize(
     ("first", "last"),
-    [(0, 10), *(pytest.param(n, n + 200, marks=pytest.mark.slow) for n in range(10, 610, 200))],
+    [(0, 10), *(pytest.param(n, n + 200, marks=pytest.mark.slow) for n in range(10, 410, 200))],
 )
 def test_whatever_is_typed_is_understood_or_refused(
     first: int, last: int, known: dict[str, Any], tmp_path: Path
@@ -176,10 +176,10 @@ def test_whatever_is_typed_is_understood_or_refused(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 50, 25))
+@pytest.mark.parametrize("first", range(0, 30, 15))
 def test_whatever_is_typed_ends_as_a_process(first: int, known: dict[str, Any], tmp_path: Path) -> None:
     wrong = []
-    for number in range(first, first + 25):
+    for number in range(first, first + 15):
         folder = tmp_path / str(number)
         folder.mkdir()
         typed = arguments(random.Random(SEED * 10**7 + number), known)

@@ -20,7 +20,7 @@ SWEEP = (
     *("training.iterations=150", "training.log_every=25", "device.threads=1", "checkpoint_every=0.1"),
     f"method={','.join(METHODS)}",
 )
-KILLS = 8  # of each launcher
+KILLS = 6  # of each launcher
 LAUNCHERS = {
     "basic": (),
     "local": ("hydra/launcher=local", "hydra.launcher.n_jobs=2"),

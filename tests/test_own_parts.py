@@ -11,7 +11,7 @@ import torch
 from builders import run
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
-from processes import hnet_cl, mistake, result_of
+from processes import hnet_cl, in_process, mistake, result_of
 from torch import Tensor, nn
 
 from hnet_cl.benchmarks.base import Benchmark, Task
@@ -192,8 +192,10 @@ def test_the_other_jobs_of_a_sweep_go_on(own: list[str], tmp_path: Path) -> None
         "method=dgr scenario=cl3 method.generator.pixel_noise=0.1",
     ],
 )
-def test_nan_answers_end_every_method_as_a_process(own: list[str], words: str, tmp_path: Path) -> None:
+def test_nan_answers_end_every_method(own: list[str], words: str, tmp_path: Path) -> None:
     (tmp_path / "conf" / "target").mkdir()
     (tmp_path / "conf" / "target" / "parts.yaml").write_text("_target_: test_own_parts.Parts\nspoilt: true\n")
-    line = mistake(*own, *words.split(), "target=parts", PYTHONPATH=HERE)
+    done = in_process(*own, *words.split(), "target=parts")
+    line = done.stderr
+    assert done.returncode == 2 and line.startswith("hnet_cl: ") and line.count("\n") == 1
     assert "of 100 answers to test examples of blobs 0 rest on numbers that are NaN or infinite" in line

@@ -115,8 +115,8 @@ def test_signals_in_the_first_seconds(tmp_path: Path) -> None:
 def test_signals_at_any_time(tmp_path: Path) -> None:
     long = ["-m", "hnet_cl", *LONG]
     latest = 2 * until_training(long, tmp_path / "first")
-    assert kill_often(long, tmp_path / "a", 10, seed=1, latest=latest) == {"beginning", "running"}
-    assert "beginning" in kill_often([*SCRIPT, *RUN], tmp_path / "b", 6, seed=2, latest=latest)
+    assert kill_often(long, tmp_path / "a", 8, seed=1, latest=latest) == {"beginning", "running"}
+    assert "beginning" in kill_often([*SCRIPT, *RUN], tmp_path / "b", 4, seed=2, latest=latest)
     folder_of(hnet_cl(*RUN, f"output_dir={tmp_path / 'b'}"))
 
 

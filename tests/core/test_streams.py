@@ -9,6 +9,7 @@ import pytest
 from processes import result_of, start
 
 RUN = ("benchmark=toy", "benchmark.num_tasks=2", "training.iterations=20")
+REDIRECTIONS = ("| head -1", ">&-", ">&- 2>&-", "> /dev/full 2>&1")
 SAY = """
 import sys
 from hnet_cl.core.streams import forgive
@@ -69,8 +70,14 @@ def test_a_run_outlives_its_reader(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("redirection", ["| head -1", ">&-", ">&- 2>&-", "> /dev/full 2>&1"])
-@pytest.mark.parametrize("sweep", ["", "-m", "-m hydra/launcher=local", "-m hydra/launcher=one_process"])
+@pytest.mark.parametrize(
+    ("sweep", "redirection"),
+    [
+        *((sweep, redirection) for sweep in ("", "-m hydra/launcher=local") for redirection in REDIRECTIONS),
+        ("-m", "| head -1"),
+        ("-m hydra/launcher=one_process", "> /dev/full 2>&1"),
+    ],
+)
 def test_training_goes_on_whatever_becomes_of_its_output(redirection: str, sweep: str, tmp_path: Path) -> None:
     run = f'"{sys.executable}" -m hnet_cl {" ".join(RUN)} {sweep} "output_dir={tmp_path}"'
     command = f'{{ {run}; echo $? > "{tmp_path}/code"; }} {redirection}'
