@@ -16,7 +16,15 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from hnet_cl.config.arguments import flags_last, is_set, refuse_long_numbers, refuse_names, run_folder, spread_seeds
+from hnet_cl.config.arguments import (
+    flags_last,
+    is_set,
+    refuse_long_numbers,
+    refuse_names,
+    refuse_subdir,
+    run_folder,
+    spread_seeds,
+)
 from hnet_cl.config.composed_once import composed_once
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.help_text import help_text
@@ -129,6 +137,7 @@ class CheckFirst(Callback):
 
         try:
             refuse_names(_typed(config.hydra))
+            refuse_subdir(config.hydra.output_subdir)
             settings = named(config, config.hydra.runtime.choices)
             check_processes(check(settings), place())
             folder = run_folder(config.hydra.run.dir, "hydra.run.dir")

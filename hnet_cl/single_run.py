@@ -15,6 +15,7 @@ from hnet_cl.benchmarks.base import Benchmark, independent_examples
 from hnet_cl.benchmarks.overview import overview
 from hnet_cl.config.check import Plan, check
 from hnet_cl.config.check_processes import check_processes
+from hnet_cl.config.without_effect import without_effect
 from hnet_cl.core import processes
 from hnet_cl.core.atomic_files import remove_parts
 from hnet_cl.core.capacity import naming_lack_of_memory
@@ -195,7 +196,8 @@ def execute(
     restored = restore(checkpoints, learner, console, ranks)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, identity, request)
-    print_introduction(vars(facts), overview(benchmark), build.choices(plan, learner), folder, context.label, console)
+    said = [*without_effect(request.overrides, config), *build.choices(plan, learner)]
+    print_introduction(vars(facts), overview(benchmark), said, folder, context.label, console)
     tasks, classified = benchmark.tasks, benchmark.score is ACCURACY
     iterations = [plan.training.steps(task) for task in tasks]
     benchmark_facts = BenchmarkFacts([t.majority for t in tasks], independent_examples(tasks)) if classified else None

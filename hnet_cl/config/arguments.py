@@ -132,6 +132,19 @@ def run_folder(value: object, key: str) -> Path:
     return Path(value)
 
 
+def refuse_subdir(value: object) -> None:
+    """Refuses a folder for the configuration beside the run's own `.hydra`: Hydra writes there without looking.
+
+    Raises:
+        UserError: the value of `hydra.output_subdir` is not null.
+    """
+    if value is not None:
+        raise UserError(
+            f"hydra.output_subdir={shown(value)}: a run writes its configuration to .hydra in its own folder; leave "
+            "hydra.output_subdir out"
+        )
+
+
 def _chosen(arguments: Sequence[str], group: str, *otherwise: str) -> str:
     """Returns the first argument that chooses anything but `otherwise` from a group; an empty string if none does."""
     chosen = [argument for argument in arguments if argument.startswith(f"{group}=")]

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Quote, QuotedString
 from omegaconf import OmegaConf
 
-from hnet_cl.config.arguments import refuse_long_numbers, refuse_names, run_folder
+from hnet_cl.config.arguments import refuse_long_numbers, refuse_names, refuse_subdir, run_folder
 from hnet_cl.config.conf_files import conf_dir
 from hnet_cl.config.messages import explain, is_mistake
 from hnet_cl.config.overrides import parse, prepared
@@ -75,6 +75,7 @@ def _job(overrides: Sequence[str], config_dir: Path | None) -> Job:
         config = compose("config", [*overrides, *searched], return_hydra_config=True)
         HydraConfig.instance().set_config(config)
         refuse_names(overrides)
+        refuse_subdir(config.hydra.output_subdir)
         choices = config.hydra.runtime.choices
         settings = named(config, choices)
         folder = run_folder(config.hydra.run.dir, "hydra.run.dir")

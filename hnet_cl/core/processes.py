@@ -57,6 +57,9 @@ def place(environment: Mapping[str, str] = os.environ) -> Place:
                 f"WORLD_SIZE={size} in the environment, without {name}: start several processes with torchrun "
                 f"--nproc-per-node={size} -m hnet_cl, and one process without WORLD_SIZE"
             )
+    if not environment["MASTER_ADDR"].strip():
+        raise UserError("MASTER_ADDR is empty in the environment: give the name of the machine of rank 0")
+    _number(environment, "MASTER_PORT", "", 1, 2**16)
     local_size = _number(environment, "LOCAL_WORLD_SIZE", str(size), 1, size + 1)
     return Place(rank, size, _number(environment, "LOCAL_RANK", str(rank), 0, local_size), local_size)
 

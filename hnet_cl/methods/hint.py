@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field, NonNegativeFloat, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import Task
@@ -43,7 +43,7 @@ class HINT(HNet, Certifying):
         of old tasks, the mean over both ends and the centre of their boxes, or the centre alone.
         """
 
-        radius: NonNegativeFloat
+        radius: Annotated[float, Field(ge=0, le=1e4)]  # more is more than float32 can follow through a network
         kappa: Share
         ramp: Share
         protected: Literal["box", "centre"]

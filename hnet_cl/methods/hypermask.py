@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, model_validator
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
@@ -38,7 +38,7 @@ class HyperMask(Generated):
         in it. `weights`: whether W is trained, or stays as it starts.
         """
 
-        start: PositiveFloat
+        start: Annotated[float, Field(gt=0, le=1e4)]
         sparsity: Annotated[float, Field(ge=0, lt=1)]
         held: NonNegativeFloat
         held_by_mask: bool

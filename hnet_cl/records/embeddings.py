@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from math import isfinite
+from itertools import chain
 from pathlib import Path
 
 from hnet_cl.core.atomic_files import write_atomically
@@ -10,6 +10,7 @@ from hnet_cl.core.plain_text import csv_text
 from hnet_cl.core.regular_files import JSON_LIMIT, read_regular
 
 FILE = "task_embeddings.csv"
+LEAST, LARGEST = 1e-45, 3.5e38  # just beyond the numbers of float32
 
 
 def write_embeddings(folder: Path, embeddings: Sequence[Sequence[float]]) -> None:
@@ -24,12 +25,19 @@ def write_embeddings(folder: Path, embeddings: Sequence[Sequence[float]]) -> Non
 
 
 def read_embeddings(folder: Path) -> list[list[float]] | None:
-    """Reads the embeddings (T, E) of a run folder; None if it has none, or if they are damaged."""
+    """Reads the embeddings (T, E) of a run folder; None if it has none, or the file is not as it was written."""
     try:
         text = read_regular(folder / FILE, JSON_LIMIT).decode()
-        _, *lines = csv.reader(text.splitlines())
+        head, *lines = csv.reader(text.splitlines())
         found = [[float(value) for value in values] for _, *values in lines]
     except (OSError, ValueError, csv.Error):
         return None
-    whole = len({len(values) for values in found}) == 1 and bool(found[0])
-    return found if whole and all(isfinite(value) for values in found for value in values) else None
+    numbered = [line[0] for line in lines] == [str(task) for task in range(1, len(lines) + 1)]
+    named = len(head) > 1 and head == ["task", *map(str, range(1, len(head)))]
+    whole = bool(found) and all(len(values) == len(head) - 1 for values in found)
+    return found if numbered and named and whole and all(map(_is_float32, chain(*found))) else None
+
+
+def _is_float32(value: float) -> bool:
+    """Tells whether a number can be one of a network's, and neither its square nor that of a difference overflows."""
+    return value == 0 or LEAST <= abs(value) <= LARGEST

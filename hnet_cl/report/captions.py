@@ -3,6 +3,12 @@
 from hnet_cl.core.scores import SCORES, Score
 from hnet_cl.records.metrics_table import METRICS
 
+NEEDS = {  # of figures that many runs do not have
+    "certified": "certified accuracy is that of method=hint, from two tasks on",
+    "sensitivity": "rows have to differ in one number alone: --rows KEY, and --where KEY=VALUE to leave others out",
+    "stability_gap": "it is measured with training.eval_window",
+    "task_embeddings": "hypernetworks have them, from two tasks on",
+}
 OWN = ("memory", "stability_gap", "certified", "sensitivity", "task_embeddings")
 
 

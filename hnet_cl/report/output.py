@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
+from hnet_cl.report.captions import NEEDS
 from hnet_cl.report.comparison import Comparison
 from hnet_cl.report.drawing import Figure, encoded
 from hnet_cl.report.figures import figures
@@ -50,7 +51,9 @@ def write_report(folder: Path, compared: Comparison, command: str, drawing: Draw
     drawn = [figures(own[0].section, drawing.form, drawing.wanted) for own in by_section.values()]
     first = next((figure for of_section in drawn for figure in of_section.values()), None)
     if drawn and first is None:
-        raise UserError(f"--figure {','.join(drawing.wanted or ())}: no run has what it shows")
+        wanted = drawing.wanted or ()
+        needs = "".join(f"; {needed}" for name, needed in NEEDS.items() if name in wanted)
+        raise UserError(f"--figure {','.join(wanted)}: no run has what it shows{needs}")
     claim(folder)
     (folder / PLOTS).mkdir(exist_ok=True)
     if first is not None:

@@ -76,8 +76,9 @@ class Run:
 
     @cached_property
     def embeddings(self) -> Sequence[Sequence[float]] | None:
-        """Returns the task embeddings (T, E) of the run; None if it has recorded none."""
-        return read_embeddings(self.folder)
+        """Returns the task embeddings (T, E) of the run; None if it has none, or more than it has tasks."""
+        found = read_embeddings(self.folder)
+        return found if found is None or len(found) <= self.result.num_tasks else None
 
     @cached_property
     def metrics(self) -> dict[str, float]:

@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, open_dict, read_write
 
-from hnet_cl.config.arguments import refuse_names, run_folder
+from hnet_cl.config.arguments import refuse_names, refuse_subdir, run_folder
 from hnet_cl.config.conf_files import own_folders
 from hnet_cl.config.messages import explain, is_mistake
 from hnet_cl.config.presets import preset_of
@@ -126,6 +126,7 @@ def compose(
         with read_write(job_config.hydra), open_dict(job_config.hydra):
             job_config.hydra.job.num = job_config.hydra.job.id = number
         HydraConfig.instance().set_config(job_config)
+        refuse_subdir(job_config.hydra.output_subdir)
         subdir = str(run_folder(job_config.hydra.sweep.subdir, "hydra.sweep.subdir"))
         folder = run_folder(job_config.hydra.sweep.dir, "hydra.sweep.dir") / subdir
         choices = job_config.hydra.runtime.choices

@@ -55,6 +55,16 @@ MISTAKES = [
         ["-m", "hydra/sweeper=optuna", "training.lr=interval(-1,1)"],
         ["training.lr=-1.0: input should be greater than 0 (job training.lr=-1.0)"],
     ),
+    (
+        ["hydra.output_subdir=../mine"],
+        ["hydra.output_subdir=../mine: a run writes its configuration to .hydra "],
+    ),
+    (["-m", "seed=1,2", "hydra.output_subdir=x"], ["hydra.output_subdir=x: a run writes its configuration to .hydra "]),
+    (
+        ["method=hint", "method.hypernet.init=fan_in"],
+        ["method.hypernet.init=fan_in: is for weights, and boxes of weights are generated here; "],
+    ),
+    (["method=hint", "method.radius=1e30"], ["method.radius=1e+30: input should be less than or equal to 10000"]),
     (["-m", "method=hnet,nope"], ["method=nope: no such choice; did you mean hnet? there are agem, "]),
     (["-m", "method=hnet,si", "scenario=cl1,cl2"], ["method=hnet with scenario=cl2: the task is not "]),
     (

@@ -38,6 +38,9 @@ def test_a_process_knows_its_place(changes: dict[str, Any], expected: Place) -> 
         ({"RANK": "4"}, "RANK=4 in the environment: is no number of at least 0 and below 4"),
         ({"WORLD_SIZE": "two"}, "WORLD_SIZE=two in the environment: is no number of at least 1"),
         ({"LOCAL_RANK": "2"}, "LOCAL_RANK=2 in the environment: is no number of at least 0 and below 2"),
+        ({"MASTER_PORT": "abc"}, "MASTER_PORT=abc in the environment: is no number of at least 1 and below 65536"),
+        ({"MASTER_PORT": "99999"}, "MASTER_PORT=99999 in the environment: is no number of at least 1 and below 65536"),
+        ({"MASTER_ADDR": " "}, "MASTER_ADDR is empty in the environment: give the name of the machine of rank 0"),
         ({"MASTER_PORT": None}, "WORLD_SIZE=4 in the environment, without MASTER_PORT: start several processes with"),
     ],
 )

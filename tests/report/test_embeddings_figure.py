@@ -87,10 +87,25 @@ def test_the_file_is_read_back_and_a_damaged_one_is_none(tmp_path: Path) -> None
         "task,1\n1,a\n",
         "task,1,2\n1,1,2\n2,1\n",
         "task,1\n\n1,2\n",
+        "foo,1\n1,2\n",
+        "task,2\n1,2\n",
+        "task,1\n2,1\n1,2\n",
+        "task,1\n1,1e39\n",
+        "task,1\n1,1e-320\n",
     )
     for text in damaged:
         (tmp_path / FILE).write_text(text)
         assert read_embeddings(tmp_path) is None, text
+
+
+def test_more_embeddings_than_tasks_are_not_the_runs(tmp_path: Path) -> None:
+    write_embeddings(write_run(tmp_path, accuracy_matrix=square(1.0, 1.0)), [[1.0, 2.0]] * 3)
+    assert "task_embeddings" not in figures(section(tmp_path))
+
+
+def test_the_largest_and_the_least_numbers_can_be_drawn(tmp_path: Path) -> None:
+    write_embeddings(write_run(tmp_path, accuracy_matrix=square(1.0, 1.0)), [[-3.4e38, 1e-45, 0], [3.4e38, 0, 1]])
+    assert "task_embeddings" in figures(section(tmp_path))
 
 
 def test_runs_without_embeddings_have_no_such_figure(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import copied, trainable
-from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.network import called, refuse_low_rank
 from hnet_cl.targets.bfloat16 import in_float32
 
 CLOSE = 1e-3  # relative to the largest number: errors of float32 are smaller, mistakes are larger
@@ -53,6 +53,7 @@ def affine_layers(network: nn.Module, method: str) -> list[AffineLayer]:
         UserError: something is trained that is no weight or bias of an `nn.Linear` or `nn.Conv2d` of its own.
     """
     inner = in_float32(network)
+    refuse_low_rank(inner, method)
     learned = trainable(inner)
     places = {id(parameter): place for place, parameter in enumerate(learned.values())}
     layers, explained = [], list[int]()

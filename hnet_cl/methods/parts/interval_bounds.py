@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import Box, TargetNetwork
-from hnet_cl.methods.parts.network import called
+from hnet_cl.methods.parts.network import called, refuse_low_rank
 from hnet_cl.targets.bfloat16 import in_float32
 
 POSITIVE = (nn.ReLU, nn.Sigmoid)  # monotone, and their outputs are not negative
@@ -56,6 +56,7 @@ class IntervalBounds:
     def __init__(self, target: TargetNetwork, method: str) -> None:
         self._target = target
         self._at = f"{called(target.module)}: method={method}"
+        refuse_low_rank(target.module, method)
         module = nn.Sequential(in_float32(target.module))  # it can be a single layer
         names = {id(parameter): name for name, parameter in target.module.named_parameters()}
         self._names = {

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import trainable
@@ -15,6 +16,19 @@ def called(network: nn.Module) -> str:
     """Returns the name of a network in messages: the key that chooses it, with its class."""
     kind = type(in_float32(network))
     return f"target._target_={kind.__module__}.{kind.__qualname__}"
+
+
+def refuse_low_rank(network: nn.Module, method: str) -> None:
+    """Refuses layers with low-rank parts (`training.parameters=lora`), for a method that computes with plain layers.
+
+    Raises:
+        UserError: there is such a layer.
+    """
+    if any(map(parametrize.is_parametrized, network.modules())):
+        raise UserError(
+            f"training.parameters=lora with method={method}: it works on plain layers, without low-rank parts; leave "
+            "training.parameters out, or choose method=hnet or method=ewc"
+        )
 
 
 def require_trainable(network: nn.Module, device: torch.device) -> None:

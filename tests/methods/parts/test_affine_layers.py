@@ -17,6 +17,7 @@ from hnet_cl.methods.parts.affine_layers import (
     require_plain_layers,
     second_moments,
 )
+from hnet_cl.targets.lora import add_low_rank
 
 INPUTS = torch.tensor([[0.5, -0.2], [1.0, 0.3], [-0.4, 0.8]])
 
@@ -94,6 +95,13 @@ def test_of_all_networks_those_with_plain_layers_pass_and_others_are_named(name:
 def test_what_is_no_plain_layer_is_named(make: Callable[[], nn.Module], message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         affine_layers(make(), "owm")
+
+
+def test_low_rank_parts_are_named_by_the_key_that_adds_them() -> None:
+    network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    add_low_rank(network, 1, 1.0, "*", 2)
+    with pytest.raises(UserError, match=r"^training.parameters=lora with method=owm: it works on plain layers, "):
+        affine_layers(network, "owm")
 
 
 def test_a_weight_in_two_layers_is_named() -> None:
