@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.nn.utils import parametrize
 
 from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import trainable
 from hnet_cl.targets.bfloat16 import in_float32
+from hnet_cl.targets.lora import LowRank
 
 
 def called(network: nn.Module) -> str:
@@ -24,7 +24,7 @@ def refuse_low_rank(network: nn.Module, method: str) -> None:
     Raises:
         UserError: there is such a layer.
     """
-    if any(map(parametrize.is_parametrized, network.modules())):
+    if any(isinstance(module, LowRank) for module in network.modules()):
         raise UserError(
             f"training.parameters=lora with method={method}: it works on plain layers, without low-rank parts; leave "
             "training.parameters out, or choose method=hnet or method=ewc"
