@@ -1,6 +1,6 @@
 """One run, from configuration to a finished run folder."""
 
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -214,7 +214,7 @@ def execute(
     with ended(log, recorder):
         log.begin_run()
         heard = [log, saver]  # the saver last: it saves what the log has recorded
-        for _ in train(learner, tasks, plan.training, heard, restored.start, saver.pause):
+        for _ in train(learner, tasks, plan.training, heard, restored.start, partial(_pause, state, saver)):
             yield  # a row of the matrix is in the log already
         log.end_run("finished")
         checkpoints.keep_last()
@@ -224,6 +224,12 @@ def execute(
     result = read_result(folder)
     assert result is not None  # it has just been written
     return result
+
+
+def _pause(state: RunState, saver: CheckpointSaver, iteration: int, training: Callable[[], Mapping[str, Any]]) -> None:
+    """Notes how far the run is, for the bar, and saves it if need be."""
+    state.iteration = iteration
+    saver.pause(iteration, training)
 
 
 def meet(ranks: Ranks | None, goes_on: bool = True) -> bool:

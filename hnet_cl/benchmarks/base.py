@@ -214,6 +214,8 @@ class ImageKind:
         width: in pixels.
         encode: turns uint8 images (b, channels, height, width) on the CPU into float32 inputs (b, *in_shape).
         of_task: whether `encode` depends on the task.
+        decode: turns an image file of any size into pixels (1, channels, height, width), as for training; None if files
+            must have the right size. Raises `hnet_cl.datasets.image_pixels.UnusableError`.
     """
 
     channels: int
@@ -221,6 +223,7 @@ class ImageKind:
     width: int
     encode: Callable[[Tensor], Tensor]
     of_task: bool = False
+    decode: Callable[[bytes], Tensor] | None = None
 
 
 class Benchmark(ABC):

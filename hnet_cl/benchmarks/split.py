@@ -56,4 +56,6 @@ class SplitClasses(Protocol):
     @classmethod
     def image_kinds(cls, settings: Any, dataset: Dataset, task: int | None) -> Sequence[ImageKind]:
         """Returns images of the dataset as the only kind; nothing if their shape is not known."""
-        return [] if dataset.image_shape is None else [ImageKind(*dataset.image_shape, dataset.encoder(CPU))]
+        if dataset.image_shape is None:
+            return []
+        return [ImageKind(*dataset.image_shape, dataset.encoder(CPU), decode=dataset.decoder)]

@@ -24,11 +24,12 @@ from hnet_cl.core.chosen import (
     TARGET,
     Chosen,
     model_of,
+    packages,
+    strange,
     subclass,
     targets,
     with_target,
 )
-from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.errors import UnsupportedError, UntrustedError, UserError
 from hnet_cl.core.importing import import_named
 from hnet_cl.core.plain_text import printable, shown
@@ -62,7 +63,6 @@ class DeviceSettings(Settings):
         return self
 
 
-KNOWN = ("hnet_cl", "torch.optim")  # packages that may always be imported
 # Keys of every benchmark to which the settings of methods refer: `pixel_noise` of generators, `fisher_samples` of EWC.
 FOR_METHODS: Mapping[str, Any] = {"pixel_noise": (PositiveFloat | None, ...), "fisher_samples": (Count | None, ...)}
 BASES: Mapping[str, type] = {"benchmark": Benchmark, "method": Learner, "target": nn.Module}
@@ -111,7 +111,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
     _check_names(config)
     paths = _require_class_paths(config)
     if trusted is not None:
-        _require_trust(paths, trusted)
+        _require_trust(config, trusted)
     benchmark_class, method_class, target_class = (_find(group, paths) for group in BASES)
     for key, path in paths.items():
         import_named(path, key)  # so that an import error names the key
@@ -204,7 +204,7 @@ def _require_class_paths(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(path) for key, path in said.items()}
 
 
-def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
+def _require_trust(config: Mapping[str, Any], trusted: Collection[str]) -> None:
     """Refuses classes that lie neither in this package, nor among torch's optimisers, nor in one of `trusted`.
 
     Paths that begin with hnet_cl are looked up in the folder of the running package, not along Python's path.
@@ -212,12 +212,11 @@ def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
     Raises:
         UntrustedError: there are such classes.
     """
-    strange = {key: path for key, path in paths.items() if not is_below(path, (*KNOWN, *trusted))}
-    if strange:
-        named = ", ".join(f"{key}={path}" for key, path in strange.items())
-        packages = ",".join(dict.fromkeys(path.partition(".")[0] for path in strange.values()))
+    if found := strange(config, trusted):
+        named = ", ".join(f"{key}={path}" for key, path in found.items())
         raise UntrustedError(
-            f"{named}: not of hnet_cl, and to import it runs its code; if you trust it, add trust={packages}"
+            f"{named}: not of hnet_cl, and to import it runs its code; if you trust it, add "
+            f"trust={packages(found.values())}"
         )
 
 

@@ -1,17 +1,19 @@
 """Parts that yaml chooses by `_target_`: a subclass of a known base with its checked settings, at any depth."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model, model_validator
 from pydantic_core import CoreSchema, core_schema
 
+from hnet_cl.core.config_hash import is_below
 from hnet_cl.core.importing import import_named
 from hnet_cl.core.settings import Settings
 
 TARGET = "_target_"
+KNOWN = ("hnet_cl", "torch.optim")  # packages that may always be imported
 YAML_TYPES = (bool, int, float, str, list, dict, type(None))
 Base = TypeVar("Base")
 
@@ -102,6 +104,17 @@ def targets(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield path, value
         else:
             yield from targets(value, path)
+
+
+def strange(config: Any, trusted: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the class paths of a configuration, by dotted key, that are neither `KNOWN` nor in `trusted` packages."""
+    known = (*KNOWN, *trusted)
+    return {key: path for key, path in targets(config) if isinstance(path, str) and not is_below(path, known)}
+
+
+def packages(paths: Iterable[str]) -> str:
+    """Returns the packages of class paths, with commas between, as `trust` takes them."""
+    return ",".join(dict.fromkeys(path.partition(".")[0] for path in paths))
 
 
 class _Arguments(Settings):

@@ -108,6 +108,11 @@ class Dataset(ABC):
         return None
 
     @property
+    def decoder(self) -> Callable[[bytes], Tensor] | None:
+        """Returns a function that brings an image file to uint8 (1, C, H, W) as `load` does; None if there is none."""
+        return None
+
+    @property
     def num_classes(self) -> int | None:
         """Returns the largest possible number of classes; None if it is known only from the files."""
         return None

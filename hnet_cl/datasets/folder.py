@@ -17,7 +17,7 @@ from hnet_cl.datasets.cache import FOLDER
 from hnet_cl.datasets.held_out import held_out, in_order, listed, require_both
 from hnet_cl.datasets.identity import DataIdentity
 from hnet_cl.datasets.image_list import ImageFile, ImageList, in_csv, in_folders
-from hnet_cl.datasets.image_pixels import Background, Fit, Form
+from hnet_cl.datasets.image_pixels import Background, Fit, Form, decode
 from hnet_cl.datasets.images import AUGMENTATIONS, Augmentation
 from hnet_cl.datasets.own_data import OwnData
 from hnet_cl.datasets.pixel_cache import Pixels, Source, load_pixels
@@ -79,6 +79,11 @@ class ImageFolder(OwnData):
         """Returns the form that all images are brought to."""
         settings = self.settings
         return Form(settings.channels, settings.size, settings.fit, settings.background)
+
+    @property
+    def decoder(self) -> Callable[[bytes], Tensor]:
+        """Returns a function that decodes a file, and resizes and crops the image."""
+        return lambda content: torch.from_numpy(decode(content, self.form)).unsqueeze(0)
 
     @property
     def augment(self) -> Callable[[Tensor, Generator], Tensor] | None:

@@ -1,9 +1,10 @@
 """The console output of a run while it trains."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Column
 from rich.text import Text
@@ -14,6 +15,7 @@ from hnet_cl.records.logger import Logger
 from hnet_cl.records.metrics_table import METRICS
 from hnet_cl.records.run_state import RunState
 
+SPEED_OVER_S = 600.0  # a step may take seconds, and the bar changes with each of them
 QUIET_S = 5.0  # seconds that a job of a sweep is silent at most, if a task ends
 
 
@@ -39,6 +41,18 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}" if minutes >= 60 else f"{minutes}:{rest:02}"
 
 
+class _LiveProgress(Progress):
+    """A bar that looks up by itself how far the run is, as losses are shown only every `training.log_every` steps."""
+
+    def __init__(self, *columns: ProgressColumn, look: Callable[[], None], **options: Any) -> None:
+        self._look = look
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        self._look()
+        return super().get_renderables()
+
+
 class ConsoleLog(Logger):
     """A line for each finished task and, on a terminal, a progress bar over the whole run below them.
 
@@ -55,7 +69,8 @@ class ConsoleLog(Logger):
         self._console = console
         self._label = label
         self._said = self._began = time.perf_counter()
-        self._bar = Progress(
+        self._state: RunState | None = None
+        self._bar = _LiveProgress(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=None, table_column=Column(ratio=1)),
             TextColumn("{task.percentage:3.0f}%", table_column=Column(no_wrap=True)),
@@ -63,6 +78,8 @@ class ConsoleLog(Logger):
             _LeftColumn(table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[accuracy]}", markup=False, table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[detail]}", markup=False, table_column=Column(ratio=2, no_wrap=True)),
+            look=self._look,
+            speed_estimate_period=SPEED_OVER_S,
             console=console,
             disable=not console.is_interactive,
             expand=True,
@@ -72,6 +89,7 @@ class ConsoleLog(Logger):
 
     def begin_run(self, state: RunState) -> None:
         """Sets up the bar, and prints where a continued run continues."""
+        self._state = state
         self._bar.update(self._run, total=state.iterations_in_all, completed=state.iterations_done)
         if state.iterations_done:
             learned, iteration = state.learned, state.iteration
@@ -120,6 +138,10 @@ class ConsoleLog(Logger):
         line = f"{start} ({state.task_names[state.task]}): {rest}"
         fits = not self._console.is_interactive or len(line) <= self._console.width
         return line if fits else f"{start}: {rest}"
+
+    def _look(self) -> None:
+        if self._state is not None and self._state.task < len(self._state.iterations):
+            self._show(self._state)
 
     def _show(self, state: RunState, **fields: str) -> None:
         left = state.iterations[state.task] - state.iteration

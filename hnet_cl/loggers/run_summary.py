@@ -13,6 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from hnet_cl.core.chosen import packages, strange
 from hnet_cl.core.plain_text import duration
 from hnet_cl.core.protocol import told_by
 from hnet_cl.core.scores import ACCURACY, SCORES, Score
@@ -68,15 +69,16 @@ def _memory_line(memory: Mapping[str, float | None]) -> str:
 def next_commands(done: RunResult, folder: Path, config: Mapping[str, Any]) -> list[str]:
     """Returns the commands with which one goes on from a finished run: its table, its curves, and its answers."""
     runs = str(config["output_dir"] if folder.is_relative_to(config["output_dir"]) else folder)
-    found = [["python", "-m", "hnet_cl.report", runs]]
+    commands = [["python", "-m", "hnet_cl.report", runs]]
     if any(folder.glob(EVENTS)):
-        found.append(["tensorboard", "--logdir", runs])
+        commands.append(["tensorboard", "--logdir", runs])
     if SCORES[done.score] is ACCURACY:
         images = len(done.in_shape or ()) == 3
         task = ["task=1"] if images and config["scenario"]["task_known"] else []
         inputs = "input=FILES" if images else "input=test"
-        found.append(["python", "-m", "hnet_cl.predict", f"run={folder}", inputs, *task])
-    return [shlex.join(words) for words in found]
+        trust = [f"trust={packages(found.values())}"] if (found := strange(config)) else []
+        commands.append(["python", "-m", "hnet_cl.predict", f"run={folder}", inputs, *task, *trust])
+    return [shlex.join(words) for words in commands]
 
 
 def print_summary(

@@ -19,6 +19,7 @@ from hnet_cl.core.numpy_files import require_whole
 from hnet_cl.core.plain_text import printable
 from hnet_cl.core.regular_files import open_regular, read_regular
 from hnet_cl.core.tensor_files import ContentError, load_tensor
+from hnet_cl.datasets.image_pixels import UnusableError
 
 IMAGES = (".png", ".jpg", ".jpeg")
 TENSORS = (".pt", ".pth")
@@ -42,10 +43,6 @@ class Problem(NamedTuple):
     reason: str
 
 
-class UnusableError(Exception):
-    """Raised for a file or input that cannot be used; the message says why."""
-
-
 @dataclass(frozen=True)
 class Form:
     """The inputs that are accepted.
@@ -63,7 +60,9 @@ class Form:
     @property
     def expected(self) -> str:
         """Describes the accepted inputs, for error messages."""
-        sizes = dict.fromkeys(f"images of {kind.height} x {kind.width} pixels" for kind in self.kinds)
+        sizes = dict.fromkeys(
+            "images" if kind.decode else f"images of {kind.height} x {kind.width} pixels" for kind in self.kinds
+        )
         shape = ", ".join(["n", *map(str, self.in_shape)])
         return " or ".join([*sizes, f"floating-point numbers of shape ({shape}) in a .npy or .pt file"])
 
@@ -144,7 +143,7 @@ def _one_image(path: Path, form: Form) -> Inputs | Problem:
 
 
 def _decode(path: Path, form: Form) -> Tensor:
-    """Decodes an image file to uint8 (1, 1 or 3 channels, height, width).
+    """Decodes an image file to uint8 (1, 1 or 3 channels, height, width), as the run's dataset does if it can.
 
     Raises:
         UnusableError: it cannot be read, is damaged or no PNG or JPEG image, or its size or pixels are not accepted.
@@ -152,8 +151,10 @@ def _decode(path: Path, form: Form) -> Tensor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            content = io.BytesIO(read_regular(path, IMAGE_LIMIT))
-            with Image.open(content, formats=("PNG", "JPEG")) as image:
+            content = read_regular(path, IMAGE_LIMIT)
+            if decode := next((kind.decode for kind in form.kinds if kind.decode), None):
+                return decode(content)
+            with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
                 form.kind(image.height, image.width)  # before anything is decoded
                 return _pixels(image)
     except UnusableError:

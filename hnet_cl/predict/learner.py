@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from hnet_cl.core.errors import UserError, first_line
+from hnet_cl.datasets.image_pixels import UnusableError
 from hnet_cl.hypernet import Hypernetwork, trainable
 from hnet_cl.predict.export import export
-from hnet_cl.predict.inputs import Form, UnusableError, as_tensor
+from hnet_cl.predict.inputs import Form, as_tensor
 from hnet_cl.predict.trained import Trained
 from hnet_cl.targets.bfloat16 import in_float32
 

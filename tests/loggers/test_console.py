@@ -18,11 +18,12 @@ from states import state
 
 from hnet_cl.loggers import console as console_log
 from hnet_cl.loggers.console import ConsoleLog
-from hnet_cl.loggers.run_summary import print_summary, show
+from hnet_cl.loggers.run_summary import next_commands, print_summary, show
 from hnet_cl.records.metrics import BenchmarkFacts, Matrix
 from hnet_cl.records.metrics_table import Evidence, summary
 from hnet_cl.records.run_folder import read_result
 from hnet_cl.records.run_log import RunLog
+from hnet_cl.records.run_result import RunResult
 from hnet_cl.records.run_state import Progress
 
 
@@ -115,6 +116,17 @@ def test_bar_on_a_terminal() -> None:
         log._loggers[0]._bar.refresh()  # type: ignore[attr-defined]
         assert "task 2/2" in text(out) and "40%" in text(out) and "loss 0.25" in text(out)
         assert "it/s" in text(out) and re.search(r"task \d+:\d\d, run \d+:\d\d", text(out))
+
+
+def test_the_bar_moves_with_every_step() -> None:
+    out, plain = console(terminal=True, width=100), console(width=100)
+    with logged(out, ["a"], [10]) as log:
+        log.begin_task(0, 0)
+        for iteration in (2, 5):
+            log.state.iteration = iteration  # no losses are shown yet
+            plain.print(log._loggers[0]._bar.get_renderable())  # type: ignore[attr-defined]
+    first, second = text(plain).splitlines()
+    assert "20%" in first and "50%" in second and "it/s" in second
 
 
 @pytest.mark.parametrize(("label", "losses"), [("", ["loss 1.25e"]), ("method=hnet seed=10", [])])
@@ -246,6 +258,17 @@ def test_the_commands_that_come_next(
     one = console(width=60)
     show(done, folder, config, "method=si", one)
     assert text(one) == "method=si: ACC 50.00 %, 2 min 5 s\n" and capsys.readouterr().out == ""
+
+
+def test_a_class_of_ones_own_is_trusted_in_the_next_command() -> None:
+    facts = {"score": "accuracy", "in_shape": [2]}
+    parts = [{"_target_": "torchvision.b.C"}]
+    own = {"method": {"_target_": "mine.a.Method"}, "target": {"_target_": "mine.net.Net", "parts": parts}}
+    config = {"output_dir": "runs", "scenario": {"task_known": True}, "benchmark": {"_target_": "hnet_cl.x.Y"}}
+    done = RunResult.model_construct(**facts)
+    (_, command), (_, plain) = (next_commands(done, Path("f"), config | part) for part in (own, {}))
+    assert command == "python -m hnet_cl.predict run=f input=test trust=mine,torchvision"
+    assert plain == "python -m hnet_cl.predict run=f input=test"
 
 
 def test_one_task_inferred_tasks_and_the_warning() -> None:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from builders import run
 from hydra import compose, initialize_config_dir
-from PIL import Image
+from PIL import Image, ImageOps
 from processes import folder_of, in_process, result_of
 from torch import Tensor
 
@@ -321,6 +321,26 @@ def test_colours_become_grey_as_pillow_makes_them(mode: str, tmp_path: Path) -> 
     assert isinstance(found, Inputs)
     expected = np.array(image.convert("RGB").convert("L"))
     assert np.array_equal((found.values * 255).round().numpy()[0, 0], expected)
+
+
+def test_images_of_ones_own_are_brought_to_the_size_of_training(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, predict: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels = np.random.default_rng(1).integers(0, 256, (2, 4, 40, 36, 3), dtype=np.uint8)
+    for name, images in zip(("cat", "dog"), pixels, strict=True):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        for number, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / "mine" / name / f"{number}.png")
+    typed = ("benchmark=split", "dataset=folder", "dataset.root=mine", "dataset.size=8", "training.iterations=2")
+    folder = folder_of(in_process(*typed, "target=mlp_10", "method=finetune"))
+    said = predict(f"run={folder}", "input=mine/cat", "task=1")
+    assert len(answers(said)) == 4
+    sizes = [ImageOps.fit(Image.fromarray(image), (8, 8), Image.Resampling.BILINEAR) for image in pixels[0]]
+    (tmp_path / "small").mkdir()
+    for number, image in enumerate(sizes):
+        image.save(tmp_path / "small" / f"{number}.png")
+    assert answers(predict(f"run={folder}", "input=small", "task=1")) == answers(said)
 
 
 def test_batches_are_no_larger_than_asked_for() -> None:
