@@ -93,7 +93,9 @@ def test_its_keys_are_checked(own: list[str]) -> None:
 @pytest.mark.slow
 def test_as_processes(own: list[str], tmp_path: Path) -> None:
     shown = hnet_cl(*own[len(SHORT) : -1], "--help").stdout
-    assert re.search(r"method/task_inference=margin +The task whose network has its first choice furthest", shown)
+    assert "method/task_inference=margin The task whose network has its first choice furthest" in " ".join(
+        shown.split()
+    )
     folder = folder_of(hnet_cl(*own, "scenario=cl3", f"output_dir={tmp_path}"))
     np.save(tmp_path / "x.npy", torch.randn(5, 2).numpy())
     words = [sys.executable, "-m", "hnet_cl.predict", f"run={folder}", f"input={tmp_path / 'x.npy'}"]
