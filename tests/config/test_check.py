@@ -37,7 +37,8 @@ from hnet_cl.methods.base import Learner
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
 )
-TASK_MUST_BE_KNOWN = {"hnet", "packnet", "wsn", "hat", "xdg", "hint", "hypermask"}
+OF_HYPERNETWORKS = {"hint", "hypermask", "hnet_posterior", "h_embedding"}
+TASK_MUST_BE_KNOWN = {"hnet", "packnet", "wsn", "hat", "xdg"} | OF_HYPERNETWORKS
 NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
 TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 REGRESSION = {"toy_regression", "dynamics", "dynamics_cartpole"}
@@ -66,9 +67,7 @@ NEED_CLASSES = {
     "supsup",
     "hat",
     "xdg",
-    "hint",
-    "hypermask",
-}
+} | OF_HYPERNETWORKS
 WITH = {
     "scenario": ["method=finetune"],
     "schedule": ["benchmark=split_cifar"],

@@ -55,10 +55,11 @@ def test_the_runs_own_rule_by_name_changes_nothing(run: Any, capsys: pytest.Capt
             ["task_inference=classifier"],
             "task_inference=classifier: is trained with a run; choose it there, as method/task_inference=classifier",
         ),
-        ("hnet_ent", ["task_inference=given"], "task_inference=given: no such rule; there are classifier, energy, "),
+        ("hnet_ent", ["task_inference=given"], "task_inference=given: no such rule; there are agreement, classifier, "),
+        ("hnet_ent", ["task_inference=agreement"], "method/task_inference=agreement: compares samples of each task's "),
         ("hnet_ent", ["images_per_decision=0"], "images_per_decision=0: give a whole number from 1 on"),
         ("hnet_ent", ["images_per_decision=1000000000"], "images_per_decision=1000000000: give a smaller number"),
-        ("hnet_ent", ["task_inference="], "task_inference=: no such rule; there are classifier, energy, "),
+        ("hnet_ent", ["task_inference="], "task_inference=: no such rule; there are agreement, classifier, "),
         (
             "finetune",
             ["task_inference=energy"],
