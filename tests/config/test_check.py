@@ -509,6 +509,13 @@ def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     assert (plan.optimizer.kind, plan.lr_scheduler) == (torch.optim.Adam, None)
 
 
+@pytest.mark.parametrize("method", few(METHODS, ["hypermask", "hnet_posterior"]))
+def test_a_configuration_of_today_is_read_as_it_is(method: str) -> None:
+    """Keys that older ones lack are added to no method that has not gained them."""
+    config = composed("benchmark=pmnist_mini", f"method={method}")
+    assert upgraded(config)["method"] == config["method"]
+
+
 @pytest.mark.parametrize(
     "word",
     thinned(
