@@ -26,9 +26,11 @@ from hnet_cl.methods.finetune import Finetune
 from hnet_cl.methods.gdumb import GDumb
 from hnet_cl.methods.generative_classifier import GenerativeClassifier
 from hnet_cl.methods.gpm import GPM
+from hnet_cl.methods.h_embedding import HEmbedding
 from hnet_cl.methods.hat import HAT
 from hnet_cl.methods.hint import HINT
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.hnet_posterior import HNetPosterior
 from hnet_cl.methods.hypermask import HyperMask
 from hnet_cl.methods.icarl import ICaRL
 from hnet_cl.methods.joint import Joint
@@ -85,8 +87,11 @@ METHODS: Mapping[str, type[Learner]] = {
     "wsn": WSN,
     "hint": HINT,
     "hypermask": HyperMask,
+    "hnet_posterior": HNetPosterior,
+    "h_embedding": HEmbedding,
 }
-NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg", "hint", "hypermask"}  # defined in CL1 alone
+OF_HYPERNETWORKS = {"hint", "hypermask", "hnet_posterior", "h_embedding"}  # need a rule beyond CL1, as hnet
+NEED_THE_TASK = {"hnet", "packnet", "wsn", "hat", "xdg"} | OF_HYPERNETWORKS  # defined in CL1 alone
 LAYERWISE = {"owm", "gpm", "packnet", "wsn", "supsup", "hat", "xdg", "hint"}  # know plain layers alone
 GATED = {"hat", "xdg"}  # know chains of these alone
 BOUNDED = {"hint"}  # know chains of layers with interval bounds alone
@@ -119,6 +124,7 @@ HNET: dict[str, Any] = {
     "new_embedding": "random",
     "task_inference": {"_target_": GIVEN},
 }
+GENERATING = {key: value for key, value in HNET.items() if key not in ("base", "mask_heads")}
 GENERATOR: dict[str, Any] = {
     "encoder": [6],
     "decoder": [5],
@@ -197,8 +203,11 @@ SETTINGS: Mapping[str, dict[str, Any]] = {
     "gdumb": {"buffer": BUFFER_REPLAY["buffer"] | {"balance": "greedy"}},
     "wsn": {"reset_optimizer": True, "kept": 0.5},
     "hint": HNET | {"lookahead": False, "radius": 0.3, "kappa": 0.5, "ramp": 0.5, "protected": "box"},
-    "hypermask": {key: value for key, value in HNET.items() if key not in ("base", "mask_heads")}
+    "hypermask": GENERATING
     | {"start": 0.15, "sparsity": 0.3, "held": 0.01, "held_by_mask": True, "weights": "trained"},
+    "hnet_posterior": GENERATING
+    | {"kl": 0.5, "prior_std": 1.0, "start_std": 0.05, "train_samples": 2, "test_samples": 3},
+    "h_embedding": HNET | {"guidance": 0.3, "score_examples": 40, "guide_steps": 30, "guide_lr": 0.01, "decoder": 7},
     "supsup": {"kept": None, "task_inference": {"_target_": ENTROPY, "temperature": 1.0, **ALONE}},
     "generative_classifier": {"encoder": [6], "decoder": [5], "latent": 3, "pixel_noise": 0.2, "samples": 7},
     "simple_cil": {},

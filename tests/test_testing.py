@@ -63,6 +63,7 @@ def test_shipped_methods_pass(name: str) -> None:
     [
         *product(["max_logit", "energy", "entropy_gradient", "classifier"], ["hnet", "scratch"]),
         *product(["energy", "entropy_gradient"], ["supsup"]),
+        ("agreement", "hnet_posterior"),
     ],
 )
 @pytest.mark.slow

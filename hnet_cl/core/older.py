@@ -257,7 +257,7 @@ GAINED: Mapping[str, Mapping[str, Any]] = {
 
 # The same for classes and all that are derived from them, known by keys that only they have.
 GAINED_BESIDE: Mapping[tuple[str, ...], Mapping[str, Any]] = {
-    ("new_embedding",): {"base": "zero"},
+    ("mask_heads", "new_embedding"): {"base": "zero"},
     ("hypernet", "lookahead"): {"update": "joint"},
 }
 

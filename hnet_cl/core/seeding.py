@@ -57,6 +57,11 @@ class Stream(StrEnum):
     IMPORTANCE = "importance"  # samples of the posterior by which likelihoods are estimated; the same for all inputs
     PROJECTION = "projection"  # of inputs to random features; one for all tasks
     RIDGE = "ridge"  # examples by which a ridge is chosen
+    TRANSFER = "transfer"  # examples of a new task by which old networks are scored, per task
+    GUIDE = "guide"  # where the search for a new task's guide starts, per task
+    GUIDE_DECODER = "guide decoder"  # its first weights, per task
+    WEIGHT_NOISE = "weight noise"  # of the sampled weights in each step, per task
+    WEIGHT_SAMPLES = "weight samples"  # by which sampled networks answer; the same for all inputs and tasks
     # the classifier that judges samples
     SAMPLE_CLASSIFIER = "judge"  # its seed, per number of tasks; it is trained on real data
     SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # its training batches

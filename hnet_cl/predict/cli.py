@@ -32,8 +32,8 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
   batch_size=N    inputs at a time (default: the run's training.eval_batch_size); changes no result
   data_dir=DIR    with input=test: the folder of the data files (default: the run's)
   task_inference=RULE
-                  with input=test: infer tasks by entropy, max_logit, energy or entropy_gradient instead of the run's
-                    own rule, without training again
+                  with input=test: infer tasks by entropy, max_logit, energy, agreement or entropy_gradient instead of
+                    the run's own rule, without training again
   images_per_decision=N
                   with input=test: each N images of a task decide together on their task; another, easier protocol
   device=NAME     cpu (default) or cuda, also if the run used the other
@@ -44,8 +44,9 @@ usage: python -m hnet_cl.predict run=FOLDER input=PATH [KEY=VALUE ...]
 Columns: file (FILE[i] for entry i of an array), label, task, confidence (the softmax probability of the label among
 those that were possible) and, where the task is inferred, task_score, which says how surely, by the rule that the run
 was trained with: method/task_inference=entropy: the entropy in nats of the inferred task's network, small if sure;
-max_logit, energy and entropy_gradient: a score, small if sure; classifier: the probability that the task classifier
-gives the task, large if sure. The task is the one given or inferred, or else the one that the label belongs to.
+max_logit, energy, agreement and entropy_gradient: a score, small if sure; classifier: the probability that the task
+classifier gives the task, large if sure. The task is the one given or inferred, or else the one that the label belongs
+to.
 
 Images must have the right size. Where networks see grey images, colours become grey (luma of ITU-R 601), and the
 other way round the channels become equal. Of permuted MNIST, a digit of 28 x 28 pixels is put into the order of the

@@ -4,7 +4,7 @@ The hypernetworks come first, then their rivals, by name, and the bounds last: f
 training from scratch above.
 """
 
-FAMILY = ("hnet", "hnet_ent", "hnet_tir", "hnet_r", "hint", "hypermask")
+FAMILY = ("hnet", "hnet_ent", "hnet_tir", "hnet_r", "hint", "hypermask", "hnet_posterior", "h_embedding")
 BOUNDS = ("finetune", "joint", "scratch")
 NAMES = {
     "hnet": "HNET",
@@ -13,6 +13,8 @@ NAMES = {
     "hnet_r": "HNET+R",
     "hint": "HINT",
     "hypermask": "HyperMask",
+    "hnet_posterior": "Posterior replay",
+    "h_embedding": "H-embedding",
     "agem": "A-GEM",
     "derpp": "DER++",
     "dgr": "DGR",

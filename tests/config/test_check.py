@@ -37,7 +37,8 @@ from hnet_cl.methods.base import Learner
 BENCHMARKS, SCENARIOS, METHODS, TARGETS = (
     list(choices(conf_dir(), group)) for group in ("benchmark", "scenario", "method", "target")
 )
-TASK_MUST_BE_KNOWN = {"hnet", "packnet", "wsn", "hat", "xdg", "hint", "hypermask"}
+OF_HYPERNETWORKS = {"hint", "hypermask", "hnet_posterior", "h_embedding"}
+TASK_MUST_BE_KNOWN = {"hnet", "packnet", "wsn", "hat", "xdg"} | OF_HYPERNETWORKS
 NEEDS_SEVERAL = ("benchmark=domains", "dataset=several")  # data sets, which have to be named
 TWO = ["+dataset@dataset.of.mnist=mnist_5k", "+dataset@dataset.of.fashion=fashion_mnist"]
 REGRESSION = {"toy_regression", "dynamics", "dynamics_cartpole"}
@@ -66,9 +67,7 @@ NEED_CLASSES = {
     "supsup",
     "hat",
     "xdg",
-    "hint",
-    "hypermask",
-}
+} | OF_HYPERNETWORKS
 WITH = {
     "scenario": ["method=finetune"],
     "schedule": ["benchmark=split_cifar"],
@@ -508,6 +507,13 @@ def test_configurations_from_before_there_were_optimizers_are_read() -> None:
     assert config_id(older) == config_id(upgraded(older)) == config_id(whole)
     plan = check(upgraded(older), trusted=[])
     assert (plan.optimizer.kind, plan.lr_scheduler) == (torch.optim.Adam, None)
+
+
+@pytest.mark.parametrize("method", few(METHODS, ["hypermask", "hnet_posterior"]))
+def test_a_configuration_of_today_is_read_as_it_is(method: str) -> None:
+    """Keys that older ones lack are added to no method that has not gained them."""
+    config = composed("benchmark=pmnist_mini", f"method={method}")
+    assert upgraded(config)["method"] == config["method"]
 
 
 @pytest.mark.parametrize(

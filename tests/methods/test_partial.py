@@ -39,9 +39,9 @@ def head_alone(num_outputs: int) -> nn.Module:
 
 
 def networks(made: Any) -> list[nn.Module]:
-    """All networks of a learner that predict."""
+    """All networks of a learner that predict; where samples of weights do, those of the means."""
     if isinstance(made, TargetLearner):
-        return [made.task_network(task)[0] for task in range(made.latest + 1)]
+        return [TargetLearner.task_network(made, task)[0] for task in range(made.latest + 1)]
     return [*getattr(made, "networks", [])] or [made.network]
 
 

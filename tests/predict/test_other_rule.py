@@ -25,12 +25,16 @@ def said(folder: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[
     return capsys.readouterr().out.splitlines()[1:]
 
 
-@pytest.mark.parametrize("rule", few(["max_logit", "energy", "entropy_gradient"], ["energy"]))
-def test_networks_of_their_own_answer_as_in_a_run_with_that_rule(
-    rule: str, run: Any, capsys: pytest.CaptureFixture[str]
+RULES = [("max_logit", "scratch"), ("energy", "scratch"), ("entropy_gradient", "scratch")]
+DRAWN = ("agreement", "hnet_posterior")  # networks that share a hypernetwork, but a score that no training data give
+
+
+@pytest.mark.parametrize(("rule", "method"), few([*RULES, DRAWN], [("energy", "scratch")]))
+def test_what_a_rule_finds_is_what_a_run_with_it_finds(
+    rule: str, method: str, run: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    by_entropy = run("method=scratch")
-    expected = result_of(run("method=scratch", f"method/task_inference={rule}"))
+    by_entropy = run(f"method={method}", "method/task_inference=entropy")
+    expected = result_of(run(f"method={method}", f"method/task_inference={rule}"))
     lines = said(by_entropy, capsys, f"task_inference={rule}")
     accuracies = [f"{accuracy:.2%}" for accuracy in expected["accuracy_matrix"][-1]]
     assert lines[0] == f"rule: {rule}" and [line.split()[2] for line in lines[1:4]] == accuracies
@@ -55,10 +59,11 @@ def test_the_runs_own_rule_by_name_changes_nothing(run: Any, capsys: pytest.Capt
             ["task_inference=classifier"],
             "task_inference=classifier: is trained with a run; choose it there, as method/task_inference=classifier",
         ),
-        ("hnet_ent", ["task_inference=given"], "task_inference=given: no such rule; there are classifier, energy, "),
+        ("hnet_ent", ["task_inference=given"], "task_inference=given: no such rule; there are agreement, classifier, "),
+        ("hnet_ent", ["task_inference=agreement"], "method/task_inference=agreement: compares samples of each task's "),
         ("hnet_ent", ["images_per_decision=0"], "images_per_decision=0: give a whole number from 1 on"),
         ("hnet_ent", ["images_per_decision=1000000000"], "images_per_decision=1000000000: give a smaller number"),
-        ("hnet_ent", ["task_inference="], "task_inference=: no such rule; there are classifier, energy, "),
+        ("hnet_ent", ["task_inference="], "task_inference=: no such rule; there are agreement, classifier, "),
         (
             "finetune",
             ["task_inference=energy"],

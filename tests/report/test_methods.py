@@ -18,5 +18,6 @@ def test_values_of_other_keys_stay_as_they_are() -> None:
 
 
 def test_the_hypernetworks_come_first_and_the_bounds_last() -> None:
-    names = ["scratch", "si", "hnet_r", "hypermask", "finetune", "hnet", "hint", "joint", "hnet_ent", "ewc", "hnet_tir"]
+    rivals = ["scratch", "si", "finetune", "joint", "ewc"]
+    names = ["hnet_r", "hypermask", "hnet_posterior", "h_embedding", "hnet", "hint", "hnet_ent", "hnet_tir", *rivals]
     assert sorted(sorted(names), key=place) == [*FAMILY, "ewc", "si", *BOUNDS]

@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from builders import BLOCKS, EXPLICIT, FAST, HNET, blobs, learned, learner, rows_of, same_state, training
+from builders import (
+    BLOCKS,
+    EXPLICIT,
+    FAST,
+    HNET,
+    OF_HYPERNETWORKS,
+    blobs,
+    learned,
+    learner,
+    rows_of,
+    same_state,
+    training,
+)
 from marks import few
 from torch import Tensor, nn
 
@@ -82,6 +94,8 @@ LEARNERS: dict[str, dict[str, Any]] = {
     "hint linear": {"method": "hint", "target": plain, "hypernet": HNET["hypernet"] | {"hidden": []}},
     "hypermask": {"method": "hypermask", "target": normalized},
     "hypermask plastic": {"method": "hypermask", "hypernet": PLASTIC, "lookahead": True},
+    "hnet_posterior": {"method": "hnet_posterior", "target": normalized},
+    "h_embedding": {"method": "h_embedding", "target": normalized},
     "generative_classifier": {"method": "generative_classifier", "scenario": "cl3"},
     "simple_cil": {"method": "simple_cil", "scenario": "cl3"},
     "ranpac": {"method": "ranpac", "scenario": "cl3"},
@@ -455,9 +469,8 @@ def test_a_layout_knows_all_that_is_generated(choices: dict[str, Any]) -> None:
         for key, generated in vars(part).items():
             if isinstance(generated, TargetNetwork):
                 assert all(f"{path}.{key}: {name}".lstrip(".") in names for name in generated.layout.shapes)
-    assert ("target: " in names) == (
-        choices["method"] in ("hnet", "hnet_ent", "hnet_tir", "supsup", "hint", "hypermask")
-    )
+    of_target = {"hnet", "hnet_ent", "hnet_tir", "supsup"} | OF_HYPERNETWORKS
+    assert ("target: " in names) == (choices["method"] in of_target)
     assert ("decoder: " in names) == (choices["method"] in ("hnet_r", "hnet_tir"))
     assert made.layout == learned(made, BENCHMARK, 2).layout, "it is the same at any time"
 

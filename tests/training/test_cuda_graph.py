@@ -7,7 +7,20 @@ from typing import Any
 
 import pytest
 import torch
-from builders import CLASSIFIER, CLOSED_FORM, FAST, GENERATED, METHODS, REPLAY, begin, blobs, learned, learner, rows_of
+from builders import (
+    CLASSIFIER,
+    CLOSED_FORM,
+    FAST,
+    GENERATED,
+    METHODS,
+    OF_HYPERNETWORKS,
+    REPLAY,
+    begin,
+    blobs,
+    learned,
+    learner,
+    rows_of,
+)
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -175,12 +188,15 @@ def test_captured_learners_in_turns_train_as_each_does_alone() -> None:
         ("scratch", {}, True),
         ("hint", {}, True),
         ("hypermask", {}, False),
+        ("hnet_posterior", {}, True),
+        ("h_embedding", {}, True),
     ],
 )
 def test_what_is_captured(method: str, changes: Mapping[str, Any], captured: bool) -> None:
-    scenario = "cl1" if method in ("hnet", "scratch", "hint", "hypermask") else "cl3"
+    scenario = "cl1" if method in {"hnet", "scratch"} | OF_HYPERNETWORKS else "cl3"
     made = learner(method, blobs(), scenario, **changes)
-    begin(made, 2)
+    for task in range(3):
+        begin(made, task)
     assert made.capturable is captured
 
 

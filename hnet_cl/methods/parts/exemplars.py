@@ -1,12 +1,10 @@
 """Exemplars of classes: chosen by herding, and classification by the nearest mean of them. A part of methods."""
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hnet_cl.targets.output_layer import output_layer
+from hnet_cl.targets.output_layer import features_in
 
 WITHOUT = -3.0  # in place of minus the distance of unit vectors, which is at least -2, for classes without exemplars
 
@@ -16,22 +14,7 @@ def features(network: nn.Module, inputs: Tensor, num_outputs: int) -> Tensor:
 
     Where a network has no such layer, or does not call it once on a matrix (b, F), they are its outputs.
     """
-    given: list[Tensor] = []
-    found = output_layer(network, num_outputs)
-    if found is None:
-        outputs = network(inputs)
-    else:
-
-        def keep(_: nn.Module, arguments: tuple[Any, ...]) -> None:
-            given.extend(arguments[:1])
-
-        handle = found[1].register_forward_pre_hook(keep)
-        try:
-            outputs = network(inputs)
-        finally:
-            handle.remove()
-    read = given[0] if len(given) == 1 and given[0].shape[:-1] == (len(inputs),) else outputs
-    return F.normalize(read.float(), dim=1)
+    return F.normalize(features_in(network, num_outputs, network, inputs), dim=1)
 
 
 def herd(features: Tensor, number: int) -> Tensor:

@@ -122,7 +122,7 @@ class TargetLearner(InferringLearner):
         return Prediction(self.objective.predicted(logits, own.start), logits=logits)
 
     @torch.no_grad()
-    def task_network(self, task: int) -> tuple[nn.Module, slice]:
+    def task_network(self, task: int) -> tuple[nn.Module, slice] | None:
         network = self.context.new_target(self.heads.num_outputs)
         weights = self.target.layout.split(self.networks.weights([task])[0])
         state = self.target.named_state(weights, self.networks.buffers_of(task))

@@ -92,11 +92,15 @@ class TaskNetworks(ABC):
         return [tasks[start : start + size] for start in range(0, len(tasks), size)]
 
     def _of_group(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
+        return self._ask(self.weights(tasks), inputs, tasks)
+
+    def _ask(self, weights: Tensor, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
+        """Computes what `logits_of` does (T, b, C), from networks with the weights (T, N)."""
         buffers = [self.buffers_of(task) for task in tasks]
         if self._one_by_one is None:  # `inspect` has not been called
             self._try_at_once(inputs[:2])
         ask = one_by_one if self._one_by_one else at_once
-        return gather_heads(ask(self.target, self.weights(tasks), inputs, buffers), self.heads, tasks)
+        return gather_heads(ask(self.target, weights, inputs, buffers), self.heads, tasks)
 
     @torch.no_grad()
     def _try_at_once(self, inputs: Tensor) -> str | None:

@@ -22,6 +22,8 @@ KEPT: list[tuple[str, dict[str, Any], dict[str, int]]] = [
     ("hnet", {}, {"hypernetwork": HYPERNETWORK, "task_embeddings": EMBEDDINGS}),
     ("hint", {}, {"hypernetwork": HYPERNETWORK + EMBEDDINGS, "task_embeddings": EMBEDDINGS}),  # radii as embeddings
     ("hypermask", {}, {"hypernetwork": HYPERNETWORK + OF_MASKS, "task_embeddings": EMBEDDINGS, "shared": NETWORK}),
+    ("hnet_posterior", {}, {"hypernetwork": HYPERNETWORK + 3 * 2 * 4, "task_embeddings": EMBEDDINGS}),  # six chunks
+    ("h_embedding", {}, {"hypernetwork": HYPERNETWORK, "task_embeddings": EMBEDDINGS}),
     ("finetune", {}, {"network": NETWORK}),
     ("lwf", {}, {"network": NETWORK}),
     ("ewc", {}, {"network": NETWORK, "penalties": 2 * NETWORK}),
