@@ -83,9 +83,8 @@ def _beside(start: str, line: str, indent: int) -> str:
     """Returns a line in a column of its own beside what it is about, wrapped; in the next line if that is too long."""
     beside = len(start) + 2 <= indent
     column = " " * indent
-    text = textwrap.fill(
-        line, WIDTH, initial_indent=f"{start:<{indent}}" if beside else column, subsequent_indent=column
-    )
+    first = f"{start:<{indent}}" if beside else column
+    text = textwrap.fill(line, WIDTH, initial_indent=first, subsequent_indent=column, break_on_hyphens=False)
     return (text if beside else f"{start}\n{text}").rstrip()
 
 
