@@ -80,6 +80,7 @@ def _run(job: "Job", command: str, label: str) -> "RunResult":
     from hnet_cl.config.messages import explain
     from hnet_cl.core.processes import place
     from hnet_cl.core.signals import interruption
+    from hnet_cl.extending import require_former
     from hnet_cl.recording import Request, RunContext
     from hnet_cl.records.failure import record_failure
     from hnet_cl.records.run_folder import earlier_result
@@ -88,7 +89,8 @@ def _run(job: "Job", command: str, label: str) -> "RunResult":
     threads = torch.get_num_threads()
     try:
         check_processes(check(job.settings), place())  # before anything is written
-        earlier_result(job.folder, job.settings)
+        if earlier_result(job.folder, job.settings) is None:
+            require_former(job.settings)
         with interruption() as signals, _logged(job.folder):
             request = Request(job.overrides, lambda: job.setup, job.preset, job.target, command)
             context = RunContext(Console(), signals, label=label)

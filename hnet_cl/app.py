@@ -133,6 +133,7 @@ class CheckFirst(Callback):
             print("Loading PyTorch.", flush=True)
         from hnet_cl.config.check import check
         from hnet_cl.config.check_processes import check_processes
+        from hnet_cl.extending import require_former
         from hnet_cl.records.run_folder import earlier_result
 
         try:
@@ -142,7 +143,8 @@ class CheckFirst(Callback):
             check_processes(check(settings), place())
             folder = run_folder(config.hydra.run.dir, "hydra.run.dir")
             require_writable(folder)  # before Hydra writes there, whose errors take several lines
-            earlier_result(folder, settings)
+            if earlier_result(folder, settings) is None:
+                require_former(settings)
             answer()
         except Exception as error:
             if not is_mistake(error):

@@ -216,7 +216,7 @@ def _context(
     make_scheduler = scheduler_factory(plan.lr_scheduler)
     training = plan.training
     objective = objective_of(plan.benchmark_class.score, training.likelihood, training.log_variance)
-    heads = HeadMap(plan.scenario, [objective.num_outputs(count) for count in class_counts])
+    heads = HeadMap(plan.scenario, [objective.num_outputs(count) for count in class_counts], plan.extends)
     return Context(heads, make_target, make_optimizer, plan.seed, device, in_shape, make_scheduler, graph, objective)
 
 

@@ -52,11 +52,15 @@ class ScenarioSettings(Settings):
 class HeadMap:
     """The outputs for tasks with `class_counts` classes: which exist, which are trained and which are read.
 
+    Attributes:
+        stages: the numbers of tasks of runs that were extended, one after the other (`extends`), and of all tasks.
+
     Raises:
         UserError: tasks with different numbers of classes cannot share their classes.
     """
 
-    def __init__(self, settings: ScenarioSettings, class_counts: Sequence[int]) -> None:
+    def __init__(self, settings: ScenarioSettings, class_counts: Sequence[int], extends: Sequence[int] = ()) -> None:
+        self.stages = (*extends, len(class_counts))
         self.name = settings.name
         self.task_known = settings.task_known
         self.separate = settings.heads == "separate"
@@ -82,6 +86,11 @@ class HeadMap:
     def num_outputs(self) -> int:
         """Returns the number of outputs of a network for all tasks."""
         return self._own[-1].stop
+
+    @property
+    def outputs_in_stages(self) -> list[int]:
+        """Returns the number of outputs of a network for as many tasks as there are in each of `stages`."""
+        return [self._own[tasks - 1].stop for tasks in self.stages]
 
     @property
     def class_counts(self) -> tuple[int, ...]:
@@ -132,10 +141,10 @@ class HeadMap:
         return outputs == self.label(labels, task)
 
 
-def separate_heads(class_counts: Sequence[int]) -> HeadMap:
+def separate_heads(class_counts: Sequence[int], extends: Sequence[int] = ()) -> HeadMap:
     """Builds the map with a separate output for every class of every task, independent of the run's scenario."""
     settings = ScenarioSettings(name="separate", task_known=False, heads="separate", classes="separate")
-    return HeadMap(settings, class_counts)
+    return HeadMap(settings, class_counts, extends)
 
 
 def gather_heads(logits: Tensor, heads: HeadMap, tasks: Sequence[int]) -> Tensor:

@@ -24,6 +24,7 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.core.locking import locked
 from hnet_cl.core.ranks import Ranks, join
 from hnet_cl.core.scores import ACCURACY
+from hnet_cl.extending import first_of, origin
 from hnet_cl.loggers.introduction import print_introduction, say_what_is_done
 from hnet_cl.loggers.run_summary import show
 from hnet_cl.methods.base import Learner
@@ -122,6 +123,7 @@ def follow(plan: Plan, config: Mapping[str, Any], folder: Path, context: RunCont
         learner = build_rehearsed(plan, benchmark, device, ranks)
         checkpoints = checkpoints_of(folder, config, benchmark, ranks)
         restored = restore(checkpoints, learner, Console(quiet=True), ranks)
+        restored, _ = first_of(restored, plan, config, benchmark, learner)
         iterations = [plan.training.steps(task) for task in benchmark.tasks]
         nothing: dict[str, Any] = {}
         saver = CheckpointSaver(
@@ -189,21 +191,20 @@ def execute(
     meet(ranks)
     say_what_is_done("Trying two examples of the first tasks, before training.", context.label, console)
     learner = build_rehearsed(plan, benchmark, device, ranks)
-    identity = config_id(config)
     checkpoints = checkpoints_of(folder, config, benchmark, ranks)
     if config["fresh"] or _replaces_stand_in(folder, config, benchmark):
         clear(folder, checkpoints.clear)
     restored = restore(checkpoints, learner, console, ranks)
+    with interruption.interruptible():
+        restored, extended = first_of(restored, plan, config, benchmark, learner)
     progress = Progress(**restored.progress)
-    facts = describe(plan, benchmark, learner, identity, request)
-    said = [*without_effect(request.overrides, config), *build.choices(plan, learner)]
+    facts = describe(plan, benchmark, learner, config_id(config), request)
+    said = [*origin(extended), *without_effect(request.overrides, config), *build.choices(plan, learner)]
     print_introduction(vars(facts), overview(benchmark), said, folder, context.label, console)
-    tasks, classified = benchmark.tasks, benchmark.score is ACCURACY
-    iterations = [plan.training.steps(task) for task in tasks]
-    benchmark_facts = BenchmarkFacts([t.majority for t in tasks], independent_examples(tasks)) if classified else None
+    iterations = [plan.training.steps(task) for task in benchmark.tasks]
     write_setup(folder, request.setup())
-    state = RunState(folder, facts, config, iterations, benchmark_facts, progress)
-    recorder = RunRecorder(state, progress.losses)
+    state = RunState(folder, facts, config, iterations, facts_of(benchmark), progress)
+    recorder = RunRecorder(state, progress.losses, extended)
     log = build_log(state, recorder, plan, context, learner)
 
     def reached(iteration: int) -> dict[str, Any]:
@@ -213,8 +214,10 @@ def execute(
     saver = CheckpointSaver(checkpoints, learner, config["checkpoint_every"], iterations, interruption, reached, ranks)
     with ended(log, recorder):
         log.begin_run()
+        saver.begin_run(restored.start.task if extended else 0)
         heard = [log, saver]  # the saver last: it saves what the log has recorded
-        for _ in train(learner, tasks, plan.training, heard, restored.start, partial(_pause, state, saver)):
+        pause = partial(_pause, state, saver)
+        for _ in train(learner, benchmark.tasks, plan.training, heard, restored.start, pause):
             yield  # a row of the matrix is in the log already
         log.end_run("finished")
         checkpoints.keep_last()
@@ -230,6 +233,13 @@ def _pause(state: RunState, saver: CheckpointSaver, iteration: int, training: Ca
     """Notes how far the run is, for the bar, and saves it if need be."""
     state.iteration = iteration
     saver.pause(iteration, training)
+
+
+def facts_of(benchmark: Benchmark) -> BenchmarkFacts | None:
+    """Returns what puts accuracies into perspective; None for other scores."""
+    tasks = benchmark.tasks
+    known = benchmark.score is ACCURACY
+    return BenchmarkFacts([task.majority for task in tasks], independent_examples(tasks)) if known else None
 
 
 def meet(ranks: Ranks | None, goes_on: bool = True) -> bool:

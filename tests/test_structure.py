@@ -48,8 +48,19 @@ MAY_IMPORT = {
     },
     "recording": {"core", "benchmarks.base", "methods.base", "methods.parts.embeddings", "config"}
     | {"loggers", "records"},
+    "extending": {
+        "core",
+        "benchmarks.base",
+        "methods.base",
+        "methods.parts.extension",
+        "config",
+        "build",
+        "training",
+        "records",
+    },
     "single_run": {
         "recording",
+        "extending",
         "core",
         "benchmarks.base",
         "benchmarks.overview",
@@ -64,9 +75,9 @@ MAY_IMPORT = {
     | {"methods.parts.inference", "methods.parts.inferring"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
     "data": {"core", "benchmarks.base", "benchmarks.overview", "build", "config", "loggers.pictures"},
-    "api": {"core", "config", "in_memory", "predict", "recording", "records", "report", "single_run"},
+    "api": {"core", "config", "extending", "in_memory", "predict", "recording", "records", "report", "single_run"},
     "in_memory": {"core", "hypernet"},
-    "app": {"core", "config", "recording", "records", "single_run", "sweeps"},
+    "app": {"core", "config", "extending", "recording", "records", "single_run", "sweeps"},
     "__main__": {"core", "app"},
     "compare": {"core", "config", "api", "app"},
     "testing": {"core", "benchmarks.base", "methods.base", "config", "build", "training"},

@@ -17,6 +17,7 @@ from pydantic import (
 from torch import nn
 
 from hnet_cl.benchmarks.base import Benchmark
+from hnet_cl.config.check_extension import Extended, check_extension, extended
 from hnet_cl.config.check_lines import line
 from hnet_cl.config.check_tasks import check_tasks
 from hnet_cl.config.networks import network_builder, network_settings
@@ -73,7 +74,8 @@ class Plan:
     """A checked configuration: classes and their settings; nothing is built yet.
 
     `lr_scheduler` is still a mapping, since a scheduler is built for the number of steps of a task. `kept_per_weight`:
-    how many numbers the optimiser keeps for each weight.
+    how many numbers the optimiser keeps for each weight. `extends`: the numbers of tasks of the runs that this one
+    extends, one after the other.
     """
 
     benchmark_class: type[Benchmark]
@@ -91,6 +93,7 @@ class Plan:
     optimizer: Chosen[torch.optim.Optimizer]
     lr_scheduler: Mapping[str, Any] | None
     kept_per_weight: int
+    extends: tuple[int, ...] = ()
 
 
 def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> Plan:
@@ -141,6 +144,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         checked.optimizer,
         config["lr_scheduler"],
         kept_per_weight,
+        extended(config),
     )
 
 
@@ -152,6 +156,7 @@ def _model(
         "Config",
         Settings,
         seed=NonNegativeInt,
+        extends=(Extended, None),  # older runs, from before runs could be extended, lack it
         fresh=bool,
         debug=bool,
         checkpoint_every=Annotated[float, Field(ge=0, le=1e9)],
@@ -240,6 +245,7 @@ def _check_together(benchmark_class: type[Benchmark], method_class: type[Learner
         UserError: there are such choices.
     """
     scenario, method = checked.scenario.name, checked.method.name
+    check_extension(method_class, checked)
     if benchmark_class.score.kind == "regression":
         benchmark = checked.benchmark.name
         if reason := method_class.unsupported_regression(checked.method):

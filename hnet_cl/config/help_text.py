@@ -35,6 +35,7 @@ Keys worth knowing (all of them: --cfg job --resolve)
   training.iterations=N  training steps per task (or training.epochs=N; the
                          other must be null)
   benchmark.num_tasks=N  length of the sequence
+  extends=N              go on from the finished run of N tasks, with a larger benchmark.num_tasks
   data_dir=DIR           where data files lie or are put
   output_dir=DIR         where run folders are put
   fresh=true             start from scratch although the run's folder holds

@@ -68,6 +68,36 @@ class Chunks:
         return [part.flatten(1)[:, :piece] for part, piece in zip(of_pieces, self.pieces, strict=True)]
 
 
+class Blocks(torch.autograd.Function):
+    """The product features @ head, its blocks concatenated and truncated to N weights.
+
+    Autograd would copy the gradient in order to pad the last block's surplus with zeros, which takes longer than all
+    of the products; here the last block is treated separately instead.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, head: Tensor, total: int) -> Tensor:
+        ctx.save_for_backward(features, head)
+        blocks = tiled_matmul(features.flatten(0, 1), head)  # (B * K, S)
+        return blocks.view(len(features), -1)[:, :total]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        features, head = ctx.saved_tensors
+        size = head.shape[1]
+        whole = grad.shape[1] // size
+        blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, S)
+        rest = grad[:, whole * size :]  # (B, used columns of the last block)
+        grad_head = tiled_matmul(features[:, :whole].flatten(0, 1).T, blocks)
+        grad_features = torch.empty_like(features)
+        grad_features[:, :whole] = tiled_matmul_t(blocks, head).view_as(features[:, :whole])
+        if used := rest.shape[1]:
+            grad_head[:, :used].addmm_(features[:, whole].T, rest)
+            grad_features[:, whole] = tiled_matmul_t(rest, head[:, :used])
+        return grad_features, grad_head, None
+
+
 class AlignedBlocks(torch.autograd.Function):
     """The product features @ head and an offset of each chunk, with no chunk in two pieces.
 

@@ -3,16 +3,15 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from hnet_cl.hypernet.chunks import AlignedBlocks, Chunks
-from hnet_cl.hypernet.target import Layout, Start
-from hnet_cl.hypernet.tiled_matmul import tiled_matmul, tiled_matmul_t
+from hnet_cl.hypernet.chunks import AlignedBlocks, Blocks, Chunks
+from hnet_cl.hypernet.starts import chunk_starts, draw_columns, start_columns, to_expected_length
+from hnet_cl.hypernet.target import Layout, sizes_of
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": F.relu,
@@ -91,6 +90,7 @@ class Hypernetwork(nn.Module):
         self._chunked = chunk_size is not None
         self.activation = ACTIVATIONS[activation]
         self.plastic = False
+        self._embedding_size = task_embedding
         aligned = self._chunked and layout.starts is not None
         self.block_size = chunk_size or layout.total
         if aligned:
@@ -113,42 +113,32 @@ class Hypernetwork(nn.Module):
     def reset_parameters(self) -> None:
         """Draws all parameters afresh from torch's global generator."""
         for parameter in self.trunk.parameters():
-            if parameter.dim() == 1:
-                nn.init.zeros_(parameter)
-            else:
-                nn.init.xavier_uniform_(parameter)
-        pieces = (self.block_size,) if self._chunked else self.layout.sizes
-        for block in self.head[:-1].split(pieces, dim=1):
-            nn.init.xavier_uniform_(block)
-        nn.init.zeros_(self.head[-1])
+            (nn.init.zeros_ if parameter.dim() == 1 else nn.init.xavier_uniform_)(parameter)
+        draw_columns(self.head, (self.block_size,) if self._chunked else self.layout.sizes)
         for embedding in (*self.task_embeddings, self.chunk_embeddings):
             nn.init.normal_(embedding)
         if self.layout.starts is not None:
-            self._start([self.layout.starts[name] for name in self.layout.shapes])
+            self._start()
 
-    def _start(self, starts: Sequence[Start]) -> None:
-        """Lets generated tensors start with the means and standard deviations of `starts`, in the layout's order.
+    def _start(self) -> None:
+        """Lets generated tensors start with the means and standard deviations that the layout wants.
 
         With Xavier's matrices, a block of S numbers has the variance 2 / (H + S) * |phi_tk|^2. Task embeddings get
         their expected length, so that without hidden layers |phi_tk| is the same for all tasks; with hidden layers,
         the mean of its square over tasks counts.
         """
         for embedding in self.task_embeddings:
-            embedding *= sqrt(len(embedding)) / embedding.norm()
-        means, stds = self.head.new_tensor(starts).T  # of each tensor
-        hidden = len(self.head) - 1
-        if self.scales is None or self.offsets is None:
-            sizes = self.head.new_tensor(self.layout.sizes)
-            factors = stds / (2 / (hidden + sizes) * self._mean_square()).sqrt()
-            counts = torch.tensor(self.layout.sizes, device=self.head.device)
-            self.head[:-1] *= factors.repeat_interleave(counts, output_size=self.layout.total)
-            self.head[-1] = means.repeat_interleave(counts, output_size=self.layout.total)
-            return
-        counts = torch.tensor(self.chunks.counts, device=self.head.device)
-        nn.init.ones_(self.scales)
-        spread = sqrt(2 / (hidden + self.block_size)) * self._mean_square().sqrt()  # (K,)
-        self.scales.copy_(stds.repeat_interleave(counts, output_size=self.num_chunks) / spread)
-        self.offsets.copy_(means.repeat_interleave(counts, output_size=self.num_chunks) / self.scales)
+            to_expected_length(embedding)
+        if self.scales is None:
+            start_columns(self.head, self.layout.piece_starts, sizes_of(self.layout.pieces), self._mean_square())
+        else:
+            self._start_chunks()
+
+    def _start_chunks(self) -> None:
+        """Chooses scales and offsets of all chunks."""
+        self.scales = self.head.new_ones(self.num_chunks)
+        spread = sqrt(2 / (len(self.head) - 1 + self.block_size)) * self._mean_square().sqrt()  # (K,)
+        self.scales, self.offsets = chunk_starts(self.layout.piece_starts, self.chunks.counts, spread)
 
     def _mean_square(self) -> Tensor:
         """Returns the mean of |phi_tk|^2 over the tasks t (K,)."""
@@ -164,6 +154,59 @@ class Hypernetwork(nn.Module):
         nn.init.zeros_(self.head)
         if self.offsets is not None:
             nn.init.zeros_(self.offsets)
+
+    @torch.no_grad()
+    def add_task(self) -> int:
+        """Appends what belongs to one more task alone, which starts as the constructor lets it; returns its number.
+
+        What is generated for other tasks stays the same. `start_from` lets the new task begin at embeddings of others.
+        A `RegularizedTraining` that exists goes on with its own task; one for the new task treats all others as old.
+        """
+        embedding = nn.Parameter(nn.init.normal_(self.head.new_empty(self._embedding_size)))
+        if self.layout.starts is not None:
+            to_expected_length(embedding)
+        self.task_embeddings.append(embedding)
+        return len(self.task_embeddings) - 1
+
+    @torch.no_grad()
+    def add_weights(self, layout: Layout) -> None:
+        """Lets it generate more weights: those of `layout`, which comes `after` the present one.
+
+        Weights that were generated before stay the same. Others start as the constructor lets them, from new chunk
+        embeddings or, without chunking, from new columns of the last layer. These parameters are replaced by larger
+        ones, so optimisers and regularisers have to be built anew.
+
+        Raises:
+            ValueError: `layout` does not begin with the present one.
+        """
+        known = len(self.layout.pieces)
+        if layout.pieces[:known] != self.layout.pieces:
+            raise ValueError("the layout does not begin with the present one; give Layout.after(hypernetwork.layout)")
+        self.layout = layout
+        if not self._chunked and len(layout.pieces) > known:
+            self._add_columns(known)
+        self.chunks = Chunks(sizes_of(layout.pieces) if self.scales is not None else (layout.total,), self.block_size)
+        if self.chunks.number > self.num_chunks:
+            self._add_chunks()
+
+    def _add_columns(self, known: int) -> None:
+        sizes = sizes_of(self.layout.pieces[known:])
+        columns = self.head.new_empty(len(self.head), sum(sizes))
+        draw_columns(columns, sizes)
+        if self.layout.starts is not None:
+            start_columns(columns, self.layout.piece_starts[known:], sizes, self._mean_square())
+        self.head = nn.Parameter(torch.cat([self.head, columns], dim=1))
+        self.block_size = self.layout.total
+
+    def _add_chunks(self) -> None:
+        old = self.chunk_embeddings
+        new = nn.init.normal_(old.new_empty(self.chunks.number - self.num_chunks, old.shape[1]))
+        self.chunk_embeddings = nn.Parameter(torch.cat([old, new]))
+        known, self.num_chunks = self.num_chunks, self.chunks.number
+        if self.scales is not None and self.offsets is not None:
+            scales, offsets = self.scales, self.offsets
+            self._start_chunks()
+            self.scales[:known], self.offsets[:known] = scales, offsets
 
     @property
     def theta(self) -> dict[str, nn.Parameter]:
@@ -244,7 +287,7 @@ class Hypernetwork(nn.Module):
         theta = self.theta if theta is None else theta
         weights: Tensor
         if self.offsets is None:
-            weights = _Blocks.apply(features, theta["head"], self.layout.total)
+            weights = Blocks.apply(features, theta["head"], self.layout.total)
         else:
             weights = AlignedBlocks.apply(features, theta["head"], self.offsets, self.chunks)
         return weights
@@ -252,33 +295,3 @@ class Hypernetwork(nn.Module):
     def forward(self, task: int) -> Tensor:
         """Generates the weights (N,) of task `task`."""
         return self.generate(self.features(self.embeddings([task]))).view(-1)
-
-
-class _Blocks(torch.autograd.Function):
-    """The product features @ head, its blocks concatenated and truncated to N weights.
-
-    Autograd would copy the gradient in order to pad the last block's surplus with zeros, which takes longer than all
-    of the products; here the last block is treated separately instead.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, head: Tensor, total: int) -> Tensor:
-        ctx.save_for_backward(features, head)
-        blocks = tiled_matmul(features.flatten(0, 1), head)  # (B * K, S)
-        return blocks.view(len(features), -1)[:, :total]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        features, head = ctx.saved_tensors
-        size = head.shape[1]
-        whole = grad.shape[1] // size
-        blocks = grad[:, : whole * size].reshape(-1, size)  # (B * whole, S)
-        rest = grad[:, whole * size :]  # (B, used columns of the last block)
-        grad_head = tiled_matmul(features[:, :whole].flatten(0, 1).T, blocks)
-        grad_features = torch.empty_like(features)
-        grad_features[:, :whole] = tiled_matmul_t(blocks, head).view_as(features[:, :whole])
-        if used := rest.shape[1]:
-            grad_head[:, :used].addmm_(features[:, whole].T, rest)
-            grad_features[:, whole] = tiled_matmul_t(rest, head[:, :used])
-        return grad_features, grad_head, None

@@ -55,6 +55,11 @@ class IntervalHypernetwork(Hypernetwork):
         self.radius = radius
         self.radius_logits = nn.ParameterList(torch.zeros_like(embedding) for embedding in self.task_embeddings)
 
+    def add_task(self) -> int:
+        number = super().add_task()
+        self.radius_logits.append(nn.Parameter(torch.zeros_like(self.task_embeddings[number])))
+        return number
+
     @property
     def separates(self) -> bool:
         return False

@@ -1,11 +1,12 @@
 """How large generated weights start, tensor by tensor."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import prod, sqrt
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hnet_cl.hypernet.target import Layout, Start, trainable
 
@@ -63,3 +64,49 @@ def _hyperfan(layout: Layout) -> dict[str, Start]:
             if bias in layout.shapes:
                 starts[bias] = Start(0.0, sqrt(RELU / halves))
     return starts
+
+
+def to_expected_length(embedding: Tensor) -> None:
+    """Scales an embedding (E,) from N(0, 1), in place, to the length that it is expected to have."""
+    embedding *= sqrt(len(embedding)) / embedding.norm()
+
+
+def draw_columns(head: Tensor, sizes: Sequence[int]) -> None:
+    """Draws the columns of a last layer (H+1, S) with its biases as the last row: Xavier's matrices of `sizes`, and 0.
+
+    It writes to `head`, from torch's global generator.
+    """
+    for block in head[:-1].split(list(sizes), dim=1):
+        nn.init.xavier_uniform_(block)
+    nn.init.zeros_(head[-1])
+
+
+def start_columns(head: Tensor, starts: Sequence[Start], sizes: Sequence[int], mean_square: Tensor) -> None:
+    """Scales such columns, in place, so that each tensor that they generate has the start that is wanted.
+
+    Args:
+        head: the columns (H+1, S).
+        starts: of each tensor.
+        sizes: numbers of each tensor, whose sum is S.
+        mean_square: of the length of the last layer's inputs, a number.
+    """
+    means, stds = head.new_tensor(starts).T
+    hidden, numbers = len(head) - 1, head.new_tensor(sizes)
+    factors = stds / (2 / (hidden + numbers) * mean_square).sqrt()
+    counts, total = torch.tensor(sizes, device=head.device), sum(sizes)
+    head[:-1] *= factors.repeat_interleave(counts, output_size=total)
+    head[-1] = means.repeat_interleave(counts, output_size=total)
+
+
+def chunk_starts(starts: Sequence[Start], counts: Sequence[int], spread: Tensor) -> tuple[Tensor, Tensor]:
+    """Computes scales and offsets of chunks (K,), with which each tensor has the start that is wanted.
+
+    Args:
+        starts: of each tensor.
+        counts: chunks of each tensor, whose sum is K.
+        spread: the standard deviation of the blocks without scales (K,).
+    """
+    means, stds = spread.new_tensor(starts).T
+    numbers = torch.tensor(counts, device=spread.device)
+    scales = stds.repeat_interleave(numbers, output_size=len(spread)) / spread
+    return scales, means.repeat_interleave(numbers, output_size=len(spread)) / scales

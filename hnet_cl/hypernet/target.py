@@ -1,7 +1,9 @@
 """Target networks: any `nn.Module`, run with weights that are passed in, such as generated ones."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate, pairwise
 from math import prod
 from typing import Any, Literal, NamedTuple, Self
 
@@ -31,17 +33,38 @@ class Start(NamedTuple):
     std: float
 
 
+class Piece(NamedTuple):
+    """Rows of a parameter that lie together in a flat vector: those from `first` on, as many as `shape` says.
+
+    What has no rows, a scalar, is one piece too.
+    """
+
+    name: str
+    first: int
+    shape: torch.Size
+
+
+def sizes_of(pieces: Sequence[Piece]) -> tuple[int, ...]:
+    """Returns how many numbers each piece has."""
+    return tuple(prod(piece.shape) for piece in pieces)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The positions of a module's trainable parameters in one flat vector of N numbers, in the module's own order.
 
+    Rows that parameters have gained, as those of an output layer for new classes, lie behind all that was there before
+    (`after`).
+
     Attributes:
         shapes: the parameters' shapes by name.
         starts: how a hypernetwork starts each of them, by name; None: all alike, whatever they are.
+        earlier_rows: for each parameter that has gained rows, how many it had each time before.
     """
 
     shapes: Mapping[str, torch.Size]
     starts: Mapping[str, Start] | None = field(default=None, compare=False)
+    earlier_rows: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, module: nn.Module) -> "Layout":
@@ -65,27 +88,74 @@ class Layout:
         """Returns N, the number of scalars in all parameters together."""
         return sum(self.sizes)
 
+    def after(self, earlier: "Layout") -> "Layout":
+        """Returns the layout of the same parameters whose flat vector begins with that of `earlier`.
+
+        Raises:
+            ValueError: `earlier` has other parameters, or they differ in more than the number of rows.
+        """
+        if [*earlier.shapes] != [*self.shapes]:
+            raise ValueError(f"there are other parameters: {', '.join(self.shapes)} after {', '.join(earlier.shapes)}")
+        gained: dict[str, tuple[int, ...]] = {}
+        for name, shape in self.shapes.items():
+            before = earlier.shapes[name]
+            if shape != before:
+                if not shape or len(before) != len(shape) or before[1:] != shape[1:] or before[0] >= shape[0]:
+                    raise ValueError(f"{name} has the shape {tuple(shape)} after {tuple(before)}: not more rows alone")
+                gained[name] = (*earlier.earlier_rows.get(name, ()), before[0])
+        if gained and not earlier.earlier_rows.keys() <= gained.keys():
+            raise ValueError(f"{', '.join(gained)} have gained rows, and before {', '.join(earlier.earlier_rows)} had")
+        return replace(self, earlier_rows=gained or earlier.earlier_rows)
+
+    @cached_property
+    def pieces(self) -> list[Piece]:
+        """Returns what the flat vector consists of, in order: the parameters, and then rows that were gained."""
+        found = []
+        for name, shape in self.shapes.items():
+            rows = self.earlier_rows.get(name)
+            found.append(Piece(name, 0, torch.Size((rows[0], *shape[1:])) if rows else shape))
+        cuts = {name: (*rows, self.shapes[name][0]) for name, rows in self.earlier_rows.items()}
+        for stage in range(max(map(len, self.earlier_rows.values()), default=0)):
+            for name, ends in cuts.items():
+                first, after = ends[stage : stage + 2]
+                found.append(Piece(name, first, torch.Size((after - first, *self.shapes[name][1:]))))
+        return found
+
+    @property
+    def piece_starts(self) -> list[Start]:
+        """Returns how each of `pieces` starts; only for a layout that says so."""
+        assert self.starts is not None
+        return [self.starts[piece.name] for piece in self.pieces]
+
+    def _intervals(self) -> list[tuple[Piece, Interval]]:
+        ends = accumulate(sizes_of(self.pieces), initial=0)
+        return list(zip(self.pieces, pairwise(ends), strict=True))
+
     def split(self, flat: Tensor) -> dict[str, Tensor]:
-        """Splits weights (N,) into views with the parameters' names and shapes."""
-        pieces = flat.split(self.sizes)
-        return {name: piece.view(shape) for piece, (name, shape) in zip(pieces, self.shapes.items(), strict=True)}
+        """Splits weights (N,) into views with the parameters' names and shapes; of those that gained rows, copies."""
+        found: dict[str, list[Tensor]] = {name: [] for name in self.shapes}
+        for part, piece in zip(flat.split(sizes_of(self.pieces)), self.pieces, strict=True):
+            found[piece.name].append(part.view(piece.shape))
+        return {name: parts[0] if len(parts) == 1 else torch.cat(parts) for name, parts in found.items()}
 
     def flatten(self, named: Mapping[str, Tensor]) -> Tensor:
         """Concatenates named parameters to one vector (N,), the inverse of `split`."""
-        return torch.cat([named[name].reshape(-1) for name in self.shapes])
+        parts = []
+        for name, first, shape in self.pieces:
+            whole = named[name]
+            parts.append((whole[first : first + shape[0]] if name in self.earlier_rows else whole).reshape(-1))
+        return torch.cat(parts)
 
     def interval(self, name: str) -> Interval:
         """Returns the half-open interval (start, stop) of a parameter in the flat vector.
 
         Raises:
-            KeyError: there is no parameter of that name.
+            KeyError: there is no parameter of that name, or it has gained rows, so that it lies in several intervals.
         """
-        start = 0
-        for other, size in zip(self.shapes, self.sizes, strict=True):
-            if other == name:
-                return start, start + size
-            start += size
-        raise KeyError(f"{name!r} is no parameter; there are {', '.join(self.shapes)}")
+        for piece, interval in self._intervals():
+            if piece.name == name and name not in self.earlier_rows:
+                return interval
+        raise KeyError(f"{name!r} is no parameter that lies in one piece; there are {', '.join(self.shapes)}")
 
     def without_other_rows(self, names: tuple[str, ...], rows: slice) -> list[Interval]:
         """Returns intervals of all positions except those rows of the parameters `names` that lie outside `rows`.
@@ -94,14 +164,14 @@ class Layout:
         weights that the task's predictions depend on, and so those that the regulariser has to preserve (output-head
         masking of the official code).
         """
-        kept, start = [], 0
-        for name, size in zip(self.shapes, self.sizes, strict=True):
+        kept = []
+        for (name, first, shape), (start, stop) in self._intervals():
             if name in names:
-                width = size // self.shapes[name][0]
-                kept.append((start + rows.start * width, start + rows.stop * width))
-            else:
-                kept.append((start, start + size))
-            start += size
+                width, last = prod(shape[1:]), first + shape[0]
+                own = max(rows.start, first), min(rows.stop, last)
+                start, stop = (start + (row - first) * width for row in own)
+            if start < stop:
+                kept.append((start, stop))
         return kept
 
 
@@ -117,6 +187,7 @@ class TargetNetwork(nn.Module):
     Args:
         module: the module.
         base: `initial` for W_0, `zero` for no base.
+        layout: where its parameters lie in the vector of weights; None for their own order.
 
     Raises:
         ValueError: the module has no trainable parameters.
@@ -126,9 +197,9 @@ class TargetNetwork(nn.Module):
     _module: nn.Module
     base: Tensor | None
 
-    def __init__(self, module: nn.Module, base: Base = "zero") -> None:
+    def __init__(self, module: nn.Module, base: Base = "zero", layout: Layout | None = None) -> None:
         super().__init__()
-        self.layout = Layout.of(module)
+        self.layout = layout or Layout.of(module)
         own = self.layout.flatten(trainable(module)).detach() if base == "initial" else None
         self.register_buffer("base", own)
         self._frozen = {}  # names of buffers, which have no dots

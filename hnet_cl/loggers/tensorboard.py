@@ -30,14 +30,15 @@ class TensorBoardLogger(Logger):
         """Opens the event file, truncated to the point where the run starts or continues."""
         from torch.utils.tensorboard import SummaryWriter  # takes a second, so it is imported only when needed
 
-        from hnet_cl.loggers.events import TEXTS, cut_back
+        from hnet_cl.loggers.events import PATTERN, TEXTS, cut_back
 
         done = state.iterations_done
+        first = not done or not any(state.folder.glob(PATTERN))  # a run that extends another one has iterations at once
         cut_back(state.folder, done, state.learned)
         silence_writer()
         # With purge_step, a running TensorBoard discards later events that it has already read.
         self._writer = SummaryWriter(str(state.folder), purge_step=done + 1 if done else None)
-        if not done:
+        if first:
             for name, text in texts(state).items():
                 self._writer.add_text(f"{TEXTS}{name}", text, 0)
 

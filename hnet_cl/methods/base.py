@@ -107,6 +107,7 @@ class Learner(nn.Module, ABC):
     has_target: ClassVar[bool] = True  # whether it trains a target network
     infers_task: ClassVar[bool] = False  # whether it infers the task wherever that is not given
     divisible: ClassVar[bool] = False  # whether several processes can share a batch; see `differentiate`
+    unextendable: ClassVar[str | None] = "its class does not say that more tasks can follow"  # why; None if they can
     images_per_decision: int = 1  # consecutive test inputs that are known to be from one task, where it is inferred
 
     def __init__(self, settings: Any, context: Context) -> None:
@@ -197,6 +198,19 @@ class Learner(nn.Module, ABC):
 
     def end_task(self) -> None:
         """Finishes the present task; called after its last step."""
+
+    def keep_for_later(self) -> None:
+        """Makes up for what `end_task` leaves out after the last task; called where more tasks follow after all."""
+
+    @property
+    def growing(self) -> list[int]:
+        """Returns the sizes of parts of the state that depend on the number of tasks, in an order that does not."""
+        return [self.heads.num_outputs, self.heads.num_tasks]
+
+    def extra_state_after(self, former: Any) -> dict[str, Any]:
+        """Returns the extra state with which to go on where `former` has ended, a learner of the first tasks alone."""
+        state: dict[str, Any] = former.get_extra_state()
+        return state
 
     def samples(self, number: int) -> Samples | None:
         """Draws `number` samples for each task so far, the same ones at each call; returns None without a generator."""

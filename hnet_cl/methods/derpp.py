@@ -13,6 +13,7 @@ from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.buffer import ReplayBuffer
 from hnet_cl.methods.parts.buffer_replay import BufferReplay
 from hnet_cl.methods.parts.distillation import masks
+from hnet_cl.methods.parts.extension import padded
 
 BATCH = 500  # examples at a time when logits are computed; does not affect the result
 
@@ -74,8 +75,10 @@ class DERpp(BufferReplay):
         return {"logits": distance.detach(), "replay": loss.detach()}
 
     def end_task(self) -> None:
-        if self.latest == self.heads.num_tasks - 1:
-            return  # no further task replays anything
+        if self.latest < self.heads.num_tasks - 1:  # else no further task replays anything
+            self.keep_for_later()
+
+    def keep_for_later(self) -> None:
         rows = ReplayBuffer(self.settings.buffer, self.tasks, self.context.seed).rows[-1]
         self._stored.append((rows, self._logits_of(self.tasks[-1].train, rows)))
 
@@ -91,6 +94,11 @@ class DERpp(BufferReplay):
 
     def get_extra_state(self) -> dict[str, Any]:
         return super().get_extra_state() | {"stored": self._stored}
+
+    def extra_state_after(self, former: Any) -> dict[str, Any]:
+        state = super().extra_state_after(former)
+        outputs = self.heads.num_outputs  # those that are new were not trained, and are not compared
+        return state | {"stored": [(rows, padded(kept, (len(rows), outputs))) for rows, kept in state["stored"]]}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Restores the state that `get_extra_state` returned.

@@ -75,8 +75,10 @@ class EWC(Classifier):
         return {"penalty": total}
 
     def end_task(self) -> None:
-        if self.latest == self.heads.num_tasks - 1:
-            return  # no further task could cause forgetting
+        if self.latest < self.heads.num_tasks - 1:  # else no further task could cause forgetting
+            self.keep_for_later()
+
+    def keep_for_later(self) -> None:
         penalty = self._active(self.latest + 1)[-1]
         kept = self.settings.gamma if self.settings.online else 0.0
         for importance, fisher in zip(penalty.importance, self.fisher(), strict=True):

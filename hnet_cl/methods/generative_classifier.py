@@ -50,6 +50,7 @@ class GenerativeClassifier(Redrawn):
     seed_key = "importance seed"
     epsilon: Tensor
     has_target = False
+    unextendable = None
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

@@ -69,8 +69,10 @@ class GPM(Restricted):
             self.layers[-1].put(kept, changes)
 
     def end_task(self) -> None:
-        if self.latest == self.heads.num_tasks - 1:
-            return  # no further task could cause forgetting
+        if self.latest < self.heads.num_tasks - 1:  # else no further task could cause forgetting
+            self.keep_for_later()
+
+    def keep_for_later(self) -> None:
         settings = self.settings
         inputs = inputs_of(self.tasks[-1].train, settings.samples, self.context, self.latest)
         restricted = self.layers[:-1] if self._own_heads else self.layers

@@ -59,8 +59,8 @@ class HyperMask(Generated):
         self._optimizer: torch.optim.Optimizer | None = None  # of W
 
     def generated_layout(self, module: nn.Module) -> Layout:
-        shapes = self.target.layout.shapes
-        norms = [name for name, layer in self.target.module.named_modules() if isinstance(layer, NORMS)]
+        shapes = Layout.of(module).shapes
+        norms = [name for name, layer in module.named_modules() if isinstance(layer, NORMS)]
         exempt = {name for name in shapes if name.rpartition(".")[0] in norms}
         *_, last = shapes
         if len(shapes[last]) == 1:

@@ -43,8 +43,10 @@ class MAS(Classifier):
         return {"penalty": self.penalty.add_gradient(self.weights, gradients, self.settings.strength)}
 
     def end_task(self) -> None:
-        if self.latest == self.heads.num_tasks - 1:
-            return  # no further task could cause forgetting
+        if self.latest < self.heads.num_tasks - 1:  # else no further task could cause forgetting
+            self.keep_for_later()
+
+    def keep_for_later(self) -> None:
         torch._foreach_add_(self.penalty.importance, self.importance())
         self.penalty.anchor_at(self.weights)
 

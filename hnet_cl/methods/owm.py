@@ -65,8 +65,10 @@ class OWM(Restricted):
             layer.put(layer.joined(changes) @ projection, changes)
 
     def end_task(self) -> None:
-        if self.latest == self.heads.num_tasks - 1:
-            return  # no further task could cause forgetting
+        if self.latest < self.heads.num_tasks - 1:  # else no further task could cause forgetting
+            self.keep_for_later()
+
+    def keep_for_later(self) -> None:
         inputs = inputs_of(self.tasks[-1].train, self.settings.samples, self.context, self.latest)
         for moment, new in zip(self.moments, second_moments(self.network, self.layers, inputs), strict=True):
             moment.lerp_(new.to(moment.dtype), 1 / (self.latest + 1))

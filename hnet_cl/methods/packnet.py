@@ -33,6 +33,7 @@ class PackNet(TaskWeights):
         left: Literal["zero", "kept"]
 
     settings: Settings
+    unextendable = "its last task takes all weights that are left"
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)

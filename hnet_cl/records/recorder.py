@@ -5,6 +5,7 @@ import csv
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from hnet_cl.core.atomic_files import naming, write_atomically
@@ -30,12 +31,13 @@ class RunRecorder(Logger):
         state: state of the run; its folder is created if missing.
         lines: number of losses in metrics.csv at the point from which an interrupted run continues; the file is cut
             back to them.
+        extended: the folder of another run from which this one continues, whose losses are copied; None for its own.
 
     Raises:
         OSError: the folder cannot be written (any method except `fail` and `interrupt`).
     """
 
-    def __init__(self, state: RunState, lines: int = 0) -> None:
+    def __init__(self, state: RunState, lines: int = 0, extended: Path | None = None) -> None:
         super().__init__()
         self._folder = state.folder
         self._unwritten: list[list[Any]] = []
@@ -43,7 +45,7 @@ class RunRecorder(Logger):
         self._git_commit = provenance.git_commit()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_result(state, "running")  # first: result.json marks the folder as a run's
-        self.lines = self._keep_metrics(lines)  # of metrics.csv, below its header
+        self.lines = self._keep_metrics(lines, extended or self._folder)  # of metrics.csv, below its header
         self._write_matrix(state)
 
     def losses(self, state: RunState, losses: Mapping[str, float]) -> None:
@@ -86,16 +88,16 @@ class RunRecorder(Logger):
         with contextlib.suppress(OSError):
             self._write_result(state, status, error)
 
-    def _keep_metrics(self, lines: int) -> int:
-        """Cuts metrics.csv back to its first `lines` losses; returns how many it now holds."""
+    def _keep_metrics(self, lines: int, source: Path) -> int:
+        """Fills metrics.csv with the first `lines` losses of the one in `source`; returns how many it now holds."""
         kept: list[list[str]] = []
-        path = self._folder / METRICS
+        path = source / METRICS
         if path.exists() and lines:
             with naming(path), path.open(newline="", encoding="utf-8", errors="replace") as file:
                 # A line can have fewer fields only if the process was killed while writing it.
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS) and row != COLUMNS]
             kept = rows[:lines]
-        write_atomically(path, csv_text([COLUMNS, *kept]))
+        write_atomically(self._folder / METRICS, csv_text([COLUMNS, *kept]))
         return len(kept)
 
     def _flush(self) -> None:

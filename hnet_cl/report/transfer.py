@@ -15,7 +15,7 @@ ALIKE = (  # settings in which both runs must agree
     *("benchmark", "target", "training", "optimizer", "lr_scheduler", "scenario", "device.precision"),
 )
 MEASURED = ("training.eval_window", "training.eval_every")  # these change no training
-NOT_REPEATED = ("method", "preset", "seed", "seeds", "fresh", "debug", "checkpoint_every", "logger", "hydra")
+NOT_REPEATED = ("method", "preset", "seed", "seeds", "extends", "fresh", "debug", "checkpoint_every", "logger", "hydra")
 OPTIONS = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # of Hydra, each with a value
 COMMANDS = 5  # shown at most
 

@@ -54,6 +54,11 @@ class CheckpointSaver(Listener):
         self._saved = self._ended = time.monotonic()
         self._short = False  # whether the last evaluation took less than LONG
 
+    def begin_run(self, tasks: int) -> None:
+        """Saves a learner that comes with its first `tasks` tasks from another run, if there are any."""
+        if tasks:
+            self._checkpoints.after_task(tasks, self._learner, self._progress(0))
+
     def begin_task(self, task: int, iteration: int) -> None:
         """Holds signals from now on until the next pause."""
         self._task = task

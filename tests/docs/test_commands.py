@@ -9,6 +9,7 @@ import torch
 from documents import ROOT, blocks, commands, pages, text_of, write_files
 from in_process import command
 
+from hnet_cl import extending
 from hnet_cl.config.compare_words import sweep_words
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
@@ -44,6 +45,7 @@ def check(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Composes and checks every command of a page, up to where its first job would start."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)  # what optimisers then ask
+    monkeypatch.setattr(extending, "require_former", lambda config: None)  # no run is made that could be extended
     monkeypatch.syspath_prepend(folder)
     write_files(page, folder)
     for words in hnet_cl(page):

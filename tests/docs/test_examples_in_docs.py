@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from documents import blocks, files, form, pages, sample, text_of, write_files
@@ -43,11 +44,14 @@ def test_nothing_is_left_out() -> None:
 
 @pytest.mark.slow
 def test_the_library_example_learns_both_tasks(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = re.findall(r"```python\n(import torch\n.*?)```", text_of(LIBRARY), re.DOTALL)
+    code, more_tasks = re.findall(r"```python\n(import torch\n.*?)```", text_of(LIBRARY), re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 17
     exec(compile(code, "library.md", "exec"), {})
     accuracies = re.findall(r"task \d: accuracy (\S+)", capsys.readouterr().out)
     assert len(accuracies) == 2 and all(float(accuracy) > 0.97 for accuracy in accuracies)
+    known: dict[str, Any] = {}
+    exec(compile(more_tasks, "library.md", "exec"), known)
+    assert len(known["hnet"].task_embeddings) == 3 and known["hnet"](2).shape == (9 * 5,)
 
 
 @pytest.mark.slow

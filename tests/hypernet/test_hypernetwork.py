@@ -8,7 +8,7 @@ from builders import written_out
 from torch import Tensor, nn
 
 from hnet_cl.hypernet import ACTIVATIONS, Hypernetwork, Layout
-from hnet_cl.hypernet.hypernetwork import _Blocks
+from hnet_cl.hypernet.chunks import Blocks
 from hnet_cl.targets.mlp import MLP
 
 SMALL = Layout({"w": torch.Size((4, 3)), "b": torch.Size((5,)), "scale": torch.Size(())})  # 18 weights
@@ -108,11 +108,11 @@ def test_gradients_of_the_last_layer_are_autograds(total: int) -> None:
     def naive(features: Tensor, head: Tensor) -> Tensor:
         return (features @ head).reshape(2, -1)[:, :total]
 
-    torch.testing.assert_close(_Blocks.apply(features, head, total), naive(features, head))
-    ours = torch.autograd.grad((_Blocks.apply(features, head, total) * weight).sum(), [features, head])
+    torch.testing.assert_close(Blocks.apply(features, head, total), naive(features, head))
+    ours = torch.autograd.grad((Blocks.apply(features, head, total) * weight).sum(), [features, head])
     theirs = torch.autograd.grad((naive(features, head) * weight).sum(), [features, head])
     torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
-    assert torch.autograd.gradcheck(lambda *tensors: _Blocks.apply(*tensors, total), (features, head))
+    assert torch.autograd.gradcheck(lambda *tensors: Blocks.apply(*tensors, total), (features, head))
 
 
 def test_every_parameter_gets_the_gradient_of_the_formula() -> None:

@@ -1,7 +1,7 @@
 """The base class of fine-tuning, EWC, SI, replay and joint training: one plain network for all tasks."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from hnet_cl.core import settings as base
 from hnet_cl.hypernet import copied, trainable
 from hnet_cl.methods.base import Context, Learner, Prediction
 from hnet_cl.methods.parts.distillation import masks, only
+from hnet_cl.methods.parts.extension import optimizer_state_for
 from hnet_cl.scenario import ScenarioSettings
 
 
@@ -29,6 +30,7 @@ class Classifier(Learner):
         reset_optimizer: bool
 
     settings: Settings
+    unextendable: ClassVar[str | None] = None
     new_share = 1.0  # weight of the new data's loss
 
     def __init__(self, settings: Settings, context: Context) -> None:
@@ -144,6 +146,12 @@ class Classifier(Learner):
     def get_extra_state(self) -> dict[str, Any]:
         kept = None if self.optimizer is None else self.optimizer.state_dict()
         return super().get_extra_state() | {"optimizer": kept}
+
+    def extra_state_after(self, former: Any) -> dict[str, Any]:
+        state = super().extra_state_after(former)
+        if state["optimizer"] is not None:
+            state["optimizer"] = optimizer_state_for(state["optimizer"], [*former.optimized()], [*self.optimized()])
+        return state
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         super().set_extra_state(state)

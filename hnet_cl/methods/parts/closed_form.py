@@ -28,6 +28,7 @@ class ClosedForm(Learner):
 
     settings: Any
     has_target = False
+    unextendable = None
 
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__(settings, context)

@@ -1,6 +1,6 @@
 """Learners whose networks are made of what a hypernetwork generates from the task's embedding. A part of methods."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,11 +10,11 @@ from hnet_cl.benchmarks.base import Task
 from hnet_cl.core.checks import attempt, expect
 from hnet_cl.core.errors import UserError
 from hnet_cl.core.seeding import Stream, seeded
-from hnet_cl.hypernet import Base, Interval, Layout, TargetNetwork, aliased, copied, layout_for
+from hnet_cl.hypernet import Base, Hypernetwork, Interval, Layout, TargetNetwork, aliased, copied, layout_for
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.inferring import InferringSettings, TargetLearner
 from hnet_cl.methods.parts.network import called
-from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
+from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings, grow
 from hnet_cl.methods.parts.task_networks import GeneratedNetworks
 
 
@@ -41,15 +41,38 @@ class Generated(TargetLearner):
 
     def __init__(self, settings: Settings, context: Context) -> None:
         super().__init__(settings, context)
-        module = context.new_target(self.heads.num_outputs)
+        modules = [context.new_target(outputs) for outputs in self.heads.outputs_in_stages]
+        module = modules[-1]
         self.target_name = called(module)
-        self.target = attempt(self.target_name, "copying it", TargetNetwork, module, self.base)
+        layout = self._in_order(map(Layout.of, modules))[-1]
+        self.target = attempt(self.target_name, "copying it", TargetNetwork, module, self.base, layout)
         self._aliased = aliased(module)
-        with seeded(context.seed, Stream.HYPERNETWORK_INIT):
-            hypernetwork = settings.make_hypernetwork(self.generated_layout(module), self.heads.num_tasks)
-        self.hypernetwork = hypernetwork.to(context.device)
+        self.hypernetwork = self._make_hypernetwork(self._in_order(map(self.generated_layout, modules)))
         self.networks = self.make_networks()
         self.choose_rule(settings.task_inference, context, self.networks)
+
+    def _in_order(self, layouts: Iterable[Layout]) -> list[Layout]:
+        """Returns the layouts of a network that gains outputs, each of which begins with the one before."""
+        first, *later = layouts
+        found = [first]
+        for layout in later:
+            found.append(attempt(self.target_name, "more outputs, for more tasks,", layout.after, found[-1]))
+        return found
+
+    def _make_hypernetwork(self, layouts: Sequence[Layout]) -> Hypernetwork:
+        """Builds the hypernetwork of a run, and extends it as the run was."""
+        stages, seed = self.heads.stages, self.context.seed
+        with seeded(seed, Stream.HYPERNETWORK_INIT):
+            hypernetwork: Hypernetwork = self.settings.make_hypernetwork(layouts[0], stages[0])
+        for tasks, layout in zip(stages[1:], layouts[1:], strict=True):
+            with seeded(seed, Stream.HYPERNETWORK_INIT, tasks):
+                grow(hypernetwork, layout, tasks)
+        return hypernetwork.to(self.context.device)
+
+    @property
+    def growing(self) -> list[int]:
+        own = self.hypernetwork
+        return [*super().growing, self.target.layout.total, own.layout.total, own.num_chunks]
 
     @property
     def base(self) -> Base:

@@ -13,7 +13,7 @@ from hnet_cl.core.seeding import Stream, seeded
 from hnet_cl.hypernet import TargetNetwork, layout_for
 from hnet_cl.methods.base import Context, Samples
 from hnet_cl.methods.parts.generator import BLOCK, Generator, GeneratorSettings
-from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings
+from hnet_cl.methods.parts.protected import ProtectedTraining, ProtectionSettings, grow
 from hnet_cl.methods.parts.snapshot import Snapshot
 
 
@@ -54,7 +54,11 @@ class GeneratedDecoder(Generator):
         self.decoder = TargetNetwork(decoder)
         layout = layout_for(decoder, settings.hypernet.init)
         with seeded(context.seed, Stream.DECODER_HYPERNETWORK_INIT):
-            self.hypernetwork = settings.make_hypernetwork(layout, num_tasks).to(context.device)
+            hypernetwork = settings.make_hypernetwork(layout, context.heads.stages[0])
+        for tasks in context.heads.stages[1:]:
+            with seeded(context.seed, Stream.DECODER_HYPERNETWORK_INIT, tasks):
+                grow(hypernetwork, layout, tasks)
+        self.hypernetwork = hypernetwork.to(context.device)
 
     def begin_task(self, task: Task) -> None:
         super().begin_task(task)

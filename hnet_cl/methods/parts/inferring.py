@@ -32,6 +32,7 @@ class InferringLearner(Learner):
     """
 
     infers_task = True
+    unextendable = None
     task_inference: TaskInference
 
     def choose_rule(self, chosen: Chosen[TaskInference], context: Context, networks: TaskNetworks) -> None:

@@ -83,6 +83,16 @@ class HypernetSettings(base.Settings):
         ]
 
 
+def grow(hypernetwork: Hypernetwork, layout: Layout, num_tasks: int) -> None:
+    """Lets a hypernetwork generate the weights in `layout`, which begins with its own, for more tasks.
+
+    What is new starts as torch's global generator says.
+    """
+    hypernetwork.add_weights(layout)
+    while len(hypernetwork.task_embeddings) < num_tasks:
+        hypernetwork.add_task()
+
+
 class ProtectionSettings(base.Settings):
     """Settings of a hypernetwork and its regulariser; see `hnet_cl.hypernet.RegularizedTraining`.
 

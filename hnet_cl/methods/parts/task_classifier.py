@@ -29,7 +29,7 @@ class TaskClassifier(TaskInference):
 
     def __init__(self, settings: Any, context: Context, networks: TaskNetworks) -> None:
         super().__init__(settings, context, networks)
-        heads = separate_heads([1] * context.heads.num_tasks)
+        heads = separate_heads([1] * context.heads.num_tasks, context.heads.stages[:-1])
         self.classifier = Replay(settings, replace(context, heads=heads))
 
     def infer(self, candidates: Candidates) -> Inferred:
