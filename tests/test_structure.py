@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "benchmarks": {"core", "datasets"},
     "scenario": {"core"},
     "methods": {"core", "benchmarks.base", "scenario", "hypernet", "targets.mlp", "targets.bfloat16"}
-    | {"targets.output_layer"},
+    | {"targets.lora", "targets.output_layer"},
     "training": {
         "core",
         "benchmarks.base",

@@ -215,7 +215,7 @@ class ImageKind:
         encode: turns uint8 images (b, channels, height, width) on the CPU into float32 inputs (b, *in_shape).
         of_task: whether `encode` depends on the task.
         decode: turns an image file of any size into pixels (1, channels, height, width), as for training; None if files
-            must have the right size. Raises `hnet_cl.datasets.image_pixels.UnusableError`.
+            must have the right size. Raises `UnusableError`.
     """
 
     channels: int

@@ -55,6 +55,10 @@ class Interrupted(BaseException):
         return 128 + self.signum
 
 
+class UnusableError(Exception):
+    """An input file cannot be used; the message says why, as the end of a sentence that begins with its name."""
+
+
 def first_line(error: BaseException) -> str:
     """Returns the first line of an error's message, or the name of its class if it has none.
 

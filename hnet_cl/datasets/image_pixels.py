@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from hnet_cl.core.errors import first_line
+from hnet_cl.core.errors import UnusableError, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm", ".pnm")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # of Pillow; others can start programs, as EPS does
@@ -16,10 +16,6 @@ FILE_LIMIT = 1 << 28  # bytes of an image file
 
 Fit = Literal["crop", "stretch"]
 Background = Literal["black", "white"]
-
-
-class UnusableError(Exception):
-    """An image cannot be used; the message says why, as the end of a sentence that begins with its name."""
 
 
 class TransparentError(UnusableError):

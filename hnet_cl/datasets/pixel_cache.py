@@ -24,12 +24,12 @@ from rich.progress import Progress
 from torch import Tensor
 
 from hnet_cl.core.capacity import memory_limit, require_memory
-from hnet_cl.core.errors import BusyError, UserError
+from hnet_cl.core.errors import BusyError, UnusableError, UserError
 from hnet_cl.core.locking import locked
 from hnet_cl.core.plain_text import shown
 from hnet_cl.core.signals import sleep
 from hnet_cl.datasets.held_out import NAMED
-from hnet_cl.datasets.image_pixels import Form, TransparentError, UnusableError, decode
+from hnet_cl.datasets.image_pixels import Form, TransparentError, decode
 from hnet_cl.datasets.mapped import mapped
 from hnet_cl.datasets.pixel_files import ROW, Image, PixelFiles, Rows, is_unchanged, read_image
 

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hnet_cl.core.errors import UnusableError
 from hnet_cl.core.regular_files import open_regular, read_regular
-from hnet_cl.datasets.image_pixels import FILE_LIMIT, UnusableError
+from hnet_cl.datasets.image_pixels import FILE_LIMIT
 
 ROW = np.dtype(
     [

@@ -14,12 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from hnet_cl.benchmarks.base import ImageKind
-from hnet_cl.core.errors import first_line
+from hnet_cl.core.errors import UnusableError, first_line
 from hnet_cl.core.numpy_files import require_whole
 from hnet_cl.core.plain_text import printable
 from hnet_cl.core.regular_files import open_regular, read_regular
 from hnet_cl.core.tensor_files import ContentError, load_tensor
-from hnet_cl.datasets.image_pixels import UnusableError
 
 IMAGES = (".png", ".jpg", ".jpeg")
 TENSORS = (".pt", ".pth")

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hnet_cl.core.errors import UserError, first_line
-from hnet_cl.datasets.image_pixels import UnusableError
+from hnet_cl.core.errors import UnusableError, UserError, first_line
 from hnet_cl.hypernet import Hypernetwork, trainable
 from hnet_cl.predict.export import export
 from hnet_cl.predict.inputs import Form, as_tensor

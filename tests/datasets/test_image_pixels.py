@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hnet_cl.datasets.image_pixels import Form, TransparentError, UnusableError, decode
+from hnet_cl.core.errors import UnusableError
+from hnet_cl.datasets.image_pixels import Form, TransparentError, decode
 
 GREY, COLOUR = Form(1, None, "crop", None), Form(3, None, "crop", None)
 
