@@ -57,6 +57,8 @@ class Stream(StrEnum):
     IMPORTANCE = "importance"  # samples of the posterior by which likelihoods are estimated; the same for all inputs
     PROJECTION = "projection"  # of inputs to random features; one for all tasks
     RIDGE = "ridge"  # examples by which a ridge is chosen
+    # pictures of a finished run
+    PLANE = "plane of embeddings"  # the choice of test examples, per task
     # the classifier that judges samples
     SAMPLE_CLASSIFIER = "judge"  # its seed, per number of tasks; it is trained on real data
     SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # its training batches
