@@ -257,7 +257,7 @@ GAINED: Mapping[str, Mapping[str, Any]] = {
 
 # The same for classes and all that are derived from them, known by keys that only they have.
 GAINED_BESIDE: Mapping[tuple[str, ...], Mapping[str, Any]] = {
-    ("new_embedding",): {"base": "zero"},
+    ("new_embedding", "mask_heads"): {"base": "zero"},
     ("hypernet", "lookahead"): {"update": "joint"},
 }
 

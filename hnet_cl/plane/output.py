@@ -62,12 +62,10 @@ def remarks(trained: Trained, grid: Grid, found: Sequence[Panel]) -> list[str]:
     """
     plan, size = trained.plan, grid.embeddings.shape[1]
     run = f"{plan.method.name}, {plan.benchmark.name}, {plan.scenario.name}, seed {plan.seed}"
-    tested = dict.fromkeys(_examples(one) for one in found)
-    counts = tested if len(tested) == 1 else (f"task {one.task + 1}: {_examples(one)}" for one in found)
     lines = [
         printable(run),
         f"Colours: accuracy of the network generated at each of {len(grid.x)} x {len(grid.y)} points, on the task's "
-        f"test examples ({'; '.join(counts)}), among its own classes.",
+        f"test examples ({_examples(found)}), among its own classes.",
         "Discs: embeddings of all tasks after the last one; the panel's own is coloured.",
     ]
     if grid.plane.shares is not None:
@@ -78,11 +76,19 @@ def remarks(trained: Trained, grid: Grid, found: Sequence[Panel]) -> list[str]:
     return lines
 
 
-def _examples(panel: Panel) -> str:
-    if panel.examples == panel.available:
-        return f"all {panel.available:,}"
-    error = 50 / math.sqrt(panel.examples)  # points, of a share of a half
-    return f"{panel.examples:,} of {panel.available:,}, drawn at random: standard error up to {error:.1f} points"
+def _examples(found: Sequence[Panel]) -> str:
+    """Says how many test examples the panels have, and if they are a part, the largest standard error."""
+    counts = [
+        f"all {one.available:,}" if one.examples == one.available else f"{one.examples:,} of {one.available:,}"
+        for one in found
+    ]
+    alike = len(set(counts)) == 1
+    words = counts[:1] if alike else [f"task {one.task + 1}: {n}" for one, n in zip(found, counts, strict=True)]
+    drawn = [one.examples for one in found if one.examples < one.available]
+    if drawn:
+        error = 50 / math.sqrt(min(drawn))  # points, of a share of a half
+        words.append(f"a part is drawn at random, for a standard error up to {error:.1f} points")
+    return "; ".join(words)
 
 
 def _summary(panel: Panel) -> str:

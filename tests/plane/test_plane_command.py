@@ -167,7 +167,8 @@ def test_remarks_say_how_many_examples_were_tested() -> None:
     assert first == "method, benchmark, scenario, seed 7"
     assert colours == (
         "Colours: accuracy of the network generated at each of 2 x 2 points, on the task's test examples (task 1: all "
-        "100; task 3: 100 of 4,000, drawn at random: standard error up to 5.0 points), among its own classes."
+        "100; task 3: 100 of 4,000; a part is drawn at random, for a standard error up to 5.0 points), among its own "
+        "classes."
     )
     assert projected.startswith("Embeddings of 3 numbers, projected onto their first two principal components (PC). ")
     assert "(all 100)" in remarks(trained, grid, [whole, whole])[1]
