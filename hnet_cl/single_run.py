@@ -215,8 +215,7 @@ def execute(
     with ended(log, recorder):
         log.begin_run()
         saver.begin_run(restored.start.task if extended else 0)
-        heard = [log, saver]  # the saver last: it saves what the log has recorded
-        pause = partial(_pause, state, saver)
+        pause, heard = partial(_pause, state, saver), [log, saver]  # the saver saves what the log has recorded
         for _ in train(learner, benchmark.tasks, plan.training, heard, restored.start, pause):
             yield  # a row of the matrix is in the log already
         log.end_run("finished")

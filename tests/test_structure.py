@@ -74,6 +74,7 @@ MAY_IMPORT = {
     "predict": {"core", "benchmarks.base", "hypernet", "methods.base", "config", "build", "targets.bfloat16"}
     | {"methods.parts.inference", "methods.parts.inferring"}
     | {"records.run_folder", "records.run_result", "training.checkpointing"},
+    "plane": {"core", "benchmarks.base", "loggers.colours", "methods.parts.generated", "predict", "report"},
     "data": {"core", "benchmarks.base", "benchmarks.overview", "build", "config", "loggers.pictures"},
     "api": {"core", "config", "extending", "in_memory", "predict", "recording", "records", "report", "single_run"},
     "in_memory": {"core", "hypernet"},

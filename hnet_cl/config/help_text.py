@@ -55,6 +55,7 @@ The keys of a choice, with what they mean: python -m hnet_cl method=ewc --help
 More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own
 yaml groups)
 A finished run classifies your images: python -m hnet_cl.predict --help
+How its networks do all over the plane of task embeddings: python -m hnet_cl.plane --help
 What tasks a benchmark has, without training: python -m hnet_cl.data --help"""
 
 

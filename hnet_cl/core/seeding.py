@@ -62,6 +62,8 @@ class Stream(StrEnum):
     GUIDE_DECODER = "guide decoder"  # its first weights, per task
     WEIGHT_NOISE = "weight noise"  # of the sampled weights in each step, per task
     WEIGHT_SAMPLES = "weight samples"  # by which sampled networks answer; the same for all inputs and tasks
+    # pictures of a finished run
+    PLANE = "plane of embeddings"  # the choice of test examples, per task
     # the classifier that judges samples
     SAMPLE_CLASSIFIER = "judge"  # its seed, per number of tasks; it is trained on real data
     SAMPLE_CLASSIFIER_BATCHES = "joint batches"  # its training batches

@@ -151,8 +151,8 @@ class _MaskedNetworks(GeneratedNetworks):
         super().__init__(target, hypernetwork, context)
         self._masked = masked
 
-    def weights(self, tasks: Sequence[int]) -> Tensor:
-        return torch.stack([self._masked(generated) for generated in super().weights(tasks)])
+    def weights_at(self, embeddings: Tensor) -> Tensor:
+        return torch.stack([self._masked(generated) for generated in super().weights_at(embeddings)])
 
     def superposed(self, tasks: Sequence[int]) -> tuple[Tensor, Iterator[Tensor]]:
         return TaskNetworks.superposed(self, tasks)

@@ -3,7 +3,8 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from hnet_cl.core.errors import UserError
@@ -69,9 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if "--help" in arguments or "-h" in arguments:
         print(HELP)
         return
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names with characters that the terminal lacks
-    try:
+    with ending("hnet_cl.predict"):
         options = parse(arguments)
         from hnet_cl.predict.classify import classify  # torch takes seconds
 
@@ -80,20 +79,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         unusable = classify(options)
         sys.stdout.flush()
+        if unusable:
+            raise SystemExit(EXIT_UNUSABLE)
+
+
+@contextmanager
+def ending(program: str) -> Iterator[None]:
+    """Ends the process with a line for each mistake of the user's inside, and quietly if nobody reads the output.
+
+    Raises:
+        SystemExit: with code 2, for a UserError or an OSError.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names with characters that the terminal lacks
+    try:
+        yield
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
     except UserError as error:
         for line in str(error).split("\n"):
-            complain(line)
+            complain(program, line)
         raise SystemExit(EXIT_USER_ERROR) from None
     except OSError as error:
-        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+        complain(program, f"{error.filename}: {error.strerror}" if error.filename else str(error))
         raise SystemExit(EXIT_USER_ERROR) from None
-    if unusable:
-        raise SystemExit(EXIT_UNUSABLE)
 
 
-def complain(text: str) -> None:
+def complain(program: str, text: str) -> None:
     """Prints one line on standard error, shortened and with nothing that a terminal would take as a command."""
-    print(f"hnet_cl.predict: {printable(text[:LONGEST])}", file=sys.stderr)
+    print(f"{program}: {printable(text[:LONGEST])}", file=sys.stderr)

@@ -44,23 +44,8 @@ def parse(words: Sequence[str]) -> Options:
     Raises:
         UserError: a word, key or value is wrong, or a required key is missing.
     """
-    given: dict[str, list[str]] = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            raise UserError(f"{shown(word)}: cannot be read as KEY=VALUE; for example: {EXAMPLE}")
-        if key not in KEYS:
-            raise UserError(f"{shown(key)}: no such key{nearest(key, KEYS)}")
-        if key in given and key != "input":
-            raise UserError(f"{key}: is given twice")
-        given.setdefault(key, []).append(at_home(value))
-    for key in ("run", "input"):
-        if not any(given.get(key, [])):
-            raise UserError(f"{key}: is missing; for example: {EXAMPLE}")
+    given = values_of(words, KEYS, ("run", "input"), EXAMPLE, several=("input",))
     values = {key: found[0] for key, found in given.items()}
-    device = values.get("device", "cpu")
-    if device not in ("cpu", "cuda"):
-        raise UserError(f"device={shown(device)}: give cpu or cuda")
     test_set = TEST in given["input"]
     if test_set and len(given["input"]) > 1:
         raise UserError("input=test: is the test set of the run's benchmark, which stands alone; a file is ./test")
@@ -71,15 +56,39 @@ def parse(words: Sequence[str]) -> Options:
         run=Path(values["run"]),
         inputs=[] if test_set else [path for text in given["input"] for path in _paths(text)],
         test_set=test_set,
-        task=_positive("task", values),
+        task=positive("task", values),
         output=_output(values),
-        batch_size=_positive("batch_size", values),
-        device=device,
+        batch_size=positive("batch_size", values),
+        device=device_of(values),
         data_dir=Path(values["data_dir"]) if "data_dir" in values else None,
         task_inference=values.get("task_inference"),
-        images_per_decision=_positive("images_per_decision", values),
-        trusted=_trusted(values),
+        images_per_decision=positive("images_per_decision", values),
+        trusted=trusted(values),
     )
+
+
+def values_of(
+    words: Sequence[str], keys: Sequence[str], required: Sequence[str], example: str, several: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """Returns the values of words KEY=VALUE by key; only the keys in `several` may be given more than once.
+
+    Raises:
+        UserError: a word or key is wrong, a key is given twice, or a required one is missing or empty.
+    """
+    given: dict[str, list[str]] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise UserError(f"{shown(word)}: cannot be read as KEY=VALUE; for example: {example}")
+        if key not in keys:
+            raise UserError(f"{shown(key)}: no such key{nearest(key, keys)}")
+        if key in given and key not in several:
+            raise UserError(f"{key}: is given twice")
+        given.setdefault(key, []).append(at_home(value))
+    for key in required:
+        if not any(given.get(key, [])):
+            raise UserError(f"{key}: is missing; for example: {example}")
+    return given
 
 
 def _paths(text: str) -> list[Path]:
@@ -90,7 +99,24 @@ def _paths(text: str) -> list[Path]:
     return [Path(at_home(part)) for part in text.split(",") if part]
 
 
-def _trusted(values: Mapping[str, str]) -> list[str]:
+def device_of(values: Mapping[str, str]) -> str:
+    """Returns the device of the options, by default the CPU.
+
+    Raises:
+        UserError: it is another one than cpu or cuda.
+    """
+    device = values.get("device", "cpu")
+    if device not in ("cpu", "cuda"):
+        raise UserError(f"device={shown(device)}: give cpu or cuda")
+    return device
+
+
+def trusted(values: Mapping[str, str]) -> list[str]:
+    """Returns the packages and modules of the option `trust`.
+
+    Raises:
+        UserError: a name is none of a package or module.
+    """
     if "trust" not in values:
         return []
     packages = values["trust"].split(",")
@@ -100,7 +126,12 @@ def _trusted(values: Mapping[str, str]) -> list[str]:
     return packages
 
 
-def _positive(key: str, values: Mapping[str, str]) -> int | None:
+def positive(key: str, values: Mapping[str, str]) -> int | None:
+    """Returns the whole number above 0 of an option; None if it is not given.
+
+    Raises:
+        UserError: it is no such number.
+    """
     if key not in values:
         return None
     text = values[key]

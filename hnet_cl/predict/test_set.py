@@ -52,8 +52,12 @@ def classify_test_set(trained: Trained, options: Options) -> int:
     return 0
 
 
-def own_tasks(trained: Trained) -> Sequence[Task]:
+def own_tasks(trained: Trained, asked: str = "input=test") -> Sequence[Task]:
     """Builds the tasks that the run learned, with their data on the learner's device.
+
+    Args:
+        trained: the trained learner.
+        asked: what asks for them, for messages.
 
     Raises:
         UserError: the data are missing, or are others than the run's.
@@ -62,11 +66,11 @@ def own_tasks(trained: Trained) -> Sequence[Task]:
     now, then = (benchmark.data.name, benchmark.data.checksum), (trained.data.name, trained.data.checksum)
     if now != then:
         raise UserError(
-            f"input=test: the run learned from {' '.join(then)}, but {trained.data_dir} has {' '.join(now)}; give the "
+            f"{asked}: the run learned from {' '.join(then)}, but {trained.data_dir} has {' '.join(now)}; give the "
             "folder of its data as data_dir=DIR"
         )
     if [task.classes for task in benchmark.tasks] != [list(classes) for classes in trained.classes]:
-        raise UserError("input=test: the run's result.json names other classes than its benchmark has now")
+        raise UserError(f"{asked}: the run's result.json names other classes than its benchmark has now")
     return benchmark.tasks
 
 

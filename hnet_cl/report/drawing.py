@@ -30,6 +30,8 @@ BEYOND = 0.04  # of the range of an axis that is shown beyond 100 %
 ROUND = (1, 2, 5, 10)  # steps between ticks, times powers of ten
 MARKERS_UP_TO = 12  # per line
 LABEL_WIDTH = 34  # characters in a line
+BELOW = 0.55  # inches below the axes, where labels end
+CHARACTERS_PER_INCH = 16  # at most, of remarks
 PER_CENT = FuncFormatter(lambda value, _: f"{round(100 * value, 6):g} %")
 
 
@@ -145,3 +147,11 @@ def scale_scores(axes: Axes, score: Score) -> None:
 def wrapped(label: str) -> str:
     """Breaks a label into lines."""
     return textwrap.fill(label, LABEL_WIDTH, break_long_words=False)
+
+
+def write_below(figure: Figure, remarks: Sequence[str], form: Form) -> None:
+    """Writes remarks below all panels, wrapped to the width of the figure, but at least to that of a label."""
+    width, height = figure.get_size_inches()
+    characters = max(LABEL_WIDTH, int(width * CHARACTERS_PER_INCH / form.text))
+    text = "\n".join(textwrap.fill(remark, characters, subsequent_indent="  ") for remark in remarks)
+    figure.text(0, -BELOW * form.text / height, text, va="top", fontsize="small")

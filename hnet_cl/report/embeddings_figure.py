@@ -36,10 +36,18 @@ class Plane(NamedTuple):
     Attributes:
         points: (T, 2) one for each task.
         shares: (2,) of the variance that each axis has; None where the points are the embeddings themselves.
+        axes: (2, E) orthonormal, along which the points are measured; a row is zero where there is no such direction.
     """
 
     points: np.ndarray
     shares: np.ndarray | None
+    axes: np.ndarray
+
+    def axis_name(self, number: int) -> str:
+        """Returns the name of an axis, from 0."""
+        if self.shares is None:
+            return f"dimension {number + 1}"
+        return f"PC {number + 1} ({100 * self.shares[number]:.0f} % of variance)"
 
 
 def plane(embeddings: np.ndarray) -> Plane:
@@ -49,17 +57,17 @@ def plane(embeddings: np.ndarray) -> Plane:
     Pearson, Philosophical Magazine 2, 1901). Their signs are arbitrary; here the largest entry of each is positive.
     """
     if embeddings.shape[1] == 2:
-        return Plane(embeddings, None)
+        return Plane(embeddings, None, np.eye(2))
     centred = embeddings - embeddings.mean(0)
     _, singular, components = np.linalg.svd(centred, full_matrices=False)
     variances = singular**2
     largest = np.abs(components).argmax(1)
     components = components * np.sign(components[np.arange(len(components)), largest])[:, None]
-    points, shares = np.zeros((len(embeddings), 2)), np.zeros(2)
+    axes, shares = np.zeros((2, embeddings.shape[1])), np.zeros(2)
     found = min(2, len(components))
-    points[:, :found] = centred @ components[:found].T
+    axes[:found] = components[:found]
     shares[:found] = variances[:found] / max(variances.sum(), np.finfo(float).tiny)
-    return Plane(points, shares)
+    return Plane(centred @ axes.T, shares, axes)
 
 
 def embeddings_figure(section: Section, score: Score, form: Form = FORM) -> Figure | None:
@@ -122,7 +130,5 @@ def _scale(axes: Axes, found: Plane) -> None:
     for number, (axis, centre) in enumerate(zip((axes.xaxis, axes.yaxis), (low + high) / 2, strict=True)):
         axis.set_view_interval(centre - half, centre + half, ignore=True)
         axis.set_major_locator(MaxNLocator(5, steps=ROUND))
-        share = None if found.shares is None else found.shares[number]
-        name = f"dimension {number + 1}" if share is None else f"PC {number + 1} ({100 * share:.0f} % of variance)"
-        axis.set_label_text(name)
+        axis.set_label_text(found.axis_name(number))
     axes.set_aspect("equal", adjustable="datalim")

@@ -4,7 +4,6 @@ Colour is never the only cue: lines also differ in style, width and marker, bars
 """
 
 import math
-import textwrap
 from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
@@ -23,7 +22,6 @@ from hnet_cl.report.captions import names
 from hnet_cl.report.certified_figure import certified_figure
 from hnet_cl.report.drawing import (
     BEYOND,
-    LABEL_WIDTH,
     PANEL_WIDTH,
     PER_CENT,
     ROUND,
@@ -35,6 +33,7 @@ from hnet_cl.report.drawing import (
     panels,
     scale_scores,
     wrapped,
+    write_below,
 )
 from hnet_cl.report.embeddings_figure import embeddings_figure
 from hnet_cl.report.estimate import Estimate, estimate
@@ -50,8 +49,6 @@ from hnet_cl.report.sensitivity_figure import sensitivity_figure
 ASIDE = 0.05  # tasks by which neighbouring curves are shifted, so that markers do not hide each other
 HEATMAPS_ABREAST = 5
 NUMBERED_UP_TO = 6  # tasks; with more, the numbers in cells would be too small to read
-BELOW = 0.55  # inches below the axes, where labels end
-CHARACTERS_PER_INCH = 16  # at most, of remarks
 TITLE_LINE = 0.14  # inches
 POINTS = FuncFormatter(lambda value, _: f"{round(100 * value, 6) + 0.0:g}")
 
@@ -68,16 +65,8 @@ def figures(section: Section, form: Form = FORM, wanted: Sequence[str] | None = 
         }
         drawn = {name: figure for name, figure in made.items() if figure is not None}
         for figure in drawn.values():
-            _write_below(figure, section.remarks, form)
+            write_below(figure, section.remarks, form)
     return drawn
-
-
-def _write_below(figure: Figure, remarks: Sequence[str], form: Form) -> None:
-    """Writes remarks below all panels, wrapped to the width of the figure, but at least to that of a label."""
-    width, height = figure.get_size_inches()
-    characters = max(LABEL_WIDTH, int(width * CHARACTERS_PER_INCH / form.text))
-    text = "\n".join(textwrap.fill(remark, characters, subsequent_indent="  ") for remark in remarks)
-    figure.text(0, -BELOW * form.text / height, text, va="top", fontsize="small")
 
 
 def curve_figure(section: Section, score: Score, form: Form = FORM) -> Figure:

@@ -13,6 +13,7 @@ from hnet_cl import extending
 from hnet_cl.config.compare_words import sweep_words
 from hnet_cl.config.conf_files import choices, conf_dir
 from hnet_cl.config.help_text import GROUPS
+from hnet_cl.plane.options import parse as parse_plane
 from hnet_cl.predict.options import parse
 from hnet_cl.report.cli import _parser
 
@@ -103,6 +104,8 @@ def arguments(module: str, words: list[str]) -> None:
         assert words == ["--help"] or _parser().parse_args(words)
     elif module == "hnet_cl.predict":
         assert words == ["--help"] or parse(words)
+    elif module == "hnet_cl.plane":
+        assert words == ["--help"] or parse_plane(words)
     elif module == "hnet_cl.compare":
         assert words == ["--help"] or sweep_words(words)
     else:

@@ -23,7 +23,7 @@ def section(folder: Path) -> Section:
 
 def test_points_on_a_line_have_one_component() -> None:
     direction = np.array([2.0, -1.0, 2.0]) / 3
-    points, shares = plane(np.array([5.0, 5.0, 5.0]) + np.outer([-3.0, 1.0, 2.0], direction))
+    points, shares, _ = plane(np.array([5.0, 5.0, 5.0]) + np.outer([-3.0, 1.0, 2.0], direction))
     assert shares == pytest.approx([1, 0])
     np.testing.assert_allclose(points, [[-3, 0], [1, 0], [2, 0]], atol=1e-12)
 
@@ -31,17 +31,17 @@ def test_points_on_a_line_have_one_component() -> None:
 def test_points_on_a_plane_keep_their_distances_and_share_the_variance() -> None:
     """A cross with arms of length 2 along (0, 3, 4) / 5 and of length 1 along the first axis: variances 8 and 2."""
     long, short = np.array([0.0, 0.6, 0.8]), np.array([1.0, 0.0, 0.0])
-    points, shares = plane(7 + np.stack([2 * long, short, -2 * long, -short]))
+    points, shares, _ = plane(7 + np.stack([2 * long, short, -2 * long, -short]))
     assert shares == pytest.approx([0.8, 0.2])
     np.testing.assert_allclose(points, [[2, 0], [0, 1], [-2, 0], [0, -1]], atol=1e-12)
 
 
 def test_two_dimensions_are_left_as_they_are_and_one_or_none_is_no_error() -> None:
-    points, shares = plane(np.array(FIVE))
+    points, shares, _ = plane(np.array(FIVE))
     assert points.tolist() == FIVE and shares is None
-    points, shares = plane(np.array([[1.0], [3.0]]))
+    points, shares, _ = plane(np.array([[1.0], [3.0]]))
     assert points.tolist() == [[-1, 0], [1, 0]] and shares == pytest.approx([1, 0])
-    points, shares = plane(np.ones((3, 4)))
+    points, shares, _ = plane(np.ones((3, 4)))
     assert not points.any() and shares == pytest.approx([0, 0])
 
 

@@ -69,7 +69,14 @@ class TaskNetworks(ABC):
 
         C is the largest number of classes of a task.
         """
-        return torch.cat([self._of_group(inputs, group) for group in self._groups(tasks, len(inputs))])
+        return torch.cat([self._of_group(inputs, group) for group in self.groups(tasks, len(inputs))])
+
+    def logits_with(self, weights: Tensor, inputs: Tensor, buffers: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """Computes all outputs (T, b, n) for inputs (b, *in_shape) of networks with weights (T, N) and buffers each."""
+        if self._one_by_one is None:  # `inspect` has not been called
+            self._try_at_once(inputs[:2])
+        ask = one_by_one if self._one_by_one else at_once
+        return ask(self.target, weights, inputs, buffers)
 
     def inspect(self, inputs: Tensor) -> list[str]:
         """Tries whether several tasks' networks can be evaluated at once; returns a line for the user if they cannot.
@@ -83,7 +90,7 @@ class TaskNetworks(ABC):
             f"ask them at once ({reason}); the inference of tasks takes longer"
         ]
 
-    def _groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
+    def groups(self, tasks: Sequence[int], batch: int) -> list[Sequence[int]]:
         """Splits tasks into groups that are evaluated together, whose weights and logits fit in `GROUP_NUMBERS`.
 
         Hidden activations are not counted; with large ones, choose a smaller eval_batch_size.
@@ -97,10 +104,7 @@ class TaskNetworks(ABC):
     def _ask(self, weights: Tensor, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
         """Computes what `logits_of` does (T, b, C), from networks with the weights (T, N)."""
         buffers = [self.buffers_of(task) for task in tasks]
-        if self._one_by_one is None:  # `inspect` has not been called
-            self._try_at_once(inputs[:2])
-        ask = one_by_one if self._one_by_one else at_once
-        return gather_heads(ask(self.target, weights, inputs, buffers), self.heads, tasks)
+        return gather_heads(self.logits_with(weights, inputs, buffers), self.heads, tasks)
 
     @torch.no_grad()
     def _try_at_once(self, inputs: Tensor) -> str | None:
@@ -137,7 +141,11 @@ class GeneratedNetworks(TaskNetworks):
         return self._target
 
     def weights(self, tasks: Sequence[int]) -> Tensor:
-        return self.hypernetwork.generate(self.hypernetwork.features(self.hypernetwork.embeddings(tasks)))
+        return self.weights_at(self.hypernetwork.embeddings(tasks))
+
+    def weights_at(self, embeddings: Tensor) -> Tensor:
+        """Returns the weights (B, N) of the networks at embeddings (B, ...) as the hypernetwork's `embeddings` are."""
+        return self.hypernetwork.generate(self.hypernetwork.features(embeddings))
 
     def buffers_of(self, task: int) -> Mapping[str, Tensor]:
         return self.buffers[task]
