@@ -79,7 +79,7 @@ class SampledNetworks(GeneratedNetworks):
 
     def sampled_logits(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
         """Computes logits (S, T, b, C) of each sample of each task's network; -inf beyond a task's classes."""
-        return torch.cat([self._sampled_group(inputs, group) for group in self._groups(tasks, len(inputs))], dim=1)
+        return torch.cat([self._sampled_group(inputs, group) for group in self.groups(tasks, len(inputs))], dim=1)
 
     def _of_group(self, inputs: Tensor, tasks: Sequence[int]) -> Tensor:
         return averaged(self._sampled_group(inputs, tasks))
