@@ -139,7 +139,7 @@ def test_a_package_that_is_missing_is_one_line(
 
 
 def test_timm_gives_the_same_network_by_other_names() -> None:
-    pytest.importorskip("timm", reason="pip install timm", exc_type=ImportError)
+    pytest.importorskip("timm", reason="pip install timm")
     with hollow():
         network = built("vision_transformer", num_classes=1000, **VIT | {"width": 384, "library": "timm"})
     assert numbers(network) == 22_050_664 and "head.weight" in network.state_dict()
