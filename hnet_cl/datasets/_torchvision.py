@@ -1,4 +1,4 @@
-"""The only place that imports torchvision."""
+"""The only place that imports torchvision for data sets, and for networks that compute features."""
 
 import warnings
 from types import ModuleType

