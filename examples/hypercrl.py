@@ -8,8 +8,8 @@ pip install '.[rl]'
 python examples/hypercrl.py system=pendulum method=hnet seed=1   # or finetune, ewc, si, coreset, scratch
 
 After each task every task so far is played; mean rewards of episodes are in matrix.json, .csv and .png of the run's
-folder. The same command again continues an interrupted run, and returns at once when it is finished. Other words are
-fields of `Settings`, or keys of hnet_cl, as training.lr=1e-4. Shorter than in the paper's code
+folder. The same command again continues an interrupted run, and returns at once when it is finished. Words are
+fields of `Settings`, or keys of hnet_cl, as training.lr=1e-4 fresh=true. Shorter than in the paper's code
 (github.com/rvl-lab-utoronto/HyperCRL) are planned steps, 2,000 in place of 10,000 for a pendulum and 800 in place of
 3,000 for a cart-pole, and the networks of cart-poles. Systems are gymnasium's, without MuJoCo.
 """
@@ -34,9 +34,10 @@ from hnet_cl.benchmarks.base import Split, Task
 from hnet_cl.build import build_context, build_device, make_learner
 from hnet_cl.config.check import check
 from hnet_cl.config.composing import compose_job
-from hnet_cl.core.atomic_files import replace_file, write_atomically
+from hnet_cl.core.atomic_files import refusal, replace_file, write_atomically
 from hnet_cl.core.config_hash import config_id
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.locking import locked
 from hnet_cl.core.seeding import derive_seed, stream
 from hnet_cl.methods.finetune import Finetune
 from hnet_cl.training.checkpointing import Checkpoints
@@ -142,17 +143,14 @@ Value = Callable[[Tensor], Tensor]  # the sum of rewards (E, S) of plans (E, S, 
 
 
 class Mppi:
-    """Model predictive path integral control (Williams et al., ICRA 2017): the mean of plans, weighted by exp(value).
-
-    Noise of 1 (the largest action) and a temperature of 1 are our choice.
-    """
+    """Model predictive path integral control (Williams et al., 2017), with noise and temperature of 1 (our choice)."""
 
     def __init__(self, episodes: int, settings: Settings) -> None:
         self.samples = settings.samples
         self.plan = torch.zeros(episodes, settings.horizon)
 
     def act(self, value: Value, rng: Generator) -> Tensor:
-        """Returns the first actions (E,) of improved plans, the rest of which is where the next step starts."""
+        """Returns the first actions (E,) of the mean of plans, weighted by exp(value), which the next one improves."""
         noise = torch.randn(len(self.plan), self.samples, self.plan.shape[1], generator=rng)
         plans = (self.plan[:, None] + noise).clamp(-1, 1)
         plan = torch.einsum("es,esh->eh", value(plans).softmax(1), plans)
@@ -241,7 +239,7 @@ class Run:
         kind, self.planner, _ = SYSTEMS[self.settings.system]
         self.systems = [kind(number) for number in kind.VALUES[: self.settings.tasks]]
         job = compose_job(self.words, None)
-        self.plan = check(job.settings)
+        self.plan, self.fresh = check(job.settings), job.settings["fresh"]
         if self.plan.training.iterations is None:
             raise UserError("training.iterations=null: give a number of steps, which each round then has")
         own_id = config_id({**job.settings, "hypercrl": {"method": self.method, **asdict(self.settings)}})
@@ -258,6 +256,8 @@ class Run:
 
     def learn(self) -> list[list[float]]:
         """Learns all tasks, from where an earlier run was interrupted; returns the mean rewards after each of them."""
+        if self.fresh:
+            self.checkpoints.clear()
         restored = self.checkpoints.restore(self.learner)
         self.progress |= restored.progress
         task, done = restored.start.task, restored.start.iteration  # rounds of the next task
@@ -284,8 +284,7 @@ class Run:
         given, training = self.settings, self.plan.training
         rng = stream(self.plan.seed, "hypercrl", task, done)
         number = given.episodes if done else given.random_episodes
-        at_random = lambda state: 2 * torch.rand(len(state), generator=rng) - 1  # noqa: E731
-        act = self._planned(task, number, rng) if done else at_random
+        act = self._planned(task, number, rng) if done else lambda state: 2 * torch.rand(len(state), generator=rng) - 1
         data = play(self.systems[task], act, self._seeds("start", number, task, done), given.steps)[:2]
         if done:
             earlier = self.tasks[-1].train
@@ -321,7 +320,6 @@ class Run:
         self.learner.begin_task(self.tasks)
 
     def _state(self) -> dict[str, Any]:
-        """Returns what rounds change in a task."""
         parts, data = self.learner.training_state().items(), self.tasks[-1].train
         moving = {name: part.get_state() if isinstance(part, Generator) else part.state_dict() for name, part in parts}
         return {"state": self.learner.state_dict(), "moving": moving, "data": [data.images, data.labels]}
@@ -388,10 +386,12 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; returns its exit code."""
     try:
         run = Run(words)
-        run.learn()
-    except (UserError, KeyboardInterrupt) as error:
-        print(f"hypercrl: {str(error) or 'interrupted; the same command continues'}", file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 130
+        with locked(run.folder / ".lock"):
+            run.learn()
+    except (UserError, OSError, KeyboardInterrupt) as error:
+        line = refusal(error) if isinstance(error, OSError) else str(error) or "interrupted; the same command continues"
+        print(f"hypercrl: {line}", file=sys.stderr)
+        return 130 if isinstance(error, KeyboardInterrupt) else 2
     print(run.folder)
     return 0
 

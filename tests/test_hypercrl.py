@@ -223,3 +223,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(method: str, tmp_path: Pa
     again = run(tmp_path / "parts", f"method={method}")
     again._round = None  # a finished run plays nothing
     assert again.learn() == whole
+    anew = run(tmp_path / "parts", f"method={method}", "fresh=true")
+    anew._round = stop
+    with pytest.raises(StopError):  # it plays again
+        anew.learn()
