@@ -19,7 +19,7 @@ import re, sys, tomllib
 
 project = tomllib.load(open("pyproject.toml", "rb"))["project"]
 tools = ("ruff", "mypy", "build", "hatchling", "pre-commit")  # make no tests
-wanted = [*project["dependencies"], *(part for name in ("joblib", "slurm", "search", "efficientnet", "export", "dev")
+wanted = [*project["dependencies"], *(part for name in ("joblib", "slurm", "search", "efficientnet", "export", "rl", "dev")
                                       for part in project["optional-dependencies"][name])]
 for part in wanted:
     name, bound = re.match(r"([\w-]+)(?:\[.*\])?(?:>=([\d.]+))?", part).groups()
