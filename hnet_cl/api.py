@@ -1,11 +1,12 @@
 """Experiments from Python: run one, load its trained learner, tabulate and compare many.
 
->>> from hnet_cl import run, load, results, compare
->>> result = run("benchmark=toy", "method=hnet", seed=2)
->>> load(result.folder).generated(task=1).keys()
->>> results("outputs")[["method", "seed", "acc"]]
->>> compare("outputs", metric="acc,bwt")
->>> compare(X, y, network=MyNet, methods=["hnet", "ewc"])
+Examples:
+    >>> from hnet_cl import run, load, results, compare
+    >>> result = run("benchmark=toy", "method=hnet", seed=2)
+    >>> load(result.folder).generated(task=1).keys()
+    >>> results("outputs")[["method", "seed", "acc"]]
+    >>> compare("outputs", metric="acc,bwt")
+    >>> compare(X, y, network=MyNet, methods=["hnet", "ewc"])
 
 Mistakes raise `hnet_cl.core.errors.UserError`, with the message that the command line prints.
 """

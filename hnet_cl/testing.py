@@ -1,9 +1,10 @@
 """Checks for parts of your own: a method, a data set or a protocol, tried out in seconds as a run would use it.
 
->>> from hnet_cl.testing import check_benchmark, check_dataset, check_learner
->>> check_learner("method=frozen", config_dir="my_conf")
->>> check_dataset("stripes", config_dir="my_conf")
->>> check_benchmark("inverted", "dataset=mnist_5k", config_dir="my_conf")
+Examples:
+    >>> from hnet_cl.testing import check_benchmark, check_dataset, check_learner
+    >>> check_learner("method=frozen", config_dir="my_conf")
+    >>> check_dataset("stripes", config_dir="my_conf")
+    >>> check_benchmark("inverted", "dataset=mnist_5k", config_dir="my_conf")
 
 All of them return nothing, and raise an AssertionError or a UserError that says what is wrong.
 """
