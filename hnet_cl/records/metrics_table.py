@@ -108,6 +108,7 @@ class Metric(Quantity):
     """A quantity that says how well a run has learned; a key of `metrics` in result.json.
 
     Attributes:
+        better: which of two values is the better one; None where neither is.
         formula: function that computes it; None where it is not defined or its evidence is missing.
         source: publication that defines it.
         needs: condition under which it is defined.
@@ -117,6 +118,7 @@ class Metric(Quantity):
         scores: the scores from whose matrix it is computed; runs with others do not have it.
     """
 
+    better: Literal["higher", "lower"] | None
     formula: Callable[[Evidence], float | None]
     source: str = ""
     needs: str = ""
@@ -145,6 +147,7 @@ def _of_library(library: str, name: str, formula: Callable[[Matrix], float | Non
     """Returns what another library calls by the name of one of our metrics."""
     return Metric(
         *(f"{name.lower()}_{library.lower()}", f"{name} of {library}", "as its code computes it", "points"),
+        "higher" if name == "BWT" else "lower",
         *(lambda run: formula(run.matrix), library, TWO_TASKS, "in a report"),
         compared=False,
     )
@@ -155,85 +158,85 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric(
-            "acc", "ACC", "mean accuracy after the last task", "%",
+            "acc", "ACC", "mean accuracy after the last task", "%", "higher",
             lambda run: metrics.acc(run.matrix), "Lopez-Paz & Ranzato 2017 (GEM)",
         ),
         Metric(
-            "acc_low", "ACC low", "lower end of the 95 % interval of ACC", "%",
+            "acc_low", "ACC low", "lower end of the 95 % interval of ACC", "%", "higher",
             lambda run: _interval(run, 0), "Wilson 1927", compared=False,
         ),
         Metric(
-            "acc_high", "ACC high", "upper end of the 95 % interval of ACC", "%",
+            "acc_high", "ACC high", "upper end of the 95 % interval of ACC", "%", "higher",
             lambda run: _interval(run, 1), "Wilson 1927", compared=False,
         ),
         Metric(
-            "during", "during", "mean accuracy right after learning", "%",
+            "during", "during", "mean accuracy right after learning", "%", "higher",
             lambda run: metrics.during(run.matrix), "von Oswald et al. 2020",
         ),
         Metric(
-            "bwt", "BWT", "backward transfer", "points",
+            "bwt", "BWT", "backward transfer", "points", "higher",
             lambda run: metrics.bwt(run.matrix), "Lopez-Paz & Ranzato 2017 (GEM)", TWO_TASKS,
         ),
         Metric(
-            "forgetting", "forgetting", "best before the end, minus end", "points",
+            "forgetting", "forgetting", "best before the end, minus end", "points", "lower",
             lambda run: metrics.forgetting(run.matrix), "Chaudhry et al. 2018", TWO_TASKS,
         ),
         Metric(
-            "min_acc", "min-ACC", "worst on each old task since learned, mean", "%",
+            "min_acc", "min-ACC", "worst on each old task since learned, mean", "%", "higher",
             lambda run: metrics.min_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
         ),
         Metric(
-            "wc_acc", "WC-ACC", "newest task, and worst on old ones", "%",
+            "wc_acc", "WC-ACC", "newest task, and worst on old ones", "%", "higher",
             lambda run: metrics.wc_acc(run.matrix, run.window), "De Lange et al. 2023", WINDOW, "some runs",
         ),
         Metric(
-            "certified", "certified ACC", "right for all weights in a task's box, mean", "%",
+            "certified", "certified ACC", "right for all weights in a task's box, mean", "%", "higher",
             lambda run: metrics.acc(run.certified), "Krukowski et al. 2024 (HyperInterval)",
             "measured for hint where the task is given", "some runs",
         ),
         Metric(
-            "transfer", "transfer", "during, minus the same from scratch", "points",
+            "transfer", "transfer", "during, minus the same from scratch", "points", "higher",
             lambda run: None if run.scratch is None else metrics.transfer(run.matrix, run.scratch),
             "von Oswald et al. 2020",
             "defined beside a run from scratch with the same tasks, seed, target, training and precision",
             "beside a run",
         ),
         Metric(
-            "task_inference", "task inference", "right task found", "%",
+            "task_inference", "task inference", "right task found", "%", "higher",
             lambda run: metrics.task_inference(run.inferred) if run.inferred else None,
             needs="measured for methods that infer the task", of="some runs",
         ),
         Metric(
-            "majority", "majority", "accuracy of always the most frequent label", "%",
+            "majority", "majority", "accuracy of always the most frequent label", "%", None,
             _majority, compared=False,
         ),
         Metric(
-            "recognised", "recognised", "generated samples that a judge takes for their task", "%",
+            "recognised", "recognised", "generated samples that a judge takes for their task", "%", "higher",
             lambda run: _recognised(run, 0), needs=SAMPLES, of="some runs",
         ),
         Metric(
-            "recognised_real", "recognised real", "the same of real test images", "%",
+            "recognised_real", "recognised real", "the same of real test images", "%", None,
             lambda run: _recognised(run, 1), needs=SAMPLES, of="some runs", compared=False,
         ),
         Metric(
-            "mse", "MSE", "mean squared error after the last task", "",
+            "mse", "MSE", "mean squared error after the last task", "", "lower",
             lambda run: metrics.acc(run.matrix), scores=(MSE,),
         ),
         Metric(
-            "nmse", "NMSE", "MSE over the labels' variance, after the last task", "",
+            "nmse", "NMSE", "MSE over the labels' variance, after the last task", "", "lower",
             lambda run: metrics.acc(run.matrix), scores=(NMSE,),
         ),
         Metric(
-            "error_during", "error during", "mean error right after learning", "",
+            "error_during", "error during", "mean error right after learning", "", "lower",
             lambda run: metrics.during(run.matrix), scores=ERRORS,
         ),
         Metric(
-            "error_growth", "error growth", "at the end, minus right after learning", "",
+            "error_growth", "error growth", "at the end, minus right after learning", "", "lower",
             lambda run: metrics.bwt(run.matrix), "minus BWT of Lopez-Paz & Ranzato 2017 (GEM)", TWO_TASKS,
             scores=ERRORS,
         ),
         Metric(
-            "memory", "memory", "kept after the last task", "MB",
+            "memory", "memory", "kept after the last task", "MB", "lower",
             lambda run: run.memory, needs="a newer version", scores=(ACCURACY, *ERRORS),
         ),
         *(

@@ -7,26 +7,26 @@ from hnet_cl.report.estimate import Estimate
 from hnet_cl.report.grouping import Row
 from hnet_cl.report.methods import BOUNDS
 
-LOWEST = ("forgetting", "mse", "nmse", "error_during", "error_growth")  # of these metrics, the lowest is the best
-
 
 def best(rows: Sequence[Row], cells: Sequence[Estimate | None], quantity: str) -> list[bool]:
     """Tells of each cell of a column whether its mean is the best one or within one standard error of it.
 
-    The bounds are no rivals, so they do not count; nor does a column of a single row, or of what is no metric.
+    The bounds are no rivals, so they do not count; nor does a column of a single row, or of what is better neither
+    higher nor lower, as numbers that are no metrics.
 
     Args:
         rows: the rows of the table.
         cells: the cells of the column, one for each row.
         quantity: name of what the column shows.
     """
-    sign = -1 if quantity in LOWEST else 1
+    better = METRICS[quantity].better if quantity in METRICS else None
+    sign = -1 if better == "lower" else 1
     rivals = [
         None if found is None or _bound(row) else (sign * found.mean, found.sem or 0.0)
         for row, found in zip(rows, cells, strict=True)
     ]
     measured = [rival for rival in rivals if rival is not None]
-    if quantity not in METRICS or len(measured) < 2:
+    if better is None or len(measured) < 2:
         return [False] * len(rivals)
     mean, sem = max(measured)
     return [rival is not None and rival[0] >= mean - sem for rival in rivals]

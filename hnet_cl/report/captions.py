@@ -7,7 +7,7 @@ NEEDS = {  # of figures that many runs do not have
     "certified": "certified accuracy is that of method=hint, from two tasks on",
     "sensitivity": "rows have to differ in one number alone: --rows KEY, and --where KEY=VALUE to leave others out",
     "stability_gap": "it is measured with training.eval_window",
-    "task_embeddings": "hypernetworks have them, from two tasks on",
+    "task_embeddings": "hypernetworks have them; drawn from three tasks on, or two where they have two dimensions",
 }
 OWN = ("memory", "stability_gap", "certified", "sensitivity", "task_embeddings")
 

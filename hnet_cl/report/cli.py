@@ -79,7 +79,7 @@ def _main(arguments: Sequence[str]) -> None:
 
         command = shlex.join(["python", "-m", "hnet_cl.report", *arguments])
         drawing = Drawing(Form(options.width, options.style), options.figure)
-        path = write_report(options.output, compared, command, drawing)
+        path = write_report(options.output, compared, command, drawing, sys.stderr)
         print("\n".join([*remarks, str(path)]))
         return
     sys.stdout.write(compared.render(options.format))

@@ -3,19 +3,24 @@
 For each setting, a remark gives the value that most rows share; the labels of the other rows give theirs.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from hnet_cl.core.config_hash import is_below
-from hnet_cl.report.labels import RESULTS, Place, grouped, joined
-from hnet_cl.report.runs import Run, one_line
+from hnet_cl.report.labels import BUNDLE, RESULTS, Place, grouped, joined
+from hnet_cl.report.runs import by_network, one_line
 
 MADE_WITH = ("device", "git_commit")  # besides all versions: how a run was made, beyond its settings
 READABLE_SETTINGS = 3  # per label; if there are more, they go into a remark
 READABLE_VALUES = 3  # listed per key that differs between runs; if there are more, only their number is given
+READABLE_ROWS = 3  # the same for the rows that have a value
+SIZES = (".hypernet.chunk_size", ".hypernet.compression")  # unless typed, what suits the target network
 COMMIT_LENGTH = 10
 NULL = "null"
+Values = Mapping[str, Sequence[Place]]  # the places that have a value, by value
 
 
 @dataclass
@@ -27,8 +32,8 @@ class Differences:
         long: settings that are too many for a label, by the text that the label shows instead.
         absent: places whose configuration lacks a key that others have, by key.
         unknown: places whose configuration cannot be read.
-        between_runs: differences that labels do not show, such as ignored settings: keys with all their values, by the
-            heading of their remark.
+        untold: differences that labels do not show, such as ignored settings: keys with their values, by the heading of
+            their remark.
         keys: all keys that differ.
     """
 
@@ -36,7 +41,7 @@ class Differences:
     long: dict[str, str] = field(default_factory=dict)
     absent: dict[str, list[Place]] = field(default_factory=dict)
     unknown: Sequence[Place] = ()
-    between_runs: dict[str, list[str]] = field(default_factory=dict)
+    untold: dict[str, dict[str, Values]] = field(default_factory=dict)
     keys: dict[str, None] = field(default_factory=dict)
 
     def remarks(self) -> list[str]:
@@ -51,7 +56,9 @@ class Differences:
         lines += [f"not in the configuration of {labels}: {joined(*keys)}" for labels, keys in absent.items()]
         if self.unknown:
             lines.append(f"unknown settings, .hydra/config.yaml cannot be read: {_labels(self.unknown)}")
-        return lines + [f"{what}: {joined(*texts)}" for what, texts in self.between_runs.items()]
+        for what, differing in self.untold.items():
+            lines.append(f"{what}: {joined(*(f'{key} ({_listed(values)})' for key, values in differing.items()))}")
+        return lines
 
 
 def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str]) -> Differences:
@@ -68,7 +75,8 @@ def tell(places: Sequence[Place], compared: Sequence[str], ignored: Sequence[str
     for key in dict.fromkeys(key for place in known for key in place.values):
         if key not in compared and not is_below(key, ignored) and not _follows(key, known, compared):
             for context, alike in grouped((_context(key, place, compared, ignored), place) for place in known).items():
-                _compare(key, context[0], alike, added, found)
+                if not _suits_network(key, alike, found):
+                    _compare(key, context[0], alike, added, found)
     for place in known:
         _add(place, added[id(place)], found)
     _tell_unknown(places, compared, ["method", *ignored], found)
@@ -101,16 +109,42 @@ def _context(key: str, place: Place, compared: Sequence[str], ignored: Sequence[
     return joined(*values), None if key == class_key else place.values.get(class_key)
 
 
+def _suits_network(key: str, alike: Sequence[Place], found: Differences) -> bool:
+    """Tells whether a setting has been chosen to suit the network, not typed, so that it is no part of a name.
+
+    Then it is the same wherever the network is; if it is not the same everywhere, `found` will say so.
+    """
+    if not key.endswith(SIZES) or any(key in place.typed for place in alike):
+        return False
+    values = grouped((place.values[key], place) for place in alike if key in place.values)
+    networks = [{_network(place) for place in places} for places in values.values()]
+    if sum(map(len, networks)) > len(set().union(*networks)):
+        return False
+    if len(values) > 1:
+        found.keys[key] = None
+        own = found.untold.setdefault("chosen to suit the network", {})
+        own[key] = grouped(
+            (value, place) for one in (own.get(key, {}), values) for value in one for place in one[value]
+        )
+    return True
+
+
+def _network(place: Place) -> tuple[tuple[str, str], ...]:
+    """Returns what is known of the network whose weights are generated."""
+    return tuple(pair for pair in place.values.items() if is_below(pair[0], ["target", "training.parameters"]))
+
+
 def _compare(
     key: str, subject: str, alike: Sequence[Place], added: Mapping[int, dict[str, str]], found: Differences
 ) -> None:
     """Compares the values of one key over the places `alike` of a context; fills `added` (by place) and `found`."""
     having = [place for place in alike if key in place.values]
     values = {place.values[key] for place in having}
+    name = by_network(key) if any(place.chose_network for place in alike) else key
     lacking = [place for place in alike if key not in place.values and not _is_implied(key, place, alike)]
     if lacking and values - {NULL}:  # a key that came later is null where it does nothing
         found.keys[key] = None
-        found.absent.setdefault(key, []).extend(lacking)
+        found.absent.setdefault(name, []).extend(lacking)
     if len(values) < 2:
         return
     found.keys[key] = None
@@ -118,10 +152,10 @@ def _compare(
     usual = _usual(key, silent)
     for place in silent:
         if place.values[key] != usual[place.column]:
-            added[id(place)][key] = f"{key}={place.values[key]}"
+            added[id(place)][key] = f"{name}={place.values[key]}"
     columns = grouped((value, joined(*column)) for column, value in usual.items())
     one = len(columns) == 1
-    texts = [f"{key}={value}" + ("" if one else f" ({'; '.join(names)})") for value, names in columns.items()]
+    texts = [f"{name}={value}" + ("" if one else f" ({'; '.join(names)})") for value, names in columns.items()]
     found.usual.setdefault(subject, []).extend(texts)
 
 
@@ -151,7 +185,8 @@ def _usual(key: str, places: Iterable[Place]) -> dict[tuple[str, ...], str]:
 
 
 def _add(place: Place, added: Mapping[str, str], found: Differences) -> None:
-    name, settings = f"config {place.runs[0].result.config_id}", joined(*added.values())
+    name = place.typed.get(BUNDLE, f"config {place.runs[0].result.config_id}")
+    settings = joined(*added.values())
     if len(added) > READABLE_SETTINGS and found.long.setdefault(name, settings) == settings:
         place.parts["config"] = name
     else:
@@ -176,29 +211,58 @@ def _between_runs(places: Sequence[Place], compared: Sequence[str], ignored: Seq
     below = dict.fromkeys(key for run in runs if ignored for key in run.settings if is_below(key, ignored))
     versions = dict.fromkeys(key for run in runs for key in run.facts if key.startswith("versions."))
     for what, keys in (("ignored, but not the same", below), ("not made with the same", (*versions, *MADE_WITH))):
-        differing = _differing(runs, [key for key in keys if key not in compared])
+        differing = _differing(places, [key for key in keys if key not in compared])
         if differing:
-            found.between_runs[what] = [f"{key} ({_listed(key, values)})" for key, values in differing.items()]
+            found.untold[what] = differing
             found.keys |= dict.fromkeys(differing)
 
 
-def _differing(runs: Sequence[Run], keys: Iterable[str]) -> dict[str, list[str]]:
+def _differing(places: Sequence[Place], keys: Iterable[str]) -> dict[str, Values]:
     """Returns the keys that differ between runs, with their values; settings of a method are compared within it."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, Values] = {}
     for key in keys:
         of_method = is_below(key, ["method"])
         pairs = [
-            (run.result.method if of_method else "", value) for run in runs if (value := run.value(key)) is not None
+            (run.result.method if of_method else "", (_readable(key, value), place))
+            for place in places
+            for run in place.runs
+            if (value := run.value(key)) is not None
         ]
-        several = [set(values) for values in grouped(pairs).values() if len(set(values)) > 1]
-        found |= {key: sorted(set.union(*several))} if several else {}
+        several = [own for own in grouped(pairs).values() if len({value for value, _ in own}) > 1]
+        if several:
+            found[key] = grouped(sorted((pair for own in several for pair in own), key=itemgetter(0)))
     return found
 
 
-def _listed(key: str, values: Iterable[str]) -> str:
-    names = sorted({value[:COMMIT_LENGTH] if key == "git_commit" else value for value in values})
-    return "; ".join(names) if len(names) <= READABLE_VALUES else f"{len(names)} values"
+def _readable(key: str, value: str) -> str:
+    value = value[:COMMIT_LENGTH] if key == "git_commit" else value
+    return re.sub(r"\b1 threads\b", "1 thread", value) if key == "device" else value
+
+
+def _listed(values: Values) -> str:
+    """Lists values, each with its rows, unless all rows have the same; of too many, only the number.
+
+    The value with most rows comes last; if there are several of these, and no other value in them, they are not named.
+    """
+    if len(values) > READABLE_VALUES:
+        return f"{len(values)} values"
+    rows = {value: dict.fromkeys(_label(place) for place in places) for value, places in values.items()}
+    if len(set(map(tuple, rows.values()))) == 1:
+        return "; ".join(rows)
+    *fewer, (most, own) = sorted(rows.items(), key=lambda pair: len(pair[1]))
+    clear = len(own) > 1 and not any(row in others for _, others in fewer for row in own)
+    last = f"else {most}" if clear else _in_rows(most, own)
+    return "; ".join([*(_in_rows(value, others) for value, others in fewer), last])
+
+
+def _in_rows(value: str, rows: Iterable[str]) -> str:
+    named = [*rows]
+    return f"{value} in {' and '.join(named) if len(named) <= READABLE_ROWS else f'{len(named)} rows'}"
 
 
 def _labels(places: Iterable[Place]) -> str:
-    return "; ".join(dict.fromkeys(one_line(place.label) or "runs" for place in places))
+    return "; ".join(dict.fromkeys(map(_label, places)))
+
+
+def _label(place: Place) -> str:
+    return one_line(place.label) or "runs"

@@ -13,6 +13,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.transforms import BboxBase
 
 from hnet_cl.core.scores import Score
 from hnet_cl.report.estimate import Estimate
@@ -20,13 +21,15 @@ from hnet_cl.report.forms import STYLE, WIDTHS, Form
 from hnet_cl.report.looks import Look
 
 GAP = 0.6  # inches between panels
+KINDS = ("svg", "png", "pdf")  # of files
 PNG_DPI = 300
 MARGIN = 0.02  # inches around what is drawn
 NARROWEST = 0.3  # of a panel's usual width; a figure with longer labels is wider than was asked for
 PANEL_WIDTH = 3.1  # inches
 THICKEST, THINNEST = 1.8, 0.7  # of lines, relative to the usual width: those drawn later are thinner
-SMALLEST_RANGE = 0.02  # of accuracies on an axis; in a smaller one, noise would look like a trend
-BEYOND = 0.04  # of the range of an axis that is shown beyond 100 %
+SMALLEST_RANGE = 0.05  # of accuracies on an axis; in a smaller one, noise would look like a trend
+AROUND = 0.05  # of the range of accuracies that is shown above and below them
+BEYOND = 0.04  # of the range of an axis that is shown beyond 0 and 100 %: room for half a marker
 ROUND = (1, 2, 5, 10)  # steps between ticks, times powers of ten
 MARKERS_UP_TO = 12  # per line
 LABEL_WIDTH = 34  # characters in a line
@@ -55,12 +58,24 @@ def _width(figure: Figure) -> float:
     return float(figure.get_tightbbox().width)
 
 
-def encoded(figure: Figure, kind: str) -> bytes:
-    """Encodes a figure as a file of kind "png", "svg" or "pdf"; an SVG file has no background and no metadata."""
+def encodings(figure: Figure) -> dict[str, bytes]:
+    """Encodes a figure as files of all `KINDS`, with what is drawn measured once."""
+    box = figure.get_tightbbox()
+    return {kind: encoded(figure, kind, box) for kind in KINDS}
+
+
+def encoded(figure: Figure, kind: str, box: BboxBase | None = None) -> bytes:
+    """Encodes a figure as a file of one of the `KINDS`; an SVG file has no background and no metadata.
+
+    Args:
+        figure: the figure.
+        kind: "png", "svg" or "pdf".
+        box: what is drawn, in inches; None: it is measured.
+    """
     file = io.BytesIO()
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # below, it names what it leaves out of each font
     with rc_context(STYLE):
-        box = figure.get_tightbbox().padded(MARGIN)  # "tight" means the same, but draws twice
+        box = (box or figure.get_tightbbox()).padded(MARGIN)  # "tight" means the same, but draws twice
         options: dict[str, Any] = {"format": kind, "bbox_inches": box}
         if kind == "svg":
             nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
@@ -104,10 +119,16 @@ def line_styles(looks: Sequence[Look], form: Form) -> list[dict[str, Any]]:
     return styles
 
 
-def draw_means(axes: Axes, x: Sequence[float], points: Sequence[Estimate], style: dict[str, Any]) -> None:
-    """Draws means over `x`, with a few markers, and a band of standard error where there are several seeds."""
+def draw_means(
+    axes: Axes, x: Sequence[float], points: Sequence[Estimate], style: dict[str, Any], number: int = 0
+) -> None:
+    """Draws means over `x`, with a few markers, and a band of standard error where there are several seeds.
+
+    Where not all points have markers, curves of different `number` have them at different points.
+    """
     mean = np.array([point.mean for point in points])
-    axes.plot(x, mean, markevery=math.ceil(len(points) / MARKERS_UP_TO), **style)
+    step = math.ceil(len(points) / MARKERS_UP_TO)
+    axes.plot(x, mean, markevery=(number % step, step), **style)
     if points[0].sem is not None:
         width = np.array([point.sem for point in points])
         axes.fill_between(x, mean - width, mean + width, color=style["color"], alpha=0.2, linewidth=0)
@@ -139,9 +160,19 @@ def scale_scores(axes: Axes, score: Score) -> None:
         return
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=ROUND))
     axes.yaxis.set_major_formatter(PER_CENT)
-    low, high = axes.get_ylim()
-    low = min(low, high - SMALLEST_RANGE)
-    axes.set_ylim(low, min(high, 1 + BEYOND * (1 - low)))
+    if axes.has_data():
+        axes.set_ylim(accuracy_range(*axes.dataLim.intervaly))
+
+
+def accuracy_range(low: float, high: float) -> tuple[float, float]:
+    """Returns the ends of an axis for accuracies from `low` to `high`, which stand in its middle, or nearer to 0 or 1.
+
+    The axis ends a little beyond 0 and 1, so that half a marker fits there, and has the `SMALLEST_RANGE`.
+    """
+    room = max((high - low) * (1 + 2 * AROUND), SMALLEST_RANGE)
+    least, most = -BEYOND * room, 1 + BEYOND * room
+    bottom = max(min((low + high + room) / 2, most) - room, least)
+    return bottom, min(bottom + room, most)
 
 
 def wrapped(label: str) -> str:

@@ -73,7 +73,8 @@ def plane(embeddings: np.ndarray) -> Plane:
 def embeddings_figure(section: Section, score: Score, form: Form = FORM) -> Figure | None:
     """Draws the task embeddings of one run, that with the lowest seed, for each cell of the table.
 
-    Arrows lead from task to task. None if no run has embeddings of two tasks or more.
+    Arrows lead from task to task. None if no run has embeddings of three tasks or more: two lie on a line whatever they
+    are. Those of two dimensions are shown from two tasks on.
     """
     cells = [
         (wrapped(joined(row.title, section.column_title(column))), run, np.array(run.embeddings))
@@ -102,7 +103,11 @@ def embeddings_figure(section: Section, score: Score, form: Form = FORM) -> Figu
 
 
 def _first_with_embeddings(runs: Sequence[Run]) -> Run | None:
-    return next((run for run in runs if run.embeddings is not None and len(run.embeddings) > 1), None)
+    return next((run for run in runs if run.embeddings is not None and _has_a_plane(run.embeddings)), None)
+
+
+def _has_a_plane(embeddings: Sequence[Sequence[float]]) -> bool:
+    return len(embeddings) > 2 or (len(embeddings) == 2 and len(embeddings[0]) == 2)
 
 
 def _draw(axes: Axes, found: Plane, norm: Normalize, form: Form) -> None:

@@ -39,17 +39,20 @@ from hnet_cl.report.embeddings_figure import embeddings_figure
 from hnet_cl.report.estimate import Estimate, estimate
 from hnet_cl.report.forms import FORM, Form
 from hnet_cl.report.gap_figure import gap_figure
-from hnet_cl.report.grouping import Row, Section, Values
+from hnet_cl.report.grouping import Section
 from hnet_cl.report.labels import joined
 from hnet_cl.report.looks import BLUE, INK, TOGETHER, VERMILION, looks
 from hnet_cl.report.memory_figure import memory_figure
 from hnet_cl.report.runs import Run
 from hnet_cl.report.sensitivity_figure import sensitivity_figure
 
-ASIDE = 0.05  # tasks by which neighbouring curves are shifted, so that markers do not hide each other
-HEATMAPS_ABREAST = 5
+ASIDE = 0.1  # tasks by which neighbouring curves are shifted, so that markers do not hide each other
+SPREAD = 0.6  # at most, from the first of them to the last
+HEATMAPS_ABREAST = 3  # more would have titles that are too small on a page
 NUMBERED_UP_TO = 6  # tasks; with more, the numbers in cells would be too small to read
 TITLE_LINE = 0.14  # inches
+LABEL_LINE, BETWEEN_LABELS = 0.15, 0.08  # inches
+LEAST_LOSS = 0.01  # of forgetting on an axis: on a shorter one, a hundredth of a point would look like a disaster
 POINTS = FuncFormatter(lambda value, _: f"{round(100 * value, 6) + 0.0:g}")
 
 
@@ -77,8 +80,7 @@ def curve_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
         styles = line_styles(looks(chunk), form)
         for column, axes in zip(section.columns, line_of_axes, strict=True):
             for number, row in enumerate(chunk):
-                aside = ASIDE * (number - (len(chunk) - 1) / 2)
-                _curve(axes, row.cells.get(column, ()), styles[number], aside)
+                _curve(axes, row.cells.get(column, ()), styles[number], (number, len(chunk)))
             count_tasks(axes, section.column_title(column))
             scale_scores(axes, score)
         name_curves(line_of_axes, [row.title for row in chunk], styles)
@@ -86,13 +88,16 @@ def curve_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     return figure
 
 
-def _curve(axes: Axes, runs: Sequence[Run], style: dict[str, Any], aside: float) -> None:
+def _curve(axes: Axes, runs: Sequence[Run], style: dict[str, Any], place: tuple[int, int]) -> None:
+    """Draws the curve of a row; `place` is its number, from 0, and the number of all curves."""
     if not runs:
         return
     matrices = [run.result.scores for run in runs]
     tasks = min(len(matrix) for matrix in matrices)
     points = [estimate([_mean_so_far(matrix[n], n) for matrix in matrices]) for n in range(tasks)]
-    draw_means(axes, [task + 1 + aside for task in range(tasks)], points, style)
+    number, all_curves = place
+    aside = min(ASIDE, SPREAD / all_curves) * (number - (all_curves - 1) / 2)
+    draw_means(axes, [task + 1 + aside for task in range(tasks)], points, style, number)
 
 
 def _mean_so_far(row: Sequence[float | None], task: int) -> float:
@@ -101,14 +106,15 @@ def _mean_so_far(row: Sequence[float | None], task: int) -> float:
 
 def during_final_figure(section: Section, score: Score, form: Form = FORM) -> Figure:
     """Draws the mean score right after learning each task and that after the last task, side by side."""
-    figure, grid = _bar_panels(section, 0.42, form)
+    figure, grid, places = _bar_panels(section, 0.42, form)
     for column, axes in zip(section.columns, grid, strict=True):
         for name, offset, look in (
             ("during", 0.2, {"facecolor": "none", "edgecolor": BLUE, "hatch": "////"}),
             ("final", -0.2, {"facecolor": BLUE, "edgecolor": BLUE}),
         ):
             metric = score.main if name == "final" else score.during
-            _bars(axes, section.rows, column, metric, {"label": name, "height": 0.36, **look}, offset)
+            points = [_estimate(row.cells.get(column, ()), metric) for row in section.rows]
+            _bars(axes, [place + offset for place in places], points, {"label": name, "height": 0.36, **look})
         _mark_majority(axes, [run for row in section.rows for run in row.cells.get(column, ())])
         axes.set_xlabel(f"mean {score.title}")
         if score.higher_is_better:
@@ -128,41 +134,48 @@ def loss_figure(section: Section, score: Score, form: Form = FORM) -> Figure | N
     """Draws the forgetting of each row, in percentage points, or the growth of errors; None if no run has it."""
     if not any(score.loss in run.metrics for row in section.rows for runs in row.cells.values() for run in runs):
         return None
-    figure, grid = _bar_panels(section, 0.28, form)
+    figure, grid, places = _bar_panels(section, 0.28, form)
     for column, axes in zip(section.columns, grid, strict=True):
         look = {"height": 0.6, "facecolor": VERMILION, "edgecolor": VERMILION}
-        _bars(axes, section.rows, column, score.loss, look)
+        _bars(axes, places, [_estimate(row.cells.get(column, ()), score.loss) for row in section.rows], look)
         axes.axvline(0, color=INK, linewidth=0.8)
         axes.set_xlabel(METRICS[score.loss].with_unit)
         if score.higher_is_better:
             axes.xaxis.set_major_formatter(POINTS)
+            low, high = axes.get_xlim()
+            missing = max(0.0, LEAST_LOSS - (high - low))
+            axes.set_xlim((low, high + missing) if high >= -low else (low - missing, high))
     return figure
 
 
-def _bar_panels(section: Section, height: float, form: Form) -> tuple[Figure, Sequence[Axes]]:
-    """Makes a panel for each column, with a line `height` inches high for each row, from top to bottom."""
-    figure, grid = panels((1, len(section.columns)), (PANEL_WIDTH, 0.8 + height * len(section.rows)), form)
+def _bar_panels(section: Section, height: float, form: Form) -> tuple[Figure, Sequence[Axes], Sequence[float]]:
+    """Makes a panel for each column, with a line for each row, from top to bottom; returns the places of the lines.
+
+    A line is `height` inches high, which is 1 on the axis, or as high as the lines of its label.
+    """
+    labels = [wrapped(row.title) for row in section.rows]
+    needed = [BETWEEN_LABELS + LABEL_LINE * (label.count("\n") + 1) for label in labels]
+    heights = [max(1.0, inches * math.sqrt(form.text) / height) for inches in needed]  # see `panels`
+    total = sum(heights)
+    places = [total - 0.5 - sum(heights[:number]) - own / 2 for number, own in enumerate(heights)]
+    figure, grid = panels((1, len(section.columns)), (PANEL_WIDTH, 0.8 + height * total), form)
     for column, axes in zip(section.columns, grid[0], strict=True):
         axes.set_title(section.column_title(column), loc="left")
-        axes.set_ylim(-0.6, len(section.rows) - 0.4)
-        axes.yaxis.set_major_locator(FixedLocator(range(len(section.rows))))
+        axes.set_ylim(-0.6, total - 0.4)
+        axes.yaxis.set_major_locator(FixedLocator(places[::-1]))
         axes.tick_params(axis="y", length=0, labelleft=axes is grid[0][0])
         axes.set_axisbelow(True)
         axes.grid(axis="x", color="#88888844", linewidth=0.6)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
-    grid[0][0].set_yticklabels([wrapped(row.title) for row in reversed(section.rows)])
-    return figure, grid[0]
+    grid[0][0].set_yticklabels(labels[::-1])
+    return figure, grid[0], places
 
 
-def _bars(
-    axes: Axes, rows: Sequence[Row], column: Values, metric: str, look: dict[str, Any], offset: float = 0
-) -> None:
-    """Draws horizontal bars with standard errors, the first row at the top; `offset` shifts them up, in rows."""
-    found = [(len(rows) - 1 - number, _estimate(row.cells.get(column, ()), metric)) for number, row in enumerate(rows)]
-    bars = [(place + offset, point) for place, point in found if point is not None]
+def _bars(axes: Axes, places: Sequence[float], points: Sequence[Estimate | None], look: dict[str, Any]) -> None:
+    """Draws horizontal bars with standard errors at some places of the vertical axis."""
+    bars = [(place, point) for place, point in zip(places, points, strict=True) if point is not None]
     if bars:
-        places, points = zip(*bars, strict=True)
-        axes.barh(places, [point.mean for point in points], **look)
+        axes.barh([place for place, _ in bars], [point.mean for _, point in bars], **look)
         for place, point in bars:
             if point.sem is not None:
                 axes.errorbar(point.mean, place, xerr=point.sem, fmt="none", ecolor=INK, elinewidth=1)

@@ -9,7 +9,7 @@ from hnet_cl.core.scores import Score
 from hnet_cl.report.differences import tell
 from hnet_cl.report.labels import Place, grouped, joined, separate, tell_typed
 from hnet_cl.report.methods import named, place
-from hnet_cl.report.runs import Run
+from hnet_cl.report.runs import Run, configured
 from hnet_cl.report.selection import identity_of
 
 NOTHING = "-"  # stands for the value of a key that a run does not have
@@ -107,7 +107,7 @@ def sections(runs: Sequence[Run], layout: Layout) -> list[Section]:
 
 
 def _section(keys: Sequence[str], values: Values, runs: Sequence[Run], layout: Layout) -> Section:
-    compared = (*layout.rows, *layout.columns)
+    compared = [configured(key) for key in (*layout.rows, *layout.columns)]
     places = [
         place for row, family in _sorted_groups(runs, layout.rows) for place in _places(row, family, compared, layout)
     ]

@@ -6,10 +6,11 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from hnet_cl.core.config_hash import is_below
-from hnet_cl.report.runs import Run, one_line, shown
+from hnet_cl.report.runs import CLASS, NETWORK, Run, one_line, shown
 
 DISTINGUISHING = ("scenario", "method")
 NAMED = ("benchmark", "data.name", *DISTINGUISHING)  # taken from results, not from what was typed
+BUNDLE = "experiment"  # sets other keys, which are compared themselves
 RESULTS = ("num_tasks", "data.checksum")  # facts of a result that its settings may not determine
 
 Item = TypeVar("Item")
@@ -60,6 +61,11 @@ class Place:
         typed = {key: text for key, text in first.items() if all(text in typed.values() for typed in others)}
         return {key: text for key, text in typed.items() if key not in NAMED}
 
+    @property
+    def chose_network(self) -> bool:
+        """Tells whether `network=CLASS` was typed for all of its runs."""
+        return self.typed.get(CLASS, "").startswith(f"{NETWORK}=")
+
 
 def tell_typed(places: Sequence[Place], hidden: Sequence[str], ignored: Sequence[str]) -> None:
     """Starts the labels of places that share the values of the row keys with what was typed, unless it was for all.
@@ -75,7 +81,8 @@ def tell_typed(places: Sequence[Place], hidden: Sequence[str], ignored: Sequence
     one_row = len({place.column for place in places}) == len(places) and all(place.settings for place in places)
     for place in places:
         names = {key: f"{key}={place.runs[0].value(key)}" for key in DISTINGUISHING if key not in hidden}
-        typed = {key: text for key, text in place.typed.items() if key not in hidden and not is_below(key, ignored)}
+        untold = [*hidden, BUNDLE] if place.settings else hidden
+        typed = {key: text for key, text in place.typed.items() if key not in untold and not is_below(key, ignored)}
         place.parts = names if one_row else typed | names
     everywhere = set.intersection(*(set(place.parts.items()) for place in places))
     for place in places:

@@ -4,17 +4,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
 from hnet_cl.report.captions import NEEDS
 from hnet_cl.report.comparison import Comparison
-from hnet_cl.report.drawing import Figure, encoded
+from hnet_cl.report.drawing import Figure, encodings
 from hnet_cl.report.figures import figures
 from hnet_cl.report.forms import FORM, Form
 from hnet_cl.report.grouping import Section
 from hnet_cl.report.ownership import ENDINGS, FIGURE, PAGE, PLOTS, claim, require_own
 from hnet_cl.report.page import Part, page
+from hnet_cl.report.progress import Progress
 from hnet_cl.report.tables import Table
 
 
@@ -29,7 +31,9 @@ class Drawing:
 ALL = Drawing()
 
 
-def write_report(folder: Path, compared: Comparison, command: str, drawing: Drawing = ALL) -> Path:
+def write_report(
+    folder: Path, compared: Comparison, command: str, drawing: Drawing = ALL, out: TextIO | None = None
+) -> Path:
     """Writes tables in all formats, each figure as PDF, PNG and SVG, and the page; returns the page's path.
 
     `figure.pdf` is the first figure, by default the first section's curve of mean accuracy.
@@ -39,6 +43,7 @@ def write_report(folder: Path, compared: Comparison, command: str, drawing: Draw
         compared: the runs to report.
         command: the command that makes this report, shown on the page.
         drawing: which figures are drawn, and how.
+        out: where to say how many figures are drawn; None: nowhere.
 
     Raises:
         UserError: the folder holds files of these names that no report has written, or no figure is left.
@@ -49,19 +54,19 @@ def write_report(folder: Path, compared: Comparison, command: str, drawing: Draw
     for table in compared.tables:
         by_section.setdefault(id(table.section), []).append(table)
     drawn = [figures(own[0].section, drawing.form, drawing.wanted) for own in by_section.values()]
-    first = next((figure for of_section in drawn for figure in of_section.values()), None)
-    if drawn and first is None:
+    number = sum(map(len, drawn))
+    if drawn and not number:
         wanted = drawing.wanted or ()
         needs = "".join(f"; {needed}" for name, needed in NEEDS.items() if name in wanted)
         raise UserError(f"--figure {','.join(wanted)}: no run has what it shows{needs}")
     claim(folder)
     (folder / PLOTS).mkdir(exist_ok=True)
-    if first is not None:
-        write_atomically(folder / FIGURE, encoded(first, "pdf"))
+    progress = Progress(number, folder, out)
     parts: list[Part] = []
     for own, of_section in zip(by_section.values(), drawn, strict=True):
         start = f"{len(parts) + 1}-{_slug(own[0].section)}"
-        parts.append(Part(own[0].section, own, _plots(of_section, folder / PLOTS, start)))
+        parts.append(Part(own[0].section, own, _plots(of_section, folder, start, progress)))
+    progress.end()
     path = folder / PAGE
     write_atomically(path, page(parts, compared.selection, compared.remarks, compared.ci, command))
     for name, ending in ENDINGS.items():
@@ -69,14 +74,20 @@ def write_report(folder: Path, compared: Comparison, command: str, drawing: Draw
     return path
 
 
-def _plots(drawn: Mapping[str, Figure], folder: Path, start: str) -> Mapping[str, bytes]:
-    """Writes figures by name to files whose names begin with `start`; returns the SVG files by figure name."""
+def _plots(drawn: Mapping[str, Figure], folder: Path, start: str, progress: Progress) -> Mapping[str, bytes]:
+    """Writes figures by name to files whose names begin with `start`; returns the SVG files by figure name.
+
+    The first figure of the report is also written to `FIGURE`.
+    """
     files = {}
     for name, figure in drawn.items():
-        files[name] = encoded(figure, "svg")
-        write_atomically(folder / f"{start}-{name}.svg", files[name])
-        for kind in ("png", "pdf"):
-            write_atomically(folder / f"{start}-{name}.{kind}", encoded(figure, kind))
+        progress(f"{start}-{name}")
+        made = encodings(figure)
+        for kind, content in made.items():
+            write_atomically(folder / PLOTS / f"{start}-{name}.{kind}", content)
+        if progress.first:
+            write_atomically(folder / FIGURE, made["pdf"])
+        files[name] = made["svg"]
     return files
 
 

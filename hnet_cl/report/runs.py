@@ -1,6 +1,7 @@
 """Reading run folders."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ from hnet_cl.records.metrics_table import Evidence, computed
 from hnet_cl.records.run_folder import RESULT, SETUP, read_result
 from hnet_cl.records.run_result import RunResult
 from hnet_cl.report.folders import run_folders
+
+NETWORK = "network"
+CHOSEN, CLASS = "target=module", "target._target_"  # network=my.Net is recorded as the former, and my.Net as the latter
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,15 @@ class Run:
 
     @cached_property
     def typed(self) -> dict[str, str]:
-        """Returns the overrides as typed, by key, without those that do not affect the computation."""
+        """Returns the overrides as typed, by key, without those that do not affect the computation.
+
+        The keys are those of the configuration, also where `network=CLASS` and `network.KEY=VALUE` were typed.
+        """
         pairs = (override.partition("=") for override in self.result.overrides)
         named = ((self._renamed(key), equals, value) for key, equals, value in pairs)
         keyed = {key.lstrip("+~"): one_line(f"{key}{equals}{value}") for key, equals, value in named}
+        if keyed.get("target") == CHOSEN and CLASS in keyed:
+            keyed = {key: by_network(text) for key, text in keyed.items() if key != "target"}
         return {key: override for key, override in keyed.items() if not is_below(key, NOT_COMPUTED)}
 
     def _renamed(self, typed: str) -> str:
@@ -99,13 +108,26 @@ class Run:
     def value(self, key: str) -> str | None:
         """Returns the value of a dotted key as text, or None if the run does not have it.
 
-        The key is looked up in result.json, then in the configuration, then among the typed overrides.
+        The key is looked up in result.json, then in the configuration, then among the typed overrides; `network` and
+        the keys below it in the configuration, where they have other names.
         """
+        key = configured(key)
         if key in self.facts:
             return shown(self.facts[key])
         if key in self.settings:
             return shown(self.settings[key])
         return self.typed[key].partition("=")[2] if key in self.typed else None
+
+
+def by_network(text: str) -> str:
+    """Returns a key of the target network, or an override of one, as it is typed with `network=CLASS`; others as is."""
+    text = re.sub(rf"^\+*{re.escape(CLASS)}(?=$|=)", NETWORK, text)
+    return re.sub(r"^\+*target\.", f"{NETWORK}.", text)
+
+
+def configured(key: str) -> str:
+    """Returns the key of the configuration that `network`, or a key below it, stands for; others as is."""
+    return CLASS if key == NETWORK else re.sub(rf"^{NETWORK}\.", "target.", key)
 
 
 @dataclass(frozen=True)

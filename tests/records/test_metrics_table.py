@@ -26,7 +26,12 @@ from hnet_cl.sweeps.settings import check_search
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "metrics.md"
 MATRIX: list[list[float | None]] = [[0.8, None], [0.6, 0.9]]
 FIRST = Metric(
-    "first", "first task", "its accuracy at the end", "%", lambda run: run.matrix[-1][0] if run.matrix else None
+    "first",
+    "first task",
+    "its accuracy at the end",
+    "%",
+    "higher",
+    lambda run: run.matrix[-1][0] if run.matrix else None,
 )
 
 

@@ -194,7 +194,7 @@ def test_different_numbers_of_tasks_are_never_averaged(tmp_path: Path) -> None:
     write_run(tmp_path, "b", seed=2, overrides=["benchmark.num_tasks=1"], accuracy_matrix=[[1.0]])
     labels, remarks = shown(tmp_path, Layout(["method"], ["scenario"], ["benchmark"]))
     assert labels == ["hnet", "hnet, num_tasks=1"]
-    ignored = "ignored, but not the same: benchmark.num_tasks (1; 2)"
+    ignored = "ignored, but not the same: benchmark.num_tasks (1 in hnet, num_tasks=1; 2 in hnet)"
     assert remarks == ["unless a row says otherwise: num_tasks=2", ignored]
 
 
@@ -228,7 +228,8 @@ def test_what_is_ignored_is_said(tmp_path: Path) -> None:
     write_run(tmp_path, "e", method="ewc", overrides=["device.precision=bfloat16"])
     labels, (remark,) = shown(tmp_path, layout)
     assert labels == ["hnet", "ewc"]
-    assert remark == "ignored, but not the same: device.precision (bfloat16; float32), device.threads (1; 2)"
+    precision, threads = "bfloat16 in ewc; float32 in hnet", "2 in hnet; 1 in hnet and ewc"
+    assert remark == f"ignored, but not the same: device.precision ({precision}), device.threads ({threads})"
 
 
 def test_ignored_settings_of_methods_are_their_own(tmp_path: Path) -> None:
@@ -252,6 +253,85 @@ def test_machines_and_versions_are_compared(tmp_path: Path) -> None:
     write_run(tmp_path, seed=4, device="GPU")
     write_run(tmp_path, seed=5, device="another GPU")
     assert "device (4 values)" in section(tmp_path).remarks[0]
+
+
+def test_it_is_said_which_rows_were_made_with_something_else(tmp_path: Path) -> None:
+    for method in METHODS:
+        device = "2 processes: cpu, 1 threads" if method == "finetune" else "cpu, 1 threads"
+        write_run(tmp_path, method, method=method, device=device)
+    assert section(tmp_path).remarks == [
+        "not made with the same: device (2 processes: cpu, 1 thread in finetune; else cpu, 1 thread)"
+    ]
+    write_run(tmp_path, "ewc", seed=2, method="ewc", device="2 processes: cpu, 1 threads")
+    assert section(tmp_path).remarks == [
+        "not made with the same: device (2 processes: cpu, 1 thread in ewc and finetune; cpu, 1 thread in 5 rows)"
+    ]
+
+
+def own_network(width: int) -> list[str]:
+    """What network=my.Net network.width=WIDTH is recorded as."""
+    return ["target=module", "target._target_=my.Net", f"++target.width={width}"]
+
+
+def sized(root: Path, config: str, sizes: tuple[int | None, float | None], overrides: Sequence[str]) -> None:
+    """A run of hnet, whose chunk size and compression nobody has typed; its network is my.Net or a.Network."""
+    target = "{_target_: my.Net, width: 32}" if overrides else "{_target_: a.Network, hidden: [10, 10]}"
+    chunk, compression = ("null" if size is None else size for size in sizes)
+    hypernet = f"{{chunk_size: {chunk}, compression: {compression}}}"
+    folder = write_run(root, config, overrides=overrides)
+    write_config(folder, f"target: {target}\nmethod: {{name: hnet, hypernet: {hypernet}}}\n")
+
+
+def test_a_network_of_ones_own_is_named_as_typed(tmp_path: Path) -> None:
+    """And sizes that are chosen to suit it are no part of its name."""
+    sized(tmp_path, "a", (50, None), [])
+    sized(tmp_path, "b", (None, 1.0), own_network(32))
+    assert shown(tmp_path) == (
+        ["hnet", "hnet, network=my.Net, network.width=32"],
+        [
+            "unless a row says otherwise: network=a.Network",
+            "chosen to suit the network: "
+            "method.hypernet.compression (null in hnet; 1 in hnet, network=my.Net, network.width=32), "
+            "method.hypernet.chunk_size (50 in hnet; null in hnet, network=my.Net, network.width=32)",
+        ],
+    )
+    assert {"target._target_", "method.hypernet.compression"} <= set(section(tmp_path).differing)
+    assert shown(tmp_path, Layout(["network"], ["scenario"]))[0] == ["a.Network", "my.Net"]
+
+
+def test_a_network_that_is_told_of_another_method_is_named_alike(tmp_path: Path) -> None:
+    write_run(tmp_path, "a", overrides=["target=module", "target._target_=my.Net"])
+    write_run(tmp_path, "b", method="ewc")
+    write_run(tmp_path, "c", method="ewc", overrides=own_network(8))
+    labels, remarks = shown(tmp_path)
+    assert labels == ["hnet, network=my.Net", "ewc", "ewc, network=my.Net, network.width=8"]
+    assert "unless a row says otherwise: network=a.Network" in remarks
+
+
+def test_sizes_that_differ_for_one_network_are_told(tmp_path: Path) -> None:
+    sized(tmp_path, "a", (50, None), [])
+    sized(tmp_path, "b", (60, None), [])
+    assert shown(tmp_path) == (
+        ["hnet", "hnet, method.hypernet.chunk_size=60"],
+        ["hnet, unless a row says otherwise: method.hypernet.chunk_size=50"],
+    )
+
+
+def test_an_experiment_is_no_difference_but_what_it_sets_is(tmp_path: Path) -> None:
+    for config, lr, typed in (("a", 1, []), ("b", 2, ["experiment=compare"])):
+        folder = write_run(tmp_path, config, overrides=[*typed, f"training.lr={lr}"])
+        write_config(folder, f"training: {{lr: {lr}}}\n")
+    assert shown(tmp_path) == (["hnet, training.lr=1", "hnet, training.lr=2"], [])
+
+
+def test_many_settings_of_an_experiment_have_its_name(tmp_path: Path) -> None:
+    for config, method, typed, value in (("a", "hnet", [], 2), ("b", "ewc", [], 2), ("c", "hnet", ["mine"], 1)):
+        folder = write_run(tmp_path, config, method=method, overrides=[f"experiment={name}" for name in typed])
+        write_config(folder, "".join(f"{key}: {value}\n" for key in "abcd"))
+    assert shown(tmp_path) == (
+        ["hnet", "hnet, experiment=mine", "ewc"],
+        ["unless a row says otherwise: a=2, b=2, c=2, d=2", "experiment=mine: a=1, b=1, c=1, d=1"],
+    )
 
 
 CHOICES = st.fixed_dictionaries(

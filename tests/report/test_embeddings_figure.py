@@ -104,8 +104,18 @@ def test_more_embeddings_than_tasks_are_not_the_runs(tmp_path: Path) -> None:
 
 
 def test_the_largest_and_the_least_numbers_can_be_drawn(tmp_path: Path) -> None:
-    write_embeddings(write_run(tmp_path, accuracy_matrix=square(1.0, 1.0)), [[-3.4e38, 1e-45, 0], [3.4e38, 0, 1]])
-    assert "task_embeddings" in figures(section(tmp_path))
+    folder = write_run(tmp_path, accuracy_matrix=square(1.0, 1.0, 1.0))
+    write_embeddings(folder, [[-3.4e38, 1e-45, 0], [3.4e38, 0, 1], [0, 0, 1]])
+    assert "task_embeddings" in figures(section(tmp_path), wanted=("task_embeddings",))
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "drawn"),
+    [([[0, 1, 2], [1, 1, 0]], False), ([[0, 1], [1, 0]], True), ([[0, 1, 2], [1, 1, 0], [2, 0, 0]], True)],
+)
+def test_two_tasks_have_no_plane_of_their_own(embeddings: list[list[float]], drawn: bool, tmp_path: Path) -> None:
+    write_embeddings(write_run(tmp_path, accuracy_matrix=square(*[1.0] * len(embeddings))), embeddings)
+    assert ("task_embeddings" in figures(section(tmp_path), wanted=("task_embeddings",))) == drawn
 
 
 def test_runs_without_embeddings_have_no_such_figure(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from fake_runs import readable, square, write_run
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from hnet_cl.report.drawing import encoded
+from hnet_cl.report.drawing import accuracy_range, encoded, encodings
 from hnet_cl.report.figures import ASIDE, figures
 from hnet_cl.report.forms import FONTS, WIDTHS, Form
 from hnet_cl.report.grouping import Layout, Section, sections
@@ -139,12 +139,84 @@ def test_ticks_are_round_and_a_hundred_per_cent_is_inside(drawn: dict[str, Figur
     assert drawn["during_final"].axes[0].get_xlim() == (0, 1.04)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "ends"),
+    [
+        (0.5, 1.0, (0.472, 1.022)),  # a tenth more than 0.5, and 0.04 of that above 100 %
+        (0.1, 0.1, (0.075, 0.125)),
+        (0.9999, 1.0, (0.952, 1.002)),
+        (0.0, 0.0, (-0.002, 0.048)),
+        (0.0, 1.0, (-0.044, 1.044)),
+        (0.97, 1.2, (0.75712, 1.01012)),  # a band of standard errors beyond 100 %
+    ],
+)
+def test_an_axis_of_accuracies_has_room_for_markers(low: float, high: float, ends: tuple[float, float]) -> None:
+    assert accuracy_range(low, high) == pytest.approx(ends)
+
+
+def test_a_constant_curve_at_a_hundred_per_cent_is_not_cut(tmp_path: Path) -> None:
+    write_run(tmp_path, accuracy_matrix=square(1.0, 1.0))
+    axes = figures(section(tmp_path), wanted=("accuracy",))["accuracy"].axes[0]
+    assert axes.get_ylim() == pytest.approx((0.952, 1.002))
+    (curve,) = (line for line in axes.lines if len(line.get_xdata()))
+    above = axes.transData.transform((0, 1.002))[1] - axes.transData.transform((0, 1.0))[1]  # pixels
+    assert above > curve.get_markersize() / 2 * axes.figure.dpi / 72
+
+
+def test_curves_that_coincide_have_their_markers_at_different_places(tmp_path: Path) -> None:
+    for number in range(TOGETHER):
+        write_run(tmp_path, f"{number}", method=f"m{number}", accuracy_matrix=square(*[1.0] * 20))
+    axes = figures(section(tmp_path), wanted=("accuracy",))["accuracy"].axes[0]
+    curves = [line for line in axes.lines if len(line.get_xdata())]
+    assert [line.get_markevery() for line in curves] == [(0, 2), (1, 2), (0, 2), (1, 2), (0, 2), (1, 2), (0, 2)]
+    assert [line.get_xdata()[0] - 1 for line in curves] == pytest.approx([0.6 / 7 * (n - 3) for n in range(7)])
+
+
+@pytest.mark.parametrize(
+    ("last", "ends"),
+    [(0.99924, (0.0, 0.01)), (0.5, (0.0, 0.525))],  # 0.076 points; 50 points and the usual margin
+)
+def test_little_forgetting_does_not_fill_the_panel(last: float, ends: tuple[float, float], tmp_path: Path) -> None:
+    write_run(tmp_path, accuracy_matrix=square(last, 1.0))
+    axes = figures(section(tmp_path), wanted=("forgetting",))["forgetting"].axes[0]
+    assert axes.containers[0][0].get_width() == pytest.approx(1 - last)
+    assert axes.get_xlim() == pytest.approx(ends)
+
+
+@pytest.mark.parametrize("style", [None, "talk"])
+def test_labels_of_several_lines_do_not_overlap(style: str | None, tmp_path: Path) -> None:
+    for number in range(3):
+        overrides = [f"method.a_long_key_of_a_method={number}", f"method.another_long_key={number}"]
+        write_run(tmp_path, f"{number}", overrides=overrides if number else [])
+    write_run(tmp_path, "ewc", method="ewc")
+    for figure in figures(section(tmp_path), Form(style=style), ("during_final", "forgetting")).values():
+        figure.canvas.draw()
+        labels = figure.axes[0].get_yticklabels()
+        assert sorted(label.get_text().count("\n") for label in labels) == [0, 0, 2, 2]
+        boxes = [label.get_window_extent() for label in labels]  # from the bottom
+        assert all(lower.y1 < upper.y0 for lower, upper in itertools.pairwise(boxes))
+        bars = sorted(bar.get_y() + bar.get_height() / 2 for bar in figure.axes[0].containers[-1])
+        ticks = figure.axes[0].get_yticks()
+        assert max(abs(bar - tick) for bar, tick in zip(bars, ticks, strict=True)) < 0.3
+
+
+def test_no_more_than_three_matrices_stand_abreast(tmp_path: Path) -> None:
+    for number in range(4):
+        write_run(tmp_path, f"{number}", method=f"m{number}")
+    figure = figures(section(tmp_path), wanted=("accuracy_matrix",))["accuracy_matrix"]
+    places = [axes.get_position() for axes in figure.axes if axes.images]
+    assert [round(place.y0, 3) for place in places[:3]] == [round(places[0].y0, 3)] * 3
+    assert places[3].y1 < places[0].y0 and places[3].x0 == pytest.approx(places[0].x0)
+
+
 def test_files_for_papers(drawn: dict[str, Figure]) -> None:
     """Text that is text in SVG, TrueType and no Type 3 fonts in PDF."""
-    svg = encoded(drawn["accuracy"], "svg").decode()
+    made = encodings(drawn["accuracy"])
+    assert made["svg"] == encoded(drawn["accuracy"], "svg"), "also where what is drawn is measured once"
+    assert made["png"].startswith(b"\x89PNG")
+    svg = made["svg"].decode()
     assert ">tasks learned</text>" in svg and ">HNET</text>" in svg
-    pdf = encoded(drawn["accuracy"], "pdf")
-    assert b"/CIDFontType2" in pdf and b"/Type3" not in pdf
+    assert b"/CIDFontType2" in made["pdf"] and b"/Type3" not in made["pdf"]
 
 
 def simulated(colour: str, matrix: list[list[float]]) -> np.ndarray:

@@ -54,6 +54,7 @@ def test_one_figure_in_a_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert names == {f"{start}.{kind}" for kind in ("pdf", "png", "svg")}
     one, other = ((tmp_path / "report" / name).read_bytes() for name in ("figure.pdf", f"plots/{start}.pdf"))
     assert one == other
+    assert capsys.readouterr().err == f"Drawing 1 figure into {tmp_path / 'report'}.\n"
     for words, line in (
         (["--width", "page"], "--width: figures are part of a whole report; add --output FOLDER"),
         (["--figure", "acuracy"], "--figure acuracy: no such figure; did you mean accuracy?"),

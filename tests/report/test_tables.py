@@ -101,6 +101,21 @@ def test_the_best_are_bold_within_the_error_of_the_best(tmp_path: Path) -> None:
     assert r"EWC & \boldmath$+55.00$ (1) \\" in found and r"SI & $+80.00$ (1) \\" in found
 
 
+@pytest.mark.parametrize(
+    ("metric", "cells"),
+    [("memory", ["0.5000", "**0.2500**"]), ("certified", ["**75.00**", "50.00"]), ("majority", ["50.00", "25.00"])],
+)
+def test_the_best_is_what_the_metric_says(metric: str, cells: list[str], tmp_path: Path) -> None:
+    """Of memory, the least is the best; of the share of the most frequent label, nothing is."""
+    values = (("hnet", 500_000, 0.75, 0.5), ("ewc", 250_000, 0.5, 0.25))
+    for method, size, proved, majority in values:
+        matrix = [[1.0, None], [proved, proved]]
+        facts = {"memory_bytes": {"total": size}, "certified_matrix": matrix, "metrics": {"majority": majority}}
+        write_run(tmp_path, method, method=method, **facts)
+    lines = markdown(made(tmp_path, (metric,)), False, []).splitlines()
+    assert lines[4:6] == [f"| HNET | {cells[0]} (1) |", f"| EWC | {cells[1]} (1) |"]
+
+
 @given(st.text())
 def test_latex_escapes_leave_nothing_special(plain: str) -> None:
     escaped = escape_latex(plain)
