@@ -109,12 +109,10 @@ def check(config: Mapping[str, Any], trusted: Collection[str] | None = None) -> 
             imported.
         UserError: something is wrong; the message has one line for each mistake.
     """
-    if lines := list(beyond_bounds(config)):
-        raise UserError("\n".join(lines))
-    _check_names(config)
+    _check_plain_values(config)
     paths = _require_class_paths(config)
     if trusted is not None:
-        _require_trust(config, trusted)
+        _require_trust(paths, trusted)
     benchmark_class, method_class, target_class = (_find(group, paths) for group in BASES)
     for key, path in paths.items():
         import_named(path, key)  # so that an import error names the key
@@ -178,12 +176,14 @@ def _model(
     )
 
 
-def _check_names(config: Mapping[str, Any]) -> None:
-    """Refuses names that cannot be part of a folder's name.
+def _check_plain_values(config: Mapping[str, Any]) -> None:
+    """Refuses numbers that no computer can hold, and names that cannot be part of a folder's name.
 
     Raises:
-        UserError: there is such a name.
+        UserError: there is such a number or name.
     """
+    if lines := list(beyond_bounds(config)):
+        raise UserError("\n".join(lines))
     for group in ("benchmark", "scenario", "method", "dataset"):
         node = config.get(group)
         name = node.get("name", "") if isinstance(node, Mapping) else ""
@@ -211,7 +211,7 @@ def _require_class_paths(config: Mapping[str, Any]) -> dict[str, str]:
     return {key: str(path) for key, path in said.items()}
 
 
-def _require_trust(config: Mapping[str, Any], trusted: Collection[str]) -> None:
+def _require_trust(paths: Mapping[str, str], trusted: Collection[str]) -> None:
     """Refuses classes that lie neither in this package, nor among torch's optimisers, nor in one of `trusted`.
 
     Paths that begin with hnet_cl are looked up in the folder of the running package, not along Python's path.
@@ -219,7 +219,7 @@ def _require_trust(config: Mapping[str, Any], trusted: Collection[str]) -> None:
     Raises:
         UntrustedError: there are such classes.
     """
-    if found := strange(config, trusted):
+    if found := strange(paths, trusted):
         named = ", ".join(f"{key}={path}" for key, path in found.items())
         raise UntrustedError(
             f"{named}: not of hnet_cl, and to import it runs its code; if you trust it, add "

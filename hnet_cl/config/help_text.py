@@ -35,7 +35,8 @@ Keys worth knowing (all of them: --cfg job --resolve)
   training.iterations=N  training steps per task (or training.epochs=N; the
                          other must be null)
   benchmark.num_tasks=N  length of the sequence
-  extends=N              go on from the finished run of N tasks, with a larger benchmark.num_tasks
+  extends=N              go on from the finished run of N tasks, with a larger
+                         benchmark.num_tasks
   data_dir=DIR           where data files lie or are put
   output_dir=DIR         where run folders are put
   fresh=true             start from scratch although the run's folder holds
@@ -55,7 +56,8 @@ The keys of a choice, with what they mean: python -m hnet_cl method=ewc --help
 More: --hydra-help (flags of Hydra), --config-dir DIR (adds a folder of your own
 yaml groups)
 A finished run classifies your images: python -m hnet_cl.predict --help
-How its networks do all over the plane of task embeddings: python -m hnet_cl.plane --help
+How its networks do all over the plane of task embeddings:
+python -m hnet_cl.plane --help
 What tasks a benchmark has, without training: python -m hnet_cl.data --help"""
 
 

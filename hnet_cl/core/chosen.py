@@ -106,10 +106,10 @@ def targets(config: Any, key: str = "") -> Iterator[tuple[str, Any]]:
             yield from targets(value, path)
 
 
-def strange(config: Any, trusted: Iterable[str] = ()) -> dict[str, str]:
-    """Returns the class paths of a configuration, by dotted key, that are neither `KNOWN` nor in `trusted` packages."""
+def strange(paths: Mapping[str, str], trusted: Iterable[str] = ()) -> dict[str, str]:
+    """Returns those of the class paths, by dotted key, that are neither `KNOWN` nor in `trusted` packages."""
     known = (*KNOWN, *trusted)
-    return {key: path for key, path in targets(config) if isinstance(path, str) and not is_below(path, known)}
+    return {key: path for key, path in paths.items() if not is_below(path, known)}
 
 
 def packages(paths: Iterable[str]) -> str:

@@ -13,7 +13,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hnet_cl.core.chosen import packages, strange
+from hnet_cl.core.chosen import packages, strange, targets
 from hnet_cl.core.plain_text import duration
 from hnet_cl.core.protocol import told_by
 from hnet_cl.core.scores import ACCURACY, SCORES, Score
@@ -76,7 +76,7 @@ def next_commands(done: RunResult, folder: Path, config: Mapping[str, Any]) -> l
         images = len(done.in_shape or ()) == 3
         task = ["task=1"] if images and config["scenario"]["task_known"] else []
         inputs = "input=FILES" if images else "input=test"
-        trust = [f"trust={packages(found.values())}"] if (found := strange(config)) else []
+        trust = [f"trust={packages(found.values())}"] if (found := strange(dict(targets(config)))) else []
         commands.append(["python", "-m", "hnet_cl.predict", f"run={folder}", inputs, *task, *trust])
     return [shlex.join(words) for words in commands]
 
