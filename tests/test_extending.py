@@ -53,6 +53,8 @@ REFUSED = {
     "packnet": "its last task takes all weights that are left",
     "supsup cl1": r"masks\.bits has the shape \(3, 5\), and among more tasks \(5, 8\)",
     "supsup cl3": r"masks\.bits has the shape",
+    "hnet_posterior cl1": "with more outputs its answers for blobs 0 would be others",
+    "h_embedding cl1": r"decoder\.0\.weight has the shape \(7, 18\), and among more tasks \(7, 24\)",
     "hypermask cl1": "with more outputs its answers for blobs 0 would be others",
 }
 # What these start with is drawn at once for all tasks, and so it depends on their number.
