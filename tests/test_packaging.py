@@ -108,7 +108,7 @@ def test_the_library_needs_torch_alone(dist: Path, tmp_path: Path) -> None:
         for name in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
             (borrowed / name).symlink_to(str(package.locate_file(name)))
     python = environment(tmp_path / "environment", dist, borrowed) / "python"
-    (code,) = re.findall(
+    code, *_ = re.findall(
         r"```python\n(import torch\n.*?)```", (ROOT / "docs" / "howto" / "library.md").read_text(), re.DOTALL
     )
     (tmp_path / "example.py").write_text(code)

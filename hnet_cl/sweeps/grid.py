@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hnet_cl.core.atomic_files import write_atomically
 from hnet_cl.core.errors import UserError
+from hnet_cl.core.plain_text import shown
 from hnet_cl.report.comparison import Choice, compare_runs
 from hnet_cl.sweeps.checking import check_jobs
 from hnet_cl.sweeps.composing import compose_all
@@ -75,6 +76,11 @@ class GridSweeper(Sweeper):
         _no_intervals(overrides)
         batches = BasicSweeper.split_arguments(overrides, self._max_batch_size)
         combinations = [combination for batch in batches for combination in batch]
+        if not combinations:
+            empty = [o.input_line for o in overrides if o.is_sweep_override() and not [*o.sweep_iterator()]]
+            raise UserError(
+                f"{', '.join(map(shown, empty))}: fits no choice, so there is no job; give values, as KEY=1,2"
+            )
         print("Checking the jobs of the sweep.", flush=True)
         checked = check_jobs(compose_all(self._loader, self._config, combinations))
         by_folder(checked)

@@ -65,6 +65,10 @@ MISTAKES = [
         ["method.hypernet.init=fan_in: is for weights, and boxes of weights are generated here; "],
     ),
     (["method=hint", "method.radius=1e30"], ["method.radius=1e+30: input should be less than or equal to 10000"]),
+    (
+        ["-m", "training.lr=glob(*)"],
+        ["training.lr=glob(*): fits no choice, so there is no job; give values, as KEY=1,2"],
+    ),
     (["-m", "method=hnet,nope"], ["method=nope: no such choice; did you mean hnet? there are agem, "]),
     (["-m", "method=hnet,si", "scenario=cl1,cl2"], ["method=hnet with scenario=cl2: the task is not "]),
     (
