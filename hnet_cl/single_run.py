@@ -199,7 +199,7 @@ def execute(
         restored, extended = first_of(restored, plan, config, benchmark, learner)
     progress = Progress(**restored.progress)
     facts = describe(plan, benchmark, learner, config_id(config), request)
-    said = [*origin(extended), *without_effect(request.overrides, config), *build.choices(plan, learner)]
+    said = [*origin(extended), *without_effect(request.overrides, plan), *build.choices(plan, learner)]
     print_introduction(vars(facts), overview(benchmark), said, folder, context.label, console)
     iterations = [plan.training.steps(task) for task in benchmark.tasks]
     write_setup(folder, request.setup())

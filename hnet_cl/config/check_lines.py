@@ -34,7 +34,7 @@ def line(model: type[BaseModel], config: Mapping[str, Any], error: Any) -> str:
     if isinstance(error["input"], Mapping):  # keys that do not go together; the message names them
         part = ".".join(_path(error["loc"], config, of_part=True))
         names = "|".join(map(re.escape, error["input"]))
-        named = re.sub(rf"(?<![\w.])({names})(?=[.\w]*=)", rf"{part}.\1", message)
+        named = re.sub(rf"(?<![\w.])({names})(?=(?:\.\w+)*=)", rf"{part}.\1", message)
         return f"{part}: {message}" if named == message else named
     if isinstance(error["input"], str) and (group := "/".join(path)) in INNER:
         return f"{key}={shown(error['input'])}: is chosen by its file, with a slash, as {group}=NAME"

@@ -39,6 +39,10 @@ class Settings(BaseModel):
                 if isinstance(inner, Settings):  # a user's class may have a field `place` or `key`
                     Settings.place(inner, f"{Settings.key(self, field)}.{name}".rstrip("."))
 
+    def idle(self) -> Mapping[str, str]:
+        """Returns the fields that do not count with the values of the others, and why: "without x=y"."""
+        return {}
+
     @model_validator(mode="before")
     @classmethod
     def _words_that_yaml_takes_for_booleans(cls, values: Any) -> Any:

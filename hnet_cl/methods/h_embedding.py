@@ -16,13 +16,14 @@ from hnet_cl.core import settings as base
 from hnet_cl.core.seeding import Stream, seeded, stream
 from hnet_cl.methods.base import Context, Learner
 from hnet_cl.methods.hnet import HNet
+from hnet_cl.methods.parts.second_optimizer import SecondOptimizer
 from hnet_cl.methods.parts.transfer import distances, guide, h_score
 from hnet_cl.targets.output_layer import features_in
 
 BATCH = 500  # examples at a time when features are computed; does not affect the result
 
 
-class HEmbedding(HNet):
+class HEmbedding(SecondOptimizer, HNet):
     """HNET with a guide for the embedding of each task from the third on.
 
     Before such a task, the H-score of each old network's features on the new task's training examples says how far the
@@ -32,6 +33,7 @@ class HEmbedding(HNet):
     """
 
     divisible = False
+    second_name = "decoder optimizer"
 
     class Settings(HNet.Settings):
         """Settings of the method.
@@ -53,7 +55,6 @@ class HEmbedding(HNet):
         with seeded(context.seed, Stream.GUIDE_DECODER):
             self.decoder = self._new_decoder().to(context.device)
         self._guide: Tensor | None = None
-        self._optimizer: torch.optim.Optimizer | None = None  # of D
 
     def _new_decoder(self) -> nn.Module:
         size, hidden = len(self.hypernetwork.head) - 1, self.settings.decoder
@@ -67,7 +68,7 @@ class HEmbedding(HNet):
     def begin_task(self, tasks: Sequence[Task]) -> None:
         super().begin_task(tasks)
         task, own = self.latest, self.settings
-        self._guide = self._optimizer = None
+        self._guide = self.second = None
         if task < 2 or not own.guidance:
             return
         scores = self.scores(tasks[-1].train)
@@ -77,7 +78,7 @@ class HEmbedding(HNet):
         self._guide = guide(old, distances(scores).to(old), start, own.guide_steps, own.guide_lr)
         with seeded(self.context.seed, Stream.GUIDE_DECODER, task):
             self.decoder.load_state_dict(self._new_decoder().state_dict())
-        self._optimizer = self.context.make_optimizer(self.decoder.parameters())
+        self.second = self.context.make_optimizer(self.decoder.parameters())
 
     @torch.no_grad()
     def scores(self, data: Split) -> Tensor:
@@ -102,21 +103,6 @@ class HEmbedding(HNet):
         hidden = self.hypernetwork.features(self.hypernetwork.embeddings([self.latest]))[..., :-1].flatten()
         similar = F.cosine_similarity(self.decoder(hidden), self._guide, dim=0)
         return loss + min(self.settings.guidance * self.latest, 1.0) * (1 - similar)
-
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        if self._optimizer is None:
-            return super().step(inputs, labels)
-        self._optimizer.zero_grad()
-        losses = super().step(inputs, labels)
-        self._optimizer.step()
-        return losses
-
-    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        own = {} if self._optimizer is None else {"decoder optimizer": self._optimizer}
-        return super().training_state() | own
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [*super().optimizers(), *([] if self._optimizer is None else [self._optimizer])]
 
     def kept_bytes(self) -> dict[str, int]:
         return {part: size for part, size in super().kept_bytes().items() if part != "decoder"}

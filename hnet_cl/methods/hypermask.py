@@ -3,7 +3,7 @@
 Ksiazek and Spurek, HyperMask: Adaptive hypernetwork-based masks for continual learning, arXiv 2310.00113.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 import torch
@@ -16,12 +16,13 @@ from hnet_cl.core.errors import UserError
 from hnet_cl.hypernet import Hypernetwork, Layout, Start, TargetNetwork, trainable
 from hnet_cl.methods.base import Context
 from hnet_cl.methods.parts.generated import Generated
+from hnet_cl.methods.parts.second_optimizer import SecondOptimizer
 from hnet_cl.methods.parts.task_networks import GeneratedNetworks, TaskNetworks
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
-class HyperMask(Generated):
+class HyperMask(SecondOptimizer):
     """Networks with the weights W * m_t, where W is shared and m_t = |tanh h(e_t)|, without its smallest entries.
 
     In each tensor the share `sparsity` of a mask's entries, the smallest, is set to 0; within the first task this share
@@ -49,6 +50,11 @@ class HyperMask(Generated):
             self.hypernet.require_xavier("masks are generated here")
             return self
 
+        def idle(self) -> Mapping[str, str]:
+            held = ("held", "held_by_mask") if self.weights == "frozen" else ()
+            return dict.fromkeys(held, "with method.weights=frozen")
+
+    second_name = "shared optimizer"
     settings: Settings
     steps_done: Tensor
 
@@ -56,7 +62,6 @@ class HyperMask(Generated):
         super().__init__(settings, context)
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))  # of the present task
         self._before: list[Tensor] = []  # W*
-        self._optimizer: torch.optim.Optimizer | None = None  # of W
 
     def generated_layout(self, module: nn.Module) -> Layout:
         shapes = Layout.of(module).shapes
@@ -96,7 +101,7 @@ class HyperMask(Generated):
         self.steps_done.zero_()
         self._before = [weight.detach().clone() for weight in self.shared]
         learns = self.settings.weights == "trained"
-        self._optimizer = self.context.make_optimizer(self.shared) if learns else None
+        self.second = self.context.make_optimizer(self.shared) if learns else None
 
     @property
     def capturable(self) -> bool:
@@ -110,7 +115,7 @@ class HyperMask(Generated):
         generated = self.hypernetwork(task)
         logits = self.target(self._masked(generated, sparsity), inputs, self.networks.buffers_of(task))
         loss = self.task_loss(logits, labels, self.heads.own(task))
-        if task > 0 and self._optimizer is not None and self.settings.held:
+        if task > 0 and self.second is not None and self.settings.held:
             loss = loss + self.settings.held * self._moved(generated, sparsity)
         return loss
 
@@ -122,21 +127,6 @@ class HyperMask(Generated):
             moved = weight - before
             total = total + (moved * mask if mask is not None and self.settings.held_by_mask else moved).abs().sum()
         return total
-
-    def step(self, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        if self._optimizer is None:
-            return super().step(inputs, labels)
-        self._optimizer.zero_grad()
-        losses = super().step(inputs, labels)
-        self._optimizer.step()
-        return losses
-
-    def training_state(self) -> dict[str, torch.optim.Optimizer | torch.Generator]:
-        own = {} if self._optimizer is None else {"shared optimizer": self._optimizer}
-        return super().training_state() | own
-
-    def optimizers(self) -> list[torch.optim.Optimizer]:
-        return [*super().optimizers(), *([] if self._optimizer is None else [self._optimizer])]
 
     def kept_bytes(self) -> dict[str, int]:
         return {part: size for part, size in super().kept_bytes().items() if part != "steps_done"}

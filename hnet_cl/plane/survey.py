@@ -23,7 +23,7 @@ AROUND = 0.25  # of the range of the embeddings that is shown beyond them
 
 @dataclass(frozen=True)
 class Panel:
-    """What the networks of a plane make of the test examples of one task.
+    """Accuracies of the networks of a plane on the test examples of one task.
 
     Attributes:
         task: the task, from 0.

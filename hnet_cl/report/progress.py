@@ -1,4 +1,4 @@
-"""What is said while figures are drawn, which takes about a second for each."""
+"""Lines on the progress of drawing figures, which takes about a second for each."""
 
 from pathlib import Path
 from typing import TextIO

@@ -1,4 +1,4 @@
-"""What a network sees of images: their size and their scale, where the network's own weights ask for another."""
+"""Brings images to the size and the scale that a network sees, where the network's own weights ask for another."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal

@@ -5,35 +5,38 @@ from pathlib import Path
 import pytest
 from processes import in_process
 
+from hnet_cl.config.check import check
+from hnet_cl.config.composing import compose_job
 from hnet_cl.config.without_effect import without_effect
 
-SETTINGS = {
-    "scenario": {"name": "cl1", "task_known": True},
-    "training": {"parameters": "all"},
-    "method": {"weights": "frozen"},
-}
-LORA = {"training": {"parameters": "lora+head"}}
-INFERRED = {"scenario": {"name": "cl3", "task_known": False}}
+CL3 = ("method=hnet_ent", "scenario=cl3")
+LORA = "training.parameters=lora+head"
 
 
 @pytest.mark.parametrize(
-    ("typed", "changes", "lines"),
+    ("typed", "beside", "lines"),
     [
         (
             ["method/task_inference=entropy"],
-            {},
+            [],
             ["method/task_inference=entropy: has no effect with scenario=cl1, where the task is given at test time."],
         ),
-        (["method/task_inference=entropy", "++method.task_inference.images_per_decision=10"], INFERRED, []),
-        (["training.lora_rank=8"], {}, ["training.lora_rank=8: has no effect without training.parameters=lora."]),
-        (["training.lora_rank=8"], LORA, []),
-        (["method.held=5"], {}, ["method.held=5: has no effect with method.weights=frozen."]),
-        (["method.held=5"], {"method": {"weights": "trained"}}, []),
-        (["seed=1", "method=ewc"], {}, []),
+        (["method/task_inference=entropy", "++method.task_inference.images_per_decision=10"], CL3, []),
+        (["training.lora_rank=8"], [], ["training.lora_rank=8: has no effect without training.parameters=lora."]),
+        (["training.lora_rank=8"], [LORA], []),
+        (
+            ["method.held=5.0"],
+            ["method=hypermask", "method.weights=frozen"],
+            ["method.held=5.0: has no effect with method.weights=frozen."],
+        ),
+        (["method.held=5.0"], ["method=hypermask"], []),
+        (["seed=1", "method=ewc"], [], []),
     ],
 )
-def test_a_line_for_each(typed: list[str], changes: dict[str, object], lines: list[str]) -> None:
-    assert [*without_effect(typed, SETTINGS | changes)] == lines
+def test_a_line_for_each(typed: list[str], beside: list[str], lines: list[str]) -> None:
+    words = ["benchmark=toy", *beside, *typed]
+    plan = check(compose_job(words, None).settings)
+    assert [*without_effect(words, plan)] == lines
 
 
 def test_a_run_says_it_before_it_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_what_cannot_be_kept_leaves_the_archive_as_it_is(tmp_path: Path) -> None
     shutil.copytree(runs, tmp_path / "again")
     path = next(runs.rglob("result.json"))
     bad = json.loads(path.read_text())
-    bad["overrides"].append("training.initial_weights=/home/me/w.pt")
+    bad["overrides"].append("training.initial_weights=/elsewhere/w.pt")
     for roots, words in (
         ([tmp_path / "empty"], "there is no finished run"),
         ([runs, tmp_path / "again"], "another run is called"),
